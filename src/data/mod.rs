@@ -1,0 +1,116 @@
+//! Finding images and their labels, stable splits, decoding. Knows nothing of networks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, Result, nearest};
+
+/// Which part of the data an image serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    /// For training heads.
+    Train,
+    /// For choosing among them.
+    Val,
+    /// Looked at once, at the end.
+    Test,
+}
+
+impl Split {
+    /// Its name in files and on the screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Split> {
+        match s {
+            "train" => Ok(Split::Train),
+            "val" | "valid" | "validation" => Ok(Split::Val),
+            "test" => Ok(Split::Test),
+            _ => Err(Error::setting(
+                format!("`{s}` is not a split"),
+                nearest(s, ["train", "val", "test"]).map_or("use train, val or test".into(), |n| format!("did you mean `{n}`?")),
+            )),
+        }
+    }
+}
+
+/// One image of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Opaque identity inside its source: for local folders the path relative to the root, with `/`.
+    pub uri: String,
+    /// Indices into [`Dataset::classes`]; more than one where the data is multi-label.
+    pub labels: Vec<usize>,
+    /// Its split.
+    pub split: Split,
+}
+
+/// What a source lists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dataset {
+    /// Sorted class names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Images sorted by URI.
+    pub entries: Vec<Entry>,
+    /// What the user should know: files passed over, links in a circle, empty classes.
+    pub warnings: Vec<String>,
+}
+
+/// What a file system says of a file without reading it: equal stamps stand for equal bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub modified_ns: i128,
+}
+
+/// Where images come from; local folders and CSV files are the first.
+pub trait ImageSource: Send + Sync {
+    /// Finds all images, their labels and splits. Reads no image.
+    ///
+    /// # Errors
+    /// No images, a single class, an unreadable folder, a CSV with a mistake in it.
+    fn list(&self) -> Result<Dataset>;
+
+    /// The bytes of one image file.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn read(&self, uri: &str) -> Result<Vec<u8>>;
+
+    /// Size and modification time, so that unchanged files need not be read again.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    fn stamp(&self, uri: &str) -> Result<Stamp>;
+
+    /// Where `uri` is, in the words of an error message.
+    fn locate(&self, uri: &str) -> String;
+}
+
+/// Decoded pixels, 8-bit RGB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `height · width · 3` bytes, row by row.
+    pub rgb: Vec<u8>,
+}

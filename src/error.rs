@@ -1,0 +1,164 @@
+//! The library's one error type: every message names the file (or setting) and the way out.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Result of every fallible call of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong, by who can mend it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: "read", "create", "rename".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own reason.
+        source: io::Error,
+    },
+    /// One image that cannot be used.
+    #[error("{path}: {reason}")]
+    Image {
+        /// The image's path or URI.
+        path: String,
+        /// Why, in the decoder's words where they help.
+        reason: String,
+    },
+    /// A data set (folder, CSV) that cannot be used as it is.
+    #[error("{}: {problem}\n  help: {hint}", path.display())]
+    Data {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A weights file that cannot be opened, fetched or understood.
+    #[error("{}: {problem}\n  help: {hint}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A readable weights file whose tensors are not those of the backbone.
+    #[error("{}: does not hold the weights of {backbone}\n{audit}", path.display())]
+    WeightsMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The backbone's name.
+        backbone: String,
+        /// Missing, unexpected and wrongly shaped tensors by name.
+        audit: Box<crate::weights::Audit>,
+    },
+    /// A cache, shard or manifest that is damaged, foreign or in another format.
+    #[error("{}: {problem}\n  help: {hint}", path.display())]
+    Cache {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A configuration file (a sweep file) with a mistake in it.
+    #[error("{}{}: {problem}\n  help: {hint}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line where it is known.
+        line: Option<usize>,
+        /// What is wrong there.
+        problem: String,
+        /// The way out: usually the nearest valid word.
+        hint: String,
+    },
+    /// A value given on the command line or through the API that cannot be used.
+    #[error("{problem}\n  help: {hint}")]
+    Setting {
+        /// What is wrong with it.
+        problem: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A graph that does not fit its input or itself.
+    #[error("graph node `{node}`: {problem}")]
+    Graph {
+        /// The node's module path.
+        node: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// An engine or trainer failed while computing.
+    #[error("{engine}: {doing}: {reason}")]
+    Engine {
+        /// `candle`, `native`, …
+        engine: &'static str,
+        /// What it was doing.
+        doing: String,
+        /// Its own reason.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried and on which path.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+
+    /// An unusable setting and the way out.
+    pub fn setting(problem: impl Display, hint: impl Display) -> Error {
+        Error::Setting { problem: problem.to_string(), hint: hint.to_string() }
+    }
+
+    /// An unusable data set and the way out.
+    pub fn data(path: impl AsRef<Path>, problem: impl Display, hint: impl Display) -> Error {
+        Error::Data { path: path.as_ref().into(), problem: problem.to_string(), hint: hint.to_string() }
+    }
+
+    /// An unusable weights file and the way out.
+    pub fn weights(path: impl AsRef<Path>, problem: impl Display, hint: impl Display) -> Error {
+        Error::Weights { path: path.as_ref().into(), problem: problem.to_string(), hint: hint.to_string() }
+    }
+
+    /// A damaged or foreign cache and the way out.
+    pub fn cache(path: impl AsRef<Path>, problem: impl Display, hint: impl Display) -> Error {
+        Error::Cache { path: path.as_ref().into(), problem: problem.to_string(), hint: hint.to_string() }
+    }
+
+    /// A node that does not fit.
+    pub fn graph(node: impl Display, problem: impl Display) -> Error {
+        Error::Graph { node: node.to_string(), problem: problem.to_string() }
+    }
+
+    /// Wraps an engine's own error (candle's, say) with what it was doing.
+    pub fn engine<E: Display>(engine: &'static str, doing: impl Display) -> impl FnOnce(E) -> Error {
+        let doing = doing.to_string();
+        move |e| Error::Engine { engine, doing, reason: e.to_string() }
+    }
+
+    /// Whether the input or usage is at fault (exit code 2) rather than the run (exit code 1).
+    pub fn is_unusable_input(&self) -> bool {
+        !matches!(self, Error::Io { .. } | Error::Cache { .. } | Error::Graph { .. } | Error::Engine { .. })
+    }
+}
+
+/// The candidate nearest to a mistyped word, for "did you mean": `None` where nothing is near.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|c| (strsim::jaro_winkler(&word.to_lowercase(), &c.to_lowercase()), c))
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, c)| c)
+}

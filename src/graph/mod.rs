@@ -1,0 +1,263 @@
+//! A backbone as data: a graph of ops that carries torchvision's parameter names, batch norm unfolded.
+//!
+//! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors; the batch dimension is implied.
+
+mod shape;
+mod split;
+
+use crate::{Error, Result};
+
+pub use shape::resolve_padding;
+
+/// Shape of one image's value at a node: `[C, H, W]` or `[D]`.
+pub type Shape = Vec<usize>;
+
+/// Index of a node in its graph; inputs always come before their users.
+pub type NodeId = usize;
+
+/// Pointwise activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// max(x, 0)
+    Relu,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x · σ(x), also called swish
+    Silu,
+    /// x · relu6(x + 3) / 6
+    HardSwish,
+    /// relu6(x + 3) / 6
+    HardSigmoid,
+    /// 1 / (1 + e⁻ˣ)
+    Sigmoid,
+    /// x · Φ(x), the exact (erf) form
+    Gelu,
+}
+
+/// Padding of a window op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Padding {
+    /// Rows above, rows below, columns left, columns right.
+    Explicit([usize; 4]),
+    /// TensorFlow's SAME: output = ceil(input / stride), the odd row or column below and right.
+    Same,
+}
+
+impl Padding {
+    /// The same padding on all four sides.
+    pub const fn all(p: usize) -> Padding {
+        Padding::Explicit([p; 4])
+    }
+}
+
+/// A 2-D convolution; weight `{name}.weight` is `[out, in / groups, kh, kw]`, bias `{name}.bias` is `[out]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Padding (zeros).
+    pub padding: Padding,
+    /// Number of groups; `input` for a depthwise convolution.
+    pub groups: usize,
+    /// Whether there is a bias parameter.
+    pub bias: bool,
+}
+
+/// A pooling window. Padding never counts as a maximum.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// Window height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Padding.
+    pub padding: Padding,
+    /// Output size rounded up instead of down (PyTorch's `ceil_mode`).
+    pub ceil: bool,
+    /// For averages: whether padding counts in the divisor (PyTorch's `count_include_pad`).
+    pub count_padding: bool,
+}
+
+/// One operation. Parameter names hang under the node's name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// The input tensor.
+    Input {
+        /// Channels of the image: 3.
+        channels: usize,
+    },
+    /// Convolution.
+    Conv(Conv),
+    /// Batch norm at inference: `weight`, `bias`, `running_mean`, `running_var`, each `[channels]`.
+    BatchNorm {
+        /// Channels.
+        channels: usize,
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// Layer norm over the channels of each pixel (or of the vector): `weight`, `bias`.
+    LayerNorm {
+        /// Channels.
+        channels: usize,
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// Fixed per-channel affine map `x · scale + shift` (an input transform), or a learned scale (`layer_scale`).
+    Affine {
+        /// Scale of each channel.
+        scale: Vec<f32>,
+        /// Shift of each channel.
+        shift: Vec<f32>,
+    },
+    /// Learned scale of each channel, the parameter being the node's name itself (ConvNeXt's `layer_scale`, `[C, 1, 1]`).
+    LayerScale {
+        /// Channels.
+        channels: usize,
+    },
+    /// Pointwise activation.
+    Act(Act),
+    /// Sum of two values of the same shape.
+    Add,
+    /// Product of a map `[C, H, W]` and a gate `[C, 1, 1]` (squeeze-excite).
+    Mul,
+    /// Concatenation along channels.
+    Concat,
+    /// Channels `start .. start + len`.
+    Slice {
+        /// First channel.
+        start: usize,
+        /// Number of channels.
+        len: usize,
+    },
+    /// ShuffleNet's channel shuffle.
+    Shuffle {
+        /// Groups.
+        groups: usize,
+    },
+    /// Maximum over windows.
+    MaxPool(Pool),
+    /// Mean over windows.
+    AvgPool(Pool),
+    /// PyTorch's adaptive average pooling to a fixed size; `[1, 1]` keeps `[C, 1, 1]`.
+    AdaptiveAvgPool([usize; 2]),
+    /// `[C, H, W]` → `[C · H · W]`, in that order.
+    Flatten,
+    /// Fully connected: weight `[output, input]`, bias `[output]`.
+    Linear {
+        /// Input features.
+        input: usize,
+        /// Output features.
+        output: usize,
+    },
+}
+
+/// One node of a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Module path in torchvision's words (`layer1.0.conv1`); parameters are `{name}.weight`, ….
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// Values it reads.
+    pub inputs: Vec<NodeId>,
+}
+
+/// A parameter that a graph needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Full name, `layer1.0.conv1.weight`.
+    pub name: String,
+    /// Shape, outermost first.
+    pub shape: Vec<usize>,
+}
+
+/// A network: nodes in order of computation, and the points where features can be taken.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    taps: Vec<(String, NodeId)>,
+}
+
+impl Graph {
+    /// An empty graph with its input node.
+    pub fn new(channels: usize) -> (Graph, NodeId) {
+        let mut graph = Graph::default();
+        let input = graph.add("input", Op::Input { channels }, &[]);
+        (graph, input)
+    }
+
+    /// Appends a node and returns its id.
+    ///
+    /// # Panics
+    /// If an input does not come before it: a mistake in a backbone's file, not in anybody's data.
+    pub fn add(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> NodeId {
+        let id = self.nodes.len();
+        assert!(inputs.iter().all(|&i| i < id), "a node reads only earlier nodes");
+        self.nodes.push(Node { name: name.into(), op, inputs: inputs.to_vec() });
+        id
+    }
+
+    /// Names a value as a tap. The last naming of a name wins.
+    pub fn tap(&mut self, name: impl Into<String>, node: NodeId) {
+        let name = name.into();
+        self.taps.retain(|(n, _)| *n != name);
+        self.taps.push((name, node));
+    }
+
+    /// All nodes, inputs before users.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Taps in the order in which they were named.
+    pub fn taps(&self) -> &[(String, NodeId)] {
+        &self.taps
+    }
+
+    /// The node behind a tap.
+    ///
+    /// # Errors
+    /// An unknown tap: names the nearest one that exists.
+    pub fn find_tap(&self, name: &str) -> Result<NodeId> {
+        self.taps.iter().find(|(n, _)| n == name).map(|(_, id)| *id).ok_or_else(|| {
+            let known = self.taps.iter().map(|(n, _)| n.as_str());
+            let hint = match crate::error::nearest(name, known) {
+                Some(near) => format!("did you mean `{near}`? `headstart backbones NAME` lists all taps"),
+                None => "`headstart backbones NAME` lists the taps".into(),
+            };
+            Error::setting(format!("no tap `{name}` in this backbone"), hint)
+        })
+    }
+
+    /// Parameters in the order of the nodes.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.nodes.iter().flat_map(Node::parameters).collect()
+    }
+}
+
+impl Node {
+    /// Parameters of this node.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let under = |field: &str, shape: &[usize]| Parameter { name: format!("{}.{field}", self.name), shape: shape.to_vec() };
+        match &self.op {
+            Op::Conv(c) => {
+                let mut all = vec![under("weight", &[c.output, c.input / c.groups, c.kernel[0], c.kernel[1]])];
+                all.extend(c.bias.then(|| under("bias", &[c.output])));
+                all
+            }
+            Op::BatchNorm { channels, .. } => {
+                ["weight", "bias", "running_mean", "running_var"].iter().map(|f| under(f, &[*channels])).collect()
+            }
+            Op::LayerNorm { channels, .. } => vec![under("weight", &[*channels]), under("bias", &[*channels])],
+            Op::LayerScale { channels } => vec![Parameter { name: self.name.clone(), shape: vec![*channels, 1, 1] }],
+            Op::Linear { input, output } => vec![under("weight", &[*output, *input]), under("bias", &[*output])],
+            _ => vec![],
+        }
+    }
+}

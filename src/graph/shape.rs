@@ -1,0 +1,138 @@
+//! Shape inference, and what depends on it: padding made explicit, floating-point operations counted.
+
+use super::{Conv, Graph, Node, NodeId, Op, Padding, Pool, Shape};
+use crate::{Error, Result};
+
+/// Padding `[top, bottom, left, right]` of a window on a map of `[height, width]`.
+pub fn resolve_padding(padding: Padding, map: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> [usize; 4] {
+    match padding {
+        Padding::Explicit(p) => p,
+        Padding::Same => {
+            let total = |n: usize, k: usize, s: usize| (n.div_ceil(s).saturating_sub(1) * s + k).saturating_sub(n);
+            let (v, h) = (total(map[0], kernel[0], stride[0]), total(map[1], kernel[1], stride[1]));
+            [v / 2, v - v / 2, h / 2, h - h / 2]
+        }
+    }
+}
+
+/// Output length of one axis, or `None` where the window does not fit at all.
+fn windows(n: usize, before: usize, after: usize, kernel: usize, stride: usize, ceil: bool) -> Option<usize> {
+    let free = (n + before + after).checked_sub(kernel)?;
+    let down = free / stride + 1;
+    // PyTorch: a window that would start in the padding behind the input is left out.
+    let up = free.div_ceil(stride) + 1;
+    Some(if ceil && up > down && (up - 1) * stride < n + before { up } else { down })
+}
+
+fn window_shape(map: [usize; 2], padding: Padding, kernel: [usize; 2], stride: [usize; 2], ceil: bool) -> Option<[usize; 2]> {
+    let [t, b, l, r] = resolve_padding(padding, map, kernel, stride);
+    Some([windows(map[0], t, b, kernel[0], stride[0], ceil)?, windows(map[1], l, r, kernel[1], stride[1], ceil)?])
+}
+
+fn as_map(node: &Node, shape: &Shape) -> Result<[usize; 3]> {
+    <[usize; 3]>::try_from(shape.as_slice()).map_err(|_| Error::graph(&node.name, format!("needs a map [C, H, W], not {shape:?}")))
+}
+
+impl Graph {
+    /// Shape of every node's value for an input of `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// The first node that does not fit, with what it was given: an input too small, a wrong channel count.
+    pub fn shapes(&self, input: [usize; 3]) -> Result<Vec<Shape>> {
+        let mut shapes: Vec<Shape> = Vec::with_capacity(self.nodes().len());
+        for node in self.nodes() {
+            let inputs: Vec<&Shape> = node.inputs.iter().map(|&i: &NodeId| &shapes[i]).collect();
+            let shape = node.shape(&inputs, input)?;
+            shapes.push(shape);
+        }
+        Ok(shapes)
+    }
+
+    /// Floating-point operations of one image, a multiply-add counted as two, element-wise work left out.
+    ///
+    /// # Errors
+    /// As [`Graph::shapes`].
+    pub fn flops(&self, input: [usize; 3]) -> Result<u64> {
+        let shapes = self.shapes(input)?;
+        Ok(self.nodes().iter().zip(&shapes).map(|(node, out)| node.flops(out)).sum())
+    }
+}
+
+impl Node {
+    /// Operations of this node for one image, given its output shape.
+    pub fn flops(&self, out: &Shape) -> u64 {
+        match &self.op {
+            Op::Conv(c) => {
+                let each = 2 * c.input / c.groups * c.kernel[0] * c.kernel[1];
+                (each * out.iter().product::<usize>()) as u64
+            }
+            Op::Linear { input, output } => (2 * input * output) as u64,
+            _ => 0,
+        }
+    }
+
+    fn shape(&self, inputs: &[&Shape], image: [usize; 3]) -> Result<Shape> {
+        let fail = |problem: String| Err(Error::graph(&self.name, problem));
+        match &self.op {
+            Op::Input { channels } if *channels != image[0] => fail(format!("takes {channels} channels, not {}", image[0])),
+            Op::Input { .. } => Ok(image.to_vec()),
+            Op::Conv(conv) => self.conv_shape(conv, inputs[0]),
+            Op::MaxPool(pool) | Op::AvgPool(pool) => self.pool_shape(pool, inputs[0]),
+            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } | Op::LayerScale { channels } => {
+                self.check_channels(*channels, inputs[0])
+            }
+            Op::Affine { scale, .. } => self.check_channels(scale.len(), inputs[0]),
+            Op::Act(_) => Ok(inputs[0].clone()),
+            Op::Shuffle { groups } if !inputs[0][0].is_multiple_of(*groups) => {
+                fail(format!("{} channels do not divide into {groups} groups", inputs[0][0]))
+            }
+            Op::Shuffle { .. } => Ok(inputs[0].clone()),
+            Op::Add if inputs[0] != inputs[1] => fail(format!("cannot add {:?} and {:?}", inputs[0], inputs[1])),
+            Op::Add => Ok(inputs[0].clone()),
+            Op::Mul if inputs[1].as_slice() != [inputs[0][0], 1, 1] => fail(format!("cannot gate {:?} with {:?}", inputs[0], inputs[1])),
+            Op::Mul => Ok(inputs[0].clone()),
+            Op::Concat => self.concat_shape(inputs),
+            Op::Slice { start, len } if start + len > inputs[0][0] => fail(format!("channels {start}..{} of {:?}", start + len, inputs[0])),
+            Op::Slice { len, .. } => Ok([&[*len], &inputs[0][1..]].concat()),
+            Op::AdaptiveAvgPool(to) => Ok(vec![as_map(self, inputs[0])?[0], to[0], to[1]]),
+            Op::Flatten => Ok(vec![inputs[0].iter().product()]),
+            Op::Linear { input, .. } if inputs[0].as_slice() != [*input] => {
+                fail(format!("takes a vector of {input}, not {:?}: the input size is not the one this layer was made for", inputs[0]))
+            }
+            Op::Linear { output, .. } => Ok(vec![*output]),
+        }
+    }
+
+    fn check_channels(&self, channels: usize, input: &Shape) -> Result<Shape> {
+        match input.first() {
+            Some(&c) if c == channels => Ok(input.clone()),
+            _ => Err(Error::graph(&self.name, format!("takes {channels} channels, not {input:?}"))),
+        }
+    }
+
+    fn too_small(&self, map: [usize; 3]) -> Error {
+        Error::graph(&self.name, format!("its window does not fit a map of {}×{}: use a larger input size", map[1], map[2]))
+    }
+
+    fn conv_shape(&self, conv: &Conv, input: &Shape) -> Result<Shape> {
+        self.check_channels(conv.input, input)?;
+        let map = as_map(self, input)?;
+        let [h, w] = window_shape([map[1], map[2]], conv.padding, conv.kernel, conv.stride, false).ok_or_else(|| self.too_small(map))?;
+        Ok(vec![conv.output, h, w])
+    }
+
+    fn pool_shape(&self, pool: &Pool, input: &Shape) -> Result<Shape> {
+        let map = as_map(self, input)?;
+        let [h, w] =
+            window_shape([map[1], map[2]], pool.padding, pool.kernel, pool.stride, pool.ceil).ok_or_else(|| self.too_small(map))?;
+        Ok(vec![map[0], h, w])
+    }
+
+    fn concat_shape(&self, inputs: &[&Shape]) -> Result<Shape> {
+        let rest = &inputs[0][1..];
+        if inputs.iter().any(|s| &s[1..] != rest) {
+            return Err(Error::graph(&self.name, format!("cannot join {inputs:?} along channels")));
+        }
+        Ok([&[inputs.iter().map(|s| s[0]).sum()], rest].concat())
+    }
+}

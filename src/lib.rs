@@ -1,0 +1,16 @@
+//! Freeze a pretrained convolutional base, run it once over every image, cache its pooled features, then train only small heads.
+//!
+//! ```text
+//! data → preprocess → backbone (graph → plan → engine) → extract → store ─┐
+//!                                                                        └→ heads → sweep → report
+//! ```
+#![warn(missing_docs)]
+
+pub mod data;
+pub mod engine;
+mod error;
+pub mod graph;
+pub mod preprocess;
+pub mod weights;
+
+pub use error::{Error, Result, nearest};
