@@ -11,6 +11,7 @@ pub mod engine;
 mod error;
 pub mod graph;
 pub mod preprocess;
+pub mod rng;
 pub mod weights;
 
 pub use error::{Error, Result, nearest};
