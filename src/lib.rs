@@ -10,6 +10,7 @@ pub mod data;
 pub mod engine;
 mod error;
 pub mod graph;
+pub mod plan;
 pub mod preprocess;
 pub mod rng;
 pub mod weights;

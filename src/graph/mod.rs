@@ -148,7 +148,7 @@ pub enum Op {
     AdaptiveAvgPool([usize; 2]),
     /// `[C, H, W]` → `[C · H · W]`, in that order.
     Flatten,
-    /// Fully connected: weight `[output, input]`, bias `[output]`.
+    /// Fully connected, on a vector or on the channels of each pixel: weight `[output, input]`, bias `[output]`.
     Linear {
         /// Input features.
         input: usize,

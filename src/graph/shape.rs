@@ -66,7 +66,7 @@ impl Node {
                 let each = 2 * c.input / c.groups * c.kernel[0] * c.kernel[1];
                 (each * out.iter().product::<usize>()) as u64
             }
-            Op::Linear { input, output } => (2 * input * output) as u64,
+            Op::Linear { input, .. } => (2 * input * out.iter().product::<usize>()) as u64,
             _ => 0,
         }
     }
@@ -96,10 +96,10 @@ impl Node {
             Op::Slice { len, .. } => Ok([&[*len], &inputs[0][1..]].concat()),
             Op::AdaptiveAvgPool(to) => Ok(vec![as_map(self, inputs[0])?[0], to[0], to[1]]),
             Op::Flatten => Ok(vec![inputs[0].iter().product()]),
-            Op::Linear { input, .. } if inputs[0].as_slice() != [*input] => {
-                fail(format!("takes a vector of {input}, not {:?}: the input size is not the one this layer was made for", inputs[0]))
+            Op::Linear { input, .. } if inputs[0][0] != *input => {
+                fail(format!("takes {input} features, not {:?}: the input size is not the one this layer was made for", inputs[0]))
             }
-            Op::Linear { output, .. } => Ok(vec![*output]),
+            Op::Linear { output, .. } => Ok([&[*output], &inputs[0][1..]].concat()),
         }
     }
 
