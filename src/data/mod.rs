@@ -1,7 +1,22 @@
 //! Finding images and their labels, stable splits, decoding. Knows nothing of networks.
 
+mod decode;
+mod digest;
+mod duplicates;
+mod folder;
+mod jpeg;
+mod local;
+mod split;
+mod table;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, decode};
+pub use digest::{Digest, Digests, digests};
+pub use duplicates::{Duplicate, dedupe, duplicates};
+pub use local::open;
+pub use split::SplitRule;
 
 use crate::{Error, Result, nearest};
 

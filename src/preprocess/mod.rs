@@ -1,5 +1,15 @@
 //! Everything from decoded pixels to the input tensor: a geometric part on bytes, a numeric part folded into one affine map.
 
+mod effects;
+mod geometry;
+mod resize;
+mod spec;
+mod views;
+
+pub use geometry::RESIZE_VERSION;
+pub use spec::{Interp, Order, PreprocessSpec, Range, Resize};
+pub use views::{Policy, View};
+
 /// Bytes to numbers: `(byte · scale[c] + shift[c])`, channels taken in RGB or BGR order.
 ///
 /// Every value range in use (torchvision, TensorFlow, Caffe, plain `/255`) is such a map, so an engine can apply it while it copies pixels.

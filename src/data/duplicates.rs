@@ -1,0 +1,58 @@
+//! The same image in several places: a leak where it stands in two splits, a contradiction where it stands in two classes.
+
+use std::collections::BTreeMap;
+
+use super::{Digest, Entry, Split};
+
+/// Entries whose files hold the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The bytes that they share.
+    pub digest: Digest,
+    /// Indices of two or more entries, ascending.
+    pub entries: Vec<usize>,
+    /// Whether they stand in different splits.
+    pub across_splits: bool,
+    /// Whether their labels differ.
+    pub across_classes: bool,
+}
+
+/// All groups of entries with the same digest, by their first entry; entries without a digest (unreadable files) are in none.
+///
+/// Worth a warning are those [`across_splits`](Duplicate::across_splits) or [`across_classes`](Duplicate::across_classes).
+pub fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
+    let mut groups: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
+    for (i, digest) in digests.iter().enumerate().take(entries.len()) {
+        if let Some(digest) = digest {
+            groups.entry(*digest).or_default().push(i);
+        }
+    }
+    let mut found: Vec<Duplicate> = groups
+        .into_iter()
+        .filter(|(_, members)| members.len() > 1)
+        .map(|(digest, members)| {
+            let first = &entries[members[0]];
+            let across_splits = members.iter().any(|&i| entries[i].split != first.split);
+            let across_classes = members.iter().any(|&i| entries[i].labels != first.labels);
+            Duplicate { digest, entries: members, across_splits, across_classes }
+        })
+        .collect();
+    found.sort_by_key(|d| d.entries[0]);
+    found
+}
+
+/// The entries to drop from train, ascending. Val and test stay as they are. Of a group of identical images in train go
+/// - all, where copies differ in their labels: nobody knows which is right;
+/// - all, where a copy stands in val or test: a head would be judged by what it has learnt by heart;
+/// - all but the first otherwise.
+pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
+    let mut dropped: Vec<usize> = duplicates
+        .iter()
+        .flat_map(|group| {
+            let train = group.entries.iter().copied().filter(|&i| entries[i].split == Split::Train);
+            train.skip(usize::from(!group.across_classes && !group.across_splits))
+        })
+        .collect();
+    dropped.sort_unstable();
+    dropped
+}

@@ -1,0 +1,97 @@
+//! Images on the local file system: a folder, or a CSV beside them.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::{Dataset, ImageSource, SplitRule, Stamp, folder, table};
+use crate::{Error, Result};
+
+/// No image file that can be decoded within the limit on pixels is larger than this many bytes.
+const MAX_FILE: u64 = 2 << 30;
+
+/// Opens a data set: a folder of class folders, with splits above them or not, or a CSV file `path,label[,split]`.
+///
+/// - **Folder**: `DIR/{train,val|valid|validation,test}/CLASS/…` where a folder `train` is there (or nothing but folders of such names), else
+///   `DIR/CLASS/…`. The class is the first folder; further folders below it may nest.
+/// - **CSV**: a header with `path` and `label` and perhaps `split`, in any order, other columns ignored; paths relative to the CSV's folder;
+///   several labels as `a|b`. The URI of an image is its path as written.
+///
+/// `rule` splits data that comes without splits, and no other.
+///
+/// # Errors
+/// A path that does not exist. What is wrong inside it is found by [`ImageSource::list`].
+pub fn open(path: &Path, rule: &SplitRule) -> Result<Box<dyn ImageSource>> {
+    let metadata = fs::metadata(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => {
+            Error::data(path, "does not exist", "give a folder with one folder of images a class, or a CSV file `path,label`")
+        }
+        _ => Error::io("open", path)(e),
+    })?;
+    let path = std::path::absolute(path).map_err(Error::io("find", path))?;
+    let (root, listing) = if metadata.is_dir() {
+        (path, Listing::Folder)
+    } else {
+        (path.parent().unwrap_or(Path::new("/")).to_path_buf(), Listing::Table(path))
+    };
+    Ok(Box::new(LocalImages { root, listing, rule: *rule }))
+}
+
+/// Image files below a root.
+struct LocalImages {
+    /// Absolute; URIs are relative to it.
+    root: PathBuf,
+    listing: Listing,
+    rule: SplitRule,
+}
+
+/// What says which images there are.
+enum Listing {
+    /// The folders below the root.
+    Folder,
+    /// A CSV file.
+    Table(PathBuf),
+}
+
+impl LocalImages {
+    fn metadata(&self, uri: &str) -> Result<fs::Metadata> {
+        let path = self.root.join(uri);
+        let metadata = fs::metadata(&path).map_err(Error::io("read", &path))?;
+        let refuse = |reason: String| Err(Error::Image { path: self.locate(uri), reason });
+        match metadata.len() {
+            _ if !metadata.is_file() => refuse("is not a file".into()),
+            size if size > MAX_FILE => refuse(format!("is larger ({size} bytes) than any image this reads ({MAX_FILE} bytes)")),
+            _ => Ok(metadata),
+        }
+    }
+}
+
+impl ImageSource for LocalImages {
+    fn list(&self) -> Result<Dataset> {
+        match &self.listing {
+            Listing::Folder => folder::list(&self.root, &self.rule),
+            Listing::Table(file) => table::list(file, &self.rule),
+        }
+    }
+
+    fn read(&self, uri: &str) -> Result<Vec<u8>> {
+        self.metadata(uri)?;
+        let path = self.root.join(uri);
+        fs::read(&path).map_err(Error::io("read", &path))
+    }
+
+    fn stamp(&self, uri: &str) -> Result<Stamp> {
+        let metadata = self.metadata(uri)?;
+        let modified = metadata.modified().map_err(Error::io("read the time of", self.root.join(uri)))?;
+        let modified_ns = match modified.duration_since(UNIX_EPOCH) {
+            Ok(after) => after.as_nanos() as i128,
+            Err(before) => -(before.duration().as_nanos() as i128),
+        };
+        Ok(Stamp { size: metadata.len(), modified_ns })
+    }
+
+    fn locate(&self, uri: &str) -> String {
+        self.root.join(uri).display().to_string()
+    }
+}
