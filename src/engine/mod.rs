@@ -1,7 +1,15 @@
 //! Engines run a planned backbone on a batch of images: same graph in, same taps out, nothing else known.
 
+mod accuracy;
+mod candle;
+mod choice;
+
 use crate::Result;
 use crate::preprocess::Normalise;
+
+pub use accuracy::centred_error;
+pub use candle::{CandleEngine, Parameters, device, forward, parameters};
+pub use choice::DeviceChoice;
 
 /// A batch of images of one size.
 #[derive(Debug, Clone, Copy)]

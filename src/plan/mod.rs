@@ -18,7 +18,7 @@ pub type ValueId = usize;
 /// A planned network: steps in order of computation.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Steps; each reads values that were computed before it.
+    /// Steps; each reads values that were computed before it. Step `i` makes value `i + 1`.
     pub steps: Vec<Step>,
     /// Shape of every value for one image, `[C, H, W]` or `[D]`.
     pub shapes: Vec<Shape>,
