@@ -13,6 +13,7 @@ pub mod graph;
 pub mod plan;
 pub mod preprocess;
 pub mod rng;
+pub mod store;
 pub mod weights;
 
 pub use error::{Error, Result, nearest};

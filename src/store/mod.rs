@@ -1,0 +1,37 @@
+//! The cache on disk: features of every image, keyed by everything that decides them. See `docs/cache-format.md`.
+//!
+//! ```text
+//! cache/<dataset>/<backbone>@<key12>/
+//!   manifest.json    the key, classes, taps, shards with their digests, failed images
+//!   rows.csv         one line an image: path, class, split, digest, status
+//!   features/<tap>/v<view>-<first row>.safetensors
+//! ```
+
+mod dtype;
+mod files;
+mod key;
+mod lock;
+mod manifest;
+mod objects;
+mod reader;
+mod reconcile;
+mod recover;
+mod rows;
+mod rowset;
+mod shard;
+mod writer;
+
+pub use dtype::{Dtype, Unstorable};
+pub use key::{Key, folder_name};
+pub use lock::Wait;
+use manifest::MANIFEST;
+pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};
+pub use objects::{LocalFiles, Objects};
+pub use reader::{Cache, FeatureMatrix, Table};
+pub use reconcile::{Changes, Known, Reconciled, reconcile};
+pub use rows::{Row, Status};
+pub use rowset::RowSet;
+pub use writer::{Group, NewShard, Writer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Reading a cache: rows from `rows.csv`, features straight from mapped shards.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView2};
+
+use super::manifest::{Manifest, ShardInfo};
+use super::rows::{self, Row, Status};
+use super::shard::{RECOMPUTE, Shard};
+use super::{Dtype, MANIFEST};
+use crate::data::Split;
+use crate::{Error, Result};
+
+/// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened stays as it was.
+#[derive(Debug)]
+pub struct Cache {
+    folder: PathBuf,
+    manifest: Manifest,
+    rows: Vec<Row>,
+}
+
+/// Features and labels of one split, all in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Row numbers, ascending.
+    pub rows: Vec<u64>,
+    /// Labels of each row: indices into the manifest's classes.
+    pub labels: Vec<Vec<usize>>,
+    /// `[rows, dim]`.
+    pub features: Array2<f32>,
+}
+
+impl Cache {
+    /// Opens the cache in `folder`.
+    ///
+    /// # Errors
+    /// No cache there, or a damaged one: the message names the file and the way out.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Cache> {
+        let folder = folder.as_ref();
+        let mut manifest = Manifest::read(folder)?;
+        let rows = match rows::read(folder, &manifest.classes) {
+            Ok(rows) => rows,
+            // A writer may have renamed classes between the two reads: the second look sees both as it left them.
+            Err(first) => {
+                let again = Manifest::read(folder)?;
+                if again == manifest {
+                    return Err(first);
+                }
+                manifest = again;
+                rows::read(folder, &manifest.classes)?
+            }
+        };
+        Ok(Cache { folder: folder.into(), manifest, rows })
+    }
+
+    /// The cache's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the cache holds.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// All rows by number, failed and deleted ones included.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// One row by number.
+    pub fn row(&self, number: u64) -> Option<&Row> {
+        self.rows.binary_search_by_key(&number, |r| r.row).ok().map(|i| &self.rows[i])
+    }
+
+    /// Features of one tap and view: every row that counts and has them, ascending.
+    ///
+    /// # Errors
+    /// A tap or view that is not there; a missing, truncated or damaged shard.
+    pub fn features(&self, tap: &str, view: u32) -> Result<FeatureMatrix> {
+        let about = self.manifest.tap(tap)?;
+        let infos: Vec<&ShardInfo> = self.manifest.shards_of(tap, view).collect();
+        if infos.is_empty() {
+            let views: Vec<String> = self.manifest.views(tap).iter().map(u32::to_string).collect();
+            let hint = format!("there are: {}; `headstart features --tap {tap} --views {}` adds it", views.join(", "), view + 1);
+            return Err(Error::setting(format!("no view {view} of tap `{tap}` in {}", self.folder.display()), hint));
+        }
+        let open = |info: &&ShardInfo| open_shard(&self.folder, info, &about.shape, about.dtype);
+        let shards = infos.iter().map(open).collect::<Result<Vec<_>>>().map_err(|e| self.if_unchanged(e))?;
+        let counts = |row: u64| self.row(row).is_some_and(|r| r.status == Status::Ok);
+        Ok(FeatureMatrix::new(about.shape.clone(), about.dtype, shards, counts))
+    }
+
+    /// Features of one tap and view and the labels that go with them, for one split or for all rows.
+    ///
+    /// # Errors
+    /// As [`Cache::features`].
+    pub fn table(&self, tap: &str, view: u32, split: Option<Split>) -> Result<Table> {
+        let matrix = self.features(tap, view)?;
+        let wanted = |row: &Row| split.is_none_or(|s| row.split == s);
+        let chosen: Vec<(usize, &Row)> =
+            matrix.row_ids().iter().enumerate().filter_map(|(at, &id)| self.row(id).filter(|r| wanted(r)).map(|r| (at, r))).collect();
+        let positions: Vec<usize> = chosen.iter().map(|(at, _)| *at).collect();
+        Ok(Table {
+            rows: chosen.iter().map(|(_, r)| r.row).collect(),
+            labels: chosen.iter().map(|(_, r)| r.labels.clone()).collect(),
+            features: matrix.rows(&positions),
+        })
+    }
+
+    /// A shard may be gone because `gc` rewrote it since the manifest was read: that is no damage.
+    fn if_unchanged(&self, error: Error) -> Error {
+        match Manifest::read(&self.folder) {
+            Ok(now) if now != self.manifest => {
+                Error::cache(self.folder.join(MANIFEST), "was changed by another process while it was being read", "try again")
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Opens a shard and holds it against its entry: size, tap, view, type, shape and rows (not the digest, which would read it all).
+pub(super) fn open_shard(folder: &Path, info: &ShardInfo, shape: &[usize], dtype: Dtype) -> Result<Shard> {
+    let path = folder.join(&info.file);
+    let shard = Shard::open(&path)?;
+    let damaged = |problem: String| Err(Error::cache(&path, problem, RECOMPUTE));
+    let size = shard.bytes().len() as u64;
+    if size != info.bytes {
+        return damaged(format!("is damaged: it has {size} bytes instead of {}", info.bytes));
+    }
+    let is_that = shard.head.tap == info.tap && shard.head.view == info.view && shard.shape == shape && shard.dtype == dtype;
+    if !is_that || !shard.rows.iter().copied().eq(info.rows.iter()) {
+        return damaged("is not the shard that the manifest describes".into());
+    }
+    Ok(shard)
+}
+
+/// Features of one tap and view, `[len, shape…]`, over mapped shards.
+#[derive(Debug)]
+pub struct FeatureMatrix {
+    shape: Vec<usize>,
+    dtype: Dtype,
+    shards: Vec<Shard>,
+    row_ids: Vec<u64>,
+    /// Shard and index within it, for each row.
+    places: Vec<(u32, u32)>,
+}
+
+impl FeatureMatrix {
+    fn new(shape: Vec<usize>, dtype: Dtype, shards: Vec<Shard>, counts: impl Fn(u64) -> bool) -> FeatureMatrix {
+        let mut found: Vec<(u64, (u32, u32))> = vec![];
+        for (s, shard) in shards.iter().enumerate() {
+            let rows = shard.rows.iter().enumerate().filter(|(_, row)| counts(**row));
+            found.extend(rows.map(|(i, &row)| (row, (s as u32, i as u32))));
+        }
+        found.sort_unstable();
+        let (row_ids, places) = found.into_iter().unzip();
+        FeatureMatrix { shape, dtype, shards, row_ids, places }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.row_ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.row_ids.is_empty()
+    }
+
+    /// Shape of one row: `[D]`, or `[C, H, W]` for a map.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Values of one row.
+    pub fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Type of the stored values.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Row numbers, ascending: what `rows.csv` calls them.
+    pub fn row_ids(&self) -> &[u64] {
+        &self.row_ids
+    }
+
+    /// The whole matrix in order as views of the mapped files, each with the position of its first row.
+    /// `None` where values are not stored as f32: use [`FeatureMatrix::gather`] there.
+    pub fn blocks(&self) -> Option<Vec<(usize, ArrayView2<'_, f32>)>> {
+        let mut blocks = vec![];
+        let mut start = 0;
+        while start < self.len() {
+            let (shard, first) = self.places[start];
+            let follows = |(at, place): (usize, &(u32, u32))| *place == (shard, first + at as u32);
+            let count = self.places[start..].iter().enumerate().take_while(|p| follows(*p)).count();
+            let values = self.shards[shard as usize].values(first as usize, first as usize + count)?;
+            blocks.push((start, ArrayView2::from_shape((count, self.dim()), values).ok()?));
+            start += count;
+        }
+        Some(blocks)
+    }
+
+    /// Copies the rows at `positions` (indices into [`FeatureMatrix::row_ids`]) into `out`, `[positions.len(), dim]`, as f32.
+    ///
+    /// # Panics
+    /// If a position is out of range or `out` has another length.
+    pub fn gather(&self, positions: &[usize], out: &mut [f32]) {
+        assert_eq!(out.len(), positions.len() * self.dim(), "one row of `out` for each position");
+        for (&position, row) in positions.iter().zip(out.chunks_exact_mut(self.dim().max(1))) {
+            let (shard, index) = self.places[position];
+            self.dtype.decode(self.shards[shard as usize].row_bytes(index as usize), row);
+        }
+    }
+
+    /// The rows at `positions` as a matrix of their own.
+    pub fn rows(&self, positions: &[usize]) -> Array2<f32> {
+        let mut out = Array2::zeros((positions.len(), self.dim()));
+        if let Some(slice) = out.as_slice_mut() {
+            self.gather(positions, slice);
+        }
+        out
+    }
+}

@@ -1,0 +1,251 @@
+//! Writing a cache: rows first, then shards, the manifest last, so that a kill at any moment loses at most the shards being made.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::key::{Key, folder_name, hex};
+use super::lock::{Lock, Wait};
+use super::manifest::{Failure, Manifest, ShardInfo, Tap};
+use super::objects::{LocalFiles, Objects};
+use super::rows::{self, Row, Status};
+use super::shard::{self, Head};
+use super::{Dtype, FORMAT, RowSet, Unstorable, files, recover};
+use crate::{Error, Result};
+use sha2::{Digest, Sha256};
+
+/// The folder of shards below a cache's folder.
+pub(super) const FEATURES: &str = "features";
+
+/// A cache opened for writing; nobody else can write it meanwhile.
+#[derive(Debug)]
+pub struct Writer {
+    pub(super) folder: PathBuf,
+    pub(super) objects: Box<dyn Objects>,
+    pub(super) manifest: Manifest,
+    pub(super) rows: Vec<Row>,
+    warnings: Vec<String>,
+    _lock: Lock,
+}
+
+/// Features of some rows for one tap and view, to be stored as one file.
+#[derive(Debug, Clone)]
+pub struct NewShard {
+    /// The tap.
+    pub tap: String,
+    /// The view.
+    pub view: u32,
+    /// Shape of one row.
+    pub shape: Vec<usize>,
+    /// Rows, ascending.
+    pub rows: Vec<u64>,
+    /// `rows · shape.product()` values in the cache's type, as [`Dtype::encode`] leaves them.
+    pub features: Vec<u8>,
+}
+
+/// What is committed together: shards of the same rows for several taps and views, and what failed among those rows.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// The shards; those without rows are passed over.
+    pub shards: Vec<NewShard>,
+    /// Rows whose image cannot be used, and why.
+    pub failed: Vec<(u64, String)>,
+    /// Rows whose file went away or changed meanwhile.
+    pub gone: Vec<u64>,
+}
+
+impl Writer {
+    /// Takes the lock of the cache in `folder`, makes it if it is not there, and takes up what a killed writer left.
+    ///
+    /// # Errors
+    /// Another process writes it; a damaged manifest or `rows.csv`; a cache with another key.
+    pub fn open(folder: &Path, key: &Key, dataset: &str, wait: Wait) -> Result<Writer> {
+        Writer::open_in(folder, key, dataset, wait, Box::new(LocalFiles::new(folder)))
+    }
+
+    /// As [`Writer::open`], with shards going to `objects`.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn open_in(folder: &Path, key: &Key, dataset: &str, wait: Wait, objects: Box<dyn Objects>) -> Result<Writer> {
+        let lock = Lock::take(folder, wait)?;
+        files::remove_temporaries(folder)?;
+        let (manifest, is_new) = match Manifest::read(folder) {
+            Err(Error::Cache { .. }) if !folder.join(super::MANIFEST).exists() => (Manifest::new(key.clone(), dataset), true),
+            read => (read?, false),
+        };
+        if manifest.key != *key {
+            let hint = "give another --cache folder, or delete this one";
+            return Err(Error::cache(folder, "holds features that were made in another way", hint));
+        }
+        let has_rows = folder.join(rows::ROWS).exists();
+        let rows = if is_new && !has_rows { vec![] } else { rows::read_by_name(folder, &manifest.classes)? };
+        let mut writer = Writer { folder: folder.into(), objects, manifest, rows, warnings: vec![], _lock: lock };
+        if recover::take_up(&mut writer)? || is_new {
+            writer.save(true)?;
+        }
+        Ok(writer)
+    }
+
+    /// The cache's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the cache holds.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// All rows by number.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// What the user should know: shards that were damaged and will be made again.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Looks at the shards of these taps and views; damaged ones are dropped, so that their rows are missing again.
+    ///
+    /// A shard that was changed after the manifest was written is read whole and its digest compared; of the others, size and header.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn drop_damaged(&mut self, wanted: impl Fn(&str, u32) -> bool) -> Result<()> {
+        let damaged = recover::damaged(self, wanted)?;
+        for (file, problem) in damaged {
+            self.warnings.push(format!("{problem}; it is made again"));
+            self.objects.remove(&file)?;
+            self.manifest.shards.retain(|s| s.file != file);
+        }
+        Ok(())
+    }
+
+    /// Puts other rows and classes in the place of those that are there, and writes what changed.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn set_rows(&mut self, rows: Vec<Row>, classes: Vec<String>, next_row: u64) -> Result<()> {
+        let rows_changed = rows != self.rows || classes != self.manifest.classes;
+        let before = self.manifest.clone();
+        (self.rows, self.manifest.classes, self.manifest.next_row) = (rows, classes, next_row);
+        self.add_failures([]);
+        if rows_changed || before != self.manifest {
+            self.save(rows_changed)?;
+        }
+        Ok(())
+    }
+
+    /// Rows that count and have no features of this tap and view, ascending.
+    pub fn missing(&self, tap: &str, view: u32) -> Vec<u64> {
+        let sets: Vec<&RowSet> = self.manifest.shards_of(tap, view).map(|s| &s.rows).collect();
+        let mut there: Vec<u64> = sets.iter().flat_map(|s| s.iter()).collect();
+        there.sort_unstable();
+        let counts = self.rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
+        counts.filter(|row| there.binary_search(row).is_err()).collect()
+    }
+
+    /// Stores a group: its shards, then the rows that failed, the manifest last.
+    ///
+    /// # Errors
+    /// The system's own (a full disk): what was committed before stays, and nothing half-written is left.
+    pub fn commit(&mut self, group: Group) -> Result<()> {
+        let shards: Vec<NewShard> = group.shards.into_iter().filter(|s| !s.rows.is_empty()).collect();
+        let together: Vec<(String, u32)> = shards.iter().map(|s| (s.tap.clone(), s.view)).collect();
+        for shard in shards {
+            let head = Head {
+                format: FORMAT,
+                key: self.manifest.key_digest.clone(),
+                tap: shard.tap.clone(),
+                view: shard.view,
+                together: together.clone(),
+                failed: group.failed.clone(),
+            };
+            self.put(&head, shard)?;
+        }
+        for row in &group.gone {
+            self.set_status(*row, Status::Deleted);
+        }
+        self.add_failures(group.failed.iter().cloned());
+        self.save(!group.failed.is_empty() || !group.gone.is_empty())
+    }
+
+    /// Writes one shard file and enters it.
+    fn put(&mut self, head: &Head, shard: NewShard) -> Result<()> {
+        let dtype = self.manifest.key.store;
+        let tap = Tap { shape: shard.shape.clone(), dtype };
+        if let Some(before) = self.manifest.taps.get(&shard.tap).filter(|before| **before != tap) {
+            let problem = format!("holds `{}` of shape {:?}, and now it has shape {:?}", shard.tap, before.shape, tap.shape);
+            return Err(Error::cache(&self.folder, problem, "was the backbone changed without its version? delete this cache"));
+        }
+        let bytes = shard::encode(head, &shard.rows, &shard.shape, dtype, &shard.features)?;
+        let file = file_name(&shard.tap, shard.view, shard.rows[0]);
+        if !self.objects.put_if_absent(&file, &bytes)? {
+            let hint = "does another process write it over a network file system that has no locks?";
+            return Err(Error::cache(self.folder.join(&file), "is already there", hint));
+        }
+        let rows: RowSet = shard.rows.into_iter().collect();
+        let (size, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));
+        self.enter(tap, ShardInfo { tap: shard.tap, view: shard.view, file, rows, bytes: size, sha256 });
+        Ok(())
+    }
+
+    /// Enters a shard that is there.
+    pub(super) fn enter(&mut self, tap: Tap, info: ShardInfo) {
+        self.manifest.taps.insert(info.tap.clone(), tap);
+        self.manifest.shards.push(info);
+    }
+
+    /// Marks rows as failed.
+    pub(super) fn add_failures(&mut self, failed: impl IntoIterator<Item = (u64, String)>) {
+        let mut known: BTreeMap<u64, String> = self.manifest.failed.drain(..).map(|f| (f.row, f.reason)).collect();
+        for (row, reason) in failed {
+            self.set_status(row, Status::Failed);
+            known.insert(row, reason);
+        }
+        self.set_failures(known);
+    }
+
+    /// The manifest lists the rows that failed, under the path that they have now.
+    fn set_failures(&mut self, mut reasons: BTreeMap<u64, String>) {
+        let failed = self.rows.iter().filter(|r| r.status == Status::Failed);
+        let failures = failed.map(|r| {
+            // Of rows that failed before any shard was tried there is no reason but this one.
+            let reason = reasons.remove(&r.row).unwrap_or_else(|| "the file cannot be read".into());
+            Failure { row: r.row, path: r.path.clone(), reason }
+        });
+        self.manifest.failed = failures.collect();
+    }
+
+    fn set_status(&mut self, row: u64, status: Status) {
+        if let Ok(i) = self.rows.binary_search_by_key(&row, |r| r.row) {
+            self.rows[i].status = status;
+        }
+    }
+
+    pub(super) fn save(&mut self, with_rows: bool) -> Result<()> {
+        self.manifest.sort();
+        if with_rows {
+            rows::write(&self.folder, &self.rows, &self.manifest.classes)?;
+        }
+        self.manifest.write(&self.folder)
+    }
+}
+
+impl NewShard {
+    /// Encodes values that are all there already.
+    ///
+    /// # Errors
+    /// A value that `dtype` cannot hold.
+    pub fn encode(tap: &str, view: u32, shape: &[usize], rows: &[u64], values: &[f32], dtype: Dtype) -> Result<NewShard, Unstorable> {
+        let mut features = vec![];
+        dtype.encode(values, &mut features)?;
+        Ok(NewShard { tap: tap.into(), view, shape: shape.into(), rows: rows.into(), features })
+    }
+}
+
+/// Where the shard that begins with row `first` is: a row is first in one shard of a tap and view at most, so names never meet.
+pub(super) fn file_name(tap: &str, view: u32, first: u64) -> String {
+    format!("{FEATURES}/{}/v{view}-{first:05}.safetensors", folder_name(tap))
+}
