@@ -6,6 +6,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod backbones;
 pub mod data;
 pub mod engine;
 mod error;

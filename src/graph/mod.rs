@@ -220,12 +220,13 @@ impl Graph {
         &self.taps
     }
 
-    /// The node behind a tap.
+    /// The node behind a tap; any other node's module path is one too.
     ///
     /// # Errors
     /// An unknown tap: names the nearest one that exists.
     pub fn find_tap(&self, name: &str) -> Result<NodeId> {
-        self.taps.iter().find(|(n, _)| n == name).map(|(_, id)| *id).ok_or_else(|| {
+        let tap = self.taps.iter().find(|(n, _)| n == name).map(|(_, id)| *id);
+        tap.or_else(|| self.nodes.iter().position(|node| node.name == name)).ok_or_else(|| {
             let known = self.taps.iter().map(|(n, _)| n.as_str());
             let hint = match crate::error::nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`? `headstart backbones NAME` lists all taps"),

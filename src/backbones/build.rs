@@ -1,0 +1,158 @@
+//! Words in which the families are written down: a thin layer over [`Graph`] that keeps channel counts.
+
+use crate::graph::{Act, Conv, Graph, NodeId, Op, Padding, Pool};
+
+/// A value inside a network under construction.
+#[derive(Clone, Copy)]
+pub(super) struct Value {
+    pub id: NodeId,
+    /// Channels of a map, or length of a vector.
+    pub channels: usize,
+}
+
+/// A convolution's window: stride 1, no padding, one group, no bias unless said.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    kernel: [usize; 2],
+    stride: usize,
+    padding: Padding,
+    groups: usize,
+    bias: bool,
+}
+
+impl Window {
+    pub const fn square(side: usize) -> Window {
+        Window::rect(side, side)
+    }
+
+    pub const fn rect(height: usize, width: usize) -> Window {
+        Window { kernel: [height, width], stride: 1, padding: Padding::all(0), groups: 1, bias: false }
+    }
+
+    pub const fn stride(self, stride: usize) -> Window {
+        Window { stride, ..self }
+    }
+
+    /// Half the kernel on each side, as PyTorch's networks pad.
+    pub const fn centred(self) -> Window {
+        let [v, h] = [self.kernel[0] / 2, self.kernel[1] / 2];
+        self.pads([v, v, h, h])
+    }
+
+    /// Rows above, below, columns left, right.
+    pub const fn pads(self, sides: [usize; 4]) -> Window {
+        Window { padding: Padding::Explicit(sides), ..self }
+    }
+
+    /// TensorFlow's SAME.
+    pub const fn same(self) -> Window {
+        Window { padding: Padding::Same, ..self }
+    }
+
+    pub const fn groups(self, groups: usize) -> Window {
+        Window { groups, ..self }
+    }
+
+    pub const fn bias(self) -> Window {
+        Window { bias: true, ..self }
+    }
+
+    pub const fn keeps_size(self) -> bool {
+        self.stride == 1
+    }
+
+    const fn pool(self, ceil: bool, count_padding: bool) -> Pool {
+        Pool { kernel: self.kernel, stride: [self.stride; 2], padding: self.padding, ceil, count_padding }
+    }
+}
+
+/// A network under construction.
+pub(super) struct Net {
+    graph: Graph,
+    /// Of every norm.
+    eps: f64,
+}
+
+impl Net {
+    /// An empty network whose norms add `eps` to the variance, and its RGB input.
+    pub fn new(eps: f64) -> (Net, Value) {
+        let (graph, id) = Graph::new(3);
+        (Net { graph, eps }, Value { id, channels: 3 })
+    }
+
+    pub fn finish(self) -> Graph {
+        self.graph
+    }
+
+    /// Names a value as a tap.
+    pub fn tap(&mut self, name: impl Into<String>, value: Value) {
+        self.graph.tap(name, value.id);
+    }
+
+    fn node(&mut self, name: impl Into<String>, op: Op, inputs: &[Value], channels: usize) -> Value {
+        let inputs: Vec<NodeId> = inputs.iter().map(|v| v.id).collect();
+        Value { id: self.graph.add(name, op, &inputs), channels }
+    }
+
+    pub fn conv(&mut self, name: impl Into<String>, x: Value, output: usize, window: Window) -> Value {
+        let Window { kernel, stride, padding, groups, bias } = window;
+        let conv = Conv { input: x.channels, output, kernel, stride: [stride; 2], padding, groups, bias };
+        self.node(name, Op::Conv(conv), &[x], output)
+    }
+
+    pub fn norm(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.node(name, Op::BatchNorm { channels: x.channels, eps: self.eps }, &[x], x.channels)
+    }
+
+    pub fn act(&mut self, name: impl Into<String>, x: Value, act: Act) -> Value {
+        self.node(name, Op::Act(act), &[x], x.channels)
+    }
+
+    pub fn relu(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.act(name, x, Act::Relu)
+    }
+
+    pub fn add(&mut self, name: impl Into<String>, a: Value, b: Value) -> Value {
+        self.node(name, Op::Add, &[a, b], a.channels)
+    }
+
+    pub fn concat(&mut self, name: impl Into<String>, parts: &[Value]) -> Value {
+        self.node(name, Op::Concat, parts, parts.iter().map(|p| p.channels).sum())
+    }
+
+    pub fn max_pool(&mut self, name: impl Into<String>, x: Value, window: Window, ceil: bool) -> Value {
+        self.node(name, Op::MaxPool(window.pool(ceil, true)), &[x], x.channels)
+    }
+
+    /// The mean over all of a map, `[C, 1, 1]`.
+    pub fn global_pool(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.node(name, Op::AdaptiveAvgPool([1, 1]), &[x], x.channels)
+    }
+
+    /// The map as a vector of known length: `cells` is height times width.
+    pub fn flatten(&mut self, name: impl Into<String>, x: Value, cells: usize) -> Value {
+        self.node(name, Op::Flatten, &[x], x.channels * cells)
+    }
+
+    pub fn linear(&mut self, name: impl Into<String>, x: Value, output: usize) -> Value {
+        self.node(name, Op::Linear { input: x.channels, output }, &[x], output)
+    }
+
+    /// Taps of a last map: `map`, `flat`, and its global average as a vector, `gap` and `avgpool`, which is returned.
+    pub fn last_map(&mut self, map: Value) -> Value {
+        self.tap("map", map);
+        let flat = self.node("flat", Op::Flatten, &[map], map.channels);
+        self.tap("flat", flat);
+        let pooled = self.global_pool("avgpool", map);
+        let gap = self.flatten("gap", pooled, 1);
+        self.tap("gap", gap);
+        self.tap("avgpool", gap);
+        gap
+    }
+
+    /// The last linear layer, tapped as `logits`.
+    pub fn logits(&mut self, name: impl Into<String>, x: Value, classes: usize) {
+        let logits = self.linear(name, x, classes);
+        self.tap("logits", logits);
+    }
+}

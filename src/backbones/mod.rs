@@ -1,0 +1,81 @@
+//! The zoo: one file a family, each writing its networks down as graphs under the parameter names of their originals.
+
+mod build;
+mod efficientnet_lite;
+mod mobilenet_v2;
+mod squeezenet;
+
+use std::sync::OnceLock;
+
+use crate::graph::Graph;
+use crate::{Error, Result, nearest};
+
+/// Which original a graph follows where two of the same name differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Flavour {
+    /// torchvision's (or the only one there is).
+    #[default]
+    Torchvision,
+    /// Keras's: other padding, rounding or epsilon.
+    Keras,
+}
+
+/// What a graph depends on beside its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Outputs of the classifier.
+    pub classes: usize,
+    /// Which original to follow.
+    pub flavour: Flavour,
+}
+
+impl Default for Options {
+    /// ImageNet's 1,000 classes, torchvision's flavour.
+    fn default() -> Self {
+        Options { classes: 1000, flavour: Flavour::default() }
+    }
+}
+
+/// One network of the zoo.
+#[derive(Debug, Clone)]
+pub struct BackboneInfo {
+    /// torchvision's name where it has one: `resnet50`.
+    pub name: &'static str,
+    /// Its family in words: `ResNet`.
+    pub family: &'static str,
+    /// Side of the square input that it was made for, in pixels.
+    pub size: usize,
+    /// The tensor whose first extent is the number of classes.
+    pub classifier: &'static str,
+    build: fn(&Options) -> Graph,
+}
+
+impl BackboneInfo {
+    /// The whole network as a graph, classifier and taps included.
+    pub fn graph(&self, options: &Options) -> Graph {
+        (self.build)(options)
+    }
+}
+
+/// Every backbone, family by family.
+pub fn all() -> &'static [BackboneInfo] {
+    static ALL: OnceLock<Vec<BackboneInfo>> = OnceLock::new();
+    ALL.get_or_init(|| [&efficientnet_lite::ALL[..], &squeezenet::ALL, &mobilenet_v2::ALL].concat())
+}
+
+/// The backbone of this name.
+///
+/// # Errors
+/// An unknown name: says the nearest.
+pub fn find(name: &str) -> Result<&'static BackboneInfo> {
+    all().iter().find(|b| b.name == name).ok_or_else(|| {
+        let hint = match nearest(name, all().iter().map(|b| b.name)) {
+            Some(near) => format!("did you mean `{near}`? `headstart backbones` lists them all"),
+            None => "`headstart backbones` lists them all".into(),
+        };
+        Error::setting(format!("no backbone `{name}`"), hint)
+    })
+}
+
+#[cfg(test)]
+mod tests;

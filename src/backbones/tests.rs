@@ -1,0 +1,37 @@
+use super::*;
+
+#[test]
+fn names_are_unique_and_found() {
+    for info in all() {
+        assert_eq!(find(info.name).unwrap().name, info.name);
+        assert_eq!(all().iter().filter(|b| b.name == info.name).count(), 1, "{}", info.name);
+    }
+    let error = find("mobilnet_v2").unwrap_err();
+    assert!(error.is_unusable_input() && error.to_string().contains("`mobilenet_v2`"), "{error}");
+}
+
+#[test]
+fn every_backbone_has_the_common_taps_at_its_own_size() {
+    for info in all() {
+        let graph = info.graph(&Options { classes: 7, ..Options::default() });
+        let shapes = graph.shapes([3, info.size, info.size]).unwrap_or_else(|e| panic!("{}: {e}", info.name));
+        let shape = |tap: &str| &shapes[graph.find_tap(tap).unwrap_or_else(|e| panic!("{}: {e}", info.name))];
+        assert_eq!(shape("logits"), &vec![7], "{}", info.name);
+        assert_eq!(shape("gap").len(), 1, "{}", info.name);
+        assert_eq!(shape("map").len(), 3, "{}", info.name);
+        assert_eq!(shape("flat"), &vec![shape("map").iter().product::<usize>()], "{}", info.name);
+        let classifier = graph.parameters().into_iter().find(|p| p.name == info.classifier);
+        assert_eq!(classifier.unwrap_or_else(|| panic!("{}: no `{}`", info.name, info.classifier)).shape[0], 7);
+    }
+}
+
+#[test]
+fn parameter_names_are_unique() {
+    for info in all() {
+        let mut names: Vec<String> = info.graph(&Options::default()).parameters().into_iter().map(|p| p.name).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "{}", info.name);
+    }
+}
