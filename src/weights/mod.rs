@@ -1,10 +1,14 @@
 //! Opening weight files of every format, auditing their names and shapes, digests, fetching.
 
+mod formula;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::graph::Parameter;
-use crate::{Error, Result};
+use crate::{Error, Result, nearest};
+
+pub use formula::Formula;
 
 /// A dense f32 tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,4 +109,19 @@ pub fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Re
         return Err(Error::weights(source.origin(), problem, "is this the backbone that the file was made for?"));
     }
     Ok(tensor)
+}
+
+/// The error for a name that a source does not hold.
+fn no_tensor(source: &dyn TensorSource, name: &str) -> Error {
+    let entries = source.entries();
+    let hint = match nearest(name, entries.iter().map(|p| p.name.as_str())) {
+        Some(near) => format!("the nearest of its {} names is `{near}`", entries.len()),
+        None => format!("none of its {} names is like it", entries.len()),
+    };
+    Error::weights(source.origin(), format!("holds no tensor `{name}`"), hint)
+}
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
