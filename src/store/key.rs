@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Dtype;
+use crate::data::Digest;
 
 /// Everything that decides the values in a cache. Not in it: the images, the taps, the number of views, the labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl Key {
 
     /// Lower-case hex SHA-256 of [`Key::canonical`].
     pub fn digest(&self) -> String {
-        hex(&Sha256::digest(self.canonical()))
+        Digest::of(self.canonical().as_bytes()).to_string()
     }
 
     /// Folder of the cache with this key: `ROOT/<dataset>/<backbone>@<first 12 digits>`.
@@ -78,11 +78,6 @@ pub fn folder_name(name: &str) -> String {
         }
     }
     out
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

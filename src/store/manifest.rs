@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dtype, Key, RowSet, files};
+use super::{Dtype, Key, Row, RowSet, Status, files};
 use crate::{Error, Result, nearest};
 
 /// Version of the format on disk that this library writes and reads.
@@ -163,6 +163,14 @@ impl Manifest {
     /// Shards of one tap and view, by first row.
     pub fn shards_of(&self, tap: &str, view: u32) -> impl Iterator<Item = &ShardInfo> {
         self.shards.iter().filter(move |s| s.tap == tap && s.view == view)
+    }
+
+    /// Rows that count and have no features of this tap and view, ascending.
+    pub fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
+        let mut there: Vec<u64> = self.shards_of(tap, view).flat_map(|s| s.rows.iter()).collect();
+        there.sort_unstable();
+        let counts = rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
+        counts.filter(|row| there.binary_search(row).is_err()).collect()
     }
 
     /// Views of a tap that have shards, ascending.

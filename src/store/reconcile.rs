@@ -1,9 +1,9 @@
 //! Rows keep their number for ever: what a data set holds now is matched against the rows of the cache by path and digest.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::rows::{Row, Status};
-use crate::data::{Dataset, Entry};
+use crate::data::{Dataset, Digest, Entry};
 
 /// What matching changed, counted in images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Changes {
 pub struct Reconciled {
     /// All rows, by number.
     pub rows: Vec<Row>,
+    /// The row of each entry of the listing.
+    pub listed: Vec<u64>,
     /// The number of the next new row.
     pub next_row: u64,
     /// What changed.
@@ -53,7 +55,7 @@ pub struct Known<'a> {
 ///
 /// Rows that get no entry are marked deleted. A row never changes its digest, so a failed image is tried again only as a new row, when
 /// its file has changed.
-pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<String>]) -> Reconciled {
+pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
     let mut matched: Vec<Option<usize>> = vec![None; known.rows.len()];
     let mut unmatched = match_paths(known, dataset, digests, &mut matched);
     match_digests(known, digests, &mut matched, &mut unmatched);
@@ -72,39 +74,46 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<String>]
             }
         });
     }
+    let mut listed = vec![0; dataset.entries.len()];
+    for (row, entry) in known.rows.iter().zip(&matched) {
+        if let Some(i) = entry {
+            listed[*i] = row.row;
+        }
+    }
     let mut next_row = rows.last().map_or(0, |r| r.row + 1).max(known.next_row);
     for i in unmatched {
-        let (entry, digest) = (&dataset.entries[i], digests[i].clone());
+        let (entry, digest) = (&dataset.entries[i], digests[i]);
         rows.push(Row {
             row: next_row,
             path: entry.uri.clone(),
             labels: entry.labels.clone(),
             split: entry.split,
             status: if digest.is_some() { Status::Ok } else { Status::Failed },
-            sha256: digest.unwrap_or_default(),
+            digest,
         });
+        listed[i] = next_row;
         next_row += 1;
         changes.added += 1;
     }
-    Reconciled { rows, next_row, changes }
+    Reconciled { rows, listed, next_row, changes }
 }
 
 /// Step 1. Returns the entries that are left, in order.
-fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<String>], matched: &mut [Option<usize>]) -> Vec<usize> {
+fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], matched: &mut [Option<usize>]) -> Vec<usize> {
     // Of several rows with one path (all but one of them deleted), live ones come first, then lower numbers.
     let mut by_path: HashMap<&str, Vec<usize>> = HashMap::new();
     for (i, row) in known.rows.iter().enumerate() {
         by_path.entry(&row.path).or_default().push(i);
     }
     by_path.values_mut().for_each(|rows| rows.sort_by_key(|&i| (known.rows[i].status == Status::Deleted, i)));
-    let fits = |row: &Row, digest: &Option<String>| match digest {
-        Some(digest) => row.sha256 == *digest,
+    let fits = |row: &Row, digest: Option<Digest>| match digest {
+        Some(_) => row.digest == digest,
         None => row.status != Status::Deleted,
     };
     let mut unmatched = vec![];
     for (i, entry) in dataset.entries.iter().enumerate() {
         let rows = by_path.get(entry.uri.as_str()).map(Vec::as_slice).unwrap_or_default();
-        match rows.iter().find(|&&r| matched[r].is_none() && fits(&known.rows[r], &digests[i])) {
+        match rows.iter().find(|&&r| matched[r].is_none() && fits(&known.rows[r], digests[i])) {
             Some(&r) => matched[r] = Some(i),
             None => unmatched.push(i),
         }
@@ -113,17 +122,19 @@ fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<String>], 
 }
 
 /// Step 2. Identical files are paired in order: rows that live before deleted ones, then by number; entries as listed.
-fn match_digests(known: Known<'_>, digests: &[Option<String>], matched: &mut [Option<usize>], unmatched: &mut Vec<usize>) {
-    let mut free: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
+fn match_digests(known: Known<'_>, digests: &[Option<Digest>], matched: &mut [Option<usize>], unmatched: &mut Vec<usize>) {
+    let mut free: HashMap<Digest, VecDeque<usize>> = HashMap::new();
     for deleted in [false, true] {
         // Part of a listing cannot tell a renamed image from a copy of one that is not listed.
         let candidates = known.rows.iter().enumerate().filter(|(_, r)| (r.status == Status::Deleted) == deleted);
-        for (r, row) in candidates.filter(|(r, row)| matched[*r].is_none() && !row.sha256.is_empty() && (deleted || !known.partial)) {
-            free.entry(&row.sha256).or_default().push_back(r);
+        for (r, row) in candidates.filter(|(r, _)| matched[*r].is_none() && (deleted || !known.partial)) {
+            if let Some(digest) = row.digest {
+                free.entry(digest).or_default().push_back(r);
+            }
         }
     }
     unmatched.retain(|&i| {
-        let row = digests[i].as_deref().and_then(|d| free.get_mut(d)).and_then(VecDeque::pop_front);
+        let row = digests[i].and_then(|d| free.get_mut(&d)).and_then(VecDeque::pop_front);
         if let Some(r) = row {
             matched[r] = Some(i);
         }
@@ -140,7 +151,7 @@ fn updated(row: &Row, old_labels: &[usize], entry: &Entry, changes: &mut Changes
         path: entry.uri.clone(),
         labels: entry.labels.clone(),
         split: entry.split,
-        sha256: row.sha256.clone(),
+        digest: row.digest,
         status: if row.status == Status::Failed { Status::Failed } else { Status::Ok },
     }
 }
@@ -158,8 +169,13 @@ mod tests {
     use super::*;
     use crate::data::Split;
 
+    /// A digest with a name of one letter; the empty name is none.
+    fn digest(name: &str) -> Option<Digest> {
+        name.bytes().next().map(|b| Digest([b; 32]))
+    }
+
     /// A listing from `(path, digest)`; an empty digest is a file that cannot be read. The class is the path's first letter.
-    fn listing(files: &[(&str, &str)]) -> (Dataset, Vec<Option<String>>) {
+    fn listing(files: &[(&str, &str)]) -> (Dataset, Vec<Option<Digest>>) {
         let mut files = files.to_vec();
         files.sort();
         let mut classes: Vec<String> = files.iter().map(|(p, _)| p[..1].to_string()).collect();
@@ -171,7 +187,7 @@ mod tests {
             split: Split::Train,
         };
         let entries = files.iter().map(|(p, _)| entry(p)).collect();
-        let digests = files.iter().map(|(_, d)| (!d.is_empty()).then(|| d.to_string())).collect();
+        let digests = files.iter().map(|(_, d)| digest(d)).collect();
         (Dataset { classes, entries, warnings: vec![] }, digests)
     }
 
@@ -186,8 +202,13 @@ mod tests {
         state
     }
 
-    fn paths(state: &Reconciled) -> Vec<(u64, &str, &str, Status)> {
-        state.rows.iter().map(|r| (r.row, r.path.as_str(), r.sha256.as_str(), r.status)).collect()
+    fn paths(state: &Reconciled) -> Vec<(u64, &str, String, Status)> {
+        let name = |r: &Row| r.digest.map(|d| (d.0[0] as char).to_string()).unwrap_or_default();
+        state.rows.iter().map(|r| (r.row, r.path.as_str(), name(r), r.status)).collect()
+    }
+
+    fn row((row, path, digest, status): (u64, &'static str, &str, Status)) -> (u64, &'static str, String, Status) {
+        (row, path, digest.into(), status)
     }
 
     use Status::{Deleted, Failed, Ok as Fine};
@@ -195,7 +216,7 @@ mod tests {
     #[test]
     fn new_images_append_in_order() {
         let (state, _) = after(&[&[("b", "2"), ("d", "4")], &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]]);
-        assert_eq!(paths(&state), [(0, "b", "2", Fine), (1, "d", "4", Fine), (2, "a", "1", Fine), (3, "c", "3", Fine)]);
+        assert_eq!(paths(&state), [(0, "b", "2", Fine), (1, "d", "4", Fine), (2, "a", "1", Fine), (3, "c", "3", Fine)].map(row));
         assert_eq!(state.changes, Changes { added: 2, ..Changes::default() });
     }
 
@@ -203,33 +224,33 @@ mod tests {
     fn renamed_swapped_replaced_vanished_and_back() {
         let start: &[(&str, &str)] = &[("a", "1"), ("b", "2")];
         let (renamed, classes) = after(&[start, &[("c", "1"), ("b", "2")]]);
-        assert_eq!(paths(&renamed), [(0, "c", "1", Fine), (1, "b", "2", Fine)]);
+        assert_eq!(paths(&renamed), [(0, "c", "1", Fine), (1, "b", "2", Fine)].map(row));
         assert_eq!((renamed.changes.renamed, renamed.changes.added, classes), (1, 0, vec!["b".to_string(), "c".into()]));
         assert_eq!(renamed.rows[0].labels, [1]);
 
         let (swapped, _) = after(&[start, &[("a", "2"), ("b", "1")]]);
-        assert_eq!(paths(&swapped), [(0, "b", "1", Fine), (1, "a", "2", Fine)]);
+        assert_eq!(paths(&swapped), [(0, "b", "1", Fine), (1, "a", "2", Fine)].map(row));
 
         let (replaced, _) = after(&[start, &[("a", "9"), ("b", "2")]]);
-        assert_eq!(paths(&replaced), [(0, "a", "1", Deleted), (1, "b", "2", Fine), (2, "a", "9", Fine)]);
+        assert_eq!(paths(&replaced), [(0, "a", "1", Deleted), (1, "b", "2", Fine), (2, "a", "9", Fine)].map(row));
 
         let (back, _) = after(&[start, &[("b", "2")], &[("a", "1"), ("b", "2")]]);
-        assert_eq!(paths(&back), [(0, "a", "1", Fine), (1, "b", "2", Fine)]);
+        assert_eq!(paths(&back), [(0, "a", "1", Fine), (1, "b", "2", Fine)].map(row));
         assert_eq!(back.changes, Changes { revived: 1, relabelled: 1, ..Changes::default() }, "the class was forgotten");
     }
 
     #[test]
     fn identical_files_are_two_rows_and_pair_in_order() {
         let (state, _) = after(&[&[("a", "1"), ("b", "1")], &[("b", "1"), ("c", "1"), ("d", "1")]]);
-        assert_eq!(paths(&state), [(0, "c", "1", Fine), (1, "b", "1", Fine), (2, "d", "1", Fine)]);
+        assert_eq!(paths(&state), [(0, "c", "1", Fine), (1, "b", "1", Fine), (2, "d", "1", Fine)].map(row));
     }
 
     #[test]
     fn unreadable_files_fail_until_they_can_be_read() {
         let (state, _) = after(&[&[("a", ""), ("b", "2")], &[("a", ""), ("b", "2")]]);
-        assert_eq!(paths(&state), [(0, "a", "", Failed), (1, "b", "2", Fine)]);
+        assert_eq!(paths(&state), [(0, "a", "", Failed), (1, "b", "2", Fine)].map(row));
         let (state, _) = after(&[&[("a", ""), ("b", "2")], &[("a", "1"), ("b", "")]]);
-        assert_eq!(paths(&state), [(0, "a", "", Deleted), (1, "b", "2", Fine), (2, "a", "1", Fine)], "features of b stay");
+        assert_eq!(paths(&state), [(0, "a", "", Deleted), (1, "b", "2", Fine), (2, "a", "1", Fine)].map(row), "features of b stay");
     }
 
     #[test]
@@ -238,9 +259,12 @@ mod tests {
         state.rows[0].status = Failed;
         let (dataset, digests) = listing(&[("b", "2"), ("z", "1")]);
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: false };
-        assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "z", "1", Failed), (1, "b", "2", Fine)]);
+        assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "z", "1", Failed), (1, "b", "2", Fine)].map(row));
         let (dataset, digests) = listing(&[("a", "3"), ("b", "2")]);
-        assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "a", "1", Deleted), (1, "b", "2", Fine), (2, "a", "3", Fine)]);
+        assert_eq!(
+            paths(&reconcile(known, &dataset, &digests)),
+            [(0, "a", "1", Deleted), (1, "b", "2", Fine), (2, "a", "3", Fine)].map(row)
+        );
     }
 
     #[test]
@@ -248,7 +272,7 @@ mod tests {
         let (state, classes) = after(&[&[("a", "1"), ("b", "2")]]);
         let (dataset, digests) = listing(&[("a", "1"), ("c", "2")]);
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: true };
-        assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "a", "1", Fine), (1, "b", "2", Fine), (2, "c", "2", Fine)]);
+        assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "a", "1", Fine), (1, "b", "2", Fine), (2, "c", "2", Fine)].map(row));
     }
 
     #[test]
@@ -272,17 +296,22 @@ mod tests {
                 let now = reconcile(known(&before, &state.1, state.0.next_row), &dataset, &digests);
 
                 // The live rows are the listing.
-                let mut live: Vec<_> = now.rows.iter().filter(|r| r.status == Fine).map(|r| (r.path.as_str(), r.sha256.as_str())).collect();
+                let mut live: Vec<_> = now.rows.iter().filter(|r| r.status == Fine).map(|r| (r.path.as_str(), r.digest)).collect();
                 live.sort();
-                prop_assert_eq!(&live, &files);
+                let listed: Vec<_> = files.iter().map(|(p, d)| (*p, digest(d))).collect();
+                prop_assert_eq!(live, listed);
+                for (entry, row) in dataset.entries.iter().zip(&now.listed) {
+                    let i = now.rows.binary_search_by_key(row, |r| r.row).unwrap();
+                    prop_assert_eq!((&now.rows[i].path, &now.rows[i].labels), (&entry.uri, &entry.labels));
+                }
                 // Numbers ascend, and each keeps its digest.
                 prop_assert!(now.rows.windows(2).all(|w| w[0].row < w[1].row));
-                prop_assert!(before.iter().zip(&now.rows).all(|(b, n)| b.row == n.row && b.sha256 == n.sha256));
+                prop_assert!(before.iter().zip(&now.rows).all(|(b, n)| b.row == n.row && b.digest == n.digest));
                 // Only images that no row knew are new: counted by digest.
-                for digest in ["1", "2", "3", "4"] {
-                    let had = before.iter().filter(|r| r.sha256 == digest).count();
-                    let has = now.rows.iter().filter(|r| r.sha256 == digest).count();
-                    let wants = files.iter().filter(|(_, d)| *d == digest).count();
+                for name in ["1", "2", "3", "4"] {
+                    let had = before.iter().filter(|r| r.digest == digest(name)).count();
+                    let has = now.rows.iter().filter(|r| r.digest == digest(name)).count();
+                    let wants = files.iter().filter(|(_, d)| *d == name).count();
                     prop_assert_eq!(has, had.max(wants));
                 }
                 // Doing it again changes nothing.

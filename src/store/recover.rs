@@ -5,14 +5,13 @@ use std::fs;
 use std::time::SystemTime;
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
-use super::key::hex;
 use super::manifest::{MANIFEST, ShardInfo, Tap};
 use super::reader::open_shard;
 use super::rows::Status;
 use super::shard::{RECOMPUTE, Shard};
 use super::writer::{FEATURES, Writer, file_name};
+use crate::data::Digest;
 use crate::{Error, Result};
 
 /// Enters whole groups of unlisted shards, deletes other unlisted files below `features/`. Returns whether it entered any.
@@ -47,7 +46,7 @@ pub(super) fn take_up(writer: &mut Writer) -> Result<bool> {
             file,
             rows: shard.rows.iter().copied().collect(),
             bytes: shard.bytes().len() as u64,
-            sha256: hex(&Sha256::digest(shard.bytes())),
+            sha256: Digest::of(shard.bytes()).to_string(),
         };
         writer.enter(Tap { shape: shard.shape.clone(), dtype: shard.dtype }, info);
         writer.add_failures(shard.head.failed);
@@ -96,7 +95,7 @@ pub(super) fn damaged(writer: &Writer, wanted: impl Fn(&str, u32) -> bool) -> Re
         let Some(tap) = writer.manifest.taps.get(&info.tap) else { return Ok(None) };
         let unchanged = modified(&info.file).is_ok_and(|m| m < written);
         let found = open_shard(&writer.folder, info, &tap.shape, tap.dtype).and_then(|shard| {
-            if unchanged || hex(&Sha256::digest(shard.bytes())) == info.sha256 {
+            if unchanged || Digest::of(shard.bytes()).to_string() == info.sha256 {
                 return Ok(());
             }
             Err(Error::cache(writer.folder.join(&info.file), "is damaged: its digest is not the one in the manifest", RECOMPUTE))

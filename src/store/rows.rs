@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::files;
-use crate::data::Split;
+use crate::data::{Digest, Split};
 use crate::{Error, Result};
 
 pub(super) const ROWS: &str = "rows.csv";
@@ -50,8 +50,8 @@ pub struct Row {
     pub labels: Vec<usize>,
     /// Its split.
     pub split: Split,
-    /// Digest of the file (lower-case hex SHA-256); empty where the file could not be read.
-    pub sha256: String,
+    /// Digest of the file; `None` where it could not be read.
+    pub digest: Option<Digest>,
     /// Whether it counts.
     pub status: Status,
 }
@@ -70,7 +70,7 @@ pub(super) fn write(folder: &Path, rows: &[Row], classes: &[String]) -> Result<(
             &class_names(&row.labels, classes),
             &labels.join("|"),
             row.split.name(),
-            &row.sha256,
+            &row.digest.map(|d| d.to_string()).unwrap_or_default(),
             row.status.name(),
         ])?;
     }
@@ -137,7 +137,10 @@ fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> 
         path: field(1).into(),
         labels,
         split: field(4).parse().map_err(|_| format!("`{}` is not a split", field(4)))?,
-        sha256: field(5).into(),
+        digest: match field(5) {
+            "" => None,
+            text => Some(text.parse().map_err(|_| format!("`{text}` is no digest"))?),
+        },
         status: match field(6) {
             "ok" => Status::Ok,
             "failed" => Status::Failed,
@@ -172,7 +175,7 @@ mod tests {
             path: path.into(),
             labels: labels.into(),
             split,
-            sha256: "ab".repeat(32),
+            digest: (row != 9).then_some(Digest([0xab; 32])),
             status,
         };
         let rows = vec![

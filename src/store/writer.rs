@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::key::{Key, folder_name, hex};
+use super::key::{Key, folder_name};
 use super::lock::{Lock, Wait};
 use super::manifest::{Failure, Manifest, ShardInfo, Tap};
 use super::objects::{LocalFiles, Objects};
 use super::rows::{self, Row, Status};
 use super::shard::{self, Head};
 use super::{Dtype, FORMAT, RowSet, Unstorable, files, recover};
+use crate::data::Digest;
 use crate::{Error, Result};
-use sha2::{Digest, Sha256};
 
 /// The folder of shards below a cache's folder.
 pub(super) const FEATURES: &str = "features";
@@ -122,28 +122,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts other rows and classes in the place of those that are there, and writes what changed.
+    /// Puts other rows and classes in the place of those that are there, and writes what changed. `unreadable` are rows that failed because
+    /// their file cannot be read, and why.
     ///
     /// # Errors
     /// The system's own.
-    pub fn set_rows(&mut self, rows: Vec<Row>, classes: Vec<String>, next_row: u64) -> Result<()> {
+    pub fn set_rows(&mut self, rows: Vec<Row>, classes: Vec<String>, next_row: u64, unreadable: Vec<(u64, String)>) -> Result<()> {
         let rows_changed = rows != self.rows || classes != self.manifest.classes;
         let before = self.manifest.clone();
         (self.rows, self.manifest.classes, self.manifest.next_row) = (rows, classes, next_row);
-        self.add_failures([]);
+        self.add_failures(unreadable);
         if rows_changed || before != self.manifest {
             self.save(rows_changed)?;
         }
         Ok(())
-    }
-
-    /// Rows that count and have no features of this tap and view, ascending.
-    pub fn missing(&self, tap: &str, view: u32) -> Vec<u64> {
-        let sets: Vec<&RowSet> = self.manifest.shards_of(tap, view).map(|s| &s.rows).collect();
-        let mut there: Vec<u64> = sets.iter().flat_map(|s| s.iter()).collect();
-        there.sort_unstable();
-        let counts = self.rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
-        counts.filter(|row| there.binary_search(row).is_err()).collect()
     }
 
     /// Stores a group: its shards, then the rows that failed, the manifest last.
@@ -186,7 +178,7 @@ impl Writer {
             return Err(Error::cache(self.folder.join(&file), "is already there", hint));
         }
         let rows: RowSet = shard.rows.into_iter().collect();
-        let (size, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));
+        let (size, sha256) = (bytes.len() as u64, Digest::of(&bytes).to_string());
         self.enter(tap, ShardInfo { tap: shard.tap, view: shard.view, file, rows, bytes: size, sha256 });
         Ok(())
     }
@@ -211,8 +203,7 @@ impl Writer {
     fn set_failures(&mut self, mut reasons: BTreeMap<u64, String>) {
         let failed = self.rows.iter().filter(|r| r.status == Status::Failed);
         let failures = failed.map(|r| {
-            // Of rows that failed before any shard was tried there is no reason but this one.
-            let reason = reasons.remove(&r.row).unwrap_or_else(|| "the file cannot be read".into());
+            let reason = reasons.remove(&r.row).unwrap_or_else(|| "the reason was lost with the manifest".into());
             Failure { row: r.row, path: r.path.clone(), reason }
         });
         self.manifest.failed = failures.collect();
