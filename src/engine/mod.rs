@@ -3,6 +3,7 @@
 mod accuracy;
 mod candle;
 mod choice;
+pub mod native;
 
 use crate::Result;
 use crate::preprocess::Normalise;

@@ -1,0 +1,121 @@
+//! From a plan's steps to prepared kernels: the choice is a function of shape and instruction set alone, never of a timing.
+
+use rayon::prelude::*;
+
+use super::dense::{Dense, DenseSpec};
+use super::depthwise::Depthwise;
+use super::epilogue::Epilogue;
+use super::gather::{Flatten, Gather};
+use super::memory::Operand;
+use super::places::{Places, as_map, places};
+use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
+use super::pool::{Axis, Pooling, Reduce};
+use super::simd::Isa;
+use super::step::Kernel;
+use crate::graph::{Padding, Pool};
+use crate::plan::{ConvShape, Layer, Plan, Step};
+use crate::{Error, Result};
+
+/// A step with its kernel.
+pub struct Prepared {
+    /// Module path.
+    pub name: String,
+    /// Shapes in and out, in words.
+    pub shape: String,
+    /// Floating-point operations of one image, counted as for a direct computation.
+    pub flops: u64,
+    /// What does it.
+    pub kernel: Box<dyn Kernel>,
+}
+
+/// A plan ready to run on units of up to so many images.
+pub struct Program {
+    /// Steps that do something.
+    pub steps: Vec<Prepared>,
+    /// Where the input goes.
+    pub input: Operand,
+    /// Where the taps are found in the end.
+    pub taps: Vec<Operand>,
+    /// Size of a worker's arena in floats.
+    pub floats: usize,
+    /// Images of a unit.
+    pub unit: usize,
+}
+
+/// Chooses and packs every kernel of a plan.
+///
+/// # Errors
+/// A plan that contradicts itself.
+pub fn compile(plan: &Plan, isa: Isa, unit: usize) -> Result<Program> {
+    let Places { operands, done, floats } = places(plan, unit);
+    let steps = plan
+        .steps
+        .par_iter()
+        .zip(done)
+        .filter(|(_, done)| !done)
+        .map(|(step, _)| {
+            let shape = format!("{:?} → {:?}", plan.shapes[step.inputs[0]], plan.shapes[step.output]);
+            let pixels = as_map(&plan.shapes[step.output])[1..].iter().product::<usize>();
+            let flops = match &step.layer {
+                Layer::Conv { weight, .. } | Layer::Linear { weight, .. } => (2 * weight.len() * pixels) as u64,
+                _ => 0,
+            };
+            Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, isa, &operands)? })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Program { steps, input: operands[0], taps: plan.taps.iter().map(|&v| operands[v]).collect(), floats, unit })
+}
+
+fn prepare(step: &Step, isa: Isa, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+    let inputs: Vec<Operand> = step.inputs.iter().map(|&v| operands[v]).collect();
+    let (input, output) = (inputs[0], operands[step.output]);
+    let second = || inputs.get(1).copied().ok_or_else(|| Error::graph(&step.name, "lacks its second input"));
+    Ok(match &step.layer {
+        Layer::Conv { conv, weight, bias, residual, act } => {
+            let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
+            if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 {
+                Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue))
+            } else {
+                Box::new(Dense::new(isa, DenseSpec { conv: *conv, weight, bias, input, output, epilogue }))
+            }
+        }
+        Layer::Linear { input: from, output: to, weight, bias, residual, act } => {
+            let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
+            let conv = ConvShape { input: *from, output: *to, kernel: [1, 1], stride: [1, 1], padding: [0; 4], groups: 1 };
+            Box::new(Dense::new(isa, DenseSpec { conv, weight, bias, input, output, epilogue }))
+        }
+        Layer::Affine { scale, shift, act } => {
+            let pass = Pass::Channels { scale: by_block(scale), shift: by_block(shift) };
+            Box::new(Pointwise::new(isa, pass, *act, input, output))
+        }
+        Layer::Add { act } => Box::new(Pointwise::new(isa, Pass::Add(second()?), *act, input, output)),
+        Layer::Mul => Box::new(Pointwise::new(isa, Pass::Gate(second()?), None, input, output)),
+        Layer::Act(act) => Box::new(Pointwise::new(isa, Pass::Copy, Some(*act), input, output)),
+        Layer::LayerNorm { weight, bias, eps } => Box::new(LayerNorm::new(isa, weight, bias, *eps, input, output)),
+        Layer::MaxPool(pool) => sliding(isa, Reduce::Max, pool, input, output, &step.name)?,
+        Layer::AvgPool(pool) => sliding(isa, Reduce::Mean, pool, input, output, &step.name)?,
+        Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_) => Box::new(Pooling::adaptive(isa, input, output)),
+        Layer::Concat => {
+            let channels = inputs.iter().enumerate().flat_map(|(i, o)| (0..o.map.channels).map(move |c| (i, c))).collect();
+            Box::new(Gather::new(inputs, output, channels))
+        }
+        Layer::Slice { start, len } => Box::new(Gather::new(inputs, output, (*start..start + len).map(|c| (0, c)).collect())),
+        Layer::Shuffle { groups } => {
+            let per_group = input.map.channels / groups;
+            let channels = (0..input.map.channels).map(|c| (0, c % groups * per_group + c / groups)).collect();
+            Box::new(Gather::new(inputs, output, channels))
+        }
+        Layer::Flatten => Box::new(Flatten::new(input, output)),
+    })
+}
+
+fn sliding(isa: Isa, reduce: Reduce, pool: &Pool, input: Operand, output: Operand, name: &str) -> Result<Box<dyn Kernel>> {
+    let Padding::Explicit([top, bottom, left, right]) = pool.padding else {
+        return Err(Error::graph(name, "its padding was not resolved by the plan"));
+    };
+    let axes = [
+        Axis { kernel: pool.kernel[0], stride: pool.stride[0], padding: [top, bottom] },
+        Axis { kernel: pool.kernel[1], stride: pool.stride[1], padding: [left, right] },
+    ];
+    Ok(Box::new(Pooling::sliding(isa, reduce, axes, pool.count_padding, input, output)))
+}

@@ -1,0 +1,213 @@
+//! Where values lie: channel-blocked maps with a zero halo, in one arena whose size is known before the run.
+//!
+//! A map is stored as blocks of sixteen channels, each block row by row, each pixel one 64-byte line: `[C/16][H][W][16]`. Around it lies
+//! the halo of zeros that padded windows read, so that kernels need no masks; the columns right of one row serve as those left of the
+//! next. Lanes behind the last channel hold numbers that nobody reads. An image given to a dense convolution stays planar (`[C][H][W]`).
+
+use super::simd::LANES;
+
+/// One line of memory: what all offsets are aligned to.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Line(pub [f32; LANES]);
+
+/// A buffer of zeros, aligned to lines.
+pub fn zeroed_lines(floats: usize) -> Vec<Line> {
+    vec![Line([0.0; LANES]); floats.div_ceil(LANES)]
+}
+
+/// The buffer as plain numbers.
+pub fn floats(lines: &[Line]) -> &[f32] {
+    // SAFETY: `Line` is `repr(C)` around an array of f32, without padding: 64 bytes aligned to 64.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
+}
+
+/// The buffer as plain numbers.
+pub fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+    // SAFETY: as in `floats`.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
+}
+
+/// Layout of one image's map. Distances are in floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Map {
+    /// Channels.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Channels of a block, and the distance from pixel to pixel: [`LANES`], or 1 where the map is planar.
+    pub lane: usize,
+    /// Distance from row to row.
+    pub row: usize,
+    /// Distance from block to block.
+    pub block: usize,
+    /// First pixel of a block.
+    pub origin: usize,
+    /// Halo: rows above and below, columns left and right.
+    pub halo: [usize; 4],
+}
+
+impl Map {
+    /// A blocked map with a halo.
+    pub fn blocked(shape: [usize; 3], halo: [usize; 4]) -> Map {
+        Map::new(shape, halo, LANES)
+    }
+
+    /// A planar map with a halo.
+    pub fn planar(shape: [usize; 3], halo: [usize; 4]) -> Map {
+        Map::new(shape, halo, 1)
+    }
+
+    fn new([channels, height, width]: [usize; 3], halo: [usize; 4], lane: usize) -> Map {
+        let [top, bottom, left, right] = halo;
+        let side = left.max(right);
+        let row = (width + side) * lane;
+        // The last row is followed by its own right halo.
+        let mut block = ((top + height + bottom) * row + side * lane).next_multiple_of(LANES);
+        // Blocks a multiple of 1 KiB apart would meet in the same few cache sets.
+        if height * width > 1 && block.is_multiple_of(256) {
+            block += LANES;
+        }
+        Map { channels, height, width, lane, row, block, origin: top * row + left * lane, halo }
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.channels.div_ceil(self.lane)
+    }
+
+    /// Floats of one image.
+    pub fn floats(&self) -> usize {
+        self.blocks() * self.block
+    }
+
+    /// Offset of a pixel of a block.
+    pub fn at(&self, block: usize, y: usize, x: usize) -> usize {
+        block * self.block + self.origin + y * self.row + x * self.lane
+    }
+
+    /// Whether a block's pixels lie side by side without a gap.
+    pub fn is_flat(&self) -> bool {
+        self.row == self.width * self.lane || self.height == 1
+    }
+
+    /// Number of pixels.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// A value's place in a worker's arena: one map for each image of the unit at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand {
+    /// Layout of each image.
+    pub map: Map,
+    /// Where the first image begins.
+    pub offset: usize,
+    /// Distance from image to image.
+    pub image: usize,
+}
+
+impl Operand {
+    /// Floats from the beginning of the arena to the end of the last of `images`.
+    pub fn end(&self, images: usize) -> usize {
+        self.offset + images.saturating_sub(1) * self.image + self.map.floats()
+    }
+}
+
+/// A worker's memory while it computes some images; tasks of one step share it and write disjoint parts of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Unit<'a> {
+    base: *mut f32,
+    len: usize,
+    /// Images at hand.
+    pub images: usize,
+    memory: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a `Unit` is a mutable borrow of its memory handed to tasks that write disjoint parts and read what earlier steps wrote.
+unsafe impl Send for Unit<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Unit<'_> {}
+
+impl<'a> Unit<'a> {
+    /// Lends memory to the tasks of a step.
+    pub fn new(memory: &'a mut [f32], images: usize) -> Self {
+        Unit { base: memory.as_mut_ptr(), len: memory.len(), images, memory: std::marker::PhantomData }
+    }
+
+    /// One image's map, from its first block on.
+    pub fn at(&self, operand: &Operand, image: usize) -> *mut f32 {
+        assert!(image < self.images && operand.end(self.images) <= self.len, "a value lies inside the arena");
+        self.base.wrapping_add(operand.offset + image * operand.image)
+    }
+
+    /// One image's map to read.
+    ///
+    /// # Safety
+    /// No task at work writes to it.
+    pub unsafe fn read(&self, operand: &Operand, image: usize) -> &'a [f32] {
+        // SAFETY: `at` checks the bounds; the caller promises that nobody writes.
+        unsafe { std::slice::from_raw_parts(self.at(operand, image), operand.map.floats()) }
+    }
+
+    /// One block of one image's map to write.
+    ///
+    /// # Safety
+    /// No other task at work reads or writes this block.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn write(&self, operand: &Operand, image: usize, block: usize) -> &'a mut [f32] {
+        assert!(block < operand.map.blocks());
+        // SAFETY: `at` checks the bounds; the caller promises that nobody else uses the block.
+        unsafe { std::slice::from_raw_parts_mut(self.at(operand, image).add(block * operand.map.block), operand.map.block) }
+    }
+}
+
+/// Sets a map's halo to zero.
+pub fn zero_halo(unit: &Unit<'_>, operand: &Operand) {
+    let map = operand.map;
+    if map.halo == [0; 4] {
+        return;
+    }
+    let bottom = map.origin + map.height * map.row - map.halo[2] * map.lane;
+    for (image, block) in (0..unit.images).flat_map(|i| (0..map.blocks()).map(move |b| (i, b))) {
+        // SAFETY: halos are set before a step's tasks begin.
+        let plane = unsafe { unit.write(operand, image, block) };
+        plane[..map.origin].fill(0.0);
+        plane[bottom..].fill(0.0);
+        for y in 0..map.height {
+            let end = map.origin + y * map.row + map.width * map.lane;
+            plane[end..end + map.row - map.width * map.lane].fill(0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halos_are_zero_and_pixels_untouched() {
+        for halo in [[0; 4], [1; 4], [0, 1, 0, 1], [2, 3, 1, 2], [3, 0, 2, 0]] {
+            for lane in [1, LANES] {
+                let map = Map::new([20, 5, 4], halo, lane);
+                let operand = Operand { map, offset: 32, image: map.floats() + 16 };
+                let mut memory = vec![1.0; operand.end(2)];
+                zero_halo(&Unit::new(&mut memory, 2), &operand);
+                for (i, b) in [(0, 0), (1, map.blocks() - 1)] {
+                    let at = |y: isize, x: isize| {
+                        let from = operand.offset + i * operand.image + b * map.block + map.origin;
+                        memory[(from as isize + y * map.row as isize + x * map.lane as isize) as usize]
+                    };
+                    let [t, d, l, r] = halo.map(|h| h as isize);
+                    for (y, x) in (-t..5 + d).flat_map(|y| (-l..4 + r).map(move |x| (y, x))) {
+                        let inside = (0..5).contains(&y) && (0..4).contains(&x);
+                        assert_eq!(at(y, x), if inside { 1.0 } else { 0.0 }, "{halo:?} {lane} {y} {x}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The native CPU engine: a plan compiled to kernels over channel-blocked maps in one arena.
+//!
+//! | place | purpose |
+//! |---|---|
+//! | `simd/` | sixteen lanes behind ISA tokens |
+//! | `memory.rs`, `places.rs` | layout of a map, memory plan |
+//! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
+//! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs` | one strategy a file |
+//! | `epilogue.rs` | residual, clamp, activation at a sum's end |
+//! | `compile.rs` | a plan's steps to prepared kernels |
+//! | `run.rs`, `io.rs` | images over threads, values in and out |
+//!
+//! An image's features depend on the weights, the kernels chosen and the image alone: not on its neighbours in the batch, nor on the
+//! number of threads.
+
+mod compile;
+mod dense;
+mod depthwise;
+mod epilogue;
+mod gather;
+mod io;
+mod memory;
+mod places;
+mod pointwise;
+mod pool;
+mod run;
+mod simd;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use run::{LayerTime, NativeEngine, Options};
+pub use simd::Isa;
+
+/// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
+pub const NUMERICS_VERSION: u32 = 1;
+
+/// The instruction set in use, as it goes into the cache key (the class of CPU features). `HEADSTART_ISA` can name a lower one.
+pub fn isa() -> &'static str {
+    Isa::best().name()
+}

@@ -1,0 +1,170 @@
+//! The memory plan: which values share storage as views, how wide each halo is, where everything lies in the arena.
+
+use super::memory::{Map, Operand};
+use super::simd::LANES;
+use crate::graph::Shape;
+use crate::plan::{Layer, Plan, ValueId};
+
+/// Input channels up to which an image stays planar.
+const PLANAR: usize = 4;
+
+/// A value's place, or its being part of another value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct View {
+    root: ValueId,
+    /// First block in the root.
+    block: usize,
+}
+
+/// Places of all values.
+pub struct Places {
+    /// One for each value of the plan.
+    pub operands: Vec<Operand>,
+    /// Steps whose output is already in its place when they come: they do nothing.
+    pub done: Vec<bool>,
+    /// Size of the arena in floats.
+    pub floats: usize,
+}
+
+/// Shape of a value as a map: vectors are maps of one pixel.
+pub fn as_map(shape: &Shape) -> [usize; 3] {
+    match shape[..] {
+        [c, h, w] => [c, h, w],
+        _ => [shape.iter().product(), 1, 1],
+    }
+}
+
+/// Plans memory for units of `images` images.
+pub fn places(plan: &Plan, images: usize) -> Places {
+    let (views, done) = views(plan);
+    let halos = halos(plan, &views);
+    let planar = is_planar(plan) && views[0].root == 0;
+    let maps: Vec<Map> = (0..plan.shapes.len())
+        .map(|v| {
+            let shape = as_map(&plan.shapes[v]);
+            if v == 0 && planar { Map::planar(shape, halos[0]) } else { Map::blocked(shape, halos[views[v].root]) }
+        })
+        .collect();
+    let (offsets, floats) = offsets(plan, &views, &maps, images);
+    let operands = (0..plan.shapes.len())
+        .map(|v| {
+            let View { root, block } = views[v];
+            // A view has its root's geometry, its own channels.
+            let map = Map { channels: maps[v].channels, ..maps[root] };
+            Operand { map, offset: offsets[root] + block * map.block, image: maps[root].floats() }
+        })
+        .collect();
+    Places { operands, done, floats }
+}
+
+/// An image that only dense convolutions read needs no blocks of its own.
+fn is_planar(plan: &Plan) -> bool {
+    let dense = |layer: &Layer| matches!(layer, Layer::Conv { conv, residual: false, .. } if conv.groups == 1);
+    plan.shapes[0].len() == 3 && plan.shapes[0][0] <= PLANAR && plan.steps.iter().all(|s| !s.inputs.contains(&0) || dense(&s.layer))
+}
+
+/// Finds values that can be parts of others: what is concatenated or sliced at whole blocks, vectors made of maps of one pixel.
+/// Later steps come first, so that a concatenation of concatenations (DenseNet's) becomes one long map.
+fn views(plan: &Plan) -> (Vec<View>, Vec<bool>) {
+    let mut views: Vec<Option<View>> = vec![None; plan.shapes.len()];
+    let mut done = vec![false; plan.steps.len()];
+    for (i, step) in plan.steps.iter().enumerate().rev() {
+        if matches!(step.layer, Layer::Concat) {
+            done[i] = join(plan, &step.inputs, step.output, &mut views);
+        }
+    }
+    for (i, step) in plan.steps.iter().enumerate() {
+        let input = step.inputs[0];
+        let of_input = views[input].unwrap_or(View { root: input, block: 0 });
+        let block = match step.layer {
+            Layer::Slice { start, .. } if start % LANES == 0 => start / LANES,
+            Layer::Flatten if as_map(&plan.shapes[input])[1..] == [1, 1] => 0,
+            _ => continue,
+        };
+        if views[step.output].is_none() && (input != 0 || plan.shapes[0].len() != 3) {
+            views[step.output] = Some(View { root: of_input.root, block: of_input.block + block });
+            done[i] = true;
+        }
+    }
+    let views = views.into_iter().enumerate().map(|(v, view)| view.unwrap_or(View { root: v, block: 0 })).collect();
+    (views, done)
+}
+
+/// Makes a concatenation's inputs parts of its output, all or none.
+fn join(plan: &Plan, inputs: &[ValueId], output: ValueId, views: &mut [Option<View>]) -> bool {
+    let lengths = inputs.iter().map(|&v| as_map(&plan.shapes[v])[0]);
+    let starts: Vec<usize> = lengths.scan(0, |end, len| Some(std::mem::replace(end, *end + len))).collect();
+    if starts.iter().any(|s| s % LANES != 0) || inputs.contains(&0) {
+        return false;
+    }
+    // Where an input already lies somewhere, the whole must lie around it.
+    let placed = inputs.iter().zip(&starts).find_map(|(&v, s)| views[v].map(|view| (view, s / LANES)));
+    let whole = match (views[output], placed) {
+        (Some(whole), _) => whole,
+        (None, Some((part, start))) if part.block >= start => View { root: part.root, block: part.block - start },
+        (None, Some(_)) => return false,
+        (None, None) => View { root: output, block: 0 },
+    };
+    let wanted: Vec<View> = starts.iter().map(|s| View { root: whole.root, block: whole.block + s / LANES }).collect();
+    let repeated = inputs.iter().enumerate().any(|(i, v)| inputs[..i].contains(v));
+    // A value without a place may get one; unless `whole` is new, that needs the space to be nobody else's: then all must fit already.
+    let fits = |(&v, want): (&ValueId, &View)| views[v].is_none_or(|has| has == *want);
+    let adopts = placed.is_some() && views[output].is_none() && inputs.iter().any(|&v| views[v].is_none());
+    if repeated || adopts || !inputs.iter().zip(&wanted).all(fits) {
+        return false;
+    }
+    views[output] = Some(whole);
+    inputs.iter().zip(wanted).for_each(|(&v, want)| views[v] = Some(want));
+    true
+}
+
+/// The widest padding that any reader of a storage asks for. Pools cut their windows themselves.
+fn halos(plan: &Plan, views: &[View]) -> Vec<[usize; 4]> {
+    let mut halos = vec![[0; 4]; plan.shapes.len()];
+    for step in &plan.steps {
+        if let Layer::Conv { conv, .. } = &step.layer {
+            let halo = &mut halos[views[step.inputs[0]].root];
+            halo.iter_mut().zip(conv.padding).for_each(|(h, p)| *h = (*h).max(p));
+        }
+    }
+    halos
+}
+
+/// Gives storages that are alive at the same time different places, the largest first, each the lowest that is free.
+fn offsets(plan: &Plan, views: &[View], maps: &[Map], images: usize) -> (Vec<usize>, usize) {
+    let count = plan.shapes.len();
+    let mut life: Vec<Option<[usize; 2]>> = vec![None; count];
+    let mut lives = |value: ValueId, step: usize| {
+        let life = life[views[value].root].get_or_insert([step, step]);
+        *life = [life[0].min(step), life[1].max(step)];
+    };
+    lives(0, 0);
+    for (i, step) in plan.steps.iter().enumerate() {
+        step.inputs.iter().chain([&step.output]).for_each(|&v| lives(v, i));
+    }
+    plan.taps.iter().for_each(|&v| lives(v, plan.steps.len()));
+    let mut roots: Vec<ValueId> = (0..count).filter(|&v| views[v].root == v).collect();
+    roots.sort_by_key(|&v| std::cmp::Reverse(maps[v].floats()));
+    let mut offsets = vec![0; count];
+    let mut placed: Vec<ValueId> = vec![];
+    let mut total = 0;
+    for v in roots {
+        let Some(own) = life[v] else { continue };
+        let size = maps[v].floats() * images;
+        let overlaps = |u: &&ValueId| life[**u].is_some_and(|other| other[0] <= own[1] && own[0] <= other[1]);
+        let mut taken: Vec<[usize; 2]> =
+            placed.iter().filter(overlaps).map(|&u| [offsets[u], offsets[u] + maps[u].floats() * images]).collect();
+        taken.sort_unstable();
+        let mut at = 0;
+        for [start, end] in taken {
+            if at + size <= start {
+                break;
+            }
+            at = at.max(end);
+        }
+        offsets[v] = at;
+        total = total.max(at + size);
+        placed.push(v);
+    }
+    (offsets, total)
+}

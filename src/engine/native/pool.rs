@@ -1,0 +1,138 @@
+//! Pooling: maximum and mean over windows, the whole map or an adaptive grid.
+//!
+//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector operation for each window cell.
+
+use super::memory::{Operand, Unit};
+use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use super::step::Kernel;
+
+/// Rows (or columns) that one output cell reads, and what an average over the axis divides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    start: usize,
+    end: usize,
+    divisor: usize,
+}
+
+/// What is done over a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduce {
+    /// The largest value.
+    Max,
+    /// The mean.
+    Mean,
+}
+
+/// A prepared pooling.
+pub struct Pooling {
+    isa: Isa,
+    reduce: Reduce,
+    input: Operand,
+    output: Operand,
+    rows: Vec<Window>,
+    columns: Vec<Window>,
+}
+
+/// One axis of a sliding window.
+#[derive(Debug, Clone, Copy)]
+pub struct Axis {
+    /// Window length.
+    pub kernel: usize,
+    /// Stride.
+    pub stride: usize,
+    /// Padding before and after.
+    pub padding: [usize; 2],
+}
+
+impl Pooling {
+    /// Sliding windows. With `count_padding`, cells of the padding count in an average's divisor.
+    pub fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
+        let windows = |axis: Axis, from: usize, to: usize| {
+            let window = |i: usize| {
+                let start = i * axis.stride;
+                let end = (start + axis.kernel).min(from + axis.padding[0] + axis.padding[1]);
+                let inside = [start, end].map(|e| e.saturating_sub(axis.padding[0]).min(from));
+                let divisor = if count_padding { end - start } else { inside[1] - inside[0] };
+                Window { start: inside[0], end: inside[1], divisor }
+            };
+            (0..to).map(window).collect()
+        };
+        let rows = windows(axes[0], input.map.height, output.map.height);
+        let columns = windows(axes[1], input.map.width, output.map.width);
+        Pooling { isa, reduce, input, output, rows, columns }
+    }
+
+    /// PyTorch's adaptive mean to the output's size; the mean of the whole map where that is 1×1.
+    pub fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
+        let windows = |from: usize, to: usize| {
+            let window = |i: usize| {
+                let (start, end) = (i * from / to, ((i + 1) * from).div_ceil(to));
+                Window { start, end, divisor: end - start }
+            };
+            (0..to).map(window).collect()
+        };
+        let rows = windows(input.map.height, output.map.height);
+        let columns = windows(input.map.width, output.map.width);
+        Pooling { isa, reduce: Reduce::Mean, input, output, rows, columns }
+    }
+}
+
+struct Block<'a> {
+    pooling: &'a Pooling,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl Vectorized for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Pooling { reduce, input, output, rows, columns, .. } = self.pooling;
+        for (y, row) in rows.iter().enumerate() {
+            for (x, column) in columns.iter().enumerate() {
+                let first = if *reduce == Reduce::Max { f32::NEG_INFINITY } else { 0.0 };
+                let mut sum = s.splat(first);
+                for i in row.start..row.end {
+                    let line = &self.input[input.map.at(0, i, column.start)..];
+                    for v in line.chunks_exact(LANES).take(column.end - column.start) {
+                        // SAFETY: `v` has sixteen values.
+                        let v = unsafe { s.load(v.as_ptr()) };
+                        sum = if *reduce == Reduce::Max { s.max(sum, v) } else { s.add(sum, v) };
+                    }
+                }
+                if *reduce == Reduce::Mean {
+                    sum = s.mul(sum, s.splat(1.0 / (row.divisor * column.divisor) as f32));
+                }
+                let to = &mut self.output[output.map.at(0, y, x)..][..LANES];
+                // SAFETY: `to` has sixteen values.
+                unsafe { s.store(to.as_mut_ptr(), sum) };
+            }
+        }
+    }
+}
+
+impl Kernel for Pooling {
+    fn label(&self) -> &str {
+        match self.reduce {
+            Reduce::Max => "max pool",
+            Reduce::Mean => "mean pool",
+        }
+    }
+
+    fn outputs(&self) -> &[Operand] {
+        std::slice::from_ref(&self.output)
+    }
+
+    fn tasks(&self, images: usize) -> usize {
+        images * self.output.map.blocks()
+    }
+
+    fn run(&self, unit: &Unit<'_>, task: usize) {
+        let blocks = self.output.map.blocks();
+        let (block, image) = (task % blocks, task / blocks);
+        // SAFETY: earlier steps are complete, and each task has an output block of its own.
+        let (input, output) = unsafe { (unit.read(&self.input, image), unit.write(&self.output, image, block)) };
+        dispatch(self.isa, Block { pooling: self, input: &input[block * self.input.map.block..], output });
+    }
+}

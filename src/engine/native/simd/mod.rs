@@ -1,0 +1,191 @@
+//! Vectors of sixteen f32 lanes behind ISA tokens that can be made only where the CPU has the instructions.
+//!
+//! A kernel is generic over [`Simd`], marked `#[inline(always)]`, and entered through [`Simd::vectorize`], which compiles it with the
+//! ISA's instructions. Every ISA sees the same sixteen lanes: one AVX-512 register, two of AVX2, four of NEON, or a plain array.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
+pub use portable::Portable;
+
+/// Lanes of a vector, and channels of a block.
+pub const LANES: usize = 16;
+
+/// Instruction sets that kernels exist for, best last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// No intrinsics: whatever the compiler makes of plain arrays.
+    Portable,
+    /// Arm's 128-bit vectors.
+    Neon,
+    /// AVX2 with FMA.
+    Avx2,
+    /// AVX-512 F, BW, DQ, VL.
+    Avx512,
+}
+
+impl Isa {
+    /// The name that goes into cache keys and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Neon => "neon",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// Instruction sets that this CPU has, best first; the portable one is always there.
+    pub fn available() -> Vec<Isa> {
+        let mut all = vec![];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(Avx512::detect().map(|_| Isa::Avx512));
+            all.extend(Avx2::detect().map(|_| Isa::Avx2));
+        }
+        #[cfg(target_arch = "aarch64")]
+        all.push(Isa::Neon);
+        all.push(Isa::Portable);
+        all
+    }
+
+    /// The best instruction set, or the one that `HEADSTART_ISA` names if this CPU has it. Read once.
+    pub fn best() -> Isa {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let available = Isa::available();
+            let asked = std::env::var("HEADSTART_ISA").ok();
+            available.iter().copied().find(|isa| asked.as_deref() == Some(isa.name())).unwrap_or(available[0])
+        })
+    }
+}
+
+/// Work that is generic over the instruction set.
+pub trait Vectorized {
+    /// What it returns.
+    type Output;
+
+    /// Does the work. Implementations are `#[inline(always)]`, or the ISA's instructions are not used.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// An ISA token: whoever holds one may use its instructions.
+///
+/// Pointers given to [`load`](Simd::load) and [`store`](Simd::store) need no alignment.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// Sixteen f32 lanes.
+    type V: Copy;
+
+    /// The token, without asking the CPU.
+    ///
+    /// # Safety
+    /// The CPU has the instructions: [`Isa::available`] lists this ISA.
+    unsafe fn assume() -> Self;
+
+    /// Runs work compiled with this ISA's instructions.
+    fn vectorize<W: Vectorized>(self, work: W) -> W::Output;
+
+    /// The same value in every lane.
+    fn splat(self, x: f32) -> Self::V;
+    /// Sixteen consecutive values.
+    ///
+    /// # Safety
+    /// `from` is valid for reading sixteen values.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+    /// Writes sixteen consecutive values.
+    ///
+    /// # Safety
+    /// `to` is valid for writing sixteen values.
+    unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// a + b
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a − b
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a / b
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b + c, rounded once where the ISA can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger; `x` where it is not a number.
+    fn max(self, bound: Self::V, x: Self::V) -> Self::V;
+    /// The smaller; `x` where it is not a number.
+    fn min(self, bound: Self::V, x: Self::V) -> Self::V;
+    /// 2ⁿ for the integer nearest to each lane, which must lie in −126..=127; also that integer.
+    fn exp2_nearest(self, x: Self::V) -> (Self::V, Self::V);
+}
+
+/// Runs work with the best instructions that `isa` allows.
+pub fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
+    debug_assert!(Isa::available().contains(&isa), "{isa:?} is not of this CPU");
+    match isa {
+        // SAFETY: an `Isa` comes from `Isa::available` (checked by the engine when it is made).
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { Avx512::assume() }.vectorize(work),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { Avx2::assume() }.vectorize(work),
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { Neon::assume() }.vectorize(work),
+        _ => Portable.vectorize(work),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Check;
+
+    impl Vectorized for Check {
+        type Output = [[f32; LANES]; 6];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let x: [f32; LANES] = std::array::from_fn(|i| i as f32 - 7.5);
+            let mut out = [[0.0; LANES]; 6];
+            // SAFETY: all arrays hold sixteen values.
+            unsafe {
+                let v = s.load(x.as_ptr());
+                s.store(out[0].as_mut_ptr(), s.fma(v, v, s.splat(1.0)));
+                s.store(out[1].as_mut_ptr(), s.max(s.splat(0.0), s.min(s.splat(3.0), v)));
+                s.store(out[2].as_mut_ptr(), s.exp2_nearest(v).0);
+                s.store(out[3].as_mut_ptr(), s.div(s.sub(v, s.splat(2.0)), s.mul(v, v)));
+                s.store(out[4].as_mut_ptr(), s.max(s.splat(0.0), s.splat(f32::NAN)));
+                s.store(out[5].as_mut_ptr(), s.exp2_nearest(v).1);
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_the_same_lanes() {
+        for isa in Isa::available() {
+            let out = dispatch(isa, Check);
+            let [fma, clamped, power, quotient, nan, integer] = out;
+            for (i, value) in fma.into_iter().enumerate() {
+                let x = i as f32 - 7.5;
+                let n = x.round_ties_even();
+                assert_eq!(value, x * x + 1.0, "{isa:?}");
+                assert_eq!(clamped[i], x.clamp(0.0, 3.0), "{isa:?}");
+                assert_eq!((power[i], integer[i]), (n.exp2(), n), "{isa:?}");
+                assert_eq!(quotient[i], (x - 2.0) / (x * x), "{isa:?}");
+                assert!(nan[i].is_nan(), "{isa:?} loses NaN");
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Four 128-bit registers.
+
+use std::arch::aarch64::*;
+
+use super::{Simd, Vectorized};
+
+/// Token for Advanced SIMD, which every AArch64 CPU of interest has.
+#[derive(Debug, Clone, Copy)]
+pub struct Neon(());
+
+type V = [float32x4_t; 4];
+
+#[inline(always)]
+fn zip(a: V, b: V, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> V {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+impl Simd for Neon {
+    type V = V;
+
+    #[inline(always)]
+    unsafe fn assume() -> Self {
+        Neon(())
+    }
+
+    #[inline(always)]
+    fn vectorize<W: Vectorized>(self, work: W) -> W::Output {
+        work.run(self)
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> V {
+        // SAFETY: the token.
+        unsafe { [vdupq_n_f32(x); 4] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> V {
+        // SAFETY: the token; the caller's promise.
+        unsafe { [vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))] }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: V) {
+        for (i, part) in v.into_iter().enumerate() {
+            // SAFETY: the token; the caller's promise.
+            unsafe { vst1q_f32(to.add(4 * i), part) };
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: V, b: V) -> V {
+        // SAFETY: the token.
+        zip(a, b, |a, b| unsafe { vaddq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn sub(self, a: V, b: V) -> V {
+        // SAFETY: the token.
+        zip(a, b, |a, b| unsafe { vsubq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn mul(self, a: V, b: V) -> V {
+        // SAFETY: the token.
+        zip(a, b, |a, b| unsafe { vmulq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn div(self, a: V, b: V) -> V {
+        // SAFETY: the token.
+        zip(a, b, |a, b| unsafe { vdivq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn fma(self, a: V, b: V, c: V) -> V {
+        // SAFETY: the token.
+        unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1]), vfmaq_f32(c[2], a[2], b[2]), vfmaq_f32(c[3], a[3], b[3])] }
+    }
+
+    #[inline(always)]
+    fn max(self, bound: V, x: V) -> V {
+        // SAFETY: the token.
+        zip(bound, x, |a, b| unsafe { vmaxq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn min(self, bound: V, x: V) -> V {
+        // SAFETY: the token.
+        zip(bound, x, |a, b| unsafe { vminq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn exp2_nearest(self, x: V) -> (V, V) {
+        let mut powers = x;
+        let mut integers = x;
+        for i in 0..4 {
+            // SAFETY: the token.
+            unsafe {
+                integers[i] = vrndnq_f32(x[i]);
+                let bits = vshlq_n_s32::<23>(vaddq_s32(vcvtq_s32_f32(integers[i]), vdupq_n_s32(127)));
+                powers[i] = vreinterpretq_f32_s32(bits);
+            }
+        }
+        (powers, integers)
+    }
+}
