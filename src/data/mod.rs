@@ -1,6 +1,7 @@
 //! Finding images and their labels, stable splits, decoding. Knows nothing of networks.
 
 mod decode;
+pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;

@@ -1,6 +1,7 @@
 //! Opening weight files of every format, auditing their names and shapes, digests, fetching.
 
 mod formula;
+pub mod wheel;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use crate::graph::Parameter;
 use crate::{Error, Result, nearest};
 
 pub use formula::Formula;
+pub use wheel::WheelEntry;
 
 /// A dense f32 tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
