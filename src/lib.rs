@@ -11,10 +11,12 @@ pub mod data;
 pub mod engine;
 mod error;
 pub mod graph;
+pub mod heads;
 pub mod plan;
 pub mod preprocess;
 pub mod rng;
 pub mod store;
+pub mod sweep;
 pub mod weights;
 
 pub use error::{Error, Result, nearest};

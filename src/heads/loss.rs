@@ -1,0 +1,201 @@
+//! Losses over logits: targets as both trainers take them, and value and gradient on plain slices.
+//!
+//! Both losses have one form: row `i` has targets `q_i` and a mass `m_i` (their sum, or the row's weight), and the gradient of the batch's
+//! loss is `(m_i · p_i − q_i) · scale`, where `p_i` are the softmax or the sigmoids of its logits.
+
+use super::params::{ClassWeights, HeadSpec, Loss};
+use super::table::Labels;
+
+/// Targets of a batch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Targets {
+    /// `rows · outputs` targets, weighted.
+    pub q: Vec<f32>,
+    /// Mass of each row.
+    pub mass: Vec<f32>,
+    /// What the sum over rows is multiplied by.
+    pub scale: f32,
+}
+
+/// Everything that turns labels into targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objective {
+    /// Softmax or sigmoid.
+    pub loss: Loss,
+    outputs: usize,
+    smoothing: f32,
+    weights: Vec<f32>,
+}
+
+impl Objective {
+    /// The objective of a head; class weights are counted over the training rows.
+    pub fn new(spec: &HeadSpec, labels: &Labels, train: &[usize]) -> Objective {
+        let classes = spec.classes();
+        let mut weights = vec![1.0; classes];
+        if spec.params().class_weights == ClassWeights::Balanced {
+            let mut counts = vec![0usize; classes];
+            train.iter().flat_map(|&row| labels.of(row)).for_each(|&c| counts[c as usize] += 1);
+            let total: usize = counts.iter().sum();
+            for (weight, count) in weights.iter_mut().zip(counts).filter(|(_, count)| *count > 0) {
+                *weight = total as f32 / (classes * count) as f32;
+            }
+        }
+        let outputs = spec.dims().last().copied().unwrap_or(classes);
+        Objective { loss: spec.loss(), outputs, smoothing: spec.params().label_smoothing, weights }
+    }
+
+    /// Targets of a batch, as `torch.nn.CrossEntropyLoss` (mean over the weights of the rows' classes) or `BCEWithLogitsLoss` (mean over
+    /// rows and outputs) weigh them. Smoothing spreads its share over all classes; of a sigmoid, over yes and no, as Keras does.
+    pub fn targets(&self, labels: &Labels, rows: &[usize], out: &mut Targets) {
+        let (n, c) = (rows.len(), self.outputs);
+        out.q.clear();
+        out.q.resize(n * c, 0.0);
+        out.mass.clear();
+        let mut total = 0.0;
+        for (&row, q) in rows.iter().zip(out.q.chunks_exact_mut(c)) {
+            let labels = labels.of(row);
+            let (mass, weight) = match self.loss {
+                Loss::Sigmoid => self.sigmoid_targets(labels, q),
+                _ => self.softmax_targets(labels, q),
+            };
+            out.mass.push(mass);
+            total += weight;
+        }
+        out.scale = 1.0 / (total * if self.loss == Loss::Sigmoid { c as f32 } else { 1.0 });
+    }
+
+    fn softmax_targets(&self, labels: &[u32], q: &mut [f32]) -> (f32, f32) {
+        let spread = self.smoothing / q.len() as f32;
+        q.iter_mut().zip(&self.weights).for_each(|(q, w)| *q = spread * w);
+        let label = labels[0] as usize;
+        q[label] += (1.0 - self.smoothing) * self.weights[label];
+        (q.iter().sum(), self.weights[label])
+    }
+
+    fn sigmoid_targets(&self, labels: &[u32], q: &mut [f32]) -> (f32, f32) {
+        // Several classes share no single weight: their mean stands for the row.
+        let weight =
+            if labels.is_empty() { 1.0 } else { labels.iter().map(|&l| self.weights[l as usize]).sum::<f32>() / labels.len() as f32 };
+        q.fill(self.smoothing / 2.0 * weight);
+        for &label in labels {
+            let yes = (1.0 - self.smoothing / 2.0) * weight;
+            if q.len() > 1 {
+                q[label as usize] = yes;
+            } else if label == 1 {
+                q[0] = yes;
+            }
+        }
+        (weight, weight)
+    }
+
+    /// Loss of one row (unscaled), its logits replaced by their gradient.
+    pub fn row(&self, logits: &mut [f32], q: &[f32], mass: f32, scale: f32) -> f64 {
+        match self.loss {
+            Loss::Sigmoid => {
+                let mut loss = 0.0;
+                for (z, &q) in logits.iter_mut().zip(q) {
+                    loss += f64::from(mass * softplus(*z) - q * *z);
+                    *z = (mass * sigmoid(*z) - q) * scale;
+                }
+                loss
+            }
+            _ => {
+                let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
+                let dot: f32 = logits.iter().zip(q).map(|(z, q)| q * (z - largest)).sum();
+                logits.iter_mut().for_each(|z| *z = (*z - largest).exp());
+                let sum: f32 = logits.iter().sum();
+                logits.iter_mut().zip(q).for_each(|(z, q)| *z = (mass * (*z / sum) - q) * scale);
+                f64::from(mass * sum.ln() - dot)
+            }
+        }
+    }
+
+    /// Logits of one row as probabilities of the classes, in `probabilities`.
+    pub fn probabilities(loss: Loss, logits: &[f32], probabilities: &mut [f32]) {
+        match (loss, logits) {
+            (Loss::Sigmoid, [z]) if probabilities.len() == 2 => {
+                probabilities[1] = sigmoid(*z);
+                probabilities[0] = sigmoid(-*z);
+            }
+            (Loss::Sigmoid, _) => probabilities.iter_mut().zip(logits).for_each(|(p, &z)| *p = sigmoid(z)),
+            _ => {
+                let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
+                probabilities.iter_mut().zip(logits).for_each(|(p, z)| *p = (z - largest).exp());
+                let sum: f32 = probabilities.iter().sum();
+                probabilities.iter_mut().for_each(|p| *p /= sum);
+            }
+        }
+    }
+}
+
+fn sigmoid(z: f32) -> f32 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// ln(1 + eᶻ) without overflow.
+fn softplus(z: f32) -> f32 {
+    z.max(0.0) + (-z.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heads::params::{Fit, Params};
+
+    fn objective(params: Params, classes: usize, many: bool, labels: &Labels) -> Objective {
+        let spec = params.check(Fit { tap: "gap", shape: &[4], classes, many }).unwrap();
+        Objective::new(&spec, labels, &(0..labels.len()).collect::<Vec<_>>())
+    }
+
+    /// Loss of a batch at some logits.
+    fn value(objective: &Objective, labels: &Labels, logits: &[f32]) -> (f64, Vec<f32>) {
+        let rows: Vec<usize> = (0..labels.len()).collect();
+        let mut t = Targets::default();
+        objective.targets(labels, &rows, &mut t);
+        let mut grad = logits.to_vec();
+        let c = objective.outputs;
+        let rows = grad.chunks_exact_mut(c).zip(t.q.chunks_exact(c)).zip(&t.mass);
+        let sum: f64 = rows.map(|((z, q), &mass)| objective.row(z, q, mass, t.scale)).sum();
+        (sum * f64::from(t.scale), grad)
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_and_values_with_pytorch() {
+        let one = Labels::One(vec![0, 2, 2]);
+        let many = Labels::Many(vec![vec![0, 2], vec![], vec![1]]);
+        let binary = Labels::One(vec![1, 0, 1]);
+        let weighted = Params { label_smoothing: 0.1, class_weights: ClassWeights::Balanced, ..Params::default() };
+        let smooth = Params { label_smoothing: 0.2, ..Params::default() };
+        let sigmoid = Params { loss: Loss::Sigmoid, ..Params::default() };
+        // torch.nn.functional.cross_entropy(z, y, weight=[1, 1, .5], label_smoothing=.1) and so on, see tests/goldens/make_heads.py
+        let cases = [
+            (objective(Params::default(), 3, false, &one), &one, 9, Some(0.837_1)),
+            (objective(weighted, 3, false, &one), &one, 9, Some(1.076_6)),
+            (objective(smooth.clone(), 3, true, &many), &many, 9, None),
+            (objective(sigmoid, 2, false, &binary), &binary, 3, Some(0.943_1)),
+        ];
+        for (objective, labels, n, want) in cases {
+            let logits: Vec<f32> = (0..n).map(|i| (i as f32 * 1.7).sin()).collect();
+            let (loss, grad) = value(&objective, labels, &logits);
+            if let Some(want) = want {
+                assert!((loss - want).abs() < 6e-5, "{loss} {want}");
+            }
+            for i in 0..n {
+                let h = 1e-2;
+                let mut moved = logits.clone();
+                moved[i] += h;
+                let up = value(&objective, labels, &moved).0;
+                moved[i] -= 2.0 * h;
+                let slope = (up - value(&objective, labels, &moved).0) / (2.0 * f64::from(h));
+                assert!((slope - f64::from(grad[i])).abs() < 1e-4, "{slope} {}", grad[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn probabilities_of_a_shared_sigmoid_sum_to_one() {
+        let mut p = [0.0; 2];
+        Objective::probabilities(Loss::Sigmoid, &[3.0], &mut p);
+        assert!((p[0] + p[1] - 1.0).abs() < 1e-6 && p[1] > 0.95);
+    }
+}

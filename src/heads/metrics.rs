@@ -1,0 +1,195 @@
+//! What is said of a head: accuracy, loss, recall, F1, calibration error, area under the curve, confusion. Fractions, not per cent.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Labels;
+
+/// Names of all metrics and whether more is better.
+pub const METRICS: &[(&str, bool)] =
+    &[("acc1", true), ("acc5", true), ("loss", false), ("mean_per_class_recall", true), ("macro_f1", true), ("ece", false), ("auc", true)];
+
+/// Metrics of one split.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Share of rows whose most probable class is (among) theirs.
+    pub acc1: f64,
+    /// Share of rows that have a class of theirs among the five most probable.
+    pub acc5: f64,
+    /// Mean negative log-likelihood in nats (of several sigmoids: mean over classes too).
+    pub loss: f64,
+    /// Mean over the classes that occur of the share of their rows that were found.
+    pub mean_per_class_recall: f64,
+    /// Mean F1 over the classes that occur among labels or answers.
+    pub macro_f1: f64,
+    /// Expected calibration error of the most probable class: 15 bins of equal width.
+    pub ece: f64,
+    /// Area under the ROC curve, for two classes.
+    pub auc: Option<f64>,
+}
+
+impl Metrics {
+    /// One metric by its name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name {
+            "acc1" => Some(self.acc1),
+            "acc5" => Some(self.acc5),
+            "loss" => Some(self.loss),
+            "mean_per_class_recall" => Some(self.mean_per_class_recall),
+            "macro_f1" => Some(self.macro_f1),
+            "ece" => Some(self.ece),
+            "auc" => self.auc,
+            _ => None,
+        }
+    }
+
+    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`).
+    pub fn of(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
+        let n = rows.len().max(1) as f64;
+        let answers: Vec<usize> = probabilities.chunks_exact(classes).map(most_probable).collect();
+        let pairs = || rows.iter().zip(probabilities.chunks_exact(classes));
+        let top = |k| pairs().filter(|(row, p)| labels.of(**row).iter().any(|&l| rank(p, l as usize) < k)).count() as f64 / n;
+        let loss = pairs().map(|(&row, p)| negative_log_likelihood(p, labels.of(row), labels.are_many())).sum::<f64>() / n;
+        let (mean_per_class_recall, macro_f1) = recall_and_f1(&counts(probabilities, classes, labels, rows));
+        Metrics {
+            acc1: top(1),
+            acc5: top(5),
+            loss,
+            mean_per_class_recall,
+            macro_f1,
+            ece: calibration_error(probabilities, classes, &answers, labels, rows),
+            auc: match labels {
+                Labels::One(l) if classes == 2 => area_under_curve(pairs().map(|(&row, p)| (p[1], l[row] == 1)).collect()),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Rows that are, that were called, and that are and were called a class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassCount {
+    /// Rows of the class.
+    pub is: usize,
+    /// Rows said to be of the class.
+    pub called: usize,
+    /// Both.
+    pub both: usize,
+}
+
+/// Counts by class: the answer is the most probable class, or with several classes a row those of at least one half.
+pub fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
+    let mut counts = vec![ClassCount::default(); classes];
+    for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
+        let best = most_probable(p);
+        for (class, count) in counts.iter_mut().enumerate() {
+            let is = labels.of(row).contains(&(class as u32));
+            let called = if labels.are_many() { p[class] >= 0.5 } else { class == best };
+            count.is += usize::from(is);
+            count.called += usize::from(called);
+            count.both += usize::from(is && called);
+        }
+    }
+    counts
+}
+
+/// `confusion[is][called]`: rows of each class by the class they were said to be. Rows with several classes count under each.
+pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
+    let mut table = vec![vec![0; classes]; classes];
+    for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
+        let best = most_probable(p);
+        labels.of(row).iter().for_each(|&label| table[label as usize][best] += 1);
+    }
+    table
+}
+
+/// The most probable class; of equally probable ones the first.
+pub fn most_probable(p: &[f32]) -> usize {
+    (1..p.len()).fold(0, |best, class| if p[class] > p[best] { class } else { best })
+}
+
+/// Number of classes before `class` when sorted by probability, ties by index.
+fn rank(p: &[f32], class: usize) -> usize {
+    p.iter().enumerate().filter(|&(other, &q)| q > p[class] || q == p[class] && other < class).count()
+}
+
+fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
+    let ln = |p: f32| -f64::from(p.max(f32::MIN_POSITIVE)).ln();
+    if many {
+        let of = |(class, &p): (usize, &f32)| if labels.contains(&(class as u32)) { ln(p) } else { ln(1.0 - p) };
+        return p.iter().enumerate().map(of).sum::<f64>() / p.len() as f64;
+    }
+    labels.first().map_or(0.0, |&label| ln(p[label as usize]))
+}
+
+fn recall_and_f1(counts: &[ClassCount]) -> (f64, f64) {
+    let mean = |values: Vec<f64>| if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 };
+    let recall = counts.iter().filter(|c| c.is > 0).map(|c| c.both as f64 / c.is as f64).collect();
+    let f1 = counts.iter().filter(|c| c.is + c.called > 0).map(|c| 2.0 * c.both as f64 / (c.is + c.called) as f64).collect();
+    (mean(recall), mean(f1))
+}
+
+/// Guo et al., "On calibration of modern neural networks", ICML 2017: bins `(b/15, (b+1)/15]` of the confidence in the answer.
+fn calibration_error(probabilities: &[f32], classes: usize, answers: &[usize], labels: &Labels, rows: &[usize]) -> f64 {
+    const BINS: usize = 15;
+    let mut bins = [(0usize, 0f64, 0f64); BINS];
+    for ((&row, p), &answer) in rows.iter().zip(probabilities.chunks_exact(classes)).zip(answers) {
+        let confidence = f64::from(p[answer]);
+        let bin = &mut bins[((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+        let right = labels.of(row).contains(&(answer as u32));
+        *bin = (bin.0 + 1, bin.1 + confidence, bin.2 + f64::from(u8::from(right)));
+    }
+    bins.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / rows.len().max(1) as f64
+}
+
+/// Mann and Whitney: the share of (positive, negative) pairs in the right order, ties counting half; `None` where one kind is missing.
+fn area_under_curve(mut scored: Vec<(f32, bool)>) -> Option<f64> {
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let positives = scored.iter().filter(|s| s.1).count() as f64;
+    let negatives = scored.len() as f64 - positives;
+    let (mut below, mut pairs) = (0.0, 0.0);
+    for tied in scored.chunk_by(|a, b| a.0 == b.0) {
+        let (p, n) = (tied.iter().filter(|s| s.1).count() as f64, tied.iter().filter(|s| !s.1).count() as f64);
+        pairs += p * (below + n / 2.0);
+        below += n;
+    }
+    (positives > 0.0 && negatives > 0.0).then(|| pairs / (positives * negatives))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_of_a_small_table_are_those_of_scikit_learn() {
+        let labels = Labels::One(vec![0, 1, 2, 2, 1, 0]);
+        let p = [0.7, 0.2, 0.1, 0.5, 0.3, 0.2, 0.1, 0.2, 0.7, 0.3, 0.3, 0.4, 0.2, 0.5, 0.3, 0.1, 0.8, 0.1];
+        let m = Metrics::of(&p, 3, &labels, &[0, 1, 2, 3, 4, 5]);
+        // accuracy_score, balanced_accuracy_score, f1_score(average="macro"), log_loss
+        assert!((m.acc1 - 4.0 / 6.0).abs() < 1e-12);
+        assert!((m.mean_per_class_recall - 2.0 / 3.0).abs() < 1e-12);
+        assert!((m.macro_f1 - 2.0 / 3.0).abs() < 1e-12);
+        assert!((m.loss - 0.971_558).abs() < 1e-6, "{}", m.loss);
+        assert_eq!(m.acc5, 1.0);
+        assert_eq!(confusion(&p, 3, &labels, &[0, 1, 2, 3, 4, 5]), [[1, 1, 0], [1, 1, 0], [0, 0, 2]]);
+    }
+
+    #[test]
+    fn calibration_error_and_area_by_hand() {
+        let labels = Labels::One(vec![1, 1, 0, 0]);
+        let m = Metrics::of(&[0.1, 0.9, 0.6, 0.4, 0.6, 0.4, 0.9, 0.1], 2, &labels, &[0, 1, 2, 3]);
+        // confidences .9 .6 .6 .9; right: yes no yes yes → |1.8 − 2| and |1.2 − 1| over 4
+        assert!((m.ece - 0.1).abs() < 1e-6, "{}", m.ece);
+        assert!((m.auc.unwrap() - 0.875).abs() < 1e-12);
+        assert_eq!(Metrics::of(&[0.1, 0.9], 2, &labels, &[0]).auc, None);
+    }
+
+    #[test]
+    fn several_classes_a_row() {
+        let labels = Labels::Many(vec![vec![0, 1], vec![]]);
+        let m = Metrics::of(&[0.9, 0.4, 0.2, 0.6], 2, &labels, &[0, 1]);
+        assert_eq!(m.acc1, 0.5);
+        assert!((m.mean_per_class_recall - 0.5).abs() < 1e-12);
+        let want = (-(0.9f64.ln()) - 0.4f64.ln() - 0.8f64.ln() - 0.4f64.ln()) / 4.0;
+        assert!((m.loss - want).abs() < 1e-6);
+    }
+}

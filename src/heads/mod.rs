@@ -1,0 +1,26 @@
+//! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
+//! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
+
+mod candle;
+mod head;
+mod keys;
+mod loss;
+mod metrics;
+mod optimizer;
+mod params;
+mod random;
+mod table;
+mod train;
+mod transform;
+
+pub use candle::CandleTrainer;
+pub use head::{BatchNorm, Head, Layer};
+pub use keys::{KEYS, Key, Kind, did_you_mean, plain};
+pub use loss::{Objective, Targets};
+pub use metrics::{ClassCount, METRICS, Metrics, confusion, counts, most_probable};
+pub use optimizer::{LearningRate, Optimizer, clip_factor};
+pub use params::{Activation, ClassWeights, Fit, HeadKind, HeadSpec, Init, Loss, LrScale, OptimizerKind, Params, Preset, Schedule};
+pub use random::{Dropout, order, window_rows};
+pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled};
+pub use train::{Epoch, Session, Task, Trained, Trainer, Watch, score, train};
+pub use transform::Transform;

@@ -1,0 +1,426 @@
+//! One head with one setting: [`Params`] as written by people, [`HeadSpec`] once checked against the features it is to be trained on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Declares an enum whose variants are words of a sweep file, with the list of those words.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant,)+ }
+
+        impl $name {
+            /// The words for it in a sweep file.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// Its word in a sweep file.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+words! {
+    /// What kind of head is trained.
+    HeadKind {
+        /// (Dropout and) one fully connected layer.
+        Linear = "linear",
+        /// Fully connected layers with an activation and dropout between them.
+        Dense = "dense",
+        /// Global average pooling of a map, then a linear layer.
+        Gap = "gap",
+        /// Global average pooling of a map, dropout, then a linear layer.
+        GapDropout = "gap-dropout",
+    }
+}
+
+words! {
+    /// Activation between layers.
+    Activation {
+        /// max(x, 0)
+        Relu = "relu",
+        /// x · Φ(x), the exact (erf) form
+        Gelu = "gelu",
+    }
+}
+
+words! {
+    /// How weights start.
+    Init {
+        /// PyTorch's `Linear`: weights and biases uniform in ±1/√inputs.
+        Torch = "torch",
+        /// Weights uniform in ±√(6 / (inputs + outputs)) (Glorot, Keras's default), biases 0.
+        Xavier = "xavier",
+        /// Weights uniform in ±√(6 / inputs) (He), biases 0.
+        Kaiming = "kaiming",
+        /// All 0: for single layers.
+        Zero = "zero",
+    }
+}
+
+words! {
+    /// What is minimised.
+    Loss {
+        /// Sigmoid where rows have several classes, else softmax.
+        Auto = "auto",
+        /// Cross-entropy over classes that exclude each other.
+        Softmax = "softmax",
+        /// Binary cross-entropy: one output for two classes, else one a class.
+        Sigmoid = "sigmoid",
+    }
+}
+
+words! {
+    /// How classes are weighted in the loss.
+    ClassWeights {
+        /// All alike.
+        None = "none",
+        /// Inversely to their frequency: rows / (classes · rows of the class), as scikit-learn does.
+        Balanced = "balanced",
+    }
+}
+
+words! {
+    /// The rule that turns gradients into steps; each as PyTorch defines it.
+    OptimizerKind {
+        /// Stochastic gradient descent, with momentum and Nesterov's variant.
+        Sgd = "sgd",
+        /// RMSprop, also centred and with momentum.
+        Rmsprop = "rmsprop",
+        /// Adam, also with AMSGrad; weight decay joins the gradient.
+        Adam = "adam",
+        /// Adam with weight decay apart from the gradient.
+        Adamw = "adamw",
+    }
+}
+
+words! {
+    /// Whose defaults an optimiser takes where a setting is not given.
+    Preset {
+        /// PyTorch's: RMSprop α 0.99, ε 1e-8; Adam ε 1e-8.
+        Torch = "torch",
+        /// Keras's: RMSprop ρ 0.9, ε 1e-7; Adam ε 1e-7.
+        Keras = "keras",
+    }
+}
+
+words! {
+    /// How the learning rate changes over the epochs.
+    Schedule {
+        /// It does not.
+        Constant = "constant",
+        /// Multiplied by `gamma` after every `step_size` epochs.
+        Step = "step",
+        /// Falls to 0 along half a cosine.
+        Cosine = "cosine",
+    }
+}
+
+words! {
+    /// Whether the learning rate is meant for a batch of 256.
+    LrScale {
+        /// It is taken as it is.
+        None = "none",
+        /// It is multiplied by batch size / 256.
+        Batch = "batch",
+    }
+}
+
+/// All settings of a trial as a sweep file names them, unchecked. What a head does not use is ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is described once, in `heads::KEYS`")]
+pub struct Params {
+    pub head: HeadKind,
+    #[serde(deserialize_with = "one_or_many")]
+    pub hidden: Vec<usize>,
+    pub activation: Activation,
+    pub dropout: f32,
+    pub input_dropout: f32,
+    pub batch_norm: bool,
+    pub init: Init,
+    pub loss: Loss,
+    pub label_smoothing: f32,
+    pub class_weights: ClassWeights,
+    pub optimizer: OptimizerKind,
+    pub preset: Preset,
+    pub lr: f64,
+    pub lr_scale: LrScale,
+    pub schedule: Schedule,
+    pub step_size: usize,
+    pub gamma: f64,
+    pub warmup: usize,
+    pub weight_decay: f64,
+    pub momentum: f64,
+    pub dampening: f64,
+    pub nesterov: bool,
+    pub alpha: Option<f64>,
+    pub centered: bool,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: Option<f64>,
+    pub amsgrad: bool,
+    pub clip_norm: Option<f64>,
+    pub batch_size: usize,
+    pub epochs: usize,
+    pub patience: usize,
+    pub standardise: bool,
+    pub l2: bool,
+    pub seed: u64,
+}
+
+/// `256` stands for `[256]`.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Counts {
+        One(usize),
+        Many(Vec<usize>),
+    }
+    Ok(match Counts::deserialize(deserializer)? {
+        Counts::One(n) => vec![n],
+        Counts::Many(all) => all,
+    })
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params {
+            head: HeadKind::Linear,
+            hidden: vec![256],
+            activation: Activation::Relu,
+            dropout: 0.0,
+            input_dropout: 0.0,
+            batch_norm: false,
+            init: Init::Torch,
+            loss: Loss::Auto,
+            label_smoothing: 0.0,
+            class_weights: ClassWeights::None,
+            optimizer: OptimizerKind::Adam,
+            preset: Preset::Torch,
+            lr: 1e-3,
+            lr_scale: LrScale::None,
+            schedule: Schedule::Constant,
+            step_size: 10,
+            gamma: 0.1,
+            warmup: 0,
+            weight_decay: 0.0,
+            momentum: 0.0,
+            dampening: 0.0,
+            nesterov: false,
+            alpha: None,
+            centered: false,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: None,
+            amsgrad: false,
+            clip_norm: None,
+            batch_size: 64,
+            epochs: 30,
+            patience: 0,
+            standardise: false,
+            l2: false,
+            seed: 0,
+        }
+    }
+}
+
+/// What a head is fitted to: the features' shape and the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit<'a> {
+    /// The tap's name, for messages.
+    pub tap: &'a str,
+    /// Shape of one row: `[D]` or `[C, H, W]`.
+    pub shape: &'a [usize],
+    /// Number of classes.
+    pub classes: usize,
+    /// Whether rows may have several classes.
+    pub many: bool,
+}
+
+/// Checked parameters: a head that fits its features, with every dimension known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeadSpec {
+    /// The settings it was made of.
+    pub(crate) params: Params,
+    /// Features of one row as the first layer sees them.
+    pub(crate) inputs: usize,
+    /// Number of classes.
+    pub(crate) classes: usize,
+    /// Units of the last layer: the classes, or 1 where two classes share a sigmoid.
+    pub(crate) outputs: usize,
+    /// The loss, no longer `auto`.
+    pub(crate) loss: Loss,
+}
+
+impl Params {
+    /// Checks the settings against each other and against the features.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, and what to do instead.
+    pub fn check(&self, fit: Fit<'_>) -> Result<HeadSpec> {
+        let pooled = matches!(self.head, HeadKind::Gap | HeadKind::GapDropout);
+        let inputs = match *fit.shape {
+            [channels, _, _] if pooled => channels,
+            _ if pooled => {
+                let problem = format!("head `{}` pools a map, but tap `{}` has the shape {:?}", self.head, fit.tap, fit.shape);
+                return Err(Error::setting(problem, "use head `linear`, or a tap of shape [C, H, W] such as `map`"));
+            }
+            _ => fit.shape.iter().product(),
+        };
+        let loss = match self.loss {
+            Loss::Auto if fit.many => Loss::Sigmoid,
+            Loss::Auto => Loss::Softmax,
+            Loss::Softmax if fit.many => {
+                return Err(Error::setting("`loss: softmax` needs one class a row", "use `loss: sigmoid` where rows have several classes"));
+            }
+            chosen => chosen,
+        };
+        let outputs = if loss == Loss::Sigmoid && fit.classes == 2 && !fit.many { 1 } else { fit.classes };
+        self.check_values()?;
+        Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss })
+    }
+
+    fn check_values(&self) -> Result<()> {
+        for key in super::keys::KEYS.iter().filter(|key| key.applies(self)) {
+            key.check(&self.setting(key.name))?;
+        }
+        let refuse = |problem: &str, hint: &str| Err(Error::setting(problem, hint));
+        if self.nesterov && self.optimizer == OptimizerKind::Sgd && (self.momentum <= 0.0 || self.dampening != 0.0) {
+            return refuse("`nesterov` needs a momentum above 0 and no dampening", "set `momentum: 0.9` and leave `dampening` out");
+        }
+        if self.init == Init::Zero && self.head == HeadKind::Dense {
+            return refuse("`init: zero` leaves the hidden units of a dense head equal for ever", "use `init: torch`, or head `linear`");
+        }
+        if self.warmup >= self.epochs && self.warmup > 0 {
+            return refuse("`warmup` takes as many epochs as there are", "use fewer epochs of `warmup` than `epochs`");
+        }
+        Ok(())
+    }
+
+    /// One setting as JSON, by its key.
+    pub fn setting(&self, key: &str) -> serde_json::Value {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(mut all)) => all.remove(key).unwrap_or(serde_json::Value::Null),
+            _ => serde_json::Value::Null,
+        }
+    }
+}
+
+impl HeadSpec {
+    /// The settings.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Units of each layer, the input first and the output last.
+    pub fn dims(&self) -> Vec<usize> {
+        let hidden: &[usize] = if self.params.head == HeadKind::Dense { &self.params.hidden } else { &[] };
+        [&[self.inputs], hidden, &[self.outputs]].concat()
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The loss that is minimised: softmax or sigmoid.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// Whether maps are pooled before the first layer.
+    pub fn pools(&self) -> bool {
+        matches!(self.params.head, HeadKind::Gap | HeadKind::GapDropout)
+    }
+
+    /// Dropout rate of each layer's input.
+    pub fn dropouts(&self) -> Vec<f32> {
+        let p = &self.params;
+        let first = match p.head {
+            HeadKind::Linear | HeadKind::GapDropout => p.dropout,
+            HeadKind::Dense => p.input_dropout,
+            HeadKind::Gap => 0.0,
+        };
+        let mut rates = vec![p.dropout; self.dims().len() - 1];
+        rates[0] = first;
+        rates
+    }
+
+    /// Initial weights `[outputs, inputs]` and bias `[outputs]` of a layer.
+    pub fn initial(&self, layer: usize) -> (Vec<f32>, Vec<f32>) {
+        let dims = self.dims();
+        let (inputs, outputs) = (dims[layer], dims[layer + 1]);
+        let (bound, biased) = match self.params.init {
+            Init::Torch => (1.0 / (inputs as f64).sqrt(), true),
+            Init::Xavier => ((6.0 / (inputs + outputs) as f64).sqrt(), false),
+            Init::Kaiming => ((6.0 / inputs as f64).sqrt(), false),
+            Init::Zero => (0.0, false),
+        };
+        let draw = |unit, n| super::random::initial(self.params.seed, layer, unit, n).map(|u| u * bound as f32);
+        let weight = (0..outputs).flat_map(|unit| draw(unit, inputs)).collect();
+        let bias = if biased { draw(outputs, outputs).collect() } else { vec![0.0; outputs] };
+        (weight, bias)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VECTOR: Fit<'_> = Fit { tap: "gap", shape: &[512], classes: 3, many: false };
+
+    #[test]
+    fn a_head_that_does_not_fit_the_tap_is_refused() {
+        let gap = Params { head: HeadKind::Gap, ..Params::default() };
+        let message = gap.check(VECTOR).unwrap_err().to_string();
+        assert!(message.contains("tap `gap` has the shape [512]"), "{message}");
+        let map = Fit { tap: "map", shape: &[512, 4, 4], ..VECTOR };
+        assert_eq!(gap.check(map).unwrap().dims(), [512, 3]);
+        assert_eq!(Params::default().check(map).unwrap().dims(), [8192, 3]);
+    }
+
+    #[test]
+    fn two_classes_share_one_sigmoid() {
+        let binary = Params { loss: Loss::Sigmoid, head: HeadKind::Dense, ..Params::default() };
+        assert_eq!(binary.check(Fit { classes: 2, ..VECTOR }).unwrap().dims(), [512, 256, 1]);
+        assert_eq!(binary.check(Fit { classes: 2, many: true, ..VECTOR }).unwrap().dims(), [512, 256, 2]);
+    }
+
+    #[test]
+    fn unusable_values_are_refused() {
+        let bad = [
+            Params { dropout: 1.0, ..Params::default() },
+            Params { lr: f64::NAN, ..Params::default() },
+            Params { epochs: 0, ..Params::default() },
+            Params { batch_size: 0, ..Params::default() },
+            Params { optimizer: OptimizerKind::Sgd, nesterov: true, ..Params::default() },
+            Params { head: HeadKind::Dense, init: Init::Zero, ..Params::default() },
+        ];
+        for params in bad {
+            assert!(params.check(VECTOR).is_err(), "{params:?}");
+        }
+    }
+
+    #[test]
+    fn initial_weights_keep_to_their_bounds_and_fill_them() {
+        for (init, bound) in
+            [(Init::Torch, 1.0 / 512f32.sqrt()), (Init::Xavier, (6.0 / 515f32).sqrt()), (Init::Kaiming, (6.0 / 512f32).sqrt())]
+        {
+            let spec = Params { init, ..Params::default() }.check(VECTOR).unwrap();
+            let (weight, bias) = spec.initial(0);
+            let largest = weight.iter().fold(0f32, |m, w| m.max(w.abs()));
+            assert!(largest <= bound && largest > 0.99 * bound, "{init}: {largest} of {bound}");
+            assert_eq!(bias.iter().all(|&b| b == 0.0), init != Init::Torch);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The sweep file, in the shape that W&B users know, read into a checked [`SweepConfig`].
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::space::{Axis, Domain};
+use super::yaml::{Entry, Node, Origin};
+use crate::heads::{METRICS, did_you_mean, plain};
+use crate::{Error, Result};
+
+/// How trials are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Every combination of the values.
+    Grid,
+    /// Drawn independently.
+    Random,
+}
+
+impl Method {
+    const WORDS: [&str; 2] = ["grid", "random"];
+
+    /// Its word in a sweep file.
+    pub const fn name(self) -> &'static str {
+        Method::WORDS[self as usize]
+    }
+}
+
+/// What trials are compared by, on val.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name without the split.
+    pub name: &'static str,
+    /// Whether more is better.
+    pub more: bool,
+}
+
+/// A whole sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepConfig {
+    /// How trials are chosen.
+    pub method: Method,
+    /// What they are compared by.
+    pub metric: Metric,
+    /// The search space.
+    pub axes: Vec<Axis>,
+    /// Largest number of trials.
+    pub run_cap: Option<usize>,
+    /// Seed of the search and, where `seed` is no parameter, of the trials.
+    pub seed: u64,
+    /// Where it was read.
+    pub origin: Origin,
+}
+
+/// Words of the top level.
+const FIELDS: &[&str] = &["method", "metric", "parameters", "run_cap", "seed", "name", "description", "program", "project"];
+
+/// What is swept where no file is given: two heads, a few learning rates, dropout or none.
+pub const DEFAULT: &str = "\
+method: grid
+metric: {name: val.acc1, goal: maximize}
+parameters:
+  head: {values: [linear, dense]}
+  hidden: {value: 256}
+  dropout: {values: [0.0, 0.5]}
+  optimizer: {value: adam}
+  lr: {values: [1.0e-4, 1.0e-3, 1.0e-2]}
+  batch_size: {value: 64}
+  epochs: {value: 20}
+";
+
+impl SweepConfig {
+    /// Reads a sweep file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a mistake in it with its line.
+    pub fn read(path: &Path) -> Result<SweepConfig> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        SweepConfig::parse(&text, path)
+    }
+
+    /// Parses a sweep file's text.
+    ///
+    /// # Errors
+    /// A mistake in it, with its line.
+    pub fn parse(text: &str, path: &Path) -> Result<SweepConfig> {
+        let origin = Origin(path.into());
+        let tree = Node::parse(text, path)?;
+        let hint = "a sweep file starts with `method: grid` and has `parameters:`";
+        let fields = tree.entries().ok_or_else(|| origin.mistake(1, "is no sweep file", hint))?;
+        if let Some(unknown) = fields.iter().find(|f| !FIELDS.contains(&f.key.as_str())) {
+            let problem = format!("`{}` is not a word of a sweep file", unknown.key);
+            return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS.iter().copied())));
+        }
+        let field = |name: &str| fields.iter().find(|f| f.key == name);
+        let parameters = field("parameters").ok_or_else(|| origin.mistake(1, "has no `parameters`", hint))?;
+        let entries = parameters.value.entries().filter(|e| !e.is_empty());
+        let entries =
+            entries.ok_or_else(|| origin.mistake(parameters.line, "`parameters` names none", "for instance `lr: {value: 1.0e-3}`"))?;
+        let axes: Vec<Axis> = entries.iter().map(|e| Axis::read(e, &origin)).collect::<Result<_>>()?;
+        let config = SweepConfig {
+            method: field("method").map_or(Ok(Method::Grid), |f| method(f, &origin))?,
+            metric: field("metric").map_or(Ok(Metric { name: "acc1", more: true }), |f| metric(f, &origin))?,
+            run_cap: field("run_cap").map(|f| count(f, 1, &origin)).transpose()?,
+            seed: field("seed").map_or(Ok(0), |f| count(f, 0, &origin))? as u64,
+            axes,
+            origin,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Replaces (or adds) a parameter by `KEY=V1,V2`; `method=…` and `run_cap=…` set what stands beside the parameters.
+    ///
+    /// # Errors
+    /// A text of another form, an unknown key, a value that the key cannot hold.
+    pub fn set(&mut self, text: &str) -> Result<()> {
+        let form = "write KEY=VALUE or KEY=V1,V2, for instance lr=1e-3,1e-4";
+        let (key, values) = text.split_once('=').ok_or_else(|| Error::setting(format!("`{text}` is no setting"), form))?;
+        let list = Node::parse(&format!("[{values}]"), Path::new("command line"));
+        let values = match list.ok().as_ref().and_then(Node::items) {
+            Some(items) if !values.trim().is_empty() => items.iter().map(Node::to_json).collect::<Vec<_>>(),
+            _ => return Err(Error::setting(format!("`{text}` has no usable values"), form)),
+        };
+        let entry = |line| Entry { line, key: key.into(), value: Node { line, yaml: super::yaml::Yaml::Scalar(values[0].clone()) } };
+        match key {
+            "method" => self.method = method(&entry(0), &self.origin)?,
+            "run_cap" => self.run_cap = Some(count(&entry(0), 1, &self.origin)?),
+            _ => {
+                let axis = Axis::of(key, values)?;
+                match self.axes.iter_mut().find(|a| a.key == axis.key) {
+                    Some(old) => *old = axis,
+                    None => self.axes.push(axis),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what only the whole can tell; called again after overrides.
+    ///
+    /// # Errors
+    /// A grid over a distribution.
+    pub fn check(&self) -> Result<()> {
+        for axis in &self.axes {
+            if self.method == Method::Grid && matches!(axis.domain, Domain::Range(_)) {
+                let problem = format!("a grid cannot enumerate the distribution of `{}`", axis.key);
+                return Err(self.origin.mistake(axis.line, problem, "give `values: […]`, or use `method: random`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The sweep as YAML again, overrides included.
+    pub fn to_yaml(&self) -> String {
+        let quoted = |value: &Value| value.to_string();
+        let mut out = format!(
+            "method: {}\nmetric: {{name: val.{}, goal: {}}}\nparameters:\n",
+            self.method.name(),
+            self.metric.name,
+            if self.metric.more { "maximize" } else { "minimize" }
+        );
+        for axis in &self.axes {
+            let domain = match &axis.domain {
+                Domain::Values(values) => format!("values: [{}]", values.iter().map(|(_, v)| quoted(v)).collect::<Vec<_>>().join(", ")),
+                Domain::Range(r) => {
+                    let name = match (r.whole, r.q > 0.0, r.log) {
+                        (true, ..) => "int_uniform",
+                        (_, true, true) => "q_log_uniform_values",
+                        (_, true, false) => "q_uniform",
+                        (_, false, true) => "log_uniform_values",
+                        (_, false, false) => "uniform",
+                    };
+                    let q = if r.q > 0.0 { format!(", q: {:?}", r.q) } else { String::new() };
+                    format!("distribution: {name}, min: {:?}, max: {:?}{q}", r.min, r.max)
+                }
+            };
+            out += &format!("  {}: {{{domain}}}\n", axis.key);
+        }
+        if let Some(cap) = self.run_cap {
+            out += &format!("run_cap: {cap}\n");
+        }
+        out + &format!("seed: {}\n", self.seed)
+    }
+}
+
+fn method(field: &Entry, origin: &Origin) -> Result<Method> {
+    let word = plain(&field.value.to_json());
+    match word.as_str() {
+        "grid" => Ok(Method::Grid),
+        "random" => Ok(Method::Random),
+        _ => Err(origin.mistake(field.value.line, format!("`method: {word}` is unknown"), did_you_mean(&word, Method::WORDS))),
+    }
+}
+
+fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
+    let value = field.value.to_json();
+    let (name, goal) = match &value {
+        Value::String(name) => (name.clone(), None),
+        other => (plain(&other["name"]), other.get("goal").map(plain)),
+    };
+    let bare = name.strip_prefix("val.").unwrap_or(&name);
+    let known = METRICS.iter().map(|(n, _)| *n);
+    let Some(&(name, more)) = METRICS.iter().find(|(n, _)| *n == bare) else {
+        let hint = if bare.starts_with("test.") { "trials are compared on val alone".into() } else { did_you_mean(bare, known) };
+        return Err(origin.mistake(field.value.line, format!("`{name}` is not a metric"), hint));
+    };
+    match goal.as_deref() {
+        None => Ok(Metric { name, more }),
+        Some("maximize") => Ok(Metric { name, more: true }),
+        Some("minimize") => Ok(Metric { name, more: false }),
+        Some(word) => {
+            let hint = did_you_mean(word, ["maximize", "minimize"]);
+            Err(origin.mistake(field.value.line, format!("`goal: {word}` is unknown"), hint))
+        }
+    }
+}
+
+fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {
+    let value = field.value.to_json();
+    value.as_u64().filter(|&n| n >= least).map(|n| n as usize).ok_or_else(|| {
+        let problem = format!("`{}: {}` cannot be used", field.key, plain(&value));
+        origin.mistake(field.value.line, problem, format!("use a whole number of at least {least}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<SweepConfig> {
+        SweepConfig::parse(text, Path::new("sweep.yaml"))
+    }
+
+    #[test]
+    fn the_default_and_its_own_yaml_are_read_back_alike() {
+        let config = parse(DEFAULT).unwrap();
+        let mut again = parse(&config.to_yaml()).unwrap();
+        again.axes.iter_mut().zip(&config.axes).for_each(|(a, b)| *a = Axis { line: b.line, ..a.clone() });
+        let values = |c: &SweepConfig| c.axes.iter().map(|a| (a.key.clone(), a.domain.at(0.99))).collect::<Vec<_>>();
+        assert_eq!(values(&config), values(&again));
+        let random = parse(
+            "method: random\nparameters:\n  lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.1}\n  epochs: {min: 3, max: 9}\n",
+        )
+        .unwrap();
+        assert_eq!(parse(&random.to_yaml()).unwrap().axes[0].domain, random.axes[0].domain);
+    }
+
+    #[test]
+    fn mistakes_name_the_line_and_the_nearest_word() {
+        let cases = [
+            ("metod: grid\nparameters: {lr: {value: 1}}", "sweep.yaml:1", "`method`"),
+            ("method: gird\nparameters: {lr: {value: 1}}", "sweep.yaml:1", "`grid`"),
+            ("parameters:\n  lr: {distribution: uniform, min: 0.1, max: 1}", "sweep.yaml:2: a grid cannot", "random"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {name: val.los}", "sweep.yaml:3: `val.los` is not a metric", "`loss`"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {name: val.acc1, goal: maximise}", "sweep.yaml:3", "`maximize`"),
+            ("parameters:\n", "names none", "lr"),
+            ("run_cap: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `run_cap: 0`", "at least 1"),
+        ];
+        for (text, problem, hint) in cases {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(problem) && message.contains(hint), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn overrides_replace_and_add() {
+        let mut config = parse(DEFAULT).unwrap();
+        config.set("lr=1e-2,0.5").unwrap();
+        config.set("hidden=[512, 128],64").unwrap();
+        config.set("seed=1,2").unwrap();
+        config.set("method=random").unwrap();
+        let of = |key: &str| config.axes.iter().find(|a| a.key == key).unwrap().domain.at(0.0);
+        assert_eq!((of("lr"), of("hidden"), of("seed")), (0.01.into(), serde_json::json!([512, 128]), 1.into()));
+        assert_eq!(config.method, Method::Random);
+        assert!(config.set("lrr=1").unwrap_err().to_string().contains("`lr`"));
+        assert!(config.set("head=liner").unwrap_err().to_string().contains("did you mean `linear`?"));
+        assert!(config.set("lr=").is_err() && config.set("lr").is_err());
+    }
+}
