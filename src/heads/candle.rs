@@ -19,6 +19,10 @@ pub struct CandleTrainer {
 }
 
 impl Trainer for CandleTrainer {
+    fn name(&self) -> &'static str {
+        "candle"
+    }
+
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
         CandleSession::new(self.device.clone(), task, start).map(|s| Box::new(s) as _).map_err(failed("copying weights"))
     }

@@ -6,6 +6,7 @@ mod head;
 mod keys;
 mod loss;
 mod metrics;
+mod model;
 mod optimizer;
 mod params;
 mod random;
@@ -13,11 +14,15 @@ mod table;
 mod train;
 mod transform;
 
+#[cfg(test)]
+mod tests;
+
 pub use candle::CandleTrainer;
 pub use head::{BatchNorm, Head, Layer};
 pub use keys::{KEYS, Key, Kind, did_you_mean, plain};
 pub use loss::{Objective, Targets};
 pub use metrics::{ClassCount, METRICS, Metrics, confusion, counts, most_probable};
+pub use model::{HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model, Predictor};
 pub use optimizer::{LearningRate, Optimizer, clip_factor};
 pub use params::{Activation, ClassWeights, Fit, HeadKind, HeadSpec, Init, Loss, LrScale, OptimizerKind, Params, Preset, Schedule};
 pub use random::{Dropout, order, window_rows};

@@ -24,6 +24,9 @@ pub struct Task<'a> {
 
 /// Something that trains heads: candle on any device, or the fused CPU trainer.
 pub trait Trainer: Send + Sync {
+    /// `candle` or `fused`, with whatever else its last bits depend on.
+    fn name(&self) -> &'static str;
+
     /// A head before its first step: `start`, or one with the initial weights of its spec.
     ///
     /// # Errors

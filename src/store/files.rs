@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(super) const TEMPORARY: &str = ".tmp-";
 
 /// Writes a temporary file in the same folder, syncs it, renames it over `path`, syncs the folder.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
     let temporary = write_temporary(folder, path, bytes)?;
     temporary.persist(path).map_err(|e| Error::io("rename a temporary file to", path)(e.error))?;
@@ -33,7 +33,7 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
 }
 
 /// Creates a folder, and those above it, so that they survive a crash.
-pub(super) fn create_folder(folder: &Path) -> Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

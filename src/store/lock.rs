@@ -22,7 +22,7 @@ pub enum Wait {
 
 /// Held while a cache is written; given back when dropped, or by the system when the process ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 

@@ -22,7 +22,9 @@ mod shard;
 mod writer;
 
 pub use dtype::{Dtype, Unstorable};
+pub(crate) use files::{create_folder, replace};
 pub use key::{Key, folder_name};
+pub(crate) use lock::Lock;
 pub use lock::Wait;
 use manifest::MANIFEST;
 pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};

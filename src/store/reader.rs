@@ -216,6 +216,23 @@ impl FeatureMatrix {
         }
     }
 
+    /// The row at a position where values are stored as f32: straight from the mapped file.
+    pub fn row(&self, position: usize) -> Option<&[f32]> {
+        let (shard, index) = self.places[position];
+        self.shards[shard as usize].values(index as usize, index as usize + 1)
+    }
+
+    /// Copies some columns of the row at a position into `out`, as f32.
+    ///
+    /// # Panics
+    /// If the position or a column is out of range, or `out` is not as long as `columns`.
+    pub fn read(&self, position: usize, columns: std::ops::Range<usize>, out: &mut [f32]) {
+        assert_eq!(out.len(), columns.len(), "one value of `out` for each column");
+        let (shard, index) = self.places[position];
+        let bytes = self.shards[shard as usize].row_bytes(index as usize);
+        self.dtype.decode(&bytes[columns.start * self.dtype.size()..columns.end * self.dtype.size()], out);
+    }
+
     /// The rows at `positions` as a matrix of their own.
     pub fn rows(&self, positions: &[usize]) -> Array2<f32> {
         let mut out = Array2::zeros((positions.len(), self.dim()));

@@ -1,0 +1,181 @@
+//! What a sweep is run on: caches, opened and checked, with labels and a partition into train, val and test.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::data::Split;
+use crate::heads::{FeatureTable, InputFeatures, Labels, Partition};
+use crate::store::{Cache, Key, Row, Status};
+use crate::{Error, Result};
+
+/// Share of train that serves as val where there is no val split.
+pub const HELD_OUT: f64 = 0.2;
+
+/// One tap of a cache.
+#[derive(Clone)]
+pub struct TapFeatures {
+    /// Its name.
+    pub name: String,
+    /// Shape of one row.
+    pub shape: Vec<usize>,
+    /// Features of view 0.
+    pub features: Arc<dyn FeatureTable>,
+}
+
+/// A cache as a sweep sees it.
+#[derive(Clone)]
+pub struct Source {
+    /// What the `cache` parameter calls it: `backbone`, or `backbone@key` where two share a backbone.
+    pub name: String,
+    /// Its folder, for messages and `model.json`.
+    pub folder: String,
+    /// The data set's name.
+    pub dataset: String,
+    /// Everything that decides its features; `None` for features that came from no cache.
+    pub key: Option<Key>,
+    /// Its taps.
+    pub taps: Vec<TapFeatures>,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Identity of each row: the image's path.
+    pub paths: Vec<String>,
+    /// Classes of each row.
+    pub labels: Labels,
+    /// Which rows serve what.
+    pub partition: Partition,
+    /// Whether val was held out of train.
+    pub held_out: bool,
+}
+
+impl Source {
+    /// Opens a cache and its plain features.
+    ///
+    /// # Errors
+    /// A cache that is damaged or whose extraction is not finished.
+    pub fn open(folder: &Path) -> Result<Source> {
+        let cache = Cache::open(folder)?;
+        let manifest = cache.manifest();
+        let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
+        let mut taps = vec![];
+        for (name, tap) in &manifest.taps {
+            let features = cache.features(name, 0)?;
+            if !features.row_ids().iter().copied().eq(rows.iter().map(|r| r.row)) {
+                let problem = format!("tap `{name}` has features of {} of {} images", features.len(), rows.len());
+                return Err(Error::cache(folder, problem, "finish the extraction: start `headstart features` again as before"));
+            }
+            taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features) });
+        }
+        let labels = rows.iter().map(|r| r.labels.iter().map(|&l| l as u32).collect()).collect();
+        let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
+        let paths = rows.iter().map(|r| r.path.clone()).collect();
+        let mut source = Source::new(taps, manifest.classes.clone(), paths, labels, &splits)?;
+        source.name = manifest.key.backbone.clone();
+        source.folder = folder.display().to_string();
+        source.dataset = manifest.dataset.clone();
+        source.key = Some(manifest.key.clone());
+        Ok(source)
+    }
+
+    /// A source in memory. Where no row is for val, nothing is held out yet: [`Source::ensure_val`] does that.
+    ///
+    /// # Errors
+    /// No tap, no training row, fewer than two classes, or lengths that differ.
+    pub fn new(
+        taps: Vec<TapFeatures>,
+        classes: Vec<String>,
+        paths: Vec<String>,
+        labels: Vec<Vec<u32>>,
+        splits: &[Split],
+    ) -> Result<Source> {
+        let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
+        let rows = labels.len();
+        if taps.is_empty() {
+            return refuse("the cache holds no tap".into(), "extract features first: `headstart features --tap gap`");
+        }
+        if taps.iter().any(|t| t.features.rows() != rows) || paths.len() != rows || splits.len() != rows {
+            return refuse("features, labels and splits have different numbers of rows".into(), "give one of each a row");
+        }
+        if classes.len() < 2 || labels.iter().flatten().any(|&l| l as usize >= classes.len()) {
+            return refuse(format!("there are {} classes", classes.len()), "a classifier needs two, and labels below their number");
+        }
+        let partition = Partition::new(splits);
+        if partition.train.is_empty() {
+            return refuse("no row is for training".into(), "put images into a `train` folder, or split them with --split hash:80/10/10");
+        }
+        let (name, folder, dataset) = ("features".into(), String::new(), String::new());
+        Ok(Source { name, folder, dataset, key: None, taps, classes, paths, labels: Labels::new(labels), partition, held_out: false })
+    }
+
+    /// Holds a stratified fifth of train out where no row is for val.
+    ///
+    /// # Errors
+    /// Too few rows to hold any out.
+    pub fn ensure_val(&mut self, seed: u64) -> Result<()> {
+        if self.partition.val.is_empty() {
+            self.partition.hold_out(&self.labels, HELD_OUT, seed);
+            self.held_out = true;
+        }
+        if self.partition.val.is_empty() {
+            let problem = format!("{} training rows are too few to hold any out for choosing", self.partition.train.len());
+            return Err(Error::setting(problem, "add a val split, or more images a class"));
+        }
+        Ok(())
+    }
+
+    /// A tap by its name.
+    pub fn tap(&self, name: &str) -> Option<&TapFeatures> {
+        self.taps.iter().find(|t| t.name == name)
+    }
+
+    /// Digest of rows, labels and partition: with the key and the tap, all that a trial's numbers depend on beside its settings.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(self.key.as_ref().map(Key::digest).unwrap_or_default().as_bytes());
+        self.classes.iter().chain(&self.paths).for_each(|text| part(text.as_bytes()));
+        for row in 0..self.labels.len() {
+            part(&self.labels.of(row).iter().flat_map(|l| l.to_le_bytes()).collect::<Vec<_>>());
+        }
+        for rows in [&self.partition.train, &self.partition.val, &self.partition.test] {
+            part(&rows.iter().flat_map(|&r| (r as u64).to_le_bytes()).collect::<Vec<_>>());
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// What `model.json` says of one of its taps.
+    pub fn describe(&self, tap: &TapFeatures) -> InputFeatures {
+        InputFeatures {
+            cache: self.folder.clone(),
+            dataset: self.dataset.clone(),
+            tap: tap.name.clone(),
+            shape: tap.shape.clone(),
+            key_digest: self.key.as_ref().map(Key::digest).unwrap_or_default(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+/// Opens caches and gives each a name of its own.
+///
+/// # Errors
+/// As [`Source::open`], and caches of different classes.
+pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
+    let mut sources = folders.iter().map(|f| Source::open(f.as_ref())).collect::<Result<Vec<_>>>()?;
+    let names: Vec<String> = sources.iter().map(|s| s.name.clone()).collect();
+    for source in &mut sources {
+        if names.iter().filter(|n| **n == source.name).count() > 1 {
+            let key = source.key.as_ref().map(Key::digest).unwrap_or_default();
+            source.name = format!("{}@{}", source.name, &key[..key.len().min(12)]);
+        }
+    }
+    if let Some(other) = sources.iter().find(|s| s.classes != sources[0].classes) {
+        let problem = format!("the caches {} and {} have different classes", sources[0].folder, other.folder);
+        return Err(Error::setting(problem, "sweep caches of one data set together"));
+    }
+    Ok(sources)
+}

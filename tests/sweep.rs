@@ -1,0 +1,214 @@
+//! Sweeps from the outside: the directory that they leave, resuming, independence of threads and neighbours, mistakes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use headstart::data::Split;
+use headstart::heads::{CandleTrainer, Matrix, Predictor, Trainer};
+use headstart::rng::Philox;
+use headstart::sweep::{Job, Observer, Source, SweepConfig, SweepOutcome, TapFeatures, TrialResult, run};
+
+const DIM: usize = 16;
+
+/// Three overlapping clouds of points, as a cache with the taps `gap` and `map` would hold them.
+fn source(with_val: bool) -> Source {
+    let rows = 240;
+    let philox = Philox::new(11, 0);
+    let label = |row: usize| (row % 3) as u32;
+    let noise = |row: usize, i: usize| philox.uniform([row as u32, i as u32, 0, 0]).iter().sum::<f32>() - 2.0;
+    let value = |row: usize, i: usize| noise(row, i) + if i % 3 == label(row) as usize { 0.35 } else { 0.0 };
+    let gap: Vec<f32> = (0..rows).flat_map(|r| (0..DIM).map(move |i| value(r, i))).collect();
+    let map: Vec<f32> = gap.iter().flat_map(|&v| [v - 1.0, v + 1.0, v, v]).collect();
+    let tap = |name: &str, shape: &[usize], data| TapFeatures {
+        name: name.into(),
+        shape: shape.to_vec(),
+        features: Arc::new(Matrix::new(shape.iter().product(), data).unwrap()),
+    };
+    let split = |row| match row % 4 {
+        2 if with_val => Split::Val,
+        3 => Split::Test,
+        _ => Split::Train,
+    };
+    Source::new(
+        vec![tap("gap", &[DIM], gap), tap("map", &[DIM, 2, 2], map)],
+        ["ant", "bee", "cat"].map(String::from).to_vec(),
+        (0..rows).map(|r| format!("img/{r}.jpg")).collect(),
+        (0..rows).map(|r| vec![label(r)]).collect(),
+        &(0..rows).map(split).collect::<Vec<_>>(),
+    )
+    .unwrap()
+}
+
+fn trainer() -> Arc<dyn Trainer> {
+    Arc::new(CandleTrainer { device: candle_core::Device::Cpu })
+}
+
+fn config(text: &str) -> SweepConfig {
+    SweepConfig::parse(text, Path::new("sweep.yaml")).unwrap()
+}
+
+const GRID: &str = "\
+method: grid
+parameters:
+  tap: {value: gap}
+  head: {values: [linear, dense]}
+  hidden: {values: [4, 8]}
+  dropout: {value: 0.3}
+  lr: {values: [1.0e-3, 1.0e-2, 1.0e-1]}
+  batch_size: {value: 16}
+  epochs: {value: 3}
+";
+
+fn job(out: &Path, text: &str) -> Job {
+    Job { sources: vec![source(true)], config: config(text), out: out.into(), trainer: trainer() }
+}
+
+fn sweep(out: &Path, text: &str) -> SweepOutcome {
+    run(job(out, text), &()).unwrap()
+}
+
+fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap()
+}
+
+/// The lines of trials.jsonl without their seconds, sorted: trials end in any order.
+fn log(folder: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = read(folder, "trials.jsonl").lines().map(without_seconds).collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn without_seconds(line: &str) -> String {
+    let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+    record.as_object_mut().unwrap().remove("seconds");
+    record.to_string()
+}
+
+#[test]
+fn a_sweep_leaves_a_directory_that_predict_can_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = sweep(folder.path(), GRID);
+    // hidden does not multiply linear heads: 3 + 2 · 3
+    assert_eq!(outcome.leaderboard.len(), 9);
+    assert!(outcome.leaderboard[0].metric("val.acc1").unwrap() > 0.6, "{:?}", outcome.leaderboard[0]);
+    assert!(outcome.test.unwrap().acc1 > 0.5);
+    let results = read(folder.path(), "results.csv");
+    assert_eq!(results.lines().next().unwrap().split(',').take(6).collect::<Vec<_>>(), ["trial", "status", "epochs", "tap", "head", "dropout"]);
+    assert_eq!(results.lines().count(), 10);
+    assert_eq!(read(folder.path(), "trials.jsonl").lines().count(), 9 * 4);
+    assert_eq!(read(folder.path(), "confusion.csv").lines().count(), 4);
+    assert_eq!(read(folder.path(), "predictions.csv").lines().count(), 1 + 120);
+
+    let predictor = Predictor::load(folder.path()).unwrap();
+    assert_eq!(predictor.classes(), ["ant", "bee", "cat"]);
+    assert_eq!(predictor.inputs()[0].tap, "gap");
+    let source = source(true);
+    let mut right = 0;
+    for &row in &source.partition.test {
+        let mut features = vec![0.0; DIM];
+        source.taps[0].features.read(row, 0..DIM, &mut features);
+        let p = predictor.probabilities(features).unwrap();
+        let answer = (0..3).max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap();
+        right += usize::from(source.labels.of(row) == [answer as u32]);
+    }
+    assert_eq!(right as f64 / source.partition.test.len() as f64, outcome.test.unwrap().acc1);
+}
+
+#[test]
+fn numbers_depend_on_neither_threads_nor_neighbours() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    for (folder, threads) in folders.iter().zip([1, 3]) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| sweep(folder.path(), GRID));
+    }
+    for file in ["results.csv", "predictions.csv", "confusion.csv", "best/model.json"] {
+        assert_eq!(read(folders[0].path(), file), read(folders[1].path(), file), "{file}");
+    }
+    assert_eq!(log(folders[0].path()), log(folders[1].path()));
+    let alone = sweep(folders[2].path(), &GRID.replace("[1.0e-3, 1.0e-2, 1.0e-1]", "[1.0e-2]").replace("[linear, dense]", "[linear]"));
+    let metrics = &alone.leaderboard[0].metrics;
+    assert!(read(folders[0].path(), "results.csv").contains(&metrics["val.loss"].to_string()));
+}
+
+#[test]
+fn a_killed_sweep_resumes_to_the_same_numbers() {
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    sweep(whole.path(), GRID);
+    sweep(cut.path(), GRID);
+    // What a kill leaves: some trials finished, one begun, a broken line, no results.
+    let text = read(cut.path(), "trials.jsonl");
+    let kept: Vec<&str> = text.lines().take(14).collect();
+    std::fs::write(cut.path().join("trials.jsonl"), kept.join("\n") + "\n{\"record\":\"final\",\"tri").unwrap();
+    std::fs::remove_file(cut.path().join("results.csv")).unwrap();
+    std::fs::remove_dir_all(cut.path().join("best")).unwrap();
+
+    struct Count(AtomicUsize);
+    impl Observer for Count {
+        fn finished(&self, _: &TrialResult) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Count(AtomicUsize::new(0));
+    let outcome = run(job(cut.path(), GRID), &count).unwrap();
+    assert!(outcome.reused > 0, "finished trials are not trained again");
+    assert_eq!(outcome.reused + count.0.into_inner(), 9);
+    for file in ["results.csv", "predictions.csv", "best/model.json"] {
+        assert_eq!(read(whole.path(), file), read(cut.path(), file), "{file}");
+    }
+    assert_eq!(std::fs::read(whole.path().join("best/head.safetensors")).unwrap(), std::fs::read(cut.path().join("best/head.safetensors")).unwrap());
+    assert_eq!(log(whole.path()), log(cut.path()));
+
+    // All finished: nothing is trained but, for its weights, the best.
+    assert_eq!(sweep(cut.path(), GRID).reused, 9);
+    // A wider grid keeps what it shares with the narrower one.
+    assert_eq!(sweep(cut.path(), &GRID.replace("1.0e-1]", "1.0e-1, 0.5]")).reused, 9);
+}
+
+#[test]
+fn without_a_val_split_a_fifth_of_train_serves_and_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(folder.path(), "parameters: {tap: {value: gap}, epochs: {value: 1}}");
+    job.sources = vec![source(false)];
+    let outcome = run(job, &()).unwrap();
+    assert!(outcome.notes.iter().any(|n| n.contains("no val split")), "{:?}", outcome.notes);
+    let val = read(folder.path(), "predictions.csv").lines().filter(|l| l.contains(",val,")).count();
+    assert_eq!(val, 36);
+}
+
+#[test]
+fn heads_that_fit_no_tap_are_refused_and_those_that_fit_some_are_tried_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let some = sweep(folder.path(), "parameters:\n  head: {values: [linear, gap]}\n  epochs: {value: 1}\n");
+    let tried: Vec<String> = some.leaderboard.iter().map(|r| format!("{} on {}", r.settings["head"], r.settings["tap"])).collect();
+    assert_eq!(tried.len(), 3, "{tried:?}");
+    assert!(some.notes.iter().any(|n| n.contains("head `gap` pools a map")), "{:?}", some.notes);
+    let text = "parameters:\n  tap: {value: gap}\n  head:\n    values:\n      - linear\n      - gap\n";
+    let message = run(job(folder.path(), text), &()).unwrap_err().to_string();
+    assert!(message.contains("sweep.yaml:6") && message.contains("tap `gap` has the shape [16]"), "{message}");
+    let message = run(job(folder.path(), "parameters:\n  tap: {value: gop}\n"), &()).unwrap_err().to_string();
+    assert!(message.contains("sweep.yaml:2") && message.contains("did you mean `gap`?"), "{message}");
+}
+
+#[test]
+fn random_search_repeats_itself_and_grows_without_changing() {
+    let text = "method: random\nrun_cap: 4\nparameters:\n  tap: {value: gap}\n  lr: {distribution: log_uniform_values, min: 1.0e-4, max: 0.1}\n  head: {values: [linear, dense]}\n  epochs: {value: 1}\n";
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(sweep(folder.path(), text).leaderboard.len(), 4);
+    let more = sweep(folder.path(), &text.replace("run_cap: 4", "run_cap: 7"));
+    assert_eq!((more.leaderboard.len(), more.reused), (7, 4));
+}
+
+#[test]
+fn a_second_sweep_into_the_same_folder_is_refused() {
+    struct Nested<'a>(&'a Path, std::sync::Mutex<String>);
+    impl Observer for Nested<'_> {
+        fn started(&self, _: &headstart::sweep::Plan, _: usize) {
+            *self.1.lock().unwrap() = run(job(self.0, GRID), &()).unwrap_err().to_string();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let nested = Nested(folder.path(), std::sync::Mutex::default());
+    run(job(folder.path(), "parameters: {tap: {value: gap}, epochs: {value: 1}}"), &nested).unwrap();
+    assert!(nested.1.into_inner().unwrap().contains("another process"));
+}
