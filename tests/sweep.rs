@@ -94,7 +94,10 @@ fn a_sweep_leaves_a_directory_that_predict_can_use() {
     assert!(outcome.leaderboard[0].metric("val.acc1").unwrap() > 0.6, "{:?}", outcome.leaderboard[0]);
     assert!(outcome.test.unwrap().acc1 > 0.5);
     let results = read(folder.path(), "results.csv");
-    assert_eq!(results.lines().next().unwrap().split(',').take(6).collect::<Vec<_>>(), ["trial", "status", "epochs", "tap", "head", "dropout"]);
+    assert_eq!(
+        results.lines().next().unwrap().split(',').take(6).collect::<Vec<_>>(),
+        ["trial", "status", "epochs", "tap", "head", "dropout"]
+    );
     assert_eq!(results.lines().count(), 10);
     assert_eq!(read(folder.path(), "trials.jsonl").lines().count(), 9 * 4);
     assert_eq!(read(folder.path(), "confusion.csv").lines().count(), 4);
@@ -113,6 +116,8 @@ fn a_sweep_leaves_a_directory_that_predict_can_use() {
         right += usize::from(source.labels.of(row) == [answer as u32]);
     }
     assert_eq!(right as f64 / source.partition.test.len() as f64, outcome.test.unwrap().acc1);
+    // The folder `best` alone will do as well.
+    assert_eq!(Predictor::load(folder.path().join("best")).unwrap(), predictor);
 }
 
 #[test]
@@ -156,7 +161,10 @@ fn a_killed_sweep_resumes_to_the_same_numbers() {
     for file in ["results.csv", "predictions.csv", "best/model.json"] {
         assert_eq!(read(whole.path(), file), read(cut.path(), file), "{file}");
     }
-    assert_eq!(std::fs::read(whole.path().join("best/head.safetensors")).unwrap(), std::fs::read(cut.path().join("best/head.safetensors")).unwrap());
+    assert_eq!(
+        std::fs::read(whole.path().join("best/head.safetensors")).unwrap(),
+        std::fs::read(cut.path().join("best/head.safetensors")).unwrap()
+    );
     assert_eq!(log(whole.path()), log(cut.path()));
 
     // All finished: nothing is trained but, for its weights, the best.
@@ -211,4 +219,15 @@ fn a_second_sweep_into_the_same_folder_is_refused() {
     let nested = Nested(folder.path(), std::sync::Mutex::default());
     run(job(folder.path(), "parameters: {tap: {value: gap}, epochs: {value: 1}}"), &nested).unwrap();
     assert!(nested.1.into_inner().unwrap().contains("another process"));
+}
+
+#[test]
+fn the_example_files_are_sweeps() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files: Vec<_> =
+        std::fs::read_dir(examples).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        SweepConfig::read(&file).unwrap();
+    }
 }

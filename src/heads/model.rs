@@ -141,7 +141,8 @@ impl Predictor {
     /// # Errors
     /// None in practice: what serialising could refuse is never in a head.
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let refused = |e: &dyn std::fmt::Display| Error::setting(format!("a head cannot be written: {e}"), "this is a mistake in headstart");
+        let refused =
+            |e: &dyn std::fmt::Display| Error::setting(format!("a head cannot be written: {e}"), "this is a mistake in headstart");
         let mut model = serde_json::to_vec_pretty(&self.model).map_err(|e| refused(&e))?;
         model.push(b'\n');
         let tensors = self.tensors();
@@ -222,7 +223,11 @@ mod tests {
         let (format, headstart) = (MODEL_FORMAT, "0".into());
         let trained = Head::initial(&head);
         let metrics = Map::new();
-        Predictor { model: Model { format, head, classes, inputs, l2: true, standardise: true, trial: 0, settings, metrics, headstart }, transform, head: trained }
+        Predictor {
+            model: Model { format, head, classes, inputs, l2: true, standardise: true, trial: 0, settings, metrics, headstart },
+            transform,
+            head: trained,
+        }
     }
 
     #[test]

@@ -86,9 +86,8 @@ pub(super) fn write_predictions(folder: &Path, source: &Source, val: &[f32], tes
 pub(super) fn write_confusion(folder: &Path, source: &Source, rows: &[usize], probabilities: &[f32]) -> Result<()> {
     let n = source.classes.len();
     let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
-    let line = |(class, row): (&String, &Vec<usize>)| {
-        std::iter::once(class.clone()).chain(row.iter().map(usize::to_string)).collect::<Vec<_>>()
-    };
+    let line =
+        |(class, row): (&String, &Vec<usize>)| std::iter::once(class.clone()).chain(row.iter().map(usize::to_string)).collect::<Vec<_>>();
     let table = confusion(probabilities, n, &source.labels, rows);
     let lines: Vec<_> = source.classes.iter().zip(&table).map(line).collect();
     write_csv(&folder.join("confusion.csv"), std::iter::once(header).chain(lines))?;

@@ -94,17 +94,22 @@ impl EpochRecord {
             trial,
             id: id.into(),
             epoch: epoch.epoch,
-            lr: epoch.lr,
-            train_loss: Some(epoch.train_loss).filter(|l| l.is_finite()),
+            lr: rounded(epoch.lr),
+            train_loss: Some(epoch.train_loss).filter(|l| l.is_finite()).map(rounded),
             seconds: epoch.seconds,
             metrics: flat("val", &epoch.val),
         }
     }
 }
 
+/// Ten digits: more says nothing, and as many are read back as the very number that was written.
+fn rounded(x: f64) -> f64 {
+    format!("{x:.9e}").parse().unwrap_or(x)
+}
+
 /// Metrics as `split.name` → value; what is no number is null.
 pub fn flat(split: &str, metrics: &Metrics) -> Map<String, Value> {
-    let value = |name: &str| metrics.get(name).map(Value::from);
+    let value = |name: &str| metrics.get(name).map(|x| Value::from(rounded(x)));
     METRICS.iter().filter_map(|(name, _)| value(name).map(|v| (format!("{split}.{name}"), v))).collect()
 }
 
@@ -188,8 +193,7 @@ mod tests {
 
     fn records(id: &str, trial: usize) -> [Record; 2] {
         let metrics = Map::from_iter([("val.acc1".to_owned(), Value::from(0.5))]);
-        let epoch =
-            EpochRecord { trial, id: id.into(), epoch: 1, lr: 0.1, train_loss: None, seconds: 0.0, metrics: metrics.clone() };
+        let epoch = EpochRecord { trial, id: id.into(), epoch: 1, lr: 0.1, train_loss: None, seconds: 0.0, metrics: metrics.clone() };
         let (settings, status) = (Map::from_iter([("lr".to_owned(), Value::from(0.1))]), Status::Done);
         let end = FinalRecord { trial, id: id.into(), settings, status, epochs: 1, seconds: 0.5, metrics };
         [Record::Epoch(epoch), Record::Final(end)]

@@ -13,11 +13,11 @@ use super::output;
 use super::plan::{Inputs, Plan, Trial, plan};
 use super::record::{EpochRecord, FinalRecord, Log, Record, Status, flat};
 use super::source::Source;
+use crate::Result;
 use crate::heads::{
-    Epoch, FeatureTable, Joined, MODEL_FORMAT, METRICS, Metrics, Model, Pooled, Predictor, Task, Trained, Trainer, Transform, Watch, train,
+    Epoch, FeatureTable, Joined, METRICS, MODEL_FORMAT, Metrics, Model, Pooled, Predictor, Task, Trained, Trainer, Transform, Watch, train,
 };
 use crate::store::{Lock, Wait, create_folder, replace};
-use crate::Result;
 
 /// A sweep to be run.
 pub struct Job {
@@ -201,9 +201,8 @@ impl Sweep<'_> {
         let result = TrialResult::new(history, end);
         let rank = rank(&self.job.config, &result);
         let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
-        let beats = |(other, number, _): &(Rank, usize, Kept)| {
-            rank.total_cmp(other).then(number.cmp(&trial.number)) == std::cmp::Ordering::Greater
-        };
+        let beats =
+            |(other, number, _): &(Rank, usize, Kept)| rank.total_cmp(other).then(number.cmp(&trial.number)) == std::cmp::Ordering::Greater;
         if best.as_ref().is_none_or(beats) {
             *best = Some((rank, trial.number, kept));
         }
@@ -259,8 +258,7 @@ impl Sweep<'_> {
         };
         output::write_best(&self.job.out, &predictor)?;
         output::write_predictions(&self.job.out, source, &val, &test)?;
-        let (rows, probabilities) =
-            if test.is_empty() { (&source.partition.val, &val) } else { (&source.partition.test, &test) };
+        let (rows, probabilities) = if test.is_empty() { (&source.partition.val, &val) } else { (&source.partition.test, &test) };
         output::write_confusion(&self.job.out, source, rows, probabilities)?;
         output::write_results(&self.job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))
     }
