@@ -1,6 +1,17 @@
 //! Opening weight files of every format, auditing their names and shapes, digests, fetching.
 
+mod archive;
+mod convert;
+mod disk;
+mod element;
+mod file;
 mod formula;
+mod hdf5;
+mod open;
+mod pickle;
+mod safetensors;
+mod sniff;
+mod torch;
 pub mod wheel;
 
 use std::fmt;
@@ -9,7 +20,9 @@ use std::path::PathBuf;
 use crate::graph::Parameter;
 use crate::{Error, Result, nearest};
 
+pub use convert::{Converted, convert};
 pub use formula::Formula;
+pub use open::open;
 pub use wheel::WheelEntry;
 
 /// A dense f32 tensor in row-major order.
@@ -127,3 +140,6 @@ fn no_tensor(source: &dyn TensorSource, name: &str) -> Error {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

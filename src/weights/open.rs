@@ -1,0 +1,72 @@
+//! Opening a weights file of whatever format its content shows.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::archive::Archive;
+use super::file::{Mapped, Problem, Tensors, WeightsFile};
+use super::sniff::{self, Format};
+use super::{TensorSource, hdf5, safetensors, torch};
+use crate::Result;
+
+/// Opens a weights file: safetensors, PyTorch's `.pth` (zip or legacy), Keras's `.h5` or `.keras`; told apart by content, not by name.
+///
+/// The file is mapped and its table of contents read; tensors are read one at a time when asked for. Names are the file's own, less the prefix of a
+/// wrapper (`module.`, `_orig_mod.`, `model.`) where all of them carry it.
+///
+/// # Errors
+/// A file that cannot be read, is of another kind (says which), is damaged, or would need code to be run (says whose).
+pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return Err(Problem::new("a folder, not a weights file", "give the file inside: .safetensors, .pth, .h5 or .keras").at(path));
+    }
+    let bytes = Mapped::open(path)?;
+    let tensors = index(&bytes).map_err(|problem| problem.at(path))?;
+    Ok(Box::new(WeightsFile::new(path, bytes, tensors)))
+}
+
+fn index(bytes: &Mapped) -> Result<Tensors, Problem> {
+    match sniff::format(bytes.as_ref())? {
+        Format::Safetensors => safetensors::index(bytes.as_ref()),
+        Format::LegacyTorch => torch::index_legacy(bytes.as_ref()),
+        Format::Hdf5 => hdf5::index(bytes.clone()),
+        Format::Zip => index_zip(bytes),
+    }
+}
+
+/// A zip is what it holds.
+fn index_zip(bytes: &Mapped) -> Result<Tensors, Problem> {
+    /// The file inside a `.keras` zip.
+    const KERAS: &str = "model.weights.h5";
+    let archive = Archive::open(bytes.as_ref())?;
+    if archive.contains(KERAS) {
+        return match archive.stored(KERAS) {
+            Ok((range, _)) => hdf5::index(Part { bytes: bytes.clone(), range }),
+            Err(_) => hdf5::index(archive.unpack(KERAS)?),
+        };
+    }
+    if let Some(data_pkl) =
+        archive.names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl") && name.matches('/').count() == 1)
+    {
+        return torch::index_zip(&archive, data_pkl);
+    }
+    const WEIGHTS: [&str; 6] = [".safetensors", ".pth", ".pt", ".bin", ".h5", ".keras"];
+    let inside = archive.names().find(|name| WEIGHTS.iter().any(|end| name.ends_with(end)));
+    Err(match inside {
+        Some(name) => Problem::new("a zip around a weights file", format!("unpack it and give `{name}`")),
+        None => Problem::new("a zip, but neither PyTorch's nor Keras's", "is it a wheel or a data set? Give the weights file itself"),
+    })
+}
+
+/// Part of a mapped file: an uncompressed entry of a zip.
+struct Part {
+    bytes: Mapped,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes.as_ref()[self.range.clone()]
+    }
+}

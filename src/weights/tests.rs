@@ -1,0 +1,215 @@
+//! Files that PyTorch, safetensors, h5py and Keras wrote (`tests/goldens/weights/make_weights.py`), whole, damaged and of the wrong kind.
+
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use proptest::prelude::*;
+
+use super::*;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/weights").join(name)
+}
+
+/// What the formula gives for a name, as the fixtures were made.
+fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
+    Formula::new(vec![Parameter { name: name.into(), shape: shape.to_vec() }], 0).read(name).unwrap().data
+}
+
+/// The tensor `name` must have this shape and the formula's values for `formula_name`, rounded by `round`.
+fn check(source: &dyn TensorSource, name: &str, formula_name: &str, shape: &[usize], round: impl Fn(f32) -> f32) {
+    let tensor = read_shaped(source, name, shape).unwrap();
+    let want: Vec<f32> = formula(formula_name, shape).into_iter().map(round).collect();
+    assert_eq!(tensor.data, want, "{name} of {}", source.origin().display());
+}
+
+fn exact(v: f32) -> f32 {
+    v
+}
+
+fn message(path: &Path) -> String {
+    match open(path) {
+        Ok(source) => source.entries().iter().map(|p| source.read(&p.name)).find_map(Result::err).expect("an error").to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn pytorch_files_give_every_tensor_however_it_lies_in_its_storage() {
+    for file in ["zip.pth", "legacy.pth"] {
+        let source = open(fixture(file)).unwrap();
+        let source = source.as_ref();
+        check(source, "conv.weight", "conv.weight", &[4, 3, 3, 2], exact);
+        check(source, "hwio.weight", "hwio.weight", &[4, 3, 3, 2], exact);
+        check(source, "channels_last.weight", "channels_last.weight", &[4, 3, 5, 5], exact);
+        check(source, "fc.weight", "fc.weight", &[7, 5], exact);
+        check(source, "shared.first.weight", "shared.first.weight", &[3, 4], exact);
+        check(source, "shared.second.bias", "shared.second.bias", &[10], exact);
+        check(source, "parameter.weight", "parameter.weight", &[2, 6], exact);
+        check(source, "half.weight", "half.weight", &[3, 3], |v| f16::from_f32(v).to_f32());
+        check(source, "bfloat.weight", "bfloat.weight", &[3, 3], |v| bf16::from_f32(v).to_f32());
+        check(source, "double.weight", "double.weight", &[3, 3], exact);
+        assert_eq!(source.read("bn.num_batches_tracked").unwrap(), Tensor { shape: vec![], data: vec![123456.0] });
+        assert_eq!(source.read("mask").unwrap().data, [1.0, 0.0, 1.0]);
+        assert_eq!(source.read("int").unwrap().data, [-3.0, 4.0]);
+        assert_eq!(source.read("empty.weight").unwrap(), Tensor { shape: vec![0, 4], data: vec![] });
+        assert_eq!(source.entries().len(), 14);
+        assert!(source.entries().is_sorted_by(|a, b| a.name < b.name));
+    }
+}
+
+#[test]
+fn the_state_dict_of_a_checkpoint_is_found_and_its_wrapper_taken_off() {
+    let source = open(fixture("checkpoint.pth")).unwrap();
+    assert_eq!(source.entries().iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["a.weight", "b.weight"]);
+    check(source.as_ref(), "b.weight", "b.weight", &[2, 3], exact);
+}
+
+#[test]
+fn safetensors_of_all_float_types() {
+    let source = open(fixture("plain.safetensors")).unwrap();
+    check(source.as_ref(), "b.weight", "b.weight", &[2, 3], exact);
+    check(source.as_ref(), "half.weight", "half.weight", &[3, 3], |v| f16::from_f32(v).to_f32());
+    check(source.as_ref(), "bfloat.weight", "bfloat.weight", &[3, 3], |v| bf16::from_f32(v).to_f32());
+    check(source.as_ref(), "double.weight", "double.weight", &[3, 3], exact);
+}
+
+#[test]
+fn hdf5_of_all_layouts_without_the_optimiser() {
+    let source = open(fixture("layouts.h5")).unwrap();
+    let names: Vec<_> = source.entries().into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["big", "double", "half", "kernel", "packed"].map(|n| format!("conv1/{n}.weight")));
+    check(source.as_ref(), "conv1/kernel.weight", "conv1/kernel.weight", &[3, 3, 2, 4], exact);
+    check(source.as_ref(), "conv1/packed.weight", "conv1/packed.weight", &[4, 6], exact);
+    check(source.as_ref(), "conv1/big.weight", "conv1/big.weight", &[3, 3], exact);
+    check(source.as_ref(), "conv1/double.weight", "conv1/double.weight", &[3, 3], exact);
+    check(source.as_ref(), "conv1/half.weight", "conv1/half.weight", &[3, 3], |v| f16::from_f32(v).to_f32());
+}
+
+#[test]
+fn keras_files_old_and_new() {
+    let old = open(fixture("small.h5")).unwrap();
+    check(old.as_ref(), "conv1/sequential/conv1/kernel", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
+    check(old.as_ref(), "bn1/sequential/bn1/moving_variance", "bn1.moving_variance.weight", &[4], exact);
+    // Keras 3 names layers by class and order, whatever they are called.
+    let new = open(fixture("small.keras")).unwrap();
+    check(new.as_ref(), "layers/conv2d/vars/0", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
+    check(new.as_ref(), "layers/depthwise_conv2d/vars/0", "depthwise.kernel.weight", &[3, 3, 4, 1], exact);
+    check(new.as_ref(), "layers/batch_normalization/vars/3", "bn1.moving_variance.weight", &[4], exact);
+    check(new.as_ref(), "layers/dense/vars/1", "predictions.bias.weight", &[2], exact);
+}
+
+#[test]
+fn nothing_in_a_pickle_is_run() {
+    let module = message(&fixture("module.pth"));
+    assert!(module.contains("torch.nn.modules.linear.Linear") && module.contains("state_dict()"), "{module}");
+    assert!(message(&fixture("no_tensors.pth")).contains("no dict of named tensors"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let evil = folder.path().join("evil.pth");
+    let mut bytes = std::fs::read(fixture("nan.pth")).unwrap();
+    // In place of the state dict, behind three pickles: os.system("touch …").
+    let state = bytes.windows(2).enumerate().filter(|(_, w)| *w == [0x80, 2]).nth(3).unwrap().0;
+    bytes.truncate(state);
+    bytes.extend_from_slice(b"\x80\x02cposix\nsystem\nX\x05\x00\x00\x00touch\x85R.");
+    std::fs::write(&evil, bytes).unwrap();
+    let message = message(&evil);
+    assert!(message.contains("posix.system") && message.contains("nothing of it is ever run"), "{message}");
+}
+
+#[test]
+fn what_is_no_weights_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&[u8], &str); 8] = [
+        (b"", "is empty"),
+        (b"  <!DOCTYPE html><html>", "HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "git lfs pull"),
+        (b"\x1f\x8b\x08\0\0\0", "gzip"),
+        (b"PK\x03\x04 and then nothing", "damaged or cut short"),
+        (b"\x80\x04\x95\0\0\0\0\0\0\0\0N.", "pickle that torch.save did not write"),
+        (b"\xff\xd8\xff\xe0 a photo", "no weights file of a known format"),
+        (b"\x10\0\0\0\0\0\0\0{\"a\":", "damaged or cut short"),
+    ];
+    for (bytes, says) in cases {
+        let path = folder.path().join("weights.pth");
+        std::fs::write(&path, bytes).unwrap();
+        let message = message(&path);
+        assert!(message.contains(says) && message.contains("weights.pth") && message.contains("help: "), "{message}");
+    }
+    assert!(message(folder.path()).contains("a folder"));
+    let absent = message(&folder.path().join("absent.pth"));
+    assert!(absent.contains("absent.pth") && absent.contains("cannot open"), "{absent}");
+}
+
+#[test]
+fn a_tensor_that_is_not_finite_is_refused() {
+    let message = message(&fixture("nan.pth"));
+    assert!(message.contains("`a.weight` holds NaN at element 1"), "{message}");
+}
+
+#[test]
+fn the_digest_is_that_of_the_file() {
+    let source = open(fixture("plain.safetensors")).unwrap();
+    use sha2::Digest;
+    assert_eq!(source.digest(), hex(&sha2::Sha256::digest(std::fs::read(fixture("plain.safetensors")).unwrap())));
+}
+
+#[test]
+fn converted_files_hold_the_same_values_and_the_same_bytes_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["new/first.safetensors", "second.safetensors"].map(|name| folder.path().join(name));
+    let source = open(fixture("legacy.pth")).unwrap();
+    let written = convert(source.as_ref(), &first).unwrap();
+    assert_eq!(written.tensors, 14);
+    assert_eq!(written.bytes, first.metadata().unwrap().len());
+    let copy = open(&first).unwrap();
+    assert_eq!(copy.entries(), source.entries());
+    for entry in source.entries() {
+        assert_eq!(copy.read(&entry.name).unwrap(), source.read(&entry.name).unwrap());
+    }
+    convert(copy.as_ref(), &second).unwrap();
+    assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
+    ::safetensors::SafeTensors::deserialize(&std::fs::read(&first).unwrap()).expect("the library itself reads it");
+}
+
+#[test]
+fn a_conversion_that_fails_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("out.safetensors");
+    assert!(convert(open(fixture("nan.pth")).unwrap().as_ref(), &to).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Opens the bytes and reads everything that they claim to hold; the result does not matter, only that there is one.
+fn survive(folder: &Path, bytes: &[u8]) {
+    let path = folder.join("damaged");
+    std::fs::write(&path, bytes).unwrap();
+    if let Ok(source) = open(&path) {
+        source.entries().iter().for_each(|entry| drop(source.read(&entry.name)));
+    }
+}
+
+const ALL: [&str; 8] =
+    ["zip.pth", "legacy.pth", "checkpoint.pth", "module.pth", "plain.safetensors", "layouts.h5", "small.h5", "small.keras"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_files_never_panic(file in 0..ALL.len(), flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8_u8), 1..12)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = std::fs::read(fixture(ALL[file])).unwrap();
+        for (at, bit) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        survive(folder.path(), &bytes);
+    }
+
+    #[test]
+    fn files_cut_short_never_panic(file in 0..ALL.len(), end in any::<prop::sample::Index>()) {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = std::fs::read(fixture(ALL[file])).unwrap();
+        survive(folder.path(), &bytes[..end.index(bytes.len())]);
+    }
+}
