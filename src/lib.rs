@@ -10,6 +10,7 @@ pub mod backbones;
 pub mod data;
 pub mod engine;
 mod error;
+pub mod extract;
 pub mod graph;
 pub mod heads;
 pub mod plan;

@@ -36,4 +36,6 @@ pub use rowset::RowSet;
 pub use writer::{Group, NewShard, Writer};
 
 #[cfg(test)]
+pub(crate) use key::tests::example as example_key;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,160 @@
+//! The pipeline from images to a cache: read → decode → infer → write, bounded, timed by phase, resumable.
+//!
+//! [`run`] computes what a cache lacks and nothing else; [`estimate`] says beforehand what that would be.
+
+mod estimate;
+mod log;
+mod matched;
+mod observe;
+mod pass;
+mod pipeline;
+mod prepare;
+mod sink;
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::data::{Dataset, Digest, ImageSource, Orientation};
+use crate::engine::Engine;
+use crate::preprocess::{Policy, PreprocessSpec};
+use crate::store::{Changes, Failure, Key, LocalFiles, Objects, Wait, Writer};
+use crate::{Error, Result};
+
+pub use estimate::{Basis, Estimate, estimate};
+use matched::{Images, Matched, Tally};
+pub use observe::{Observer, Progress, Seconds, Silent};
+
+/// A tap and the shape of one image's features there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobTap {
+    /// The tap's name.
+    pub name: String,
+    /// `[D]`, or `[C, H, W]` for a map.
+    pub shape: Vec<usize>,
+}
+
+/// One part of an extraction that several processes share; each has a cache of its own, which `merge` joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which part, from 0.
+    pub index: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+/// Builds an engine for a list of taps.
+pub type EngineFactory<'a> = dyn Fn(&[String]) -> Result<Box<dyn Engine>> + 'a;
+
+/// Everything that an extraction needs to know.
+pub struct Job<'a> {
+    /// The cache's folder: [`Key::folder`].
+    pub folder: &'a Path,
+    /// The data set's name.
+    pub name: &'a str,
+    /// Everything that decides the values.
+    pub key: &'a Key,
+    /// Where images are read.
+    pub source: &'a dyn ImageSource,
+    /// What the source lists, or the part of it that is wanted.
+    pub dataset: &'a Dataset,
+    /// Digest of each entry, or why its file cannot be read.
+    pub digests: &'a [Result<Digest>],
+    /// Whether `dataset` is only a part (`--limit`): rows that are not in it stay as they are.
+    pub partial: bool,
+    /// Whether images are turned as their EXIF data says.
+    pub orientation: Orientation,
+    /// From decoded pixels to the network's input.
+    pub preprocess: &'a PreprocessSpec,
+    /// Height and width that the network is planned for.
+    pub input: [usize; 2],
+    /// How views other than the plain one are drawn; the seed is the key's.
+    pub policy: &'a Policy,
+    /// Views: `0 .. views`.
+    pub views: u32,
+    /// Taps that are wanted.
+    pub taps: &'a [JobTap],
+    /// Images a batch.
+    pub batch: usize,
+    /// Floating-point operations an image (two for a multiply-add): decides the size of shards and the estimate, never a value.
+    pub flops: u64,
+    /// Builds the engine for a list of taps; called only if there is something to compute.
+    pub engine: &'a EngineFactory<'a>,
+    /// What to do while another process writes the cache.
+    pub wait: Wait,
+    /// Which part of the work to do; `None` for all of it.
+    pub part: Option<Part>,
+}
+
+/// What an extraction did.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// Images in the data set.
+    pub images: usize,
+    /// Images for which something was computed now.
+    pub computed: usize,
+    /// Images for which everything was there.
+    pub reused: usize,
+    /// Images left to other parts, or not reached because the observer said stop.
+    pub left: usize,
+    /// What the listing changed among the rows.
+    pub changes: Changes,
+    /// Images that cannot be used, now or since an earlier run.
+    pub failed: Vec<Failure>,
+    /// Time spent, by phase.
+    pub seconds: Seconds,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Computes what the cache lacks: images, taps, views.
+///
+/// # Errors
+/// Another process writes the cache; a feature that cannot be stored; the engine's or the system's own failure. What was finished
+/// before stays, and the next run goes on from there.
+pub fn run(job: &Job<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+    run_in(job, Box::new(LocalFiles::new(job.folder)), observer)
+}
+
+/// As [`run`], with shards going to `objects`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<Outcome> {
+    if rayon::current_thread_index().is_some() {
+        return Err(Error::setting("an extraction cannot run inside a pool that it needs itself", "call it from a plain thread"));
+    }
+    let start = Instant::now();
+    let mut writer = Writer::open_in(job.folder, job.key, job.name, job.wait, objects)?;
+    writer.drop_damaged(|tap, view| view < job.views && job.taps.iter().any(|t| t.name == tap))?;
+    writer.warnings().iter().for_each(|w| observer.message(w));
+
+    let matched = Matched::new(job, writer.rows(), writer.manifest());
+    writer.set_rows(matched.rows.clone(), job.dataset.classes.clone(), matched.next_row, matched.unreadable.clone())?;
+    let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
+    let reused = matched.usable() - work.needed.len();
+    let mut progress = Progress { images: work.rows().len(), reused, ..Progress::default() };
+    let mut tally = Tally::default();
+    observer.started(&progress);
+    for pass in &work.passes {
+        let engine = (job.engine)(&pass.tap_names())?;
+        let written = progress.seconds.write;
+        let done = pipeline::run(job, pass, &matched.images, engine.as_ref(), &mut writer, &mut progress, observer)?;
+        // The sink goes on after the last event that anybody heard.
+        progress.seconds.write = written + done.write_seconds;
+        let stopped = done.stopped;
+        tally.add(done);
+        if stopped {
+            break;
+        }
+    }
+    let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
+    outcome.seconds = Seconds { wall: start.elapsed().as_secs_f64(), ..progress.seconds };
+    outcome.warnings = writer.warnings().to_vec();
+    if outcome.computed > 0 {
+        log::append(job, &outcome)?;
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! One pass over its rows: read → decode → infer → write, a bounded number of batches in flight.
+//!
+//! | phase | where | why |
+//! |---|---|---|
+//! | read | a few plain threads | they sleep in the file system, not on a core |
+//! | decode | rayon's pool, injected from outside | workers look at injected jobs last, so decoding fills the gaps of the engine's own parallel sections and takes nothing from them |
+//! | infer | a CPU engine as a job of the same pool, any other on a plain thread | one pool with one thread a core: nothing is oversubscribed, nothing idles |
+//! | write | one plain thread | it sleeps in `fsync` |
+//!
+//! The calling thread only coordinates. Batches are started, inferred and written in the order of their rows, whatever the order in which
+//! images come out of decoding, so that no result depends on the number of threads.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Instant;
+
+use super::pass::Pass;
+use super::prepare::{Preparation, Skip};
+use super::sink::{self, Finished};
+use super::{Images, Job, Observer, Progress};
+use crate::engine::{Batch, Engine};
+use crate::preprocess::Normalise;
+use crate::store::Writer;
+use crate::{Error, Result};
+
+/// Threads that read files.
+const READERS: usize = 4;
+
+/// What a pass did.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Rows whose features are stored.
+    pub stored: Vec<u64>,
+    /// Rows whose file went away, and why.
+    pub gone: Vec<(u64, String)>,
+    /// Whether the observer said stop.
+    pub stopped: bool,
+    /// Seconds spent writing.
+    pub write_seconds: f64,
+}
+
+/// What the coordinating thread hears.
+pub(super) enum Event {
+    Read { ticket: Ticket, bytes: Result<Vec<u8>, Skip>, seconds: f64 },
+    Decoded { ticket: Ticket, views: Result<Vec<Vec<u8>>, Skip>, seconds: f64 },
+    Inferred { outputs: Result<Vec<Vec<Vec<f32>>>>, seconds: f64 },
+    Stored { images: usize, seconds: f64 },
+}
+
+/// An image on its way: batch and place in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    batch: usize,
+    slot: usize,
+    row: u64,
+}
+
+/// A batch whose images are being read and decoded.
+struct Loading {
+    rows: Vec<u64>,
+    views: Vec<Option<Result<Vec<Vec<u8>>, Skip>>>,
+    outstanding: usize,
+    last: bool,
+}
+
+/// Computes and stores the rows of a pass.
+pub(super) fn run(
+    job: &Job<'_>,
+    pass: &Pass,
+    images: &Images<'_>,
+    engine: &dyn Engine,
+    writer: &mut Writer,
+    progress: &mut Progress,
+    observer: &mut dyn Observer,
+) -> Result<Done> {
+    let preparation = Preparation::new(job, &pass.views);
+    let infer = Inference { engine, input: job.input, normalise: job.preprocess.normalise(), pass };
+    let (events_in, events) = channel();
+    let (to_read, requests) = channel();
+    let (to_sink, finished) = sync_channel(1);
+    let requests = Mutex::new(requests);
+    thread::scope(|threads| {
+        for _ in 0..READERS {
+            let (events, preparation, requests) = (events_in.clone(), &preparation, &requests);
+            threads.spawn(move || read(preparation, images, requests, &events));
+        }
+        let sink_events = events_in.clone();
+        let sink = threads.spawn(move || sink::store(pass, writer, &finished, &sink_events));
+        let coordinated = rayon::in_place_scope(|pool| {
+            let decode = |ticket: Ticket, bytes: Vec<u8>| {
+                let (events, preparation) = (events_in.clone(), &preparation);
+                pool.spawn(move |_| decode_image(preparation, images, ticket, &bytes, &events));
+            };
+            let start_inference = |batch: Vec<Vec<Vec<u8>>>| {
+                let (events, infer) = (events_in.clone(), &infer);
+                if infer.engine.device() == "cpu" {
+                    pool.spawn(move |_| infer.run(batch, &events));
+                } else {
+                    threads.spawn(move || infer.run(batch, &events));
+                }
+            };
+            Coordinator { pass, images, batch: job.batch.max(1), to_read, to_sink, progress, observer }.run(
+                &events,
+                decode,
+                start_inference,
+            )
+        });
+        // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
+        let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let (gone, stopped) = coordinated?;
+        Ok(Done { stored: stored.rows, gone, stopped, write_seconds: stored.seconds })
+    })
+}
+
+fn read(preparation: &Preparation<'_>, images: &Images<'_>, requests: &Mutex<Receiver<Ticket>>, events: &Sender<Event>) {
+    loop {
+        let next = requests.lock().map(|r| r.recv());
+        let Ok(Ok(ticket)) = next else { return };
+        let start = Instant::now();
+        let bytes = preparation.read(images.get(ticket.row).0);
+        if events.send(Event::Read { ticket, bytes, seconds: start.elapsed().as_secs_f64() }).is_err() {
+            return;
+        }
+    }
+}
+
+fn decode_image(preparation: &Preparation<'_>, images: &Images<'_>, ticket: Ticket, bytes: &[u8], events: &Sender<Event>) {
+    let start = Instant::now();
+    let (uri, digest) = images.get(ticket.row);
+    let views = preparation.views(uri, digest, bytes);
+    // Nobody listens any more where another phase failed.
+    let _ = events.send(Event::Decoded { ticket, views, seconds: start.elapsed().as_secs_f64() });
+}
+
+/// Runs the engine on whole batches.
+struct Inference<'a> {
+    engine: &'a dyn Engine,
+    input: [usize; 2],
+    normalise: Normalise,
+    pass: &'a Pass,
+}
+
+impl Inference<'_> {
+    /// `batch` holds the views of each image.
+    fn run(&self, batch: Vec<Vec<Vec<u8>>>, events: &Sender<Event>) {
+        let start = Instant::now();
+        let run = AssertUnwindSafe(|| (0..self.pass.views.len()).map(|v| self.view(&batch, v)).collect());
+        let outputs = catch_unwind(run).unwrap_or_else(|_| Err(self.failed("it panicked: please report this")));
+        let _ = events.send(Event::Inferred { outputs, seconds: start.elapsed().as_secs_f64() });
+    }
+
+    fn view(&self, batch: &[Vec<Vec<u8>>], view: usize) -> Result<Vec<Vec<f32>>> {
+        if batch.is_empty() {
+            return Ok(vec![vec![]; self.pass.taps.len()]);
+        }
+        let rgb: Vec<u8> = batch.iter().flat_map(|views| views[view].iter().copied()).collect();
+        let outputs = self.engine.run(Batch::Pixels { images: batch.len(), size: self.input, rgb: &rgb, normalise: &self.normalise })?;
+        let want = self.pass.taps.iter().map(|t| batch.len() * t.shape.iter().product::<usize>());
+        if !outputs.iter().map(Vec::len).eq(want) {
+            return Err(self.failed("it gave features of another shape than planned"));
+        }
+        Ok(outputs)
+    }
+
+    fn failed(&self, reason: &str) -> Error {
+        Error::engine(self.engine.name(), "computing features")(reason)
+    }
+}
+
+/// The calling thread: issues batches, hands them on in order, keeps the count.
+struct Coordinator<'a> {
+    pass: &'a Pass,
+    images: &'a Images<'a>,
+    batch: usize,
+    to_read: Sender<Ticket>,
+    to_sink: SyncSender<Finished>,
+    progress: &'a mut Progress,
+    observer: &'a mut dyn Observer,
+}
+
+impl Coordinator<'_> {
+    /// Returns the rows that are gone and whether the observer said stop.
+    fn run(
+        mut self,
+        events: &Receiver<Event>,
+        decode: impl Fn(Ticket, Vec<u8>),
+        infer: impl Fn(Vec<Vec<Vec<u8>>>),
+    ) -> Result<(Vec<(u64, String)>, bool)> {
+        // One batch in the engine, one ready, and enough behind them to keep every thread decoding.
+        let window = 2 + (2 * rayon::current_num_threads()).div_ceil(self.batch);
+        let mut batches = self.pass.batches(self.batch);
+        let mut loading: VecDeque<Loading> = VecDeque::new();
+        let mut first = 0;
+        let mut in_engine: Option<Finished> = None;
+        let mut gone = vec![];
+        loop {
+            while loading.len() < window
+                && let Some((rows, last)) = batches.next()
+            {
+                self.issue(first + loading.len(), rows);
+                loading.push_back(Loading { rows: rows.to_vec(), views: vec![None; rows.len()], outstanding: rows.len(), last });
+            }
+            if in_engine.is_none() && loading.front().is_some_and(|l| l.outstanding == 0) {
+                first += 1;
+                let (finished, views) = self.assemble(loading.pop_front(), &mut gone);
+                infer(views);
+                in_engine = Some(finished);
+                continue;
+            }
+            if in_engine.is_none() && loading.is_empty() {
+                return Ok((gone, false));
+            }
+            match events.recv() {
+                Ok(Event::Read { ticket, bytes: Ok(bytes), seconds }) => {
+                    self.progress.seconds.read += seconds;
+                    decode(ticket, bytes);
+                }
+                Ok(Event::Read { ticket, bytes: Err(skip), .. }) => fill(&mut loading[ticket.batch - first], ticket.slot, Err(skip)),
+                Ok(Event::Decoded { ticket, views, seconds }) => {
+                    self.progress.seconds.decode += seconds;
+                    fill(&mut loading[ticket.batch - first], ticket.slot, views);
+                }
+                Ok(Event::Inferred { outputs, seconds }) => {
+                    self.progress.seconds.infer += seconds;
+                    if let Some(finished) = in_engine.take()
+                        && self.hand_on(Finished { outputs: outputs?, ..finished }).is_break()
+                    {
+                        return Ok((gone, true));
+                    }
+                }
+                Ok(Event::Stored { images, seconds }) => {
+                    self.progress.seconds.write += seconds;
+                    self.progress.stored += images;
+                }
+                Err(_) => return Ok((gone, true)),
+            }
+        }
+    }
+
+    fn issue(&self, batch: usize, rows: &[u64]) {
+        for (slot, &row) in rows.iter().enumerate() {
+            // Readers live as long as the sender.
+            let _ = self.to_read.send(Ticket { batch, slot, row });
+        }
+    }
+
+    /// Parts the images that have pixels from those that have none.
+    fn assemble(&mut self, loading: Option<Loading>, gone: &mut Vec<(u64, String)>) -> (Finished, Vec<Vec<Vec<u8>>>) {
+        let mut finished = Finished { rows: vec![], outputs: vec![], failed: vec![], gone: vec![], last: false };
+        let mut pixels = vec![];
+        let Some(loading) = loading else { return (finished, pixels) };
+        finished.last = loading.last;
+        for (row, views) in loading.rows.into_iter().zip(loading.views) {
+            match views {
+                Some(Ok(views)) => {
+                    finished.rows.push((row, self.images.get(row).0.to_string()));
+                    pixels.push(views);
+                }
+                Some(Err(Skip::Broken(reason))) => finished.failed.push((row, reason)),
+                Some(Err(Skip::Gone(reason))) => {
+                    finished.gone.push(row);
+                    gone.push((row, reason));
+                }
+                None => {}
+            }
+        }
+        (finished, pixels)
+    }
+
+    fn hand_on(&mut self, finished: Finished) -> ControlFlow<()> {
+        self.progress.done += finished.rows.len() + finished.failed.len() + finished.gone.len();
+        self.progress.failed += finished.failed.len() + finished.gone.len();
+        // A sink that is gone has an error to tell: the caller asks it.
+        if self.to_sink.send(finished).is_err() {
+            return ControlFlow::Break(());
+        }
+        self.observer.progress(self.progress)
+    }
+}
+
+fn fill(batch: &mut Loading, slot: usize, views: Result<Vec<Vec<u8>>, Skip>) {
+    batch.views[slot] = Some(views);
+    batch.outstanding -= 1;
+}

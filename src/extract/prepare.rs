@@ -1,0 +1,77 @@
+//! One image: from its file's bytes to the pixels of every view that is wanted.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::Job;
+use crate::data::{Digest, ImageSource, Orientation, decode};
+use crate::preprocess::{Policy, PreprocessSpec};
+use crate::{Error, Result};
+
+/// What preparing an image needs; shared by all threads.
+pub(super) struct Preparation<'a> {
+    pub source: &'a dyn ImageSource,
+    orientation: Orientation,
+    spec: &'a PreprocessSpec,
+    policy: &'a Policy,
+    seed: u64,
+    input: [usize; 2],
+    views: &'a [u32],
+}
+
+/// An image without features.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Skip {
+    /// It will never have any.
+    Broken(String),
+    /// Its file went away or changed since it was listed.
+    Gone(String),
+}
+
+impl<'a> Preparation<'a> {
+    pub fn new(job: &Job<'a>, views: &'a [u32]) -> Preparation<'a> {
+        let Job { source, orientation, preprocess: spec, policy, input, .. } = *job;
+        Preparation { source, orientation, spec, policy, seed: job.key.seed, input, views }
+    }
+
+    /// Reads the file: what was digested, or nothing.
+    pub fn read(&self, uri: &str) -> Result<Vec<u8>, Skip> {
+        self.source.read(uri).map_err(|e| Skip::Gone(reason(&e)))
+    }
+
+    /// Decodes it and makes the pixels of each view, `[height, width, 3]`.
+    pub fn views(&self, uri: &str, digest: &Digest, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Skip> {
+        if Digest::of(bytes) != *digest {
+            return Err(Skip::Gone("it changed while features were computed: run `headstart features` again".into()));
+        }
+        let make = AssertUnwindSafe(|| self.decoded(uri, digest, bytes));
+        catch_unwind(make).unwrap_or_else(|_| Err(Skip::Broken("resizing it failed: please report this image".into())))
+    }
+
+    fn decoded(&self, uri: &str, digest: &Digest, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Skip> {
+        let broken = |e| Skip::Broken(reason(&e));
+        let pixels = decode(bytes, &self.source.locate(uri), self.orientation).map_err(broken)?;
+        let [height, width] = self.spec.output_size([pixels.height, pixels.width]);
+        if [height, width] != self.input {
+            let [h, w] = self.input;
+            let problem = format!(
+                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (--size, or --preprocess resize=…)"
+            );
+            return Err(Skip::Broken(problem));
+        }
+        let view = |&number: &u32| {
+            let mut rgb = Vec::with_capacity(height * width * 3);
+            self.spec.apply_view(&pixels, &self.policy.view(self.seed, digest, number), &mut rgb);
+            rgb
+        };
+        Ok(self.views.iter().map(view).collect())
+    }
+}
+
+/// An error's reason without the path, which stands beside it.
+pub(super) fn reason(error: &Error) -> String {
+    match error {
+        Error::Image { reason, .. } => reason.clone(),
+        Error::Io { action, source, .. } => format!("cannot {action} it: {source}"),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,6 @@
+//! Extraction with an engine whose features depend on the batch that an image is in: whoever cuts batches differently is found out.
+
+mod change;
+mod fixture;
+mod interrupt;
+mod refuse;
