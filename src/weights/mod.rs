@@ -7,6 +7,7 @@ mod element;
 mod file;
 mod formula;
 mod hdf5;
+pub mod mapping;
 mod open;
 mod pickle;
 mod safetensors;

@@ -1,0 +1,127 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::Result;
+use crate::backbones;
+use crate::weights::{Audit, Formula, Tensor};
+
+/// A file of another library that holds exactly what its map makes into the parameters of `backbone`.
+fn foreign(stored: &[(&str, &[usize])]) -> Box<dyn TensorSource> {
+    let entries = stored.iter().map(|&(name, shape)| Parameter { name: name.into(), shape: shape.to_vec() }).collect();
+    Box::new(Formula::new(entries, 0))
+}
+
+#[test]
+fn axes_turn_kernels_and_matrices() {
+    struct One(Tensor);
+    impl TensorSource for One {
+        fn origin(&self) -> PathBuf {
+            "one".into()
+        }
+        fn digest(&self) -> String {
+            "0".into()
+        }
+        fn entries(&self) -> Vec<Parameter> {
+            vec![Parameter { name: "x".into(), shape: self.0.shape.clone() }]
+        }
+        fn read(&self, _: &str) -> Result<Tensor> {
+            Ok(self.0.clone())
+        }
+    }
+    let turned = |shape: &[usize], axes| {
+        let data = (0..shape.iter().product::<usize>()).map(|i| i as f32).collect();
+        let mapped = Mapped::new(Box::new(One(Tensor { shape: shape.to_vec(), data })), |_| Some(("y".into(), axes)));
+        let tensor = mapped.read("y").unwrap();
+        assert_eq!(mapped.entries()[0].shape, tensor.shape, "what is announced is what is read");
+        tensor
+    };
+    let kernel = turned(&[2, 3, 4, 5], Axes::HwioToOihw);
+    assert_eq!(kernel.shape, [5, 4, 2, 3]);
+    // out 4, in 3, row 1, column 2 was stored at [1][2][3][4].
+    assert_eq!(kernel.data[((4 * 4 + 3) * 2 + 1) * 3 + 2], (((3 + 2) * 4 + 3) * 5 + 4) as f32);
+    let depthwise = turned(&[2, 3, 4, 1], Axes::HwcmToC1hw);
+    assert_eq!(depthwise.shape, [4, 1, 2, 3]);
+    assert_eq!(depthwise.data[..6], [0.0, 4.0, 8.0, 12.0, 16.0, 20.0]);
+    let dense = turned(&[2, 3], Axes::IoToOi);
+    assert_eq!((dense.shape, dense.data), (vec![3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
+    assert_eq!(turned(&[7], Axes::IoToOi).shape, [7], "another rank stays as it is");
+}
+
+#[test]
+fn a_source_that_already_has_the_graphs_names_stays_as_it_is() {
+    let adapted = adapt("squeezenet1_1", foreign(&[("features.0.weight", &[64, 3, 3, 3])]));
+    assert_eq!(adapted.dialect, Dialect::Native);
+    assert_eq!(adapt("vgg16", foreign(&[("conv1/conv1_W:0", &[3, 3, 3, 64])])).dialect, Dialect::Native);
+}
+
+#[test]
+fn unknown_tensors_keep_their_names() {
+    let adapted = adapt("squeezenet1_1", foreign(&[("conv1/conv1_W:0", &[3, 3, 3, 64]), ("mean", &[3])]));
+    assert_eq!(adapted.dialect, Dialect::Keras);
+    let names: Vec<_> = adapted.source.entries().into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["features.0.weight", "mean"]);
+}
+
+#[test]
+fn a_renamed_source_has_a_digest_of_its_own() {
+    let file = || foreign(&[("conv1/conv1_W:0", &[3, 3, 3, 64])]);
+    assert_ne!(adapt("squeezenet1_1", file()).source.digest(), file().digest());
+}
+
+/// Names as Keras stores them for each of a network's parameters, found by trying: every needed tensor must come from exactly one of them.
+fn fits(backbone: &str, stored: &[(String, Vec<usize>)]) {
+    let stored: Vec<(&str, &[usize])> = stored.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
+    let adapted = adapt(backbone, foreign(&stored));
+    assert_eq!(adapted.dialect, Dialect::Keras);
+    let needed = backbones::find(backbone).unwrap().graph(&backbones::Options::default()).parameters();
+    let audit = Audit::new(&needed, &adapted.source.entries());
+    assert_eq!(audit, Audit::default(), "{audit}");
+}
+
+#[test]
+fn keras_squeezenet_becomes_torchvisions() {
+    let mut stored = vec![("conv1/conv1_W:0".to_string(), vec![3, 3, 3, 64]), ("conv1/conv1_b:0".into(), vec![64])];
+    let fires =
+        [(64, 16, 64), (128, 16, 64), (128, 32, 128), (256, 32, 128), (256, 48, 192), (384, 48, 192), (384, 64, 256), (512, 64, 256)];
+    for (i, (input, narrow, wide)) in fires.into_iter().enumerate() {
+        for (part, side, from, to) in [("squeeze1x1", 1, input, narrow), ("expand1x1", 1, narrow, wide), ("expand3x3", 3, narrow, wide)] {
+            let name = format!("fire{n}/{part}/fire{n}/{part}", n = i + 2);
+            stored.push((format!("{name}_W:0"), vec![side, side, from, to]));
+            stored.push((format!("{name}_b:0"), vec![to]));
+        }
+    }
+    stored.push(("conv10/conv10_W:0".into(), vec![1, 1, 512, 1000]));
+    stored.push(("conv10/conv10_b:0".into(), vec![1000]));
+    fits("squeezenet1_1", &stored);
+}
+
+#[test]
+fn slim_mobilenet_v2_becomes_torchvisions() {
+    let mut stored: Vec<(String, Vec<usize>)> = vec![];
+    let mut unit = |path: String, kernel: &str, shape: Vec<usize>| {
+        let channels = if kernel == "weights" { shape[3] } else { shape[2] };
+        stored.push((format!("keras_layer/MobilenetV2/{path}/{kernel}:0"), shape));
+        for role in ["beta", "gamma", "moving_mean", "moving_variance"] {
+            stored.push((format!("keras_layer/MobilenetV2/{path}/BatchNorm/{role}:0"), vec![channels]));
+        }
+    };
+    unit("Conv".into(), "weights", vec![3, 3, 3, 32]);
+    let mut input = 32;
+    let stages = [(16, 1), (24, 2), (32, 3), (64, 4), (96, 3), (160, 3), (320, 1)];
+    let blocks = stages.into_iter().flat_map(|(channels, count)| std::iter::repeat_n(channels, count));
+    for (i, channels) in blocks.enumerate() {
+        let block = if i == 0 { "expanded_conv".to_string() } else { format!("expanded_conv_{i}") };
+        let wide = if i == 0 { input } else { input * 6 };
+        if i > 0 {
+            unit(format!("{block}/expand"), "weights", vec![1, 1, input, wide]);
+        }
+        unit(format!("{block}/depthwise"), "depthwise_weights", vec![3, 3, wide, 1]);
+        unit(format!("{block}/project"), "weights", vec![1, 1, wide, channels]);
+        input = channels;
+    }
+    unit("Conv_1".into(), "weights", vec![1, 1, 320, 1280]);
+    // The feature vector has no classifier of its own; the graph's is added here so that nothing is missing.
+    stored.push(("classifier.1.weight".into(), vec![1000, 1280]));
+    stored.push(("classifier.1.bias".into(), vec![1000]));
+    fits("mobilenet_v2", &stored);
+}
