@@ -9,6 +9,7 @@ mod observe;
 mod pass;
 mod pipeline;
 mod prepare;
+mod recheck;
 mod sink;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::{Error, Result};
 pub use estimate::{Basis, Estimate, estimate};
 use matched::{Images, Matched, Tally};
 pub use observe::{Observer, Progress, Seconds, Silent};
+pub use recheck::{Recheck, Rechecked, recheck};
 
 /// A tap and the shape of one image's features there.
 #[derive(Debug, Clone, PartialEq, Eq)]

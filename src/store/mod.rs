@@ -9,9 +9,12 @@
 
 mod dtype;
 mod files;
+mod gc;
+mod inspect;
 mod key;
 mod lock;
 mod manifest;
+mod merge;
 mod objects;
 mod reader;
 mod reconcile;
@@ -19,20 +22,25 @@ mod recover;
 mod rows;
 mod rowset;
 mod shard;
+mod verify;
 mod writer;
 
 pub use dtype::{Dtype, Unstorable};
 pub(crate) use files::{create_folder, replace};
+pub use gc::{Collected, gc};
+pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
 pub use key::{Key, folder_name};
 pub(crate) use lock::Lock;
 pub use lock::Wait;
 use manifest::MANIFEST;
 pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};
+pub use merge::{Merged, merge};
 pub use objects::{LocalFiles, Objects};
 pub use reader::{Cache, FeatureMatrix, Table};
 pub use reconcile::{Changes, Known, Reconciled, reconcile};
 pub use rows::{Row, Status};
 pub use rowset::RowSet;
+pub use verify::{Damage, Verified, verify};
 pub use writer::{Group, NewShard, Writer};
 
 #[cfg(test)]

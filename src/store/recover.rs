@@ -1,15 +1,10 @@
-//! What a writer does first: takes up shards that a killed one finished and never listed, and finds those that are damaged.
+//! What a writer does first: takes up shards that a killed one finished and never listed.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::time::SystemTime;
 
-use rayon::prelude::*;
-
-use super::manifest::{MANIFEST, ShardInfo, Tap};
-use super::reader::open_shard;
+use super::manifest::{ShardInfo, Tap};
 use super::rows::Status;
-use super::shard::{RECOMPUTE, Shard};
+use super::shard::Shard;
 use super::writer::{FEATURES, Writer, file_name};
 use crate::data::Digest;
 use crate::{Error, Result};
@@ -81,31 +76,4 @@ fn with_completeness(shards: Vec<(String, Shard)>) -> Vec<(String, Shard, bool)>
             (file, s, w)
         })
         .collect()
-}
-
-/// Files of damaged shards, each with what is wrong with it.
-///
-/// Reading every digest at every start would make a start as slow as the disk: only a shard that is not older than the manifest, which
-/// is written last, is read whole. (`verify` reads them all, and makes those that it finds damaged look new.)
-pub(super) fn damaged(writer: &Writer, wanted: impl Fn(&str, u32) -> bool) -> Result<Vec<(String, String)>> {
-    let modified = |file: &str| fs::metadata(writer.folder.join(file)).and_then(|m| m.modified());
-    let written = modified(MANIFEST).unwrap_or(SystemTime::UNIX_EPOCH);
-    let shards: Vec<&ShardInfo> = writer.manifest.shards.iter().filter(|s| wanted(&s.tap, s.view)).collect();
-    let look = |info: &&ShardInfo| -> Result<Option<(String, String)>> {
-        let Some(tap) = writer.manifest.taps.get(&info.tap) else { return Ok(None) };
-        let unchanged = modified(&info.file).is_ok_and(|m| m < written);
-        let found = open_shard(&writer.folder, info, &tap.shape, tap.dtype).and_then(|shard| {
-            if unchanged || Digest::of(shard.bytes()).to_string() == info.sha256 {
-                return Ok(());
-            }
-            Err(Error::cache(writer.folder.join(&info.file), "is damaged: its digest is not the one in the manifest", RECOMPUTE))
-        });
-        match found {
-            Ok(()) => Ok(None),
-            Err(Error::Cache { path, problem, .. }) => Ok(Some((info.file.clone(), format!("{} {problem}", path.display())))),
-            Err(other) => Err(other),
-        }
-    };
-    let found = shards.par_iter().map(look).collect::<Result<Vec<_>>>()?;
-    Ok(found.into_iter().flatten().collect())
 }

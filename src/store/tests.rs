@@ -1,5 +1,7 @@
 //! Writer and reader together, and what a killed writer leaves behind.
 
+mod upkeep;
+
 use std::fs;
 use std::path::Path;
 

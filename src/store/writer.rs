@@ -9,6 +9,7 @@ use super::manifest::{Failure, Manifest, ShardInfo, Tap};
 use super::objects::{LocalFiles, Objects};
 use super::rows::{self, Row, Status};
 use super::shard::{self, Head};
+use super::verify::{self, Damage};
 use super::{Dtype, FORMAT, RowSet, Unstorable, files, recover};
 use crate::data::Digest;
 use crate::{Error, Result};
@@ -108,14 +109,14 @@ impl Writer {
 
     /// Looks at the shards of these taps and views; damaged ones are dropped, so that their rows are missing again.
     ///
-    /// A shard that was changed after the manifest was written is read whole and its digest compared; of the others, size and header.
+    /// A shard that was changed after the manifest was written is read whole and its digest compared; of the others, size and header:
+    /// reading every digest at every start would make a start as slow as the disk.
     ///
     /// # Errors
     /// The system's own.
     pub fn drop_damaged(&mut self, wanted: impl Fn(&str, u32) -> bool) -> Result<()> {
-        let damaged = recover::damaged(self, wanted)?;
-        for (file, problem) in damaged {
-            self.warnings.push(format!("{problem}; it is made again"));
+        for Damage { file, problem } in verify::changed(&self.folder, &self.manifest, |s| wanted(&s.tap, s.view))? {
+            self.warnings.push(format!("{} {problem}: it is made again", self.folder.join(&file).display()));
             self.objects.remove(&file)?;
             self.manifest.shards.retain(|s| s.file != file);
         }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::fixture::{World, counts, names, tap};
-use crate::extract::{Basis, Part, estimate};
+use crate::extract::{Basis, Part, estimate, recheck};
 use crate::store::{Cache, Dtype, Status};
 
 #[test]
@@ -184,4 +184,24 @@ fn an_estimate_counts_what_a_run_then_does() {
     let after = world.with_job(estimate).unwrap();
     assert_eq!((after.compute, after.reuse, after.basis), (1, 20, Basis::EarlierRun));
     assert!(after.seconds > 0.0);
+}
+
+#[test]
+fn rechecking_finds_features_that_are_not_those_of_the_image() {
+    let world = World { views: 2, batch: 1, ..World::new(9) };
+    world.run();
+    let found = world.with_job(|job| recheck(job, 4)).unwrap();
+    assert_eq!((found.compared.len(), found.unreadable.len()), (4 * 2 * 2, 0));
+    assert!(found.compared.iter().all(|c| c.error == 0.0), "{:?}", found.compared);
+    assert_eq!(found.differing(Dtype::F32).count(), 0);
+
+    // Features of another network, say.
+    let stranger = World { dtype: Dtype::F32, ..World::new(0) };
+    let engine = |_: &[String]| {
+        let taps = vec!["other".to_string(), "longer".into()];
+        Ok(Box::new(super::fixture::Fake { taps, pause: stranger.pause }) as Box<dyn crate::engine::Engine>)
+    };
+    let found = world.with_engine(&engine, |job| recheck(job, 100)).unwrap();
+    assert_eq!(found.compared.len(), 9 * 2 * 2);
+    assert_eq!(found.differing(Dtype::F32).count(), 9 * 2 * 2);
 }
