@@ -10,8 +10,9 @@ use super::memory::Operand;
 use super::places::{Places, as_map, places};
 use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
-use super::simd::Isa;
+use super::simd::{Isa, LANES};
 use super::step::Kernel;
+use super::winograd::{self, Winograd};
 use crate::graph::{Padding, Pool};
 use crate::plan::{ConvShape, Layer, Plan, Step};
 use crate::{Error, Result};
@@ -28,26 +29,32 @@ pub struct Prepared {
     pub kernel: Box<dyn Kernel>,
 }
 
-/// A plan ready to run on units of up to so many images.
+/// A plan ready to run: first image by image, then, from where weights weigh more than maps, all images together.
 pub struct Program {
     /// Steps that do something.
     pub steps: Vec<Prepared>,
+    /// How many of them run image by image.
+    pub alone: usize,
     /// Where the input goes.
     pub input: Operand,
     /// Where the taps are found in the end.
     pub taps: Vec<Operand>,
     /// Size of a worker's arena in floats.
-    pub floats: usize,
-    /// Images of a unit.
-    pub unit: usize,
+    pub local: usize,
+    /// Size of the arena of all workers in floats.
+    pub shared: usize,
+    /// Scratch memory of a task that works on one image, and of one that works on the batch, in floats.
+    pub scratch: [usize; 2],
 }
 
 /// Chooses and packs every kernel of a plan.
 ///
 /// # Errors
 /// A plan that contradicts itself.
-pub fn compile(plan: &Plan, isa: Isa, unit: usize) -> Result<Program> {
-    let Places { operands, done, floats } = places(plan, unit);
+pub fn compile(plan: &Plan, isa: Isa, batch: usize) -> Result<Program> {
+    let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step)).unwrap_or(plan.steps.len());
+    let Places { operands, done, local, shared } = places(plan, split, batch);
+    let alone = done[..split].iter().filter(|&&done| !done).count();
     let steps = plan
         .steps
         .par_iter()
@@ -63,7 +70,27 @@ pub fn compile(plan: &Plan, isa: Isa, unit: usize) -> Result<Program> {
             Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, isa, &operands)? })
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Program { steps, input: operands[0], taps: plan.taps.iter().map(|&v| operands[v]).collect(), floats, unit })
+    let most = |steps: &[Prepared], images: usize| steps.iter().map(|s| s.kernel.scratch(images)).max().unwrap_or(0);
+    let scratch = [most(&steps[..alone], 1), most(&steps[alone..], batch)];
+    let taps = plan.taps.iter().map(|&v| operands[v]).collect();
+    Ok(Program { steps, alone, input: operands[0], taps, local, shared, scratch })
+}
+
+/// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch
+/// are to use them while they are there. Assumes 12 operations in the time of a byte.
+fn weighs_more_than_its_map(plan: &Plan, step: &Step) -> bool {
+    const IN_CACHE: usize = 1 << 20;
+    let map = as_map(&plan.shapes[step.output]);
+    let (weights, pixels) = match &step.layer {
+        Layer::Conv { conv, weight, .. } => match winograd::worthwhile(conv, [map[1], map[2]]) {
+            Some(pairs) => (weight.len() / 9 * winograd::points(pairs), winograd::tiles(pairs, [map[1], map[2]])),
+            None => (weight.len(), map[1] * map[2]),
+        },
+        Layer::Linear { weight, .. } => (weight.len(), 1),
+        _ => return false,
+    };
+    // Each weight is used once a pixel (or tile), four bytes for two operations.
+    weights * size_of::<f32>() > IN_CACHE && size_of::<f32>() * 12 * 5 > 2 * pixels
 }
 
 fn prepare(step: &Step, isa: Isa, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
@@ -75,6 +102,10 @@ fn prepare(step: &Step, isa: Isa, operands: &[Operand]) -> Result<Box<dyn Kernel
             let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
             if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 {
                 Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue))
+            } else if let Some(pairs) = winograd::worthwhile(conv, [output.map.height, output.map.width])
+                && input.map.lane == LANES
+            {
+                Box::new(Winograd::new(isa, pairs, conv, weight, bias, input, output, epilogue))
             } else {
                 Box::new(Dense::new(isa, DenseSpec { conv: *conv, weight, bias, input, output, epilogue }))
             }

@@ -247,6 +247,71 @@ fn best_walk(isa: Isa, [height, width]: [usize; 2], blocks: usize, flat: bool) -
     all.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or((1, 1))
 }
 
+/// First block and width of each tile of `blocks` output blocks.
+fn cut(blocks: usize, width: usize) -> Vec<(usize, usize)> {
+    let mut tiles = vec![];
+    let mut first = 0;
+    while first < blocks {
+        let left = blocks - first;
+        let width = if left >= width { width } else { 1 << left.ilog2() };
+        tiles.push((first, width));
+        first += width;
+    }
+    tiles
+}
+
+/// First block and width of each tile of a [`Product`] with so many output blocks.
+pub fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
+    cut(blocks, if isa == Isa::Avx512 { 2 } else { 1 })
+}
+
+/// A matrix product of rows × channels with channels × outputs, both in blocks of sixteen: `[channel block][row][16]` to
+/// `[output block][row][16]`. Weights are `[tile of V blocks][channel][V · 16]`, tiles as [`widths`] says.
+pub struct Product {
+    rows: usize,
+    runs: Vec<Run>,
+    tiles: Vec<(usize, usize)>,
+    channels: usize,
+    kernels: [RowKernel; 3],
+}
+
+impl Product {
+    /// Chooses the register tile.
+    pub fn new(isa: Isa, channels: usize, blocks: usize, rows: usize) -> Product {
+        let run = |b: usize| Run { offset: (b * rows * LANES) as u32, channels: (channels - b * LANES).min(LANES) as u32 };
+        let runs = (0..channels.div_ceil(LANES)).map(run).collect();
+        let kernels = [1, 1, if isa == Isa::Avx512 { 2 } else { 1 }].map(|v| row_kernel(isa, v, best_tile(isa, v, rows).0, LANES));
+        Product { rows, runs, tiles: widths(isa, blocks), channels, kernels }
+    }
+
+    /// Computes the product.
+    pub fn run(&self, from: &[f32], weights: &[Line], to: &mut [f32]) {
+        let blocks = self.tiles.last().map_or(0, |(first, width)| first + width);
+        assert!(from.len() >= self.runs.len() * self.rows * LANES && to.len() >= blocks * self.rows * LANES);
+        assert_eq!(weights.len(), blocks * self.channels);
+        let zeros = [Line([0.0; LANES]); 2];
+        for &(first, width) in &self.tiles {
+            let row = Row {
+                input: from.as_ptr(),
+                runs: self.runs.as_ptr(),
+                run_count: self.runs.len(),
+                weights: weights[first * self.channels..].as_ptr().cast(),
+                bias: zeros.as_ptr().cast(),
+                output: to[first * self.rows * LANES..].as_mut_ptr(),
+                output_block: self.rows * LANES,
+                residual: std::ptr::null(),
+                residual_block: 0,
+                columns: self.rows,
+                step: LANES,
+                bounds: [f32::NEG_INFINITY, f32::INFINITY],
+                act: None,
+            };
+            // SAFETY: the kernel was chosen for this ISA and row count; the assertions above bound every access.
+            unsafe { self.kernels[width](&row) };
+        }
+    }
+}
+
 /// What a convolution is prepared from.
 pub struct DenseSpec<'a> {
     /// Geometry.
@@ -311,10 +376,7 @@ impl Dense {
         let [kh, kw] = conv.kernel;
         let (per_group, out_per_group) = (conv.input / conv.groups, conv.output / conv.groups);
         let window = map.origin - conv.padding[0] * map.row - conv.padding[2] * map.lane;
-        let mut block = 0;
-        while block < self.output.map.blocks() {
-            let left = self.output.map.blocks() - block;
-            let width = if left >= width { width } else { 1 << left.ilog2() };
+        for (block, width) in cut(self.output.map.blocks(), width) {
             // Input channels that this tile's groups read, from whole blocks.
             let last = ((block + width) * LANES).min(conv.output) - 1;
             let first_input = block * LANES / out_per_group * per_group / map.lane;
@@ -335,7 +397,6 @@ impl Dense {
                 }
             }
             self.tiles.push(Tile { block, width, weights: weights * LANES, runs: start..self.runs.len() });
-            block += width;
         }
     }
 
@@ -384,11 +445,11 @@ impl Kernel for Dense {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.tiles.len().div_ceil(self.tiles_per_task) * self.rows.div_ceil(self.rows_per_task)
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         // Rows innermost, then images: a group's weights are used by all images before the next group's come in.
         let chunks = self.rows.div_ceil(self.rows_per_task);
         let (chunk, image, group) = (task % chunks, task / chunks % unit.images, task / chunks / unit.images);

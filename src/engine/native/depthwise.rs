@@ -151,11 +151,11 @@ impl Kernel for Depthwise {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.output.map.blocks()
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         let (from, to) = (&self.input.map, &self.output.map);
         let (block, image) = (task % to.blocks(), task / to.blocks());
         let corner = from.at(block, 0, 0) - self.padding[0] * from.row - self.padding[2] * LANES;

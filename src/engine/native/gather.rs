@@ -34,11 +34,11 @@ impl Kernel for Gather {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.output.map.blocks()
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         let to = &self.output.map;
         let (block, image) = (task % to.blocks(), task / to.blocks());
         // SAFETY: earlier steps are complete, and each task has an output block of its own.
@@ -87,11 +87,11 @@ impl Kernel for Flatten {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         // SAFETY: earlier steps are complete, and each task has an image of its own.
         let input = unsafe { unit.read(&self.input, task) };
         for block in 0..self.output.map.blocks() {

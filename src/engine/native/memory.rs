@@ -4,6 +4,8 @@
 //! the halo of zeros that padded windows read, so that kernels need no masks; the columns right of one row serve as those left of the
 //! next. Lanes behind the last channel hold numbers that nobody reads. An image given to a dense convolution stays planar (`[C][H][W]`).
 
+use std::marker::PhantomData;
+
 use super::simd::LANES;
 
 /// One line of memory: what all offsets are aligned to.
@@ -99,32 +101,38 @@ impl Map {
     }
 }
 
-/// A value's place in a worker's arena: one map for each image of the unit at hand.
+/// Which memory a value lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// A worker's own: the images of the unit at hand.
+    Local,
+    /// Of all workers: all images of the batch.
+    Shared,
+}
+
+/// A value's place: one map for each image.
 #[derive(Debug, Clone, Copy)]
 pub struct Operand {
     /// Layout of each image.
     pub map: Map,
+    /// Whose memory.
+    pub space: Space,
     /// Where the first image begins.
     pub offset: usize,
     /// Distance from image to image.
     pub image: usize,
 }
 
-impl Operand {
-    /// Floats from the beginning of the arena to the end of the last of `images`.
-    pub fn end(&self, images: usize) -> usize {
-        self.offset + images.saturating_sub(1) * self.image + self.map.floats()
-    }
-}
-
-/// A worker's memory while it computes some images; tasks of one step share it and write disjoint parts of it.
+/// Memory while some images are computed; tasks of one step share it and write disjoint parts of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Unit<'a> {
-    base: *mut f32,
-    len: usize,
+    local: (*mut f32, usize),
+    shared: (*mut f32, usize),
     /// Images at hand.
     pub images: usize,
-    memory: std::marker::PhantomData<&'a mut [f32]>,
+    /// The first of them in the batch.
+    pub first: usize,
+    memory: PhantomData<&'a mut [f32]>,
 }
 
 // SAFETY: a `Unit` is a mutable borrow of its memory handed to tasks that write disjoint parts and read what earlier steps wrote.
@@ -132,16 +140,37 @@ unsafe impl Send for Unit<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Unit<'_> {}
 
+/// The memory of all workers, lent to several units at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedMemory<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
+
+// SAFETY: it is only reached through units, whose tasks write disjoint parts.
+unsafe impl Sync for SharedMemory<'_> {}
+
+impl<'a> SharedMemory<'a> {
+    /// Lends memory to units of different images.
+    pub fn new(memory: &'a mut [f32]) -> Self {
+        SharedMemory(memory.as_mut_ptr(), memory.len(), PhantomData)
+    }
+}
+
 impl<'a> Unit<'a> {
-    /// Lends memory to the tasks of a step.
-    pub fn new(memory: &'a mut [f32], images: usize) -> Self {
-        Unit { base: memory.as_mut_ptr(), len: memory.len(), images, memory: std::marker::PhantomData }
+    /// Lends memory to the tasks of steps that compute `images` images of a batch from its `first` on. Units at work at the same time
+    /// have local memory and images of their own.
+    pub fn new(local: &'a mut [f32], shared: SharedMemory<'a>, first: usize, images: usize) -> Self {
+        Unit { local: (local.as_mut_ptr(), local.len()), shared: (shared.0, shared.1), images, first, memory: PhantomData }
     }
 
     /// One image's map, from its first block on.
     pub fn at(&self, operand: &Operand, image: usize) -> *mut f32 {
-        assert!(image < self.images && operand.end(self.images) <= self.len, "a value lies inside the arena");
-        self.base.wrapping_add(operand.offset + image * operand.image)
+        assert!(image < self.images, "an image of this unit");
+        let ((base, len), index) = match operand.space {
+            Space::Local => (self.local, image),
+            Space::Shared => (self.shared, self.first + image),
+        };
+        let start = operand.offset + index * operand.image;
+        assert!(start + operand.map.floats() <= len, "a value lies inside the arena");
+        base.wrapping_add(start)
     }
 
     /// One image's map to read.
@@ -193,9 +222,9 @@ mod tests {
         for halo in [[0; 4], [1; 4], [0, 1, 0, 1], [2, 3, 1, 2], [3, 0, 2, 0]] {
             for lane in [1, LANES] {
                 let map = Map::new([20, 5, 4], halo, lane);
-                let operand = Operand { map, offset: 32, image: map.floats() + 16 };
-                let mut memory = vec![1.0; operand.end(2)];
-                zero_halo(&Unit::new(&mut memory, 2), &operand);
+                let operand = Operand { map, space: Space::Local, offset: 32, image: map.floats() + 16 };
+                let mut memory = vec![1.0; 32 + 2 * operand.image];
+                zero_halo(&Unit::new(&mut memory, SharedMemory::new(&mut []), 0, 2), &operand);
                 for (i, b) in [(0, 0), (1, map.blocks() - 1)] {
                     let at = |y: isize, x: isize| {
                         let from = operand.offset + i * operand.image + b * map.block + map.origin;

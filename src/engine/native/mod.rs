@@ -5,7 +5,7 @@
 //! | `simd/` | sixteen lanes behind ISA tokens |
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
-//! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs` | one strategy a file |
+//! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
 //! | `epilogue.rs` | residual, clamp, activation at a sum's end |
 //! | `compile.rs` | a plan's steps to prepared kernels |
 //! | `run.rs`, `io.rs` | images over threads, values in and out |
@@ -28,6 +28,7 @@ mod simd;
 mod step;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;

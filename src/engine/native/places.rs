@@ -1,6 +1,6 @@
 //! The memory plan: which values share storage as views, how wide each halo is, where everything lies in the arena.
 
-use super::memory::{Map, Operand};
+use super::memory::{Map, Operand, Space};
 use super::simd::LANES;
 use crate::graph::Shape;
 use crate::plan::{Layer, Plan, ValueId};
@@ -22,8 +22,10 @@ pub struct Places {
     pub operands: Vec<Operand>,
     /// Steps whose output is already in its place when they come: they do nothing.
     pub done: Vec<bool>,
-    /// Size of the arena in floats.
-    pub floats: usize,
+    /// Size of a worker's arena in floats.
+    pub local: usize,
+    /// Size of the arena of all workers in floats.
+    pub shared: usize,
 }
 
 /// Shape of a value as a map: vectors are maps of one pixel.
@@ -34,8 +36,8 @@ pub fn as_map(shape: &Shape) -> [usize; 3] {
     }
 }
 
-/// Plans memory for units of `images` images.
-pub fn places(plan: &Plan, images: usize) -> Places {
+/// Plans memory: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
+pub fn places(plan: &Plan, split: usize, batch: usize) -> Places {
     let (views, done) = views(plan);
     let halos = halos(plan, &views);
     let planar = is_planar(plan) && views[0].root == 0;
@@ -45,16 +47,24 @@ pub fn places(plan: &Plan, images: usize) -> Places {
             if v == 0 && planar { Map::planar(shape, halos[0]) } else { Map::blocked(shape, halos[views[v].root]) }
         })
         .collect();
-    let (offsets, floats) = offsets(plan, &views, &maps, images);
+    let lives = lives(plan, &views);
+    let space = |root: ValueId| match lives[root] {
+        Some([_, last]) if last >= split && split < plan.steps.len() => Space::Shared,
+        _ => Space::Local,
+    };
+    let roots = |of: Space| (0..plan.shapes.len()).filter(|&v| views[v].root == v && space(v) == of).collect();
+    let mut offsets = vec![0; plan.shapes.len()];
+    let local = arrange(roots(Space::Local), &lives, |v| maps[v].floats(), &mut offsets);
+    let shared = arrange(roots(Space::Shared), &lives, |v| maps[v].floats() * batch, &mut offsets);
     let operands = (0..plan.shapes.len())
         .map(|v| {
             let View { root, block } = views[v];
             // A view has its root's geometry, its own channels.
             let map = Map { channels: maps[v].channels, ..maps[root] };
-            Operand { map, offset: offsets[root] + block * map.block, image: maps[root].floats() }
+            Operand { map, space: space(root), offset: offsets[root] + block * map.block, image: maps[root].floats() }
         })
         .collect();
-    Places { operands, done, floats }
+    Places { operands, done, local, shared }
 }
 
 /// An image that only dense convolutions read needs no blocks of its own.
@@ -130,41 +140,41 @@ fn halos(plan: &Plan, views: &[View]) -> Vec<[usize; 4]> {
     halos
 }
 
-/// Gives storages that are alive at the same time different places, the largest first, each the lowest that is free.
-fn offsets(plan: &Plan, views: &[View], maps: &[Map], images: usize) -> (Vec<usize>, usize) {
-    let count = plan.shapes.len();
-    let mut life: Vec<Option<[usize; 2]>> = vec![None; count];
-    let mut lives = |value: ValueId, step: usize| {
-        let life = life[views[value].root].get_or_insert([step, step]);
+/// First and last step that touch each storage. A tap of the last steps lives on to the end; an earlier one is copied out before.
+fn lives(plan: &Plan, views: &[View]) -> Vec<Option<[usize; 2]>> {
+    let mut lives: Vec<Option<[usize; 2]>> = vec![None; plan.shapes.len()];
+    let mut touch = |value: ValueId, step: usize| {
+        let life = lives[views[value].root].get_or_insert([step, step]);
         *life = [life[0].min(step), life[1].max(step)];
     };
-    lives(0, 0);
+    touch(0, 0);
     for (i, step) in plan.steps.iter().enumerate() {
-        step.inputs.iter().chain([&step.output]).for_each(|&v| lives(v, i));
+        step.inputs.iter().chain([&step.output]).for_each(|&v| touch(v, i));
     }
-    plan.taps.iter().for_each(|&v| lives(v, plan.steps.len()));
-    let mut roots: Vec<ValueId> = (0..count).filter(|&v| views[v].root == v).collect();
-    roots.sort_by_key(|&v| std::cmp::Reverse(maps[v].floats()));
-    let mut offsets = vec![0; count];
+    plan.taps.iter().for_each(|&v| touch(v, plan.steps.len()));
+    lives
+}
+
+/// Gives storages that are alive at the same time different places, the largest first, each the lowest that is free. Returns the size.
+fn arrange(mut roots: Vec<ValueId>, lives: &[Option<[usize; 2]>], size: impl Fn(ValueId) -> usize, offsets: &mut [usize]) -> usize {
+    roots.sort_by_key(|&v| std::cmp::Reverse(size(v)));
     let mut placed: Vec<ValueId> = vec![];
     let mut total = 0;
     for v in roots {
-        let Some(own) = life[v] else { continue };
-        let size = maps[v].floats() * images;
-        let overlaps = |u: &&ValueId| life[**u].is_some_and(|other| other[0] <= own[1] && own[0] <= other[1]);
-        let mut taken: Vec<[usize; 2]> =
-            placed.iter().filter(overlaps).map(|&u| [offsets[u], offsets[u] + maps[u].floats() * images]).collect();
+        let Some(own) = lives[v] else { continue };
+        let overlaps = |u: &&ValueId| lives[**u].is_some_and(|other| other[0] <= own[1] && own[0] <= other[1]);
+        let mut taken: Vec<[usize; 2]> = placed.iter().filter(overlaps).map(|&u| [offsets[u], offsets[u] + size(u)]).collect();
         taken.sort_unstable();
         let mut at = 0;
         for [start, end] in taken {
-            if at + size <= start {
+            if at + size(v) <= start {
                 break;
             }
             at = at.max(end);
         }
         offsets[v] = at;
-        total = total.max(at + size);
+        total = total.max(at + size(v));
         placed.push(v);
     }
-    (offsets, total)
+    total
 }

@@ -106,11 +106,11 @@ impl Kernel for Pointwise {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.output.map.blocks()
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         let blocks = self.output.map.blocks();
         let (block, image) = (task % blocks, task / blocks);
         let second = match &self.pass {
@@ -198,11 +198,11 @@ impl Kernel for LayerNorm {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.output.map.height
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         let (y, image) = (task % self.output.map.height, task / self.output.map.height);
         for x in 0..self.output.map.width {
             let input = unit.at(&self.input, image).wrapping_add(self.input.map.at(0, y, x)).cast_const();

@@ -124,11 +124,11 @@ impl Kernel for Pooling {
         std::slice::from_ref(&self.output)
     }
 
-    fn tasks(&self, images: usize) -> usize {
+    fn tasks(&self, images: usize, _: usize) -> usize {
         images * self.output.map.blocks()
     }
 
-    fn run(&self, unit: &Unit<'_>, task: usize) {
+    fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         let blocks = self.output.map.blocks();
         let (block, image) = (task % blocks, task / blocks);
         // SAFETY: earlier steps are complete, and each task has an output block of its own.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::compile::{Prepared, Program, compile};
 use super::io;
-use super::memory::{Line, Unit, floats_mut, zero_halo, zeroed_lines};
+use super::memory::{Line, SharedMemory, Space, Unit, floats_mut, zero_halo, zeroed_lines};
 use super::simd::Isa;
 use crate::engine::{Batch, Engine};
 use crate::plan::Plan;
@@ -32,8 +32,32 @@ pub struct NativeEngine {
     shape: [usize; 3],
     tap_lengths: Vec<usize>,
     largest_batch: usize,
-    /// Arenas not in use: one for each worker, made when first needed and kept.
-    arenas: Mutex<Vec<Vec<Line>>>,
+    /// Memory not in use, made when first needed and kept.
+    memory: Pools,
+}
+
+#[derive(Default)]
+struct Pools {
+    local: Pool,
+    shared: Pool,
+    scratch: Pool,
+}
+
+/// Buffers of one size.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Vec<Line>>>);
+
+impl Pool {
+    fn with<T>(&self, floats: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
+        if floats == 0 {
+            return f(&mut []);
+        }
+        let kept = lock(&self.0).pop();
+        let mut buffer = kept.unwrap_or_else(|| zeroed_lines(floats));
+        let result = f(floats_mut(&mut buffer));
+        lock(&self.0).push(buffer);
+        result
+    }
 }
 
 /// Time of one layer over a batch.
@@ -45,16 +69,15 @@ pub struct LayerTime {
     pub shape: String,
     /// The kernel chosen.
     pub kernel: String,
-    /// Milliseconds for the whole batch, all threads together on this layer.
+    /// Milliseconds that the batch spends in it: where threads work on different images, their mean.
     pub ms: f64,
     /// 10⁹ floating-point operations a second, counted as for a direct computation; 0 where none are counted.
     pub gflops: f64,
 }
 
-/// Images of a batch that one worker takes together, and where their taps go.
+/// One image of a batch and where its taps go.
 struct Work<'a> {
-    first: usize,
-    images: usize,
+    image: usize,
     taps: Vec<&'a mut [f32]>,
 }
 
@@ -64,7 +87,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl NativeEngine {
-    /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images.
+    /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger ones are cut).
     ///
     /// # Errors
     /// An instruction set that this CPU lacks, a plan whose input is no map.
@@ -76,14 +99,17 @@ impl NativeEngine {
         }
         let shape = <[usize; 3]>::try_from(plan.input_shape().as_slice())
             .map_err(|_| Error::graph("input", format!("is {:?}: the engine takes maps [C, H, W]", plan.input_shape())))?;
-        let program = compile(plan, options.isa, 1)?;
+        let largest_batch = largest_batch.max(1);
+        let program = compile(plan, options.isa, largest_batch)?;
         let tap_lengths = plan.tap_shapes().iter().map(|s| s.iter().product()).collect();
-        Ok(NativeEngine { program, shape, tap_lengths, largest_batch, arenas: Mutex::default() })
+        Ok(NativeEngine { program, shape, tap_lengths, largest_batch, memory: Pools::default() })
     }
 
-    /// Bytes of activations that a run needs: an arena for each thread.
+    /// Bytes of activations and scratch memory that a run needs at most.
     pub fn arena_bytes(&self) -> usize {
-        self.program.floats * size_of::<f32>() * rayon::current_num_threads().min(self.largest_batch.div_ceil(self.program.unit))
+        let Program { local, shared, scratch, .. } = &self.program;
+        let threads = rayon::current_num_threads();
+        (threads.min(self.largest_batch) * local + shared + threads * scratch[0].max(scratch[1])) * size_of::<f32>()
     }
 
     /// The kernels chosen: module path and strategy of each step.
@@ -91,31 +117,22 @@ impl NativeEngine {
         self.program.steps.iter().map(|s| (s.name.as_str(), s.kernel.label()))
     }
 
-    /// Runs a batch layer by layer, all threads on one layer, and times each.
+    /// Runs a batch and times each layer.
     ///
     /// # Errors
     /// As [`Engine::run`].
     pub fn profile(&self, batch: Batch<'_>) -> Result<Vec<LayerTime>> {
-        self.check(&batch)?;
-        let mut seconds = vec![0.0; self.program.steps.len()];
-        let mut taps = self.blank_taps(batch.images());
-        for mut work in self.share_out(batch.images(), &mut taps) {
-            self.with_arena(|memory| {
-                self.compute(&batch, &mut work, memory, |step, unit| {
-                    let start = Instant::now();
-                    in_parallel(&self.program.steps[step], unit);
-                    seconds[step] += start.elapsed().as_secs_f64();
-                });
-            });
-        }
-        let time = |(step, seconds): (&Prepared, f64)| LayerTime {
+        let seconds = Mutex::new(vec![0.0; self.program.steps.len()]);
+        self.execute(batch, &|step, share| lock(&seconds)[step] += share)?;
+        let time = |(step, &seconds): (&Prepared, &f64)| LayerTime {
             name: step.name.clone(),
             shape: step.shape.clone(),
             kernel: step.kernel.label().into(),
             ms: 1e3 * seconds,
             gflops: step.flops as f64 * batch.images() as f64 / seconds / 1e9,
         };
-        Ok(self.program.steps.iter().zip(seconds).map(time).collect())
+        let seconds = lock(&seconds);
+        Ok(self.program.steps.iter().zip(seconds.iter()).map(time).collect())
     }
 
     fn check(&self, batch: &Batch<'_>) -> Result<()> {
@@ -134,53 +151,95 @@ impl NativeEngine {
         }
     }
 
-    fn blank_taps(&self, images: usize) -> Vec<Vec<f32>> {
-        self.tap_lengths.iter().map(|&len| vec![0.0; images * len]).collect()
-    }
-
-    /// Cuts a batch into units, in order.
-    fn share_out<'a>(&self, images: usize, taps: &'a mut [Vec<f32>]) -> Vec<Work<'a>> {
-        let unit = self.program.unit;
-        let starts = (0..images).step_by(unit);
-        let mut work: Vec<Work<'a>> = starts.map(|first| Work { first, images: unit.min(images - first), taps: vec![] }).collect();
+    /// Runs a batch; `note` is told of each step's share of the wall time.
+    fn execute(&self, batch: Batch<'_>, note: &(dyn Fn(usize, f64) + Sync)) -> Result<Vec<Vec<f32>>> {
+        self.check(&batch)?;
+        let mut taps: Vec<Vec<f32>> = self.tap_lengths.iter().map(|&len| vec![0.0; batch.images() * len]).collect();
+        let mut work: Vec<Work<'_>> = (0..batch.images()).map(|image| Work { image, taps: vec![] }).collect();
         for (tap, &len) in taps.iter_mut().zip(&self.tap_lengths) {
-            if len == 0 {
-                continue;
+            tap.chunks_mut(len.max(1)).zip(&mut work).for_each(|(part, work)| work.taps.push(part));
+        }
+        for part in work.chunks_mut(self.largest_batch) {
+            self.memory.shared.with(self.program.shared, |shared| self.part(&batch, part, SharedMemory::new(shared), note));
+        }
+        Ok(taps)
+    }
+
+    /// Up to the largest batch: image by image, a thread each, then layer by layer, all threads together.
+    fn part(&self, batch: &Batch<'_>, work: &mut [Work<'_>], shared: SharedMemory<'_>, note: &(dyn Fn(usize, f64) + Sync)) {
+        let threads = rayon::current_num_threads();
+        let (first, images) = (work[0].image, work.len());
+        // Whole rounds of images go to a thread each; those left over are shared by all threads.
+        let (rounds, rest) = work.split_at_mut(images / threads * threads);
+        let queue = Mutex::new(rounds.iter_mut());
+        rayon::scope(|scope| {
+            for _ in 0..threads.min(images / threads * threads) {
+                scope.spawn(|_| {
+                    while let Some(work) = { lock(&queue).next() } {
+                        self.image(batch, work, first, shared, 1, &|step, seconds| note(step, seconds / threads as f64));
+                    }
+                });
             }
-            tap.chunks_mut(unit * len).zip(&mut work).for_each(|(part, work)| work.taps.push(part));
+        });
+        rest.iter_mut().for_each(|work| self.image(batch, work, first, shared, threads, note));
+        let unit = Unit::new(&mut [], shared, 0, images);
+        if self.program.alone == 0 {
+            self.load(batch, first, &unit);
         }
-        work
+        for step in self.program.alone..self.program.steps.len() {
+            self.step(step, &unit, threads, note);
+        }
+        work.par_iter_mut().for_each(|work| self.store(Space::Shared, &unit, work.image - first, &mut work.taps));
     }
 
-    fn with_arena<T>(&self, f: impl FnOnce(&mut [f32]) -> T) -> T {
-        let kept = lock(&self.arenas).pop();
-        let mut arena = kept.unwrap_or_else(|| zeroed_lines(self.program.floats));
-        let result = f(floats_mut(&mut arena));
-        lock(&self.arenas).push(arena);
-        result
+    /// The steps that run image by image, by so many workers together.
+    fn image(
+        &self,
+        batch: &Batch<'_>,
+        work: &mut Work<'_>,
+        first: usize,
+        shared: SharedMemory<'_>,
+        workers: usize,
+        note: &(dyn Fn(usize, f64) + Sync),
+    ) {
+        if self.program.alone == 0 {
+            return;
+        }
+        self.memory.local.with(self.program.local, |local| {
+            let unit = Unit::new(local, shared, work.image - first, 1);
+            self.load(batch, work.image, &unit);
+            (0..self.program.alone).for_each(|step| self.step(step, &unit, workers, note));
+            self.store(Space::Local, &unit, 0, &mut work.taps);
+        });
     }
 
-    /// Computes one unit: input, steps by `run_step`, taps.
-    fn compute(&self, batch: &Batch<'_>, work: &mut Work<'_>, memory: &mut [f32], mut run_step: impl FnMut(usize, &Unit<'_>)) {
-        let unit = Unit::new(memory, work.images);
-        zero_halo(&unit, &self.program.input);
-        (0..work.images).for_each(|slot| io::load(batch, work.first + slot, &unit, slot, &self.program.input));
-        for (i, step) in self.program.steps.iter().enumerate() {
-            step.kernel.outputs().iter().for_each(|o| zero_halo(&unit, o));
-            run_step(i, &unit);
+    fn load(&self, batch: &Batch<'_>, first: usize, unit: &Unit<'_>) {
+        zero_halo(unit, &self.program.input);
+        (0..unit.images).for_each(|slot| io::load(batch, first + slot, unit, slot, &self.program.input));
+    }
+
+    fn step(&self, index: usize, unit: &Unit<'_>, workers: usize, note: &(dyn Fn(usize, f64) + Sync)) {
+        let start = Instant::now();
+        let kernel = &self.program.steps[index].kernel;
+        kernel.outputs().iter().for_each(|output| zero_halo(unit, output));
+        let tasks = kernel.tasks(unit.images, workers);
+        let scratch = if kernel.scratch(unit.images) == 0 { 0 } else { self.program.scratch[0].max(self.program.scratch[1]) };
+        let run = |task: usize| self.memory.scratch.with(scratch, |scratch| kernel.run(unit, task, tasks, scratch));
+        if workers == 1 {
+            (0..tasks).for_each(run);
+        } else {
+            (0..tasks).into_par_iter().for_each(run);
         }
-        for (operand, to) in self.program.taps.iter().zip(&mut work.taps) {
-            let len = to.len() / work.images;
-            for (slot, to) in to.chunks_exact_mut(len).enumerate() {
-                // SAFETY: all steps are complete.
-                io::store(&operand.map, unsafe { unit.read(operand, slot) }, to);
-            }
+        note(index, start.elapsed().as_secs_f64());
+    }
+
+    /// Copies out the taps that lie in `space`.
+    fn store(&self, space: Space, unit: &Unit<'_>, slot: usize, taps: &mut [&mut [f32]]) {
+        for (operand, to) in self.program.taps.iter().zip(taps).filter(|(operand, _)| operand.space == space) {
+            // SAFETY: all steps that write to this space are complete.
+            io::store(&operand.map, unsafe { unit.read(operand, slot) }, to);
         }
     }
-}
-
-fn in_parallel(step: &Prepared, unit: &Unit<'_>) {
-    (0..step.kernel.tasks(unit.images)).into_par_iter().for_each(|task| step.kernel.run(unit, task));
 }
 
 impl Engine for NativeEngine {
@@ -193,30 +252,6 @@ impl Engine for NativeEngine {
     }
 
     fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
-        self.check(&batch)?;
-        let mut taps = self.blank_taps(batch.images());
-        let mut work = self.share_out(batch.images(), &mut taps);
-        // Whole rounds go a unit to a thread; what is left over is shared by all threads, layer by layer.
-        let threads = rayon::current_num_threads();
-        let alone = work.split_off(work.len() / threads * threads);
-        let queue = Mutex::new(work.into_iter());
-        rayon::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|_| {
-                    while let Some(mut work) = { lock(&queue).next() } {
-                        self.with_arena(|memory| {
-                            self.compute(&batch, &mut work, memory, |step, unit| {
-                                let kernel = &self.program.steps[step].kernel;
-                                (0..kernel.tasks(unit.images)).for_each(|task| kernel.run(unit, task));
-                            });
-                        });
-                    }
-                });
-            }
-        });
-        for mut work in alone {
-            self.with_arena(|memory| self.compute(&batch, &mut work, memory, |step, unit| in_parallel(&self.program.steps[step], unit)));
-        }
-        Ok(taps)
+        self.execute(batch, &|_, _| {})
     }
 }

@@ -12,9 +12,14 @@ pub trait Kernel: Send + Sync {
     /// The maps it makes. Their halos are set to zero before its tasks begin.
     fn outputs(&self) -> &[Operand];
 
-    /// Number of tasks for so many images.
-    fn tasks(&self, images: usize) -> usize;
+    /// Number of tasks for so many images, shared by so many workers.
+    fn tasks(&self, images: usize, workers: usize) -> usize;
 
-    /// Runs one task. Earlier steps are complete, and each task of this step runs once.
-    fn run(&self, unit: &Unit<'_>, task: usize);
+    /// Floats of scratch memory that a task needs.
+    fn scratch(&self, _images: usize) -> usize {
+        0
+    }
+
+    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs once.
+    fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]);
 }

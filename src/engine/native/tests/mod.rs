@@ -122,6 +122,46 @@ fn convolutions_of_any_shape() {
 }
 
 #[test]
+fn winograd_convolutions() {
+    let mut chosen = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let mut d = Draw(seed + 6000);
+        let [h, w] = [d.from(3..=20), d.from(3..=20)];
+        let mut s = Sketch::new(seed, [d.pick(&[16, 17, 40, 64]), h, w]);
+        let mut conv = s.square(0, d.pick(&[16, 33, 80]), 3, 1, 1);
+        conv.padding = [d.from(0..=2), d.from(0..=2), d.from(0..=1), d.from(0..=2)];
+        let act = s.act();
+        let a = s.conv(0, conv, None, act);
+        if s.map(a)[1] < 3 || s.map(a)[2] < 3 {
+            continue;
+        }
+        let conv = s.square(a, s.map(a)[0], 3, 1, 1);
+        let b = s.conv(a, conv, Some(a), Some(Act::Relu));
+        s.plan.taps = vec![a, b];
+        let engine = NativeEngine::new(&s.plan, 1, Options::default()).unwrap();
+        chosen.extend(engine.kernels().map(|(_, kernel)| kernel.split(' ').take(2).collect::<Vec<_>>().join(" ")));
+        check(s, &format!("Winograd on {h}×{w}, seed {seed}"));
+    }
+    assert!(["winograd 4×4", "winograd 6×6"].iter().all(|k| chosen.contains(*k)), "{chosen:?}");
+}
+
+/// Weights above a megabyte are used by all images of the batch together.
+#[test]
+fn layers_that_weigh_more_than_their_maps() {
+    for (seed, size, k) in [(1, 5, 1), (2, 8, 3), (3, 1, 1)] {
+        let mut s = Sketch::new(seed, [3, 2 * size, 2 * size]);
+        let conv = s.square(0, 64, 3, 2, 1);
+        let first = s.conv(0, conv, None, Some(Act::Relu));
+        let conv = s.square(first, 512, 1, 1, 1);
+        let wide = s.conv(first, conv, None, Some(Act::Relu));
+        let conv = s.square(wide, if k == 1 { 640 } else { 128 }, k, 1, 1);
+        let last = s.conv(wide, conv, None, Some(Act::Silu));
+        s.plan.taps = vec![first, last];
+        check(s, &format!("heavy {k}×{k} on {size}×{size}"));
+    }
+}
+
+#[test]
 fn pointwise_convolutions_with_and_without_gaps_between_rows() {
     for seed in 0..40 {
         let mut d = Draw(seed + 1000);

@@ -1,0 +1,321 @@
+//! Winograd convolution: F(6×6, 3×3) or F(4×4, 3×3).
+//!
+//! *Shape class*: 3×3, stride 1, dense. *Algorithm*: blocks of tiles; all their input transforms, then a matrix product of tiles × input
+//! channels × output channels at each of the 64 (36) points, then the inverse transforms with bias, residual and activation. A block's
+//! transforms stay in the second-level cache where channels are few; where they are many, a block takes tiles of several images, so
+//! that the transformed weights (7.1 or 4 times as large) are read seldom. *Layout*: transforms are `[point][channel block][tile][16]`,
+//! weights `[point][tile of V blocks][input channel][V · 16]`. An image's tiles do not depend on its neighbours.
+
+mod transform;
+
+use rayon::prelude::*;
+
+use super::dense::{Product, widths};
+use super::epilogue::{Activate, Epilogue};
+use super::memory::{Line, Operand, Unit, zeroed_lines};
+use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use super::step::Kernel;
+use crate::plan::ConvShape;
+use transform::{F4, F6, Points};
+
+/// A prepared Winograd convolution.
+pub struct Winograd {
+    isa: Isa,
+    label: String,
+    /// Pairs of points: outputs of a tile are twice as many a side.
+    pairs: usize,
+    padding: [usize; 4],
+    input: Operand,
+    output: Operand,
+    epilogue: Epilogue,
+    /// Tiles down and across an image.
+    tiles: [usize; 2],
+    /// Most tiles of a task.
+    block: usize,
+    /// Weights of each point, as the product reads them.
+    weights: Vec<Line>,
+    bias: Vec<Line>,
+}
+
+/// Points of a transformed tile.
+pub fn points(pairs: usize) -> usize {
+    (2 * pairs + 2).pow(2)
+}
+
+/// Tiles of an output map.
+pub fn tiles(pairs: usize, map: [usize; 2]) -> usize {
+    map.iter().map(|n| n.div_ceil(2 * pairs)).product()
+}
+
+/// Whether Winograd is the faster way, and with how many pairs of points.
+pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
+    let fits = conv.kernel == [3, 3] && conv.stride == [1, 1] && conv.groups == 1 && conv.input >= LANES && conv.output >= LANES;
+    // Transforms cost about as much as a product with so many more channels.
+    let cost = |pairs: usize| {
+        let (input, output_channels) = (conv.input as f64, conv.output as f64);
+        let product = (points(pairs) * tiles(pairs, output)) as f64 * input * output_channels;
+        product * (1.0 + 7.0 / output_channels + 5.0 / input)
+    };
+    let direct = (9 * output[0] * output[1]) as f64 * conv.input as f64 * conv.output as f64;
+    let best = if cost(3) < cost(2) { 3 } else { 2 };
+    (fits && cost(best) * 1.15 < direct).then_some(best)
+}
+
+impl Winograd {
+    /// Transforms `[output, input, 3, 3]` weights.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        isa: Isa,
+        pairs: usize,
+        conv: &ConvShape,
+        weight: &[f32],
+        bias: &[f32],
+        input: Operand,
+        output: Operand,
+        epilogue: Epilogue,
+    ) -> Winograd {
+        let side = 2 * pairs;
+        let rows = if pairs == 3 { F6.kernel_rows() } else { F4.kernel_rows() };
+        let mut biases = zeroed_lines(output.map.blocks() * LANES);
+        super::memory::floats_mut(&mut biases)[..bias.len()].copy_from_slice(bias);
+        let tiles = [output.map.height.div_ceil(side), output.map.width.div_ceil(side)];
+        // Transforms of a block: about the second-level cache, but enough tiles to use each weight often.
+        let per_tile = (side + 2) * (side + 2) * (input.map.blocks() + output.map.blocks()) * size_of::<Line>();
+        let block = ((3 << 19) / per_tile).clamp(56, 112);
+        Winograd {
+            isa,
+            label: format!("winograd {side}×{side}"),
+            pairs,
+            padding: conv.padding,
+            input,
+            output,
+            epilogue,
+            tiles,
+            block,
+            weights: pack(isa, conv, weight, &rows),
+            bias: biases,
+        }
+    }
+
+    fn task_tiles(&self, images: usize, task: usize, tasks: usize) -> std::ops::Range<usize> {
+        let all = images * self.tiles[0] * self.tiles[1];
+        all * task / tasks..all * (task + 1) / tasks
+    }
+
+    /// Image and first output row and column of a tile.
+    fn tile(&self, index: usize) -> (usize, usize, usize) {
+        let per_image = self.tiles[0] * self.tiles[1];
+        let (image, t) = (index / per_image, index % per_image);
+        (image, t / self.tiles[1] * 2 * self.pairs, t % self.tiles[1] * 2 * self.pairs)
+    }
+
+    /// Distance from point to point of the transforms of `tiles` tiles: a line more than they need, for the cache's sake.
+    fn point(blocks: usize, tiles: usize) -> usize {
+        (blocks * tiles + 1) * LANES
+    }
+}
+
+/// Weights at each point: `[point][tile of V blocks][input channel][V · 16]`.
+fn pack(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
+    let points = rows.len() * rows.len();
+    let blocks = conv.output.div_ceil(LANES);
+    let per_point = blocks * conv.input;
+    let mut packed = zeroed_lines(points * per_point * LANES);
+    // Where line (tile, channel, v) of a point is; the inner loop runs over points, so blocks are computed apart and then written.
+    let lines: Vec<(usize, usize)> = widths(isa, blocks)
+        .iter()
+        .flat_map(|&(first, width)| (0..width).map(move |v| (first, width, v)))
+        .map(|(f, w, v)| (f * conv.input + v, w))
+        .collect();
+    struct Shared(*mut Line);
+    // SAFETY: each task writes lines of its own block.
+    unsafe impl Sync for Shared {}
+    let to = Shared(packed.as_mut_ptr());
+    (0..blocks).into_par_iter().for_each(|block| {
+        let to = &to;
+        let (start, width) = lines[block];
+        let lanes = block * LANES..((block + 1) * LANES).min(conv.output);
+        let mut halfway = vec![[[0.0f64; LANES]; 3]; rows.len()];
+        for channel in 0..conv.input {
+            for (row, half) in rows.iter().zip(&mut halfway) {
+                for (x, half) in half.iter_mut().enumerate() {
+                    for (lane, o) in lanes.clone().enumerate() {
+                        let kernel = &weight[(o * conv.input + channel) * 9..][..9];
+                        half[lane] = (0..3).map(|y| row[y] * f64::from(kernel[y * 3 + x])).sum();
+                    }
+                }
+            }
+            for (i, half) in halfway.iter().enumerate() {
+                for (j, row) in rows.iter().enumerate() {
+                    let value = |lane: usize| (0..3).map(|x| row[x] * half[x][lane]).sum::<f64>() as f32;
+                    let at = (i * rows.len() + j) * per_point + start + channel * width;
+                    assert!(at < points * per_point);
+                    // SAFETY: inside the buffer, and this line belongs to this block alone.
+                    unsafe { to.0.add(at).write(Line(std::array::from_fn(value))) };
+                }
+            }
+        }
+    });
+    packed
+}
+
+struct InputTransform<'a, const PAIRS: usize> {
+    kernel: &'a Winograd,
+    points: Points<PAIRS>,
+    unit: &'a Unit<'a>,
+    tiles: std::ops::Range<usize>,
+    to: &'a mut [f32],
+}
+
+impl<const PAIRS: usize> Vectorized for InputTransform<'_, PAIRS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (w, map) = (self.kernel, self.kernel.input.map);
+        let n = 2 * PAIRS + 2;
+        let count = self.tiles.len();
+        let point = Winograd::point(map.blocks(), count);
+        assert!(self.to.len() >= n * n * point);
+        let mut edge = [[0.0f32; LANES]; 64];
+        let mut half = [[0.0f32; LANES]; 64];
+        // Rows and columns that memory holds, halo included, counted from the window's first pixel of the map.
+        let held = [map.halo[0] + map.height + map.halo[1], map.halo[2] + map.width + map.halo[3]];
+        for (t, index) in self.tiles.enumerate() {
+            let (image, y, x) = w.tile(index);
+            let (y, x) = (y + map.halo[0] - w.padding[0], x + map.halo[2] - w.padding[2]);
+            let inside = [(held[0] - y).min(n), (held[1] - x).min(n)];
+            // SAFETY: earlier steps are complete.
+            let input = unsafe { self.unit.read(&w.input, image) };
+            for block in 0..map.blocks() {
+                let corner = block * map.block + map.origin - map.halo[0] * map.row - map.halo[2] * LANES + y * map.row + x * LANES;
+                let (from, row) = if inside == [n, n] {
+                    (input[corner..].as_ptr(), map.row)
+                } else {
+                    edge.fill([0.0; LANES]);
+                    for (y, x) in (0..inside[0]).flat_map(|y| (0..inside[1]).map(move |x| (y, x))) {
+                        edge[y * n + x].copy_from_slice(&input[corner + y * map.row + x * LANES..][..LANES]);
+                    }
+                    (edge.as_ptr().cast::<f32>(), n * LANES)
+                };
+                // SAFETY: n × n lines lie inside the map (or `edge`); n · n points of one line each lie inside `to`, as asserted.
+                unsafe {
+                    for y in 0..n {
+                        let line = from.add(y * row);
+                        self.points.input(s, |x| s.load(line.add(x * LANES)), |x, v| s.store(half[y * n + x].as_mut_ptr(), v));
+                    }
+                    let to = self.to.as_mut_ptr().add((block * count + t) * LANES);
+                    for x in 0..n {
+                        let column = |y: usize| s.load(half[y * n + x].as_ptr());
+                        self.points.input(s, column, |y, v| s.store(to.add((y * n + x) * point), v));
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct OutputTransform<'a, const PAIRS: usize> {
+    kernel: &'a Winograd,
+    points: Points<PAIRS>,
+    unit: &'a Unit<'a>,
+    tiles: std::ops::Range<usize>,
+    from: &'a [f32],
+}
+
+impl<const PAIRS: usize> Vectorized for OutputTransform<'_, PAIRS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (w, map) = (self.kernel, self.kernel.output.map);
+        let (n, m) = (2 * PAIRS + 2, 2 * PAIRS);
+        let count = self.tiles.len();
+        let point = Winograd::point(map.blocks(), count);
+        assert!(self.from.len() >= n * n * point);
+        let [low, high] = w.epilogue.bounds.map(|b| s.splat(b));
+        let mut half = [[0.0f32; LANES]; 48];
+        let mut done = [[0.0f32; LANES]; 36];
+        for (t, index) in self.tiles.enumerate() {
+            let (image, y0, x0) = w.tile(index);
+            let [rows, columns] = [(map.height - y0).min(m), (map.width - x0).min(m)];
+            let output = self.unit.at(&w.output, image);
+            let residual = w.epilogue.residual.map(|r| (self.unit.at(&r, image).cast_const(), r.map));
+            for block in 0..map.blocks() {
+                // SAFETY: `from` holds n · n points; the tile's rows and columns lie inside the maps, whose bounds `at` checked, and
+                // belong to this task alone.
+                unsafe {
+                    let from = self.from.as_ptr().add((block * count + t) * LANES);
+                    for y in 0..n {
+                        let product = |x: usize| s.load(from.add((y * n + x) * point));
+                        self.points.output(s, product, |x, v| s.store(half[y * m + x].as_mut_ptr(), v));
+                    }
+                    let bias = s.load(w.bias[block].0.as_ptr());
+                    for x in 0..m {
+                        let column = |y: usize| s.load(half[y * m + x].as_ptr());
+                        self.points.output(s, column, |y, v| s.store(done[y * m + x].as_mut_ptr(), s.add(v, bias)));
+                    }
+                    for y in 0..rows {
+                        let to = output.add(map.at(block, y0 + y, x0));
+                        let added = residual.map(|(from, map)| from.add(map.at(block, y0 + y, x0)));
+                        for x in 0..columns {
+                            let v = s.load(done[y * m + x].as_ptr());
+                            let v = added.map_or(v, |from| s.add(v, s.load(from.add(x * LANES))));
+                            s.store(to.add(x * LANES), s.min(high, s.max(low, v)));
+                        }
+                        if let Some(act) = w.epilogue.act {
+                            s.vectorize(Activate { values: to, lines: columns, act });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Kernel for Winograd {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn outputs(&self) -> &[Operand] {
+        std::slice::from_ref(&self.output)
+    }
+
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        const FEWEST: usize = 14;
+        let all = images * self.tiles[0] * self.tiles[1];
+        all.div_ceil(self.block).max(workers.min(all / FEWEST)).max(1)
+    }
+
+    fn scratch(&self, images: usize) -> usize {
+        let points = points(self.pairs);
+        let tiles = self.block.min(images * self.tiles[0] * self.tiles[1]);
+        points * (Winograd::point(self.input.map.blocks(), tiles) + Winograd::point(self.output.map.blocks(), tiles))
+    }
+
+    fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
+        let tiles = self.task_tiles(unit.images, task, tasks);
+        let count = tiles.len();
+        let points = points(self.pairs);
+        let (from, to) = (self.input.map, self.output.map);
+        let [a, b] = [from.blocks(), to.blocks()].map(|blocks| Winograd::point(blocks, count));
+        let (transformed, products) = scratch.split_at_mut(points * a);
+        if self.pairs == 3 {
+            dispatch(self.isa, InputTransform { kernel: self, points: F6, unit, tiles: tiles.clone(), to: transformed });
+        } else {
+            dispatch(self.isa, InputTransform { kernel: self, points: F4, unit, tiles: tiles.clone(), to: transformed });
+        }
+        let product = Product::new(self.isa, from.channels, to.blocks(), count);
+        let per_point = to.blocks() * from.channels;
+        for point in 0..points {
+            let weights = &self.weights[point * per_point..][..per_point];
+            product.run(&transformed[point * a..][..a], weights, &mut products[point * b..][..b]);
+        }
+        if self.pairs == 3 {
+            dispatch(self.isa, OutputTransform { kernel: self, points: F6, unit, tiles, from: products });
+        } else {
+            dispatch(self.isa, OutputTransform { kernel: self, points: F4, unit, tiles, from: products });
+        }
+    }
+}
