@@ -4,13 +4,13 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation as Turn;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::{Pixels, jpeg};
 use crate::{Error, Result};
 
 /// The decoders and their versions, for the cache key: other versions may give other pixels.
-pub const DECODER_VERSION: &str = "zune-jpeg-0.5.15+image-0.25.10/1";
+pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/1";
 
 /// Pixels of the largest image that is decoded: Pillow's limit for decompression bombs.
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -27,9 +27,10 @@ pub enum Orientation {
 
 /// Decodes an image file; its format is found by content, whatever its name. `location` names it in errors.
 ///
-/// JPEG (baseline, progressive, gray, CMYK and YCCK in Adobe's inverted way), PNG, WebP, BMP, GIF (first frame) and TIFF. As in Pillow's
-/// `convert("RGB")`, alpha is dropped, not composited; gray becomes three equal channels; colour profiles are ignored. Of 16-bit samples the
-/// high byte is kept (Pillow does so for colour, but clips 16-bit *gray* to 255, which leaves white).
+/// JPEG (baseline, progressive, gray, CMYK and YCCK in Adobe's inverted way), PNG, WebP, BMP, GIF (first frame, on black) and TIFF (no palettes).
+/// As in Pillow's `convert("RGB")`, alpha is dropped, not composited; gray becomes three equal channels; colour profiles are ignored; a TIFF's
+/// own orientation is followed always. Of 16-bit samples the high byte is kept (Pillow does so for colour, but clips 16-bit *gray* at 255,
+/// which leaves white).
 ///
 /// # Errors
 /// [`Error::Image`] with the reason: empty, truncated, damaged, of an unknown kind, or of more than [`MAX_PIXELS`] pixels.
@@ -48,7 +49,7 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
     let (pixels, turn) = if format == ImageFormat::Jpeg { jpeg::pixels(bytes)? } else { with_image(bytes, format)? };
     match orientation {
         Orientation::AsStored => Ok(pixels),
-        Orientation::Exif => turned(pixels, turn).ok_or_else(|| "has less data than pixels".into()),
+        Orientation::Exif => turned(pixels, turn),
     }
 }
 
@@ -73,26 +74,28 @@ pub(super) fn check_size(width: u64, height: u64) -> Result<(), String> {
 }
 
 fn with_image(bytes: &[u8], format: ImageFormat) -> Result<(Pixels, Turn), String> {
-    let reason = |e: image::ImageError| e.to_string();
+    let reason = |e| match e {
+        ImageError::Unsupported(e) => format!("{e}: convert it to PNG or JPEG"),
+        e => e.to_string(),
+    };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(Limits::no_limits());
     let mut decoder = reader.into_decoder().map_err(reason)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
-    if matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F) {
-        return Err("holds floating-point samples, whose range nobody knows: convert it to 8 or 16 bits".into());
-    }
     let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(reason)?;
-    Ok((Pixels { width: width as usize, height: height as usize, rgb: to_rgb(image) }, turn))
+    let pixels = Pixels { width: width as usize, height: height as usize, rgb: to_rgb(image)? };
+    // Pillow turns TIFF images, and no others, when it loads them.
+    if format == ImageFormat::Tiff { Ok((turned(pixels, turn)?, Turn::NoTransforms)) } else { Ok((pixels, turn)) }
 }
 
 /// Three bytes a pixel: alpha dropped, the high byte of 16.
-fn to_rgb(image: DynamicImage) -> Vec<u8> {
+fn to_rgb(image: DynamicImage) -> Result<Vec<u8>, String> {
     fn high(samples: &[u16]) -> impl Iterator<Item = u8> {
         samples.iter().map(|v| (v >> 8) as u8)
     }
-    match image {
+    Ok(match image {
         DynamicImage::ImageRgb8(image) => image.into_raw(),
         DynamicImage::ImageLuma8(image) => image.iter().flat_map(|&v| [v; 3]).collect(),
         DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
@@ -101,13 +104,13 @@ fn to_rgb(image: DynamicImage) -> Vec<u8> {
         DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [(p.0[0] >> 8) as u8; 3]).collect(),
         DynamicImage::ImageRgb16(image) => high(&image).collect(),
         DynamicImage::ImageRgba16(image) => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(|v| (v >> 8) as u8)).collect(),
-        other => other.into_rgb8().into_raw(),
-    }
+        _ => return Err("holds floating-point samples, whose range nobody knows: convert it to 8 or 16 bits".into()),
+    })
 }
 
-/// Turned and mirrored; `None` if there are not three bytes a pixel.
-fn turned(pixels: Pixels, turn: Turn) -> Option<Pixels> {
-    let mut image = DynamicImage::ImageRgb8(RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.rgb)?);
+fn turned(pixels: Pixels, turn: Turn) -> Result<Pixels, String> {
+    let image = RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.rgb).ok_or("has less data than pixels")?;
+    let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(turn);
-    Some(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_rgb8().into_raw() })
+    Ok(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_rgb8().into_raw() })
 }

@@ -1,7 +1,9 @@
-//! Pillow's resampling, to the last bit: a convolution whose kernel widens when shrinking, first along rows, then along columns, rounded to
-//! bytes in between, with weights in fixed point.
+//! Pillow's resampling, to the last bit: a separable convolution whose kernel widens when shrinking, rounded to bytes between its two passes,
+//! with weights in fixed point.
 //!
-//! Source: Pillow's `src/libImaging/Resample.c` (8 bits a channel) and `Geometry.c` (nearest), HPND licence.
+//! Source: Pillow 13's `src/libImaging/Resample.c` (8 bits a channel) and `Geometry.c` (nearest), HPND licence.
+
+use std::ops::Range;
 
 use super::Interp;
 
@@ -19,9 +21,18 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    #[inline(always)]
     fn row(&self, y: usize) -> &'a [u8] {
         let start = ((self.top + y) * self.stride + self.left) * 3;
         &self.rgb[start..start + self.width * 3]
+    }
+
+    fn rows(self, rows: Range<usize>) -> Source<'a> {
+        Source { top: self.top + rows.start, height: rows.len(), ..self }
+    }
+
+    fn columns(self, columns: Range<usize>) -> Source<'a> {
+        Source { left: self.left + columns.start, width: columns.len(), ..self }
     }
 }
 
@@ -29,7 +40,7 @@ impl<'a> Source<'a> {
 #[derive(Clone)]
 pub(super) struct Axis {
     pub full: usize,
-    pub keep: std::ops::Range<usize>,
+    pub keep: Range<usize>,
 }
 
 /// Resizes to `columns.full` × `rows.full` pixels, of which only those kept are computed and appended to `out`.
@@ -84,12 +95,16 @@ fn catmull_rom(x: f64) -> f64 {
 /// Bits after the point of a weight: 32 less 8 for the byte and 2 for sums beyond its range.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// For each kept position its first source position and its weights (`taps` of them, zeros at the end).
+/// What rounds a sum to the nearest byte.
+const HALF: i32 = 1 << (PRECISION - 1);
+
+/// Where each kept position looks: the first source position, and weights from there on, `taps` of them with zeros at the end.
 struct Weights {
     first: Vec<usize>,
-    counts: Vec<usize>,
     taps: usize,
     values: Vec<i32>,
+    /// Source positions that any kept position looks at; `first` counts from its start.
+    reach: Range<usize>,
 }
 
 impl Weights {
@@ -97,35 +112,30 @@ impl Weights {
         let scale = length as f64 / axis.full as f64;
         let widening = scale.max(1.0);
         let support = filter.support * widening;
-        let taps = support.ceil() as usize * 2 + 1;
-        let mut weights = Weights { first: Vec::new(), counts: Vec::new(), taps, values: Vec::with_capacity(taps * axis.keep.len()) };
-        let mut exact = vec![0.0; taps];
-        for i in axis.keep.clone() {
+        // `as` clamps below at 0, where Pillow does so by hand.
+        let span = |i: usize| {
             let centre = (i as f64 + 0.5) * scale;
-            // `as` clamps below at 0, where Pillow does so by hand.
-            let first = (centre - support + 0.5) as usize;
-            let count = ((centre + support + 0.5) as usize).min(length) - first;
-            let mut sum = 0.0;
-            for (k, weight) in exact[..count].iter_mut().enumerate() {
-                *weight = (filter.weight)(((k + first) as f64 - centre + 0.5) * (1.0 / widening));
-                sum += *weight;
+            (centre, (centre - support + 0.5) as usize..((centre + support + 0.5) as usize).min(length))
+        };
+        let taps = axis.keep.clone().map(|i| span(i).1.len()).max().unwrap_or(0);
+        let reach = span(axis.keep.start).1.start..span(axis.keep.end - 1).1.end;
+        let mut values = vec![0; taps * axis.keep.len()];
+        let mut exact = Vec::with_capacity(taps);
+        for (weights, i) in values.chunks_exact_mut(taps).zip(axis.keep.clone()) {
+            let (centre, span) = span(i);
+            exact.clear();
+            exact.extend(span.map(|k| (filter.weight)((k as f64 - centre + 0.5) * (1.0 / widening))));
+            let sum: f64 = exact.iter().sum();
+            for (weight, &exact) in weights.iter_mut().zip(&exact) {
+                *weight = fixed(if sum == 0.0 { exact } else { exact / sum });
             }
-            weights.first.push(first);
-            weights.counts.push(count);
-            weights.values.extend(exact[..count].iter().map(|&w| fixed(if sum == 0.0 { w } else { w / sum })));
-            weights.values.resize(weights.first.len() * taps, 0);
         }
-        weights
+        let first = axis.keep.clone().map(|i| span(i).1.start - reach.start).collect();
+        Weights { first, taps, values, reach }
     }
 
-    fn at(&self, i: usize) -> (usize, &[i32]) {
-        (self.first[i], &self.values[i * self.taps..][..self.counts[i]])
-    }
-
-    /// Source positions that any kept position looks at.
-    fn reach(&self) -> std::ops::Range<usize> {
-        let end = self.first.iter().zip(&self.counts).map(|(first, count)| first + count).max();
-        self.first.iter().copied().min().unwrap_or(0)..end.unwrap_or(0)
+    fn len(&self) -> usize {
+        self.first.len()
     }
 }
 
@@ -134,45 +144,119 @@ fn fixed(weight: f64) -> i32 {
     (if scaled < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
 }
 
-const HALF: i32 = 1 << (PRECISION - 1);
-
+#[inline(always)]
 fn byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
 fn convolve(source: Source<'_>, filter: &Filter, columns: &Axis, rows: &Axis, out: &mut Vec<u8>) {
-    let down = Weights::new(source.height, rows, filter);
     let across = Weights::new(source.width, columns, filter);
-    let needed = down.reach();
-    let width = columns.keep.len() * 3;
-    let mut narrow = vec![0; needed.len() * width];
-    for (row, y) in narrow.chunks_exact_mut(width).zip(needed.clone()) {
-        along_row(source.row(y), &across, row);
-    }
-    let mut sums = vec![0; width];
-    for i in 0..rows.keep.len() {
-        let (first, weights) = down.at(i);
-        sums.fill(HALF);
-        for (row, &weight) in narrow[(first - needed.start) * width..].chunks_exact(width).zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(row) {
-                *sum += i32::from(value) * weight;
-            }
-        }
-        out.extend(sums.iter().map(|&sum| byte(sum)));
+    let down = Weights::new(source.height, rows, filter);
+    // The order matters to the last bit. Pillow 13 starts with the columns where the height shrinks by more than twice what the width does;
+    // earlier versions never do.
+    let shrinks_by = |before: usize, axis: &Axis| before as i64 - axis.full as i64;
+    let (dw, dh) = (shrinks_by(source.width, columns), shrinks_by(source.height, rows));
+    let source = source.columns(across.reach.clone()).rows(down.reach.clone());
+    let start = out.len();
+    out.resize(start + columns.keep.len() * rows.keep.len() * 3, 0);
+    let out = &mut out[start..];
+    let between = |rgb, width, height| Source { rgb, stride: width, left: 0, top: 0, width, height };
+    if dh > 0 && dh > 2 * dw {
+        let mut middle = vec![0; source.width * rows.keep.len() * 3];
+        along_columns(source, &down, &mut middle);
+        along_rows(between(&middle, source.width, rows.keep.len()), &across, out);
+    } else {
+        let mut middle = vec![0; columns.keep.len() * source.height * 3];
+        along_rows(source, &across, &mut middle);
+        along_columns(between(&middle, columns.keep.len(), source.height), &down, out);
     }
 }
 
-fn along_row(row: &[u8], weights: &Weights, out: &mut [u8]) {
-    for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
-        let (first, weights) = weights.at(i);
-        let mut sums = [HALF; 3];
-        for (value, &weight) in row[first * 3..].chunks_exact(3).zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(value) {
-                *sum += i32::from(value) * weight;
+/// Both passes are plain loops over fixed-size arrays; compiled once more for AVX2 they run on its wider integer products.
+macro_rules! compiled_for_avx2_too {
+    ($name:ident, $body:ident) => {
+        fn $name(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx2") {
+                #[target_feature(enable = "avx2")]
+                fn avx2(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
+                    $body(source, weights, out);
+                }
+                // SAFETY: the CPU has AVX2.
+                return unsafe { avx2(source, weights, out) };
+            }
+            $body(source, weights, out);
+        }
+    };
+}
+
+compiled_for_avx2_too!(along_rows, along_rows_body);
+compiled_for_avx2_too!(along_columns, along_columns_body);
+
+/// Shrinks or stretches every row. Pixels are widened to four numbers and taken four at a time.
+#[inline(always)]
+fn along_rows_body(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
+    const AT_ONCE: usize = 4;
+    let groups = weights.taps.div_ceil(AT_ONCE);
+    let mut wide_weights = vec![[[0; 4]; AT_ONCE]; groups * weights.len()];
+    for (wide, weights) in wide_weights.chunks_exact_mut(groups).zip(weights.values.chunks_exact(weights.taps)) {
+        for (wide, &weight) in wide.as_flattened_mut().iter_mut().zip(weights) {
+            *wide = [weight; 4];
+        }
+    }
+    // Black behind the row, under weights of zero.
+    let mut row = vec![[0; 4]; source.width + AT_ONCE * groups];
+    let mut sums = vec![[0; 4]; weights.len()];
+    for (y, out) in out.chunks_exact_mut(weights.len() * 3).enumerate() {
+        for (wide, &[r, g, b]) in row.iter_mut().zip(source.row(y).as_chunks::<3>().0) {
+            *wide = [r, g, b, 0].map(i32::from);
+        }
+        for (sum, (&first, weights)) in sums.iter_mut().zip(weights.first.iter().zip(wide_weights.chunks_exact(groups))) {
+            let mut partial = [[HALF; 4], [0; 4]];
+            for (values, weights) in row[first..].as_chunks::<AT_ONCE>().0.iter().zip(weights) {
+                for tap in 0..AT_ONCE {
+                    for c in 0..4 {
+                        partial[tap % 2][c] += values[tap][c] * weights[tap][c];
+                    }
+                }
+            }
+            for c in 0..4 {
+                sum[c] = partial[0][c] + partial[1][c];
             }
         }
-        for (byte_out, sum) in pixel.iter_mut().zip(sums) {
-            *byte_out = byte(sum);
+        for (pixel, sum) in out.as_chunks_mut::<3>().0.iter_mut().zip(&sums) {
+            for c in 0..3 {
+                pixel[c] = byte(sum[c]);
+            }
+        }
+    }
+}
+
+/// Shrinks or stretches every column: whole rows are weighed and added, a block of bytes at a time so that the sums stay in registers.
+#[inline(always)]
+fn along_columns_body(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
+    const BLOCK: usize = 32;
+    let width = source.width * 3;
+    for (i, out) in out.chunks_exact_mut(width).enumerate() {
+        let first = weights.first[i];
+        let weights = &weights.values[i * weights.taps..][..weights.taps.min(source.height - first)];
+        let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+        let done = blocks.len() * BLOCK;
+        for (b, block) in blocks.iter_mut().enumerate() {
+            let mut sums = [HALF; BLOCK];
+            for (k, &weight) in weights.iter().enumerate() {
+                let values = &source.row(first + k)[b * BLOCK..][..BLOCK];
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum += i32::from(value) * weight;
+                }
+            }
+            for (out, sum) in block.iter_mut().zip(sums) {
+                *out = byte(sum);
+            }
+        }
+        for (at, out) in (done..).zip(rest) {
+            let sum: i32 = weights.iter().enumerate().map(|(k, &weight)| i32::from(source.row(first + k)[at]) * weight).sum();
+            *out = byte(sum + HALF);
         }
     }
 }
