@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod backbones;
+pub mod base;
 pub mod data;
 pub mod engine;
 mod error;

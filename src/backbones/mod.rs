@@ -2,6 +2,7 @@
 
 mod build;
 mod efficientnet_lite;
+mod entries;
 mod mobilenet_v2;
 mod squeezenet;
 
@@ -9,6 +10,8 @@ use std::sync::OnceLock;
 
 use crate::graph::Graph;
 use crate::{Error, Result, nearest};
+
+pub use entries::{Opened, WeightsEntry, entries, find_entry, open_weights};
 
 /// Which original a graph follows where two of the same name differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

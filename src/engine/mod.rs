@@ -9,7 +9,7 @@ use crate::Result;
 use crate::preprocess::Normalise;
 
 pub use accuracy::centred_error;
-pub use candle::{CandleEngine, Parameters, device, forward, parameters};
+pub use candle::{CandleEngine, Parameters, describe, device, forward, parameters};
 pub use choice::DeviceChoice;
 
 /// A batch of images of one size.

@@ -55,6 +55,8 @@ pub struct Job<'a> {
     pub name: &'a str,
     /// Everything that decides the values.
     pub key: &'a Key,
+    /// The words that get the weights again, for whoever reads the cache.
+    pub weights: &'a str,
     /// Where images are read.
     pub source: &'a dyn ImageSource,
     /// What the source lists, or the part of it that is wanted.
@@ -127,6 +129,7 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     }
     let start = Instant::now();
     let mut writer = Writer::open_in(job.folder, job.key, job.name, job.wait, objects)?;
+    writer.set_weights(job.weights)?;
     writer.drop_damaged(|tap, view| view < job.views && job.taps.iter().any(|t| t.name == tap))?;
     writer.warnings().iter().for_each(|w| observer.message(w));
 

@@ -5,6 +5,8 @@
 mod shape;
 mod split;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{Error, Result};
 
 pub use shape::resolve_padding;
@@ -234,6 +236,12 @@ impl Graph {
             };
             Error::setting(format!("no tap `{name}` in this backbone"), hint)
         })
+    }
+
+    /// Lower-case hex SHA-256 of all nodes, taps left out: two graphs of the same digest compute the same.
+    pub fn digest(&self) -> String {
+        let nodes = format!("{:?}", self.nodes);
+        Sha256::digest(nodes).iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Parameters in the order of the nodes.

@@ -32,6 +32,8 @@ pub struct InputFeatures {
     pub tap: String,
     /// Shape of one image's features there.
     pub shape: Vec<usize>,
+    /// The words that get the backbone's weights again: an entry's name, a path, `random:SEED`.
+    pub weights: String,
     /// Backbone, weights, preprocess: everything that decides the features. `None` for features that came from no cache.
     pub key: Option<Key>,
     /// Digest of the key.
@@ -214,6 +216,7 @@ mod tests {
             dataset: "d".into(),
             tap: "t".into(),
             shape: shape.to_vec(),
+            weights: String::new(),
             key: None,
             key_digest: String::new(),
         }];

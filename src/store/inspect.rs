@@ -22,6 +22,8 @@ pub struct Summary {
     pub key: Key,
     /// Its digest.
     pub key_digest: String,
+    /// The words that get the weights again.
+    pub weights: String,
     /// Rows by status: ok, failed, deleted.
     pub rows: RowCounts,
     /// Images that count, by class and split. An image of several classes counts in each.
@@ -107,6 +109,7 @@ pub fn inspect(folder: &Path) -> Result<Summary> {
         dataset: manifest.dataset.clone(),
         key: manifest.key.clone(),
         key_digest: manifest.key_digest.clone(),
+        weights: manifest.weights.clone(),
         rows,
         classes,
         taps: manifest.taps.keys().map(|tap| tap_summary(&cache, manifest, tap)).collect::<Result<_>>()?,

@@ -25,6 +25,8 @@ pub struct Manifest {
     pub key: Key,
     /// The data set's name.
     pub dataset: String,
+    /// The words that get the weights again: an entry's name, a path, `random:SEED`. For people and for `predict`; the key holds their digest.
+    pub weights: String,
     /// Sorted class names; a label is an index into them.
     pub classes: Vec<String>,
     /// The number that the next new row gets: numbers are never used twice.
@@ -82,6 +84,7 @@ impl Manifest {
             key_digest: key.digest(),
             key,
             dataset: dataset.into(),
+            weights: String::new(),
             classes: vec![],
             next_row: 0,
             taps: BTreeMap::new(),

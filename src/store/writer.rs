@@ -123,6 +123,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Remembers the words that get the weights again.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn set_weights(&mut self, words: &str) -> Result<()> {
+        if self.manifest.weights != words {
+            self.manifest.weights = words.into();
+            self.save(false)?;
+        }
+        Ok(())
+    }
+
     /// Puts other rows and classes in the place of those that are there, and writes what changed. `unreadable` are rows that failed because
     /// their file cannot be read, and why.
     ///

@@ -33,6 +33,8 @@ pub struct Source {
     pub folder: String,
     /// The data set's name.
     pub dataset: String,
+    /// The words that get the backbone's weights again; empty for features that came from no cache.
+    pub weights: String,
     /// Everything that decides its features; `None` for features that came from no cache.
     pub key: Option<Key>,
     /// Its taps.
@@ -74,6 +76,7 @@ impl Source {
         source.name = manifest.key.backbone.clone();
         source.folder = folder.display().to_string();
         source.dataset = manifest.dataset.clone();
+        source.weights = manifest.weights.clone();
         source.key = Some(manifest.key.clone());
         Ok(source)
     }
@@ -105,7 +108,19 @@ impl Source {
             return refuse("no row is for training".into(), "put images into a `train` folder, or split them with --split hash:80/10/10");
         }
         let (name, folder, dataset) = ("features".into(), String::new(), String::new());
-        Ok(Source { name, folder, dataset, key: None, taps, classes, paths, labels: Labels::new(labels), partition, held_out: false })
+        Ok(Source {
+            name,
+            folder,
+            dataset,
+            weights: String::new(),
+            key: None,
+            taps,
+            classes,
+            paths,
+            labels: Labels::new(labels),
+            partition,
+            held_out: false,
+        })
     }
 
     /// Holds a stratified fifth of train out where no row is for val.
@@ -154,6 +169,7 @@ impl Source {
             dataset: self.dataset.clone(),
             tap: tap.name.clone(),
             shape: tap.shape.clone(),
+            weights: self.weights.clone(),
             key_digest: self.key.as_ref().map(Key::digest).unwrap_or_default(),
             key: self.key.clone(),
         }

@@ -96,7 +96,7 @@ impl Engine for CandleEngine {
 }
 
 /// The device in words: `cpu`, `cuda:0`, `metal`.
-fn describe(device: &Device) -> String {
+pub fn describe(device: &Device) -> String {
     match device.location() {
         candle_core::DeviceLocation::Cpu => "cpu".into(),
         candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),

@@ -138,6 +138,7 @@ impl World {
         let digests: Vec<Result<Digest>> = digests(source, &dataset.entries, None, &|| {}).unwrap().each;
         let preprocess = PreprocessSpec::parse("resize=none,crop=none,range=unit", &PreprocessSpec::default()).unwrap();
         act(&Job {
+            weights: "random:0",
             folder: &self.cache,
             name: "photos",
             key: &self.key(),

@@ -1,0 +1,253 @@
+//! A base ready to be used: backbone, weights, preprocess, engine and device chosen together. What `features`, `predict` and `bench` run.
+
+use candle_core::{DType, Device};
+
+use crate::backbones::{self, BackboneInfo, Opened};
+use crate::data::{DECODER_VERSION, Orientation};
+use crate::engine::native::{self, NativeEngine};
+use crate::engine::{self, CandleEngine, DeviceChoice, Engine};
+use crate::graph::{Graph, Shape};
+use crate::plan::Plan;
+use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
+use crate::store::{Dtype, Key};
+use crate::weights::Audit;
+use crate::{Error, Result};
+
+/// Which engine runs a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// The fast one on CPUs.
+    Native,
+    /// Any device of candle's; on a CPU the reference.
+    Candle,
+}
+
+impl EngineKind {
+    /// Its name on the command line and in keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EngineKind::Native => "native",
+            EngineKind::Candle => "candle",
+        }
+    }
+}
+
+/// What a user says about a base; whatever is left out follows from the weights.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BaseSettings {
+    /// Name of the backbone.
+    pub backbone: String,
+    /// Weights entry, file, or `random[:SEED]`; the backbone's first entry where left out.
+    pub weights: Option<String>,
+    /// Side of the square input.
+    pub size: Option<usize>,
+    /// Name of a weights entry whose preprocess to use, or `key=value,…` above the weights' own.
+    pub preprocess: Option<String>,
+    /// Compute in bf16 instead of f32.
+    pub bf16: bool,
+    /// The engine; where left out, native on a CPU and candle on a GPU.
+    pub engine: Option<EngineKind>,
+    /// The device.
+    pub device: DeviceChoice,
+}
+
+/// A backbone with everything that decides its features' values, but the images.
+pub struct Base {
+    info: &'static BackboneInfo,
+    graph: Graph,
+    weights: Opened,
+    preprocess: PreprocessSpec,
+    bf16: bool,
+    engine: EngineKind,
+    device: Device,
+}
+
+impl Base {
+    /// Opens the weights (fetching them if need be, which `tell` hears of) and settles what was left open.
+    ///
+    /// # Errors
+    /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
+    /// does not exist (native on a GPU).
+    pub fn open(settings: &BaseSettings, tell: &dyn Fn(&str)) -> Result<Base> {
+        let info = backbones::find(&settings.backbone)?;
+        let device = engine::device(&settings.device)?;
+        let kind = settings.engine.unwrap_or(if device.is_cpu() { EngineKind::Native } else { EngineKind::Candle });
+        if kind == EngineKind::Native && !device.is_cpu() {
+            return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
+        }
+        if kind == EngineKind::Native && settings.bf16 {
+            return Err(Error::setting("the native engine computes in f32", "leave out --dtype bf16, or use --engine candle"));
+        }
+        let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
+        let preprocess = preprocess(settings, info, &weights)?;
+        let graph = info.graph(&backbones::Options { classes: weights.classes, flavour: weights.flavour });
+        Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine: kind, device })
+    }
+
+    /// What is known of the backbone beside its weights.
+    pub fn info(&self) -> &'static BackboneInfo {
+        self.info
+    }
+
+    /// The whole network.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// In words where the weights come from: an entry's name, a file, `random:SEED`.
+    pub fn weights_name(&self) -> &str {
+        &self.weights.name
+    }
+
+    /// How images are made ready.
+    pub fn preprocess(&self) -> &PreprocessSpec {
+        &self.preprocess
+    }
+
+    /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
+    pub fn engine_name(&self) -> String {
+        match self.engine {
+            EngineKind::Native => format!("native ({})", native::isa()),
+            EngineKind::Candle => format!("candle ({})", engine::describe(&self.device)),
+        }
+    }
+
+    /// Height and width of the input, or `None` where images are used at the size that they come in.
+    pub fn fixed_input(&self) -> Option<[usize; 2]> {
+        match (self.preprocess.crop, self.preprocess.resize) {
+            (Some(side), _) => Some([side, side]),
+            (None, Resize::Exact { height, width }) => Some([height, width]),
+            (None, _) => None,
+        }
+    }
+
+    /// Shapes of one image's features at some taps, for an input of this height and width.
+    ///
+    /// # Errors
+    /// An unknown tap, an input that does not fit the network.
+    pub fn tap_shapes(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Vec<Shape>> {
+        let graph = self.graph.prune(taps)?;
+        let shapes = graph.shapes([3, height, width])?;
+        taps.iter().map(|t| Ok(shapes[graph.find_tap(t)?].clone())).collect()
+    }
+
+    /// Floating-point operations that one image costs up to the deepest of these taps.
+    ///
+    /// # Errors
+    /// As [`Base::tap_shapes`].
+    pub fn flops(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<u64> {
+        self.graph.prune(taps)?.flops([3, height, width])
+    }
+
+    /// Compares the weights with what these taps need.
+    ///
+    /// # Errors
+    /// An unknown tap; missing or wrongly shaped tensors, all of them named.
+    pub fn audit(&self, taps: &[String]) -> Result<()> {
+        let mut audit = Audit::new(&self.graph.prune(taps)?.parameters(), &self.weights.source.entries());
+        if audit.is_usable() {
+            return Ok(());
+        }
+        // Tensors that only deeper taps need are expected all the same.
+        let whole = Audit::new(&self.graph.parameters(), &self.weights.source.entries());
+        audit.unexpected = whole.unexpected;
+        Err(Error::WeightsMismatch { path: self.weights.source.origin(), backbone: self.info.name.into(), audit: Box::new(audit) })
+    }
+
+    /// The base that made a cache with this key, and the orientation of its images: weights by the name that the key's cache remembers.
+    ///
+    /// # Errors
+    /// As [`Base::open`]; weights that are no longer those of the key.
+    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(&str)) -> Result<(Base, Orientation)> {
+        let mut parts = key.preprocess.split(';');
+        let settings = BaseSettings {
+            backbone: key.backbone.clone(),
+            weights: Some(weights.into()),
+            preprocess: parts.next().map(Into::into),
+            bf16: key.compute == "bf16",
+            device,
+            ..BaseSettings::default()
+        };
+        let base = Base::open(&settings, tell)?;
+        if base.weights.source.digest() != key.weights {
+            let hint = "put back the file that the features were made with, or extract and train again";
+            return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
+        }
+        let orientation = if parts.any(|p| p == "orientation=exif") { Orientation::Exif } else { Orientation::AsStored };
+        Ok((base, orientation))
+    }
+
+    /// Builds the engine for some taps, batches of up to `batch` images and an input of this height and width.
+    ///
+    /// # Errors
+    /// Weights that do not fit, an input that does not, the device's own failure.
+    pub fn engine(&self, taps: &[String], batch: usize, [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
+        self.audit(taps)?;
+        let (input, weights) = ([3, height, width], self.weights.source.as_ref());
+        Ok(match self.engine {
+            EngineKind::Native => {
+                let plan = Plan::new(&self.graph, weights, taps, input)?;
+                Box::new(NativeEngine::new(&plan, batch, native::Options::default())?)
+            }
+            // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
+            EngineKind::Candle if !self.device.is_cpu() => {
+                Box::new(CandleEngine::planned(Plan::new(&self.graph, weights, taps, input)?, &self.device, self.dtype())?)
+            }
+            EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.dtype())?),
+        })
+    }
+
+    /// The reference: candle on the CPU in f32, the graph as it stands.
+    ///
+    /// # Errors
+    /// As [`Base::engine`].
+    pub fn reference(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
+        let weights = self.weights.source.as_ref();
+        Ok(Box::new(CandleEngine::new(&self.graph, weights, taps, [3, height, width], &Device::Cpu, DType::F32)?))
+    }
+
+    /// The cache key: everything here that decides values, and how features are stored and views drawn. The policy is part of it even where
+    /// only the plain view is wanted, so that views can be added later.
+    pub fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> Key {
+        let turned = match orientation {
+            Orientation::AsStored => "as-stored",
+            Orientation::Exif => "exif",
+        };
+        Key {
+            backbone: self.info.name.into(),
+            weights: self.weights.source.digest(),
+            graph: self.graph.digest(),
+            preprocess: format!("{};orientation={turned};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}", self.preprocess),
+            augment: policy.to_string(),
+            seed,
+            compute: if self.bf16 { "bf16" } else { "f32" }.into(),
+            store,
+            engine: self.engine.name().into(),
+            device: match self.engine {
+                EngineKind::Native => native::isa().into(),
+                EngineKind::Candle => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
+            },
+            numerics: native::NUMERICS_VERSION,
+        }
+    }
+
+    fn dtype(&self) -> DType {
+        if self.bf16 { DType::BF16 } else { DType::F32 }
+    }
+}
+
+/// The weights' own preprocess, with what the user says above it: another entry's, single settings, another size.
+fn preprocess(settings: &BaseSettings, info: &BackboneInfo, weights: &Opened) -> Result<PreprocessSpec> {
+    let mut base = (weights.preprocess, weights.crop_pct);
+    let mut text = settings.preprocess.as_deref().unwrap_or_default();
+    if !text.is_empty() && !text.contains('=') {
+        let entry = backbones::find_entry(text)?;
+        base = (entry.preprocess, entry.crop_pct);
+        text = "";
+    }
+    let sized = settings.size.map_or(base.0, |size| base.0.with_size(size, base.1));
+    if settings.size == Some(0) {
+        return Err(Error::setting("--size 0 leaves no pixels", format!("{} was made for {}", info.name, info.size)));
+    }
+    if text.is_empty() { Ok(sized) } else { PreprocessSpec::parse(text, &sized) }
+}
