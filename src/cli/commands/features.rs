@@ -1,0 +1,276 @@
+//! `headstart features`: settings checked, data listed, what is missing computed.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use headstart::base::Base;
+use headstart::data::{self, Dataset, Digest, ImageSource, Orientation, SplitRule};
+use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
+use headstart::preprocess::Policy;
+use headstart::store::Dtype;
+use headstart::{Error, Result};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::extraction::Extraction;
+use crate::cli::Ending;
+use crate::cli::args::{Features, StoreDtype};
+use crate::cli::screen::{Screen, bytes, seconds, thousands};
+
+/// How many of the images that could not be used are named on the screen; the manifest names them all.
+const NAMED: usize = 10;
+
+/// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
+pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let settings = Settings::check(a)?;
+    let base = Base::open(&a.base.settings(device)?, &|text| screen.note(text))?;
+    let source = data::open(&a.data, &settings.rule)?;
+    let mut dataset = source.list()?;
+    dataset.warnings.iter().for_each(|w| screen.warn(w));
+    if let Some(n) = a.limit {
+        limit(&mut dataset, n);
+    }
+    let name = a.name.clone().map_or_else(|| folder_name(&a.data), Ok)?;
+    let digests = digest(&a.cache, &name, source.as_ref(), &dataset, screen)?;
+    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
+
+    let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
+    let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
+    let folder = key.folder(&a.cache, &name);
+    let extraction = Extraction {
+        base,
+        source,
+        dataset,
+        digests,
+        partial: a.limit.is_some(),
+        name,
+        key,
+        folder,
+        orientation: settings.orientation,
+        input,
+        policy: settings.policy,
+        views: settings.views,
+        taps: settings.taps,
+        batch: a.batch,
+        part: settings.part,
+    };
+    if a.dry_run {
+        tell_estimate(&extraction.with_job(extract::estimate)?, &extraction.folder, screen);
+        return Ok(Ending::Done);
+    }
+    announce(&extraction, screen);
+    let mut watch = Watch { screen, bar: ProgressBar::hidden() };
+    let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
+    watch.bar.finish_and_clear();
+    let outcome = outcome?;
+    tell_outcome(&outcome, &extraction.folder, screen);
+    Ok(if a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
+}
+
+fn announce(extraction: &Extraction, screen: &Screen) {
+    let (base, images) = (&extraction.base, thousands(extraction.dataset.entries.len() as u64));
+    screen.note(format_args!("{images} images, {} on {}, weights {}", base.info().name, base.engine_name(), base.weights_name()));
+}
+
+/// Arguments that make sense.
+struct Settings {
+    rule: SplitRule,
+    taps: Vec<String>,
+    views: u32,
+    policy: Policy,
+    orientation: Orientation,
+    store: Dtype,
+    part: Option<Part>,
+}
+
+impl Settings {
+    fn check(a: &Features) -> Result<Settings> {
+        let mut taps = if a.taps.is_empty() { vec!["gap".into()] } else { a.taps.clone() };
+        let mut seen = std::collections::BTreeSet::new();
+        taps.retain(|t| seen.insert(t.clone()));
+        let views = u32::try_from(a.views).ok().filter(|&v| v > 0);
+        let views =
+            views.ok_or_else(|| Error::setting(format!("--views {} reads no image", a.views), "the plain reading alone is --views 1"))?;
+        if a.batch == 0 || a.limit == Some(0) {
+            return Err(Error::setting("--batch and --limit take 1 or more", "leave them out for their defaults"));
+        }
+        Ok(Settings {
+            rule: a.split.parse()?,
+            taps,
+            views,
+            policy: a.augment.parse()?,
+            orientation: if a.exif_rotate { Orientation::Exif } else { Orientation::AsStored },
+            store: match a.store {
+                StoreDtype::F32 => Dtype::F32,
+                StoreDtype::F16 => Dtype::F16,
+                StoreDtype::Bf16 => Dtype::BF16,
+            },
+            part: a.part.as_deref().map(part).transpose()?,
+        })
+    }
+}
+
+/// `2/8`, counted from 1.
+fn part(text: &str) -> Result<Part> {
+    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
+    match numbers {
+        Some((i, of)) if 1 <= i && i <= of => Ok(Part { index: i - 1, of }),
+        _ => Err(Error::setting(format!("--part {text} is not a part"), "the second of eight is --part 2/8")),
+    }
+}
+
+/// `photos` for `some/photos/` and `some/photos.csv`.
+fn folder_name(data: &Path) -> Result<String> {
+    let whole =
+        data.canonicalize().map_err(|_| Error::data(data, "is not there", "give a folder of images, or a CSV with path,label[,split]"))?;
+    let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
+    name.map(|n| n.to_string_lossy().into_owned())
+        .ok_or_else(|| Error::setting(format!("{} has no name to call the data set by", data.display()), "give one with --name"))
+}
+
+/// Keeps `n` images spread over all folders: those whose paths hash lowest, so that a larger limit keeps what a smaller one took.
+fn limit(dataset: &mut Dataset, n: usize) {
+    let mut ranked: Vec<(Digest, usize)> = dataset.entries.iter().enumerate().map(|(i, e)| (Digest::of(e.uri.as_bytes()), i)).collect();
+    ranked.sort_unstable();
+    let mut kept: Vec<usize> = ranked.into_iter().take(n).map(|(_, i)| i).collect();
+    kept.sort_unstable();
+    dataset.entries = kept.into_iter().map(|i| dataset.entries[i].clone()).collect();
+}
+
+fn digest(root: &Path, name: &str, source: &dyn ImageSource, dataset: &Dataset, screen: &Screen) -> Result<Vec<Result<Digest>>> {
+    let bar = screen.bar(dataset.entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
+    let known = root.join(headstart::store::folder_name(name)).join("files.csv");
+    let digests = data::digests(source, &dataset.entries, Some(&known), &|| bar.inc(1));
+    bar.finish_and_clear();
+    Ok(digests?.each)
+}
+
+/// Warns of images that stand in several splits or classes; with `--dedupe` takes them out of train.
+fn settle_duplicates(dedupe: bool, dataset: &mut Dataset, digests: Vec<Result<Digest>>, screen: &Screen) -> Vec<Result<Digest>> {
+    let known: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
+    let duplicates = data::duplicates(&dataset.entries, &known);
+    for group in duplicates.iter().filter(|d| d.across_splits || d.across_classes) {
+        let places: Vec<&str> = group.entries.iter().map(|&i| dataset.entries[i].uri.as_str()).collect();
+        let several = match (group.across_splits, group.across_classes) {
+            (true, true) => "splits and classes",
+            (true, false) => "splits",
+            _ => "classes",
+        };
+        screen.warn(format_args!("the same image stands in several {several}: {}", places.join(", ")));
+    }
+    if !dedupe {
+        if duplicates.iter().any(|d| d.across_splits || d.across_classes) {
+            screen.note("help: --dedupe takes such images out of train");
+        }
+        return digests;
+    }
+    let dropped: std::collections::BTreeSet<usize> = data::dedupe(&dataset.entries, &duplicates).into_iter().collect();
+    let kept = |i: &usize| !dropped.contains(i);
+    let entries = std::mem::take(&mut dataset.entries);
+    dataset.entries = entries.into_iter().enumerate().filter(|(i, _)| kept(i)).map(|(_, e)| e).collect();
+    screen.note(format_args!("{} duplicates left out of train", dropped.len()));
+    digests.into_iter().enumerate().filter(|(i, _)| kept(i)).map(|(_, d)| d).collect()
+}
+
+/// Height and width of the network's input: fixed by the preprocess, or that of the first image that can be read.
+pub fn input(base: &Base, source: &dyn ImageSource, dataset: &Dataset, orientation: Orientation) -> Result<[usize; 2]> {
+    if let Some(fixed) = base.fixed_input() {
+        return Ok(fixed);
+    }
+    let size = |uri: &str| -> Result<[usize; 2]> {
+        let image = data::decode(&source.read(uri)?, &source.locate(uri), orientation)?;
+        Ok(base.preprocess().output_size([image.height, image.width]))
+    };
+    dataset.entries.iter().find_map(|e| size(&e.uri).ok()).ok_or_else(|| {
+        Error::setting("none of the images can be read, so their size is not known", "check the files, or set a size with --size")
+    })
+}
+
+fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
+    if screen.json {
+        return screen.object(&json!({
+            "cache": folder, "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
+            "shards": estimate.shards, "bytes": estimate.bytes, "seconds": estimate.seconds,
+            "basis": match estimate.basis { Basis::EarlierRun => "earlier run", Basis::Operations => "operations" },
+        }));
+    }
+    let basis = match estimate.basis {
+        Basis::EarlierRun => "as measured before",
+        Basis::Operations => "a guess from the network's operations",
+    };
+    screen.note(format_args!(
+        "would compute {} of {} images ({} are there): {} in {} shards, about {} ({basis})",
+        thousands(estimate.compute as u64),
+        thousands(estimate.images as u64),
+        thousands(estimate.reuse as u64),
+        bytes(estimate.bytes),
+        estimate.shards,
+        seconds(estimate.seconds),
+    ));
+    screen.result(folder.display());
+}
+
+fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
+    for failure in outcome.failed.iter().take(NAMED) {
+        screen.warn(format_args!("{}: {}", failure.path, failure.reason));
+    }
+    if !outcome.failed.is_empty() {
+        let more = if outcome.failed.len() > NAMED { "; manifest.json names all" } else { "" };
+        screen.warn(format_args!("{} of {} images could not be used{more}", outcome.failed.len(), outcome.images));
+    }
+    let s = &outcome.seconds;
+    if outcome.computed == 0 {
+        screen.note(format_args!("nothing to do: features of {} images are there ({})", thousands(outcome.reused as u64), seconds(s.wall)));
+    } else {
+        screen.note(format_args!(
+            "{} images in {} ({:.1}/s), {} reused; reading {}, decoding {}, inferring {}, writing {}",
+            thousands(outcome.computed as u64),
+            seconds(s.wall),
+            outcome.computed as f64 / s.wall.max(1e-9),
+            thousands(outcome.reused as u64),
+            seconds(s.read),
+            seconds(s.decode),
+            seconds(s.infer),
+            seconds(s.write),
+        ));
+    }
+    if screen.json {
+        screen.object(&json!({
+            "cache": folder, "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
+            "failed": outcome.failed.len(), "seconds": s,
+        }));
+    } else {
+        screen.result(folder.display());
+    }
+}
+
+/// Draws the extraction on a terminal, says the important things elsewhere.
+struct Watch<'a> {
+    screen: &'a Screen,
+    bar: ProgressBar,
+}
+
+impl Observer for Watch<'_> {
+    fn started(&mut self, progress: &Progress) {
+        if progress.images == 0 {
+            return;
+        }
+        if progress.reused > 0 {
+            self.screen.note(format_args!("reusing the features of {} images", thousands(progress.reused as u64)));
+        }
+        self.bar = self.screen.bar(progress.images as u64, "{bar:30} {pos}/{len}  {msg}  ETA {eta}");
+    }
+
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let s = &progress.seconds;
+        self.bar.set_position(progress.done as u64);
+        let rate = progress.done as f64 / s.wall.max(1e-9);
+        let phases = format!("read {:.1} s, decode {:.1} s, infer {:.1} s, write {:.1} s", s.read, s.decode, s.infer, s.write);
+        self.bar.set_message(format!("{rate:.1} images/s  ({phases})"));
+        ControlFlow::Continue(())
+    }
+
+    fn message(&mut self, text: &str) {
+        self.bar.suspend(|| self.screen.warn(text));
+    }
+}

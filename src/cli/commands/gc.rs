@@ -1,0 +1,21 @@
+//! `headstart gc`: deleted rows and leftovers go.
+
+use headstart::store::{self, Wait};
+use serde_json::json;
+
+use crate::cli::Ending;
+use crate::cli::args::CacheArg;
+use crate::cli::screen::{Screen, bytes};
+
+/// Runs the verb.
+pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+    let folder = super::cache_folder(&a.cache)?;
+    let done = store::gc(&folder, Wait::Moment)?;
+    if screen.json {
+        screen.object(&json!(done));
+    } else {
+        let shards = format!("{} shards rewritten, {} removed", done.rewritten, done.removed);
+        screen.result(format_args!("{}: {} deleted rows dropped, {shards}, {} freed", folder.display(), done.rows, bytes(done.bytes)));
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,71 @@
+//! One verb a file.
+
+pub mod backbones;
+pub mod bench;
+pub mod demo;
+mod extraction;
+pub mod features;
+pub mod gc;
+pub mod inspect;
+pub mod merge;
+pub mod predict;
+pub mod sweep;
+pub mod verify;
+pub mod weights;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use headstart::base::{BaseSettings, EngineKind};
+use headstart::{Error, Result};
+
+use super::args::{Base, Dtype, EngineName};
+
+impl Base {
+    /// What was typed, as the library takes it.
+    fn settings(&self, device: &str) -> Result<BaseSettings> {
+        Ok(BaseSettings {
+            backbone: self.backbone.clone(),
+            weights: self.weights.clone(),
+            size: self.size,
+            preprocess: self.preprocess.clone(),
+            bf16: self.dtype == Dtype::Bf16,
+            engine: self.engine.map(|e| match e {
+                EngineName::Native => EngineKind::Native,
+                EngineName::Candle => EngineKind::Candle,
+            }),
+            device: device.parse()?,
+        })
+    }
+}
+
+/// The cache that `path` names: itself, or the only one below it.
+fn cache_folder(path: &Path) -> Result<PathBuf> {
+    if path.join("manifest.json").is_file() {
+        return Ok(path.to_path_buf());
+    }
+    if !path.is_dir() {
+        return Err(Error::data(path, "is not there", "name the folder that `headstart features` printed"));
+    }
+    let mut found = vec![];
+    let folders = |dir: &Path| -> Result<Vec<PathBuf>> {
+        let listed = fs::read_dir(dir).map_err(Error::io("list", dir))?;
+        Ok(listed.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect())
+    };
+    for below in folders(path)? {
+        if below.join("manifest.json").is_file() {
+            found.push(below);
+        } else {
+            found.extend(folders(&below)?.into_iter().filter(|p| p.join("manifest.json").is_file()));
+        }
+    }
+    found.sort();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Error::data(path, "holds no cache", "make one with `headstart features`")),
+        several => {
+            let names: Vec<String> = several.iter().map(|p| p.display().to_string()).collect();
+            Err(Error::data(path, format!("holds {} caches", several.len()), format!("name one of {}", names.join(", "))))
+        }
+    }
+}

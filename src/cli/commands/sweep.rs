@@ -1,0 +1,129 @@
+//! `headstart sweep`: many heads on cached features, compared.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use comfy_table::Table;
+use headstart::engine;
+use headstart::heads::{CandleTrainer, Epoch};
+use headstart::sweep::{self, Observer, Plan, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
+use headstart::{Error, Result};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::cli::Ending;
+use crate::cli::args::Sweep;
+use crate::cli::screen::{Screen, seconds, table, thousands};
+
+/// Trials shown on the screen; results.csv holds all.
+const SHOWN: usize = 10;
+
+/// Runs the verb. On stdout: the leaderboard, or with `--json` one object.
+pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let (settings, caches): (Vec<&String>, Vec<&String>) = a.words.iter().partition(|w| is_setting(w));
+    if caches.is_empty() {
+        return Err(Error::setting("no cache to sweep over", "name the folder that `headstart features` printed").into());
+    }
+    let folders = caches.iter().map(|c| super::cache_folder(Path::new(c.as_str()))).collect::<Result<Vec<_>>>()?;
+    let sources = open_all(&folders)?;
+    let mut config = match &a.config {
+        Some(file) => SweepConfig::read(file)?,
+        None => SweepConfig::parse(sweep::DEFAULT, Path::new("the built-in sweep"))?,
+    };
+    settings.iter().try_for_each(|s| config.set(s))?;
+    let out = a.out.clone().unwrap_or_else(|| PathBuf::from("sweeps").join(&sources[0].dataset));
+    let device = engine::device(&device.parse()?)?;
+    let job = sweep::Job { sources, config, out, trainer: Arc::new(CandleTrainer { device }) };
+    let watch = Watch { screen, bar: std::sync::OnceLock::new() };
+    let outcome = sweep::run(job, &watch);
+    watch.bar().finish_and_clear();
+    tell(&outcome?, screen);
+    Ok(Ending::Done)
+}
+
+/// `lr=0.1,0.01` rather than a folder.
+fn is_setting(word: &str) -> bool {
+    word.contains('=') && !Path::new(word).exists()
+}
+
+fn tell(outcome: &SweepOutcome, screen: &Screen) {
+    let trials = outcome.leaderboard.len();
+    let again = if outcome.reused > 0 { format!(", {} of them from an earlier run", outcome.reused) } else { String::new() };
+    screen.note(format_args!("{} trials in {}{again}", thousands(trials as u64), seconds(outcome.seconds)));
+    if screen.json {
+        let best = outcome.leaderboard.first();
+        return screen.object(&json!({
+            "sweep": outcome.folder, "trials": trials, "reused": outcome.reused, "seconds": outcome.seconds, "metric": outcome.metric,
+            "best": best.map(|t| json!({ "trial": t.number, "settings": t.settings, "metrics": t.metrics })),
+            "test": outcome.test,
+        }));
+    }
+    screen.result(leaderboard(outcome));
+    if let Some(test) = &outcome.test {
+        screen.result(format_args!("test of the best: acc1 {:.4}, loss {:.4}", test.acc1, test.loss));
+    }
+    screen.note(format_args!("all trials, the best head and its predictions: {}", outcome.folder.display()));
+}
+
+/// The best trials: what differs among them, and how they did.
+fn leaderboard(outcome: &SweepOutcome) -> Table {
+    let shown = &outcome.leaderboard[..outcome.leaderboard.len().min(SHOWN)];
+    let differs = |key: &str| outcome.leaderboard.iter().any(|t| t.settings.get(key) != outcome.leaderboard[0].settings.get(key));
+    let mut keys: Vec<&String> = vec![];
+    for key in outcome.leaderboard.iter().flat_map(|t| t.settings.keys()) {
+        if !keys.contains(&key) && differs(key) {
+            keys.push(key);
+        }
+    }
+    let mut metrics = vec![outcome.metric.as_str()];
+    metrics.extend(["val.acc1", "val.loss"].into_iter().filter(|m| *m != outcome.metric));
+    let header: Vec<String> = ["#", "trial"]
+        .into_iter()
+        .chain(keys.iter().map(|k| k.as_str()))
+        .chain(metrics.iter().copied())
+        .chain(["epoch"])
+        .map(str::to_owned)
+        .collect();
+    let rows = shown.iter().enumerate().map(|(rank, trial)| {
+        let setting = |key: &&String| trial.settings.get(*key).map_or("–".into(), plain);
+        let metric = |name: &&str| trial.metric(name).map_or("–".into(), |v| format!("{v:.4}"));
+        let place = [(rank + 1).to_string(), trial.number.to_string()];
+        place.into_iter().chain(keys.iter().map(setting)).chain(metrics.iter().map(metric)).chain([trial.epochs.to_string()]).collect()
+    });
+    table(header, 0, rows)
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Draws a sweep's progress on a terminal.
+struct Watch<'a> {
+    screen: &'a Screen,
+    bar: std::sync::OnceLock<ProgressBar>,
+}
+
+impl Watch<'_> {
+    fn bar(&self) -> &ProgressBar {
+        self.bar.get_or_init(ProgressBar::hidden)
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn started(&self, plan: &Plan, reused: usize) {
+        let bar = self.bar.get_or_init(|| self.screen.bar(plan.trials.len() as u64, "{bar:30} {pos}/{len} trials  {msg}  ETA {eta}"));
+        bar.inc(reused as u64);
+    }
+
+    fn epoch(&self, trial: &Trial, epoch: &Epoch) {
+        self.bar().set_message(format!("trial {} epoch {}", trial.number, epoch.epoch));
+    }
+
+    fn finished(&self, _result: &TrialResult) {
+        self.bar().inc(1);
+    }
+
+    fn note(&self, note: &str) {
+        self.bar().suspend(|| self.screen.note(note));
+    }
+}

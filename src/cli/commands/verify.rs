@@ -1,0 +1,88 @@
+//! `headstart verify`: every shard against its digest, and some images computed again.
+
+use std::path::Path;
+
+use headstart::base::Base;
+use headstart::data::{self, SplitRule};
+use headstart::extract::{self, Rechecked};
+use headstart::store::{self, Cache};
+use serde_json::json;
+
+use super::extraction::Extraction;
+use crate::cli::Ending;
+use crate::cli::args::Verify;
+use crate::cli::screen::{Screen, bytes};
+
+/// Images a batch of those that are computed again.
+const BATCH: usize = 32;
+
+/// Runs the verb. Exit code 1 where anything is damaged or differs.
+pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let folder = super::cache_folder(&a.cache.cache)?;
+    let verified = store::verify(&folder)?;
+    for damage in &verified.damaged {
+        screen.warn(format_args!("{}: {}", folder.join(&damage.file).display(), damage.problem));
+    }
+    if !verified.damaged.is_empty() {
+        screen.note("help: run `headstart features` again as before: it makes damaged shards anew");
+    }
+    let whole = verified.damaged.is_empty();
+    let again = match (a.sample, &a.data) {
+        (Some(sample), Some(data)) if whole => Some(recheck(&folder, data, sample, device, screen)?),
+        _ => None,
+    };
+    let cache = Cache::open(&folder)?;
+    let differing: Vec<_> = again.iter().flat_map(|r| r.differing(cache.manifest().key.store)).collect();
+    for d in &differing {
+        screen.warn(format_args!("{} ({} view {}): computed again it differs by {:.1e}", d.path, d.tap, d.view, d.error));
+    }
+    for (path, reason) in again.iter().flat_map(|r| &r.unreadable) {
+        screen.warn(format_args!("{path}: cannot be read again: {reason}"));
+    }
+    if screen.json {
+        screen.object(&json!({ "cache": folder, "verified": verified, "rechecked": again, "differing": differing.len() }));
+    } else {
+        let sound = verified.shards - verified.damaged.len();
+        screen.result(format_args!("{}: {sound} of {} shards are sound ({})", folder.display(), verified.shards, bytes(verified.bytes)));
+        if let Some(again) = &again {
+            let largest = again.compared.iter().map(|c| c.error).fold(0.0, f64::max);
+            let counted = again.compared.len();
+            screen.result(format_args!(
+                "{counted} features computed again, {} differ; largest relative difference {largest:.1e}",
+                differing.len()
+            ));
+        }
+    }
+    Ok(if whole && differing.is_empty() { Ending::Done } else { Ending::Incomplete })
+}
+
+/// Computes some images again, with everything as the cache's key has it.
+fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Screen) -> anyhow::Result<Rechecked> {
+    let cache = Cache::open(folder)?;
+    let manifest = cache.manifest();
+    let (base, orientation) = Base::of_key(&manifest.key, &manifest.weights, device.parse()?, &|text| screen.note(text))?;
+    let source = data::open(data, &SplitRule::default())?;
+    let dataset = source.list()?;
+    let digests = data::digests(source.as_ref(), &dataset.entries, None, &|| ())?.each;
+    let input = super::features::input(&base, source.as_ref(), &dataset, orientation)?;
+    let taps: Vec<String> = manifest.taps.keys().cloned().collect();
+    let views = taps.iter().map(|t| manifest.views(t).len()).min().unwrap_or(1) as u32;
+    let extraction = Extraction {
+        base,
+        source,
+        dataset,
+        digests,
+        partial: true,
+        name: manifest.dataset.clone(),
+        key: manifest.key.clone(),
+        folder: folder.into(),
+        orientation,
+        input,
+        policy: manifest.key.augment.parse()?,
+        views,
+        taps,
+        batch: BATCH,
+        part: None,
+    };
+    Ok(extraction.with_job(|job| extract::recheck(job, sample))?)
+}

@@ -1,0 +1,56 @@
+//! `headstart weights`: fetched, converted, checked.
+
+use std::path::Path;
+
+use headstart::backbones;
+use headstart::weights::{self, Audit};
+use serde_json::json;
+
+use crate::cli::Ending;
+use crate::cli::screen::{Screen, bytes, thousands};
+
+/// Fetches an entry; its file's path goes to stdout.
+pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let entry = backbones::find_entry(entry)?;
+    let path = entry.fetch(&|text| screen.note(text))?;
+    let licence = entry.licence().unwrap_or("none stated");
+    screen.note(format_args!("{}: licence {licence}", entry.name));
+    if screen.json {
+        screen.object(&json!({ "entry": entry.name, "file": path, "licence": entry.licence() }));
+    } else {
+        screen.result(path.display());
+    }
+    Ok(Ending::Done)
+}
+
+/// Writes any weights file as safetensors.
+pub fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending> {
+    let done = weights::convert(weights::open(src)?.as_ref(), dst)?;
+    screen.note(format_args!("{} tensors, {} in {}", done.tensors, bytes(done.bytes), dst.display()));
+    if screen.json {
+        screen.object(&json!({ "file": dst, "tensors": done.tensors, "values": done.values, "bytes": done.bytes }));
+    }
+    Ok(Ending::Done)
+}
+
+/// Compares a file with what a backbone needs, classifier included.
+pub fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let info = backbones::find(backbone)?;
+    let opened = backbones::open_weights(info, Some(&file.to_string_lossy()), &|text| screen.note(text))?;
+    let graph = info.graph(&backbones::Options { classes: opened.classes, flavour: opened.flavour });
+    let needed = graph.parameters();
+    let audit = Audit::new(&needed, &opened.source.entries());
+    let fits = audit.is_usable();
+    if screen.json {
+        screen.object(&json!({
+            "file": file, "backbone": info.name, "fits": fits, "needed": needed.len(), "digest": opened.source.digest(),
+            "missing": audit.missing, "unexpected": audit.unexpected,
+            "misshapen": audit.misshapen.iter().map(|(n, want, got)| json!({ "name": n, "needed": want, "found": got })).collect::<Vec<_>>(),
+        }));
+    } else {
+        let verdict = if fits { "fits" } else { "does not fit" };
+        screen.result(format_args!("{} {verdict} {}: {} tensors needed", file.display(), info.name, thousands(needed.len() as u64)));
+        screen.result(audit.to_string().trim_end());
+    }
+    Ok(if fits { Ending::Done } else { Ending::Incomplete })
+}
