@@ -1,0 +1,191 @@
+//! The command line from outside, by intent: what users type, what they get, what they are told.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
+use std::time::Duration;
+
+use common::{contents, features, headstart, image, object, photos};
+use predicates::prelude::*;
+use predicates::str::contains;
+use tempfile::TempDir;
+
+fn scene(classes: &[&str], each: usize) -> (TempDir, PathBuf, PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let (data, cache) = (dir.path().join("photos"), dir.path().join("cache"));
+    photos(&data, classes, each);
+    (dir, data, cache)
+}
+
+fn run_features(data: &Path, cache: &Path, more: &[&str]) -> serde_json::Value {
+    let output = features(data, cache).arg("--json").args(more).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    object(&output.stdout)
+}
+
+#[test]
+fn photos_become_features_a_head_and_a_named_class() {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 20);
+    let done = run_features(&data, &cache, &[]);
+    assert_eq!((done["images"].as_u64(), done["computed"].as_u64(), done["failed"].as_u64()), (Some(40), Some(40), Some(0)), "{done}");
+    let out = dir.path().join("sweep");
+    headstart().arg("sweep").arg(done["cache"].as_str().unwrap()).arg("--out").arg(&out).arg("epochs=30").assert().success();
+    for file in
+        ["config.yaml", "trials.jsonl", "results.csv", "best/head.safetensors", "best/model.json", "predictions.csv", "confusion.csv"]
+    {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let photo = dir.path().join("new.png");
+    image(1, 77).save(&photo).unwrap();
+    let output = headstart().args(["predict", "--json", "--model"]).arg(&out).arg(&photo).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let named = object(&output.stdout);
+    assert_eq!(named["classes"][0]["class"], "dogs", "{named}");
+}
+
+#[test]
+fn a_killed_extraction_resumes_to_the_same_bytes_on_any_number_of_threads() {
+    let (dir, data, whole) = scene(&["a", "b", "c"], 60);
+    run_features(&data, &whole, &["--threads", "2"]);
+    let cut = dir.path().join("cut");
+    for (attempt, ms) in [30_u64, 90, 150, 220, 300, 400].into_iter().enumerate() {
+        let mut process = features(&data, &cut);
+        process.args(["--threads", if attempt % 2 == 0 { "1" } else { "3" }]);
+        let mut child =
+            Process::new(process.get_program()).args(process.get_args()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    run_features(&data, &cut, &["--threads", "1"]);
+    assert_eq!(contents(&cut), contents(&whole));
+}
+
+#[test]
+fn only_what_is_missing_is_computed() {
+    let (_dir, data, cache) = scene(&["a", "b"], 10);
+    run_features(&data, &cache, &[]);
+    let again = run_features(&data, &cache, &[]);
+    assert_eq!((again["computed"].as_u64(), again["reused"].as_u64()), (Some(0), Some(20)), "{again}");
+    image(0, 500).save(data.join("a/new.png")).unwrap();
+    let added = run_features(&data, &cache, &[]);
+    assert_eq!((added["computed"].as_u64(), added["reused"].as_u64()), (Some(1), Some(20)), "{added}");
+    fs::rename(data.join("a/000.png"), data.join("b/moved.png")).unwrap();
+    let relabelled = run_features(&data, &cache, &[]);
+    assert_eq!(relabelled["computed"].as_u64(), Some(0), "{relabelled}");
+    let view = run_features(&data, &cache, &["--views", "2"]);
+    assert_eq!(view["computed"].as_u64(), Some(21), "{view}");
+}
+
+#[test]
+fn a_broken_image_is_named_counted_and_with_strict_an_error() {
+    let (_dir, data, cache) = scene(&["a", "b"], 5);
+    fs::write(data.join("a/broken.png"), b"\x89PNG\r\n\x1a\nnothing more").unwrap();
+    features(&data, &cache).assert().success().stderr(contains("broken.png"));
+    let again = features(&data, &cache).args(["--strict", "--json"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(object(&again.stdout)["failed"].as_u64(), Some(1));
+}
+
+#[test]
+fn a_damaged_shard_is_found_and_mended() {
+    let (_dir, data, cache) = scene(&["a", "b"], 6);
+    let done = run_features(&data, &cache, &[]);
+    let folder = PathBuf::from(done["cache"].as_str().unwrap());
+    headstart().arg("verify").arg(&folder).assert().success();
+    let (shard, mut bytes) = contents(&folder).into_iter().find(|(p, _)| p.extension().is_some_and(|e| e == "safetensors")).unwrap();
+    let at = bytes.len() - 5;
+    bytes[at] ^= 0x10;
+    fs::write(folder.join(&shard), &bytes).unwrap();
+    headstart().arg("verify").arg(&folder).assert().code(1).stderr(contains(shard.file_name().unwrap().to_str().unwrap()));
+    bytes.truncate(at);
+    fs::write(folder.join(&shard), &bytes).unwrap();
+    run_features(&data, &cache, &[]);
+    headstart().arg("verify").arg(&folder).args(["--sample", "3", "--data"]).arg(&data).assert().success();
+}
+
+#[test]
+fn mistakes_are_answered_with_the_nearest_word_and_exit_2() {
+    let (dir, data, cache) = scene(&["a", "b"], 3);
+    let unusable = |mut command: assert_cmd::Command, said: &str| {
+        command.assert().code(2).stderr(contains(said).and(contains("help:")));
+    };
+    let with = |more: &[&str]| {
+        let mut command = features(&data, &cache);
+        command.args(more);
+        command
+    };
+    let backbone = |name: &str| {
+        let mut command = headstart();
+        command.args(["features", "--backbone", name, "--data"]).arg(&data).arg("--cache").arg(&cache);
+        command
+    };
+    unusable(backbone("efficientnet_lit0"), "efficientnet_lite0");
+    unusable(with(&["--tap", "gpa"]), "gap");
+    unusable(with(&["--preprocess", "intrep=bilinear"]), "interp");
+    unusable(with(&["--augment", "flop"]), "flip");
+    unusable(with(&["--device", "cuad"]), "cuda");
+    unusable(with(&["--views", "0"]), "views");
+    let empty = dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    unusable(features(&empty, &cache), "empty");
+    let single = dir.path().join("single");
+    photos(&single, &["only"], 3);
+    unusable(features(&single, &cache), "only");
+    let done = run_features(&data, &cache, &[]);
+    let config = dir.path().join("sweep.yaml");
+    fs::write(&config, "method: grid\nparameters:\n  haed: {values: [linear]}\n").unwrap();
+    let mut sweep = headstart();
+    sweep.arg("sweep").arg(done["cache"].as_str().unwrap()).arg("--config").arg(&config).arg("--out").arg(dir.path().join("out"));
+    sweep.assert().code(2).stderr(contains("sweep.yaml:3").and(contains("head")));
+}
+
+#[test]
+fn two_processes_on_one_cache_do_no_damage() {
+    let (_dir, data, cache) = scene(&["a", "b"], 80);
+    let start = || {
+        let command = features(&data, &cache);
+        Process::new(command.get_program()).args(command.get_args()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children = [start(), start()];
+    let outputs = children.map(|c| c.wait_with_output().unwrap());
+    assert!(outputs.iter().any(|o| o.status.success()));
+    for refused in outputs.iter().filter(|o| !o.status.success()) {
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("help:"), "{}", String::from_utf8_lossy(&refused.stderr));
+    }
+    let done = run_features(&data, &cache, &[]);
+    assert_eq!(done["reused"].as_u64(), Some(160), "{done}");
+    headstart().arg("verify").arg(done["cache"].as_str().unwrap()).assert().success();
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_nothing() {
+    let (_dir, data, cache) = scene(&["a", "b"], 4);
+    let told = run_features(&data, &cache, &["--dry-run"]);
+    assert_eq!(told["rows"].as_u64(), Some(8), "{told}");
+    assert!(told["bytes"].as_u64().unwrap() > 0 && !cache.join("photos").join("efficientnet_lite0").exists());
+    assert!(!cache.exists() || contents(&cache).is_empty());
+}
+
+#[test]
+fn the_zoo_is_listed_with_taps_and_weights() {
+    headstart().arg("backbones").assert().success().stdout(contains("efficientnet_lite0").and(contains("squeezenet1_1")));
+    let output = headstart().args(["backbones", "mobilenet_v2", "--size", "96", "--json"]).output().unwrap();
+    let about = object(&output.stdout);
+    let gap = about["taps"].as_array().unwrap().iter().find(|t| t["tap"] == "gap").unwrap();
+    assert_eq!(gap["shape"], serde_json::json!([1280]));
+    headstart().args(["backbones", "mobilenet_v3"]).assert().code(2).stderr(contains("mobilenet_v2"));
+}
+
+#[test]
+fn forward_passes_are_timed_and_checked() {
+    let args =
+        ["bench", "forward", "--backbone", "efficientnet_lite0", "--weights", "random", "--size", "64", "--batch", "2", "--repeat", "2"];
+    let output = headstart().args(args).args(["--check", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let timed = object(&output.stdout);
+    assert!(timed["images_per_second"]["median"].as_f64().unwrap() > 0.0, "{timed}");
+    assert!(timed["error"].as_f64().unwrap() < 1e-5, "{timed}");
+}
