@@ -1,0 +1,52 @@
+# headstart: the two stages as targets. Override any variable: make sweep DATA=photos BACKBONE=squeezenet1_1
+
+DATA     ?= demo/mnist
+BACKBONE ?= efficientnet_lite0
+TAPS     ?= gap
+CACHE    ?= cache
+NAME     ?= $(notdir $(patsubst %/,%,$(DATA)))
+CONFIG   ?= examples/demo.yaml
+OUT      ?= sweeps/$(NAME)
+FEATURES ?=
+SWEEP    ?=
+CARGO    ?= cargo
+
+headstart := target/release/headstart
+features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
+
+.DEFAULT_GOAL := help
+.PHONY: help build features sweep test check fmt bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo; echo "  DATA=$(DATA) BACKBONE=$(BACKBONE) TAPS=$(TAPS) CONFIG=$(CONFIG) OUT=$(OUT) CACHE=$(CACHE)"
+	@echo "  FEATURES= and SWEEP= take any further flags of \`headstart features\` and \`headstart sweep\`"
+
+build: ## Compile the release binary
+	$(CARGO) build --release --locked
+
+demo/mnist: | build
+	$(headstart) demo mnist $@
+
+features: build $(filter demo/mnist,$(DATA)) ## Run the base once over DATA and cache its features
+	$(features)
+
+sweep: build $(filter demo/mnist,$(DATA)) ## Cache features, then train and compare heads on them
+	@cache=$$($(features)) && $(headstart) sweep "$$cache" --config $(CONFIG) --out $(OUT) $(SWEEP)
+
+test: ## Run all tests
+	$(CARGO) test --locked
+
+check: ## Formatting, lints, documentation, each with warnings as errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+fmt: ## Format the source
+	$(CARGO) fmt
+
+bench: build ## Time the forward pass of BACKBONE and print images per second
+	$(headstart) bench forward --backbone $(BACKBONE) --weights random --size 224 --batch 16
+
+clean: ## Remove what was built; caches and sweeps stay
+	$(CARGO) clean
