@@ -154,11 +154,28 @@ impl Error {
 }
 
 /// The candidate nearest to a mistyped word, for "did you mean": `None` where nothing is near.
+///
+/// Jaro–Winkler finds words that begin alike, Damerau–Levenshtein short ones with letters swapped.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|c| (strsim::jaro_winkler(&word.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(score, _)| *score > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
+    let word = word.to_lowercase();
+    let scored = candidates.into_iter().map(|c| {
+        let candidate = c.to_lowercase();
+        (strsim::jaro_winkler(&word, &candidate), strsim::normalized_damerau_levenshtein(&word, &candidate), c)
+    });
+    let near = scored.filter(|(begins, edits, _)| *begins > 0.7 || *edits > 0.6);
+    near.max_by(|a, b| (a.0 + a.1).total_cmp(&(b.0 + b.1))).map(|(_, _, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typos_find_the_word_that_was_meant() {
+        let words = ["gap", "map", "flat", "logits", "layer3.1"];
+        for (typed, meant) in [("gpa", "gap"), ("Map", "map"), ("logit", "logits"), ("layer3", "layer3.1"), ("falt", "flat")] {
+            assert_eq!(nearest(typed, words), Some(meant), "{typed}");
+        }
+        assert_eq!(nearest("qqqq", words), None);
+    }
 }
