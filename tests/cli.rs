@@ -182,7 +182,7 @@ fn the_zoo_is_listed_with_taps_and_weights() {
 #[test]
 fn forward_passes_are_timed_and_checked() {
     let args =
-        ["bench", "forward", "--backbone", "efficientnet_lite0", "--weights", "random", "--size", "64", "--batch", "2", "--repeat", "2"];
+        ["bench", "forward", "--backbone", "efficientnet_lite0", "--weights", "random", "--size", "64", "--batch", "4", "--repeat", "2"];
     let output = headstart().args(args).args(["--check", "--json"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let timed = object(&output.stdout);

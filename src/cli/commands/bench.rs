@@ -12,7 +12,7 @@ use crate::cli::Ending;
 use crate::cli::args::BenchForward;
 use crate::cli::screen::Screen;
 
-/// Times the very plan that `features` runs, up to `gap`, on random pixels.
+/// Times the very plan that `features` runs, up to `gap`, on random images.
 pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
@@ -21,7 +21,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
     let normalise = base.preprocess().normalise();
-    let rgb = noise(a.batch * size[0] * size[1] * 3);
+    let rgb = images(a.batch, size);
     let batch = Batch::Pixels { images: a.batch, size, rgb: &rgb, normalise: &normalise };
     let start = Instant::now();
     let engine = base.engine(&taps, a.batch, size)?;
@@ -63,9 +63,18 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     Ok(Ending::Done)
 }
 
-/// Random bytes, the same every time.
-fn noise(n: usize) -> Vec<u8> {
-    let random = Philox::new(0, 0);
-    let block = |i: u32| random.block([i, 0, 0, 0]).into_iter().flat_map(u32::to_le_bytes);
-    (0..n.div_ceil(16) as u32).flat_map(block).take(n).collect()
+/// Random images, the same every time: noise over gradients that differ from image to image, so that their features differ as photos' do.
+fn images(count: usize, [height, width]: [usize; 2]) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(count * height * width * 3);
+    for image in 0..count {
+        let mut random = Philox::new(0, image as u64).draws([0, 0]);
+        let corners: [[f32; 3]; 4] = std::array::from_fn(|_| std::array::from_fn(|_| random.range(0.0, 200.0)));
+        for (y, x) in (0..height * width).map(|i| (i / width, i % width)) {
+            let (v, u) = (y as f32 / height as f32, x as f32 / width as f32);
+            let weights = [(1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u];
+            let noise = random.range(0.0, 55.0);
+            rgb.extend((0..3).map(|c| (corners.iter().zip(weights).map(|(k, w)| k[c] * w).sum::<f32>() + noise) as u8));
+        }
+    }
+    rgb
 }
