@@ -7,6 +7,7 @@ mod element;
 mod file;
 mod formula;
 mod hdf5;
+pub mod hub;
 pub mod mapping;
 mod open;
 mod pickle;

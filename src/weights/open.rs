@@ -15,7 +15,8 @@ use crate::Result;
 /// wrapper (`module.`, `_orig_mod.`, `model.`) where all of them carry it.
 ///
 /// # Errors
-/// A file that cannot be read, is of another kind (says which), is damaged, or would need code to be run (says whose).
+/// A file that cannot be read, is of another kind (says which), is damaged, would need code to be run (says whose), or has not the digest that its
+/// name promises (`resnet50-0676ba61.pth`).
 pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>> {
     let path = path.as_ref();
     if path.is_dir() {
@@ -23,7 +24,23 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>> {
     }
     let bytes = Mapped::open(path)?;
     let tensors = index(&bytes).map_err(|problem| problem.at(path))?;
-    Ok(Box::new(WeightsFile::new(path, bytes, tensors)))
+    let file = WeightsFile::new(path, bytes, tensors);
+    match promised(path) {
+        Some(start) if !file.digest().starts_with(start) => {
+            let problem = format!("its name promises a SHA-256 that starts with {start}, but it is {}…", &file.digest()[..start.len()]);
+            Err(Problem::new(problem, "it is damaged or cut short: get it again. If you changed it yourself, give it another name")
+                .at(path))
+        }
+        _ => Ok(Box::new(file)),
+    }
+}
+
+/// The start of the digest that torchvision and others put into names: `resnet50-0676ba61.pth`.
+fn promised(path: &Path) -> Option<&str> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".pth")?;
+    let (_, digest) = stem.rsplit_once('-')?;
+    let is_digest = digest.len() >= 8 && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    is_digest.then_some(digest)
 }
 
 fn index(bytes: &Mapped) -> Result<Tensors, Problem> {

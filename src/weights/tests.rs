@@ -155,6 +155,21 @@ fn the_digest_is_that_of_the_file() {
 }
 
 #[test]
+fn a_digest_in_a_name_is_held_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let digest = open(fixture("checkpoint.pth")).unwrap().digest();
+    let named = |end: &str| {
+        let path = folder.path().join(format!("resnet50-{end}.pth"));
+        std::fs::copy(fixture("checkpoint.pth"), &path).unwrap();
+        path
+    };
+    assert!(open(named(&digest[..8])).is_ok());
+    assert!(open(named("bestmodel")).is_ok() && open(named("20240501x")).is_ok(), "no digests");
+    let error = open(named("0676ba61")).err().unwrap().to_string();
+    assert!(error.contains("starts with 0676ba61") && error.contains("get it again"), "{error}");
+}
+
+#[test]
 fn converted_files_hold_the_same_values_and_the_same_bytes_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["new/first.safetensors", "second.safetensors"].map(|name| folder.path().join(name));
