@@ -114,3 +114,93 @@ fn turned(pixels: Pixels, turn: Turn) -> Result<Pixels, String> {
     image.apply_orientation(turn);
     Ok(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_rgb8().into_raw() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Philox;
+
+    const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode");
+
+    fn goldens() -> Vec<serde_json::Value> {
+        serde_json::from_str(&std::fs::read_to_string(format!("{GOLDENS}/expected.json")).unwrap()).unwrap()
+    }
+
+    fn bytes(entry: &serde_json::Value) -> (String, Vec<u8>) {
+        let name = entry["file"].as_str().unwrap().to_string();
+        let bytes = std::fs::read(format!("{GOLDENS}/{name}")).unwrap();
+        (name, bytes)
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        let error = decode(bytes, "some/photo.jpg", Orientation::AsStored).unwrap_err();
+        assert!(matches!(error, Error::Image { .. }) && error.is_unusable_input());
+        error.to_string()
+    }
+
+    #[test]
+    fn every_kind_of_file_gives_the_pixels_of_pillow() {
+        for entry in goldens() {
+            let (name, bytes) = bytes(&entry);
+            let stored = decode(&bytes, &name, Orientation::AsStored).unwrap();
+            assert!(stored == Pixels::from_golden(&entry), "{name}");
+            let turned = decode(&bytes, &name, Orientation::Exif).unwrap();
+            assert!(turned == Pixels::from_golden(entry.get("turned").unwrap_or(&entry)), "{name}, turned");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_errors_and_never_panics() {
+        for (kind, entry) in goldens().iter().enumerate() {
+            let (name, whole) = bytes(entry);
+            for trial in 0..60 {
+                let mut draws = Philox::new(kind as u64, 0).draws([trial, 0]);
+                let mut damaged = whole.clone();
+                if draws.below(3) == 0 {
+                    damaged.truncate(draws.below(whole.len() as u32) as usize);
+                }
+                // The header, which says the size, is left alone: a large image is slow rather than wrong.
+                for _ in 0..draws.below(6) {
+                    let at = draws.below(whole.len() as u32) as usize;
+                    if at > 64 && at < damaged.len() {
+                        damaged[at] = draws.bits() as u8;
+                    }
+                }
+                if let Ok(pixels) = decode(&damaged, &name, Orientation::Exif) {
+                    assert_eq!(pixels.rgb.len(), pixels.width * pixels.height * 3, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_file_is_refused_whatever_its_kind() {
+        for entry in goldens() {
+            let (name, bytes) = bytes(&entry);
+            let text = refusal(&bytes[..bytes.len() / 2]);
+            assert!(text.starts_with("some/photo.jpg: "), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_says_so() {
+        assert_eq!(refusal(b""), "some/photo.jpg: the file is empty");
+        assert_eq!(refusal(b"<html>"), "some/photo.jpg: is no JPEG, PNG, WebP, BMP, GIF or TIFF image");
+        assert!(refusal(b"\xff\xd8\xff").contains("ends too early"));
+    }
+
+    #[test]
+    fn an_image_that_claims_to_be_huge_is_refused_before_it_is_decoded() {
+        let mut bomb = std::fs::read(format!("{GOLDENS}/rgb.bmp")).unwrap();
+        bomb[18..22].copy_from_slice(&20_000_i32.to_le_bytes());
+        bomb[22..26].copy_from_slice(&20_000_i32.to_le_bytes());
+        let text = refusal(&bomb);
+        assert!(text.contains("20000×20000 pixels, more than the 178956970"), "{text}");
+
+        let mut bomb = std::fs::read(format!("{GOLDENS}/baseline.jpg")).unwrap();
+        let frame = bomb.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+        bomb[frame + 5..frame + 9].fill(0xFA);
+        let text = refusal(&bomb);
+        assert!(text.contains("64250×64250 pixels"), "{text}");
+    }
+}

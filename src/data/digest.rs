@@ -150,3 +150,102 @@ fn save(file: &Path, records: &Records) -> Result<()> {
     };
     write().map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::super::{SplitRule, open};
+    use super::*;
+
+    /// A folder with two classes of `n` files each, last modified an hour ago.
+    fn world(n: usize) -> (tempfile::TempDir, Box<dyn ImageSource>, Vec<Entry>) {
+        let folder = tempfile::tempdir().unwrap();
+        for class in ["a", "b"] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            for i in 0..n {
+                write(folder.path(), &format!("{class}/{i}.png"), format!("{class}{i}").as_bytes(), 3600);
+            }
+        }
+        let source = open(folder.path(), &SplitRule::default()).unwrap();
+        let entries = source.list().unwrap().entries;
+        (folder, source, entries)
+    }
+
+    fn write(folder: &Path, uri: &str, bytes: &[u8], seconds_ago: u64) {
+        fs::write(folder.join(uri), bytes).unwrap();
+        let file = fs::File::options().write(true).open(folder.join(uri)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds_ago)).unwrap();
+    }
+
+    fn run(source: &dyn ImageSource, entries: &[Entry], known: &Path) -> (Vec<Option<Digest>>, usize) {
+        let ticks = AtomicUsize::new(0);
+        let count = || {
+            ticks.fetch_add(1, Ordering::Relaxed);
+        };
+        let found = digests(source, entries, Some(known), &count).unwrap();
+        assert_eq!(ticks.into_inner(), entries.len());
+        (found.each.into_iter().map(Result::ok).collect(), found.read)
+    }
+
+    #[test]
+    fn the_text_form_round_trips_and_is_what_sha256sum_prints() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        for bad in ["", "ba78", &"g".repeat(64), &"é".repeat(32)] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn unchanged_files_are_not_read_again() {
+        let (folder, source, entries) = world(3);
+        let known = folder.path().join(".known/digests.csv");
+        let (first, read) = run(&*source, &entries, &known);
+        assert_eq!(read, 6);
+        assert_eq!(first[0], Some(Digest::of(b"a0")));
+        assert_eq!(run(&*source, &entries, &known), (first.clone(), 0));
+
+        write(folder.path(), "a/1.png", b"new", 1800);
+        let (second, read) = run(&*source, &entries, &known);
+        assert_eq!((read, second[1]), (1, Some(Digest::of(b"new"))));
+        assert_eq!(second[2..], first[2..]);
+    }
+
+    #[test]
+    fn a_file_modified_just_now_is_not_trusted_next_time() {
+        let (folder, source, entries) = world(1);
+        let known = folder.path().join("digests.csv");
+        write(folder.path(), "a/0.png", b"x0", 0);
+        run(&*source, &entries, &known);
+        assert_eq!(run(&*source, &entries, &known).1, 1);
+    }
+
+    #[test]
+    fn a_damaged_record_costs_a_reading_and_is_mended() {
+        let (folder, source, entries) = world(2);
+        let known = folder.path().join("digests.csv");
+        let (whole, _) = run(&*source, &entries, &known);
+        let text = fs::read_to_string(&known).unwrap();
+        for damage in [&text[..text.len() - 30], "", "path,size\n", &text.replace(",2,", ",x,"), &text.replace("sha256", "md5")] {
+            fs::write(&known, damage).unwrap();
+            let (found, read) = run(&*source, &entries, &known);
+            assert!(found == whole && read > 0);
+            assert_eq!(fs::read_to_string(&known).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_unreadable_file_is_one_failure_among_digests() {
+        let (folder, source, entries) = world(2);
+        fs::remove_file(folder.path().join("a/1.png")).unwrap();
+        let found = digests(&*source, &entries, None, &|| ()).unwrap();
+        let failed: Vec<String> = found.each.iter().filter_map(|d| d.as_ref().err().map(ToString::to_string)).collect();
+        assert_eq!(failed.len(), 1);
+        assert!(failed[0].contains("a/1.png"), "{}", failed[0]);
+        assert_eq!(found.read, 3);
+    }
+}

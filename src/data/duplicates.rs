@@ -56,3 +56,41 @@ pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
     dropped.sort_unstable();
     dropped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries from "class split content" words; content `-` stands for an unreadable file.
+    fn data(lines: &[&str]) -> (Vec<Entry>, Vec<Option<Digest>>) {
+        let one = |(i, line): (usize, &&str)| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let entry = Entry { uri: format!("{i:03}"), labels: vec![words[0].parse().unwrap()], split: words[1].parse().unwrap() };
+            (entry, (words[2] != "-").then(|| Digest::of(words[2].as_bytes())))
+        };
+        lines.iter().enumerate().map(one).unzip()
+    }
+
+    #[test]
+    fn groups_say_what_is_wrong_with_them() {
+        let (entries, digests) =
+            data(&["0 train x", "0 train y", "1 train x", "0 val y", "1 train z", "1 train z", "0 train -", "0 val -"]);
+        let found = duplicates(&entries, &digests);
+        let view: Vec<_> = found.iter().map(|d| (d.entries.clone(), d.across_splits, d.across_classes)).collect();
+        assert_eq!(view, [(vec![0, 2], false, true), (vec![1, 3], true, false), (vec![4, 5], false, false)]);
+        assert_eq!(found[0].digest, Digest::of(b"x"));
+    }
+
+    #[test]
+    fn dedupe_follows_its_rule() {
+        let dropped = |lines: &[&str]| {
+            let (entries, digests) = data(lines);
+            dedupe(&entries, &duplicates(&entries, &digests))
+        };
+        assert_eq!(dropped(&["0 train x", "0 train x", "0 train x", "1 train y"]), [1, 2], "the first copy stays");
+        assert_eq!(dropped(&["0 train x", "0 test x", "0 train x", "0 val x"]), [0, 2], "a leak goes from train alone");
+        assert_eq!(dropped(&["0 train x", "1 train x", "0 train x"]), [0, 1, 2], "a contradiction goes");
+        assert_eq!(dropped(&["0 val x", "1 val x", "0 test x"]), [0; 0], "val and test stay");
+        assert_eq!(dropped(&["0 train x", "1 val x"]), [0]);
+    }
+}

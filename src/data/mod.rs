@@ -9,6 +9,8 @@ mod jpeg;
 mod local;
 mod split;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -129,4 +131,15 @@ pub struct Pixels {
     pub height: usize,
     /// `height · width · 3` bytes, row by row.
     pub rgb: Vec<u8>,
+}
+
+#[cfg(test)]
+impl Pixels {
+    /// Reads `{"height": …, "width": …, "rgb": hex}`, the form of the goldens.
+    pub(crate) fn from_golden(entry: &serde_json::Value) -> Pixels {
+        let number = |key: &str| entry[key].as_u64().unwrap() as usize;
+        let hex = entry["rgb"].as_str().unwrap();
+        let rgb = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+        Pixels { width: number("width"), height: number("height"), rgb }
+    }
 }

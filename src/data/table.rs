@@ -40,12 +40,11 @@ struct Row {
 
 fn rows(file: &Path) -> Result<Vec<Row>> {
     let wrong = |line: u64, problem: String, hint: &str| Error::data(format!("{}:{line}", file.display()), problem, hint);
-    let handle = std::fs::File::open(file).map_err(Error::io("open", file))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(handle);
+    let text = std::fs::read(file).map_err(Error::io("read", file))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_slice());
     let unreadable = |e: csv::Error| {
-        let line = e.position().map_or(1, csv::Position::line);
+        let line = e.position().map_or(1, |at| line_of(&text, at));
         match e.into_kind() {
-            csv::ErrorKind::Io(source) => Error::io("read", file)(source),
             csv::ErrorKind::Utf8 { .. } => wrong(line, "is not UTF-8 text".into(), "save the CSV file as UTF-8"),
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => wrong(
                 line,
@@ -68,7 +67,7 @@ fn rows(file: &Path) -> Result<Vec<Row>> {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| line_of(&text, at));
         let path = record[path_at].to_string();
         if path.is_empty() {
             return Err(wrong(line, "names no path".into(), FORM));
@@ -91,4 +90,10 @@ fn rows(file: &Path) -> Result<Vec<Row>> {
         rows.push(Row { path, labels, split });
     }
     Ok(rows)
+}
+
+/// The 1-based line of a record: the reader's position lies before the empty lines that it skips.
+fn line_of(text: &[u8], at: &csv::Position) -> u64 {
+    let skipped = text.iter().skip(at.byte() as usize).take_while(|b| b"\r\n".contains(b));
+    at.line() + skipped.filter(|&&b| b == b'\n').count() as u64
 }

@@ -1,9 +1,18 @@
 //! Everything from decoded pixels to the input tensor: a geometric part on bytes, a numeric part folded into one affine map.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `spec.rs` | [`PreprocessSpec`]: what a backbone wants to see, as text |
+//! | `geometry.rs` | resize and crop with torchvision's rounding |
+//! | `resize.rs` | Pillow's resampling |
+//! | `views.rs`, `effects.rs` | augmentation: what is drawn, and what it does to pixels |
 
 mod effects;
 mod geometry;
 mod resize;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod views;
 
 pub use geometry::RESIZE_VERSION;

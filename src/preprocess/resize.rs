@@ -260,3 +260,34 @@ fn along_columns_body(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_portable_passes_give_the_same_bytes() {
+        let rgb: Vec<u8> = (0..31 * 23 * 3_usize).map(|i| (i * i / 7) as u8).collect();
+        let source = Source { rgb: &rgb, stride: 31, left: 2, top: 1, width: 27, height: 21 };
+        for (full, support, weight) in
+            [(9, 1.0, triangle as fn(f64) -> f64), (50, 1.0, triangle), (8, 2.0, catmull_rom), (40, 2.0, catmull_rom)]
+        {
+            let axis = Axis { full, keep: 1..full - 1 };
+            let filter = Filter { support, weight };
+            let (across, down) = (Weights::new(source.width, &axis, &filter), Weights::new(source.height, &axis, &filter));
+            let (wide, tall) = (source.columns(across.reach.clone()), source.rows(down.reach.clone()));
+            let both = |passes: [fn(Source<'_>, &Weights, &mut [u8]); 2], length: usize| {
+                passes.map(|pass| {
+                    let mut out = vec![0; length];
+                    let (source, weights) = if length == across.len() * 21 * 3 { (wide, &across) } else { (tall, &down) };
+                    pass(source, weights, &mut out);
+                    out
+                })
+            };
+            let [fast, portable] = both([along_rows, along_rows_body], across.len() * 21 * 3);
+            assert!(fast == portable && fast.iter().any(|&b| b != fast[0]));
+            let [fast, portable] = both([along_columns, along_columns_body], down.len() * 27 * 3);
+            assert!(fast == portable && fast.iter().any(|&b| b != fast[0]));
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub struct Policy {
 /// One augmented reading of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View {
-    crop: Option<Crop>,
+    pub(super) crop: Option<Crop>,
     /// Mirrored left to right.
     pub(super) flip: bool,
     /// Degrees, counter-clockwise.
@@ -40,7 +40,7 @@ pub struct View {
 
 /// A rectangle in relative terms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Crop {
+pub(super) struct Crop {
     /// Share of the image's area.
     area: f32,
     /// Width to height.
@@ -107,8 +107,13 @@ impl FromStr for Policy {
             _ => {}
         }
         let mut policy = Policy::default();
+        let mut names = Vec::new();
         for item in text.split(',').map(str::trim) {
             let (name, value) = item.split_once(':').map_or((item, None), |(name, value)| (name, Some(value)));
+            if names.contains(&name) {
+                return Err(Error::setting(format!("`{name}` is given twice"), "keep one of the two"));
+            }
+            names.push(name);
             let number = |form: &str, low: f32, high: f32| {
                 let number = value.and_then(|v| v.parse().ok()).filter(|v| (low..=high).contains(v));
                 number.ok_or_else(|| {
@@ -121,6 +126,7 @@ impl FromStr for Policy {
                 "flip" => return Err(Error::setting(format!("`{item}`: flip takes no value"), "write `flip`")),
                 "rotate" => policy.rotate = Some(number("rotate:10", 0.0, 180.0)?),
                 "colour" => policy.colour = Some(number("colour:0.2", 0.0, 1.0)?),
+                "standard" | "none" => return Err(Error::setting(format!("`{name}` stands alone"), "name the items instead")),
                 _ => return Err(unknown("augmentation", name, &ITEMS)),
             }
         }
