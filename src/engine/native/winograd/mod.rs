@@ -16,7 +16,7 @@ use super::memory::{Line, Operand, Unit, zeroed_lines};
 use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use super::step::Kernel;
 use crate::plan::ConvShape;
-use transform::{F4, F6, Points};
+use transform::{F4, F6, MOST, Tile, kernel_rows};
 
 /// A prepared Winograd convolution.
 pub struct Winograd {
@@ -75,7 +75,7 @@ impl Winograd {
         epilogue: Epilogue,
     ) -> Winograd {
         let side = 2 * pairs;
-        let rows = if pairs == 3 { F6.kernel_rows() } else { F4.kernel_rows() };
+        let rows = if pairs == 3 { kernel_rows::<F6>() } else { kernel_rows::<F4>() };
         let mut biases = zeroed_lines(output.map.blocks() * LANES);
         super::memory::floats_mut(&mut biases)[..bias.len()].copy_from_slice(bias);
         let tiles = [output.map.height.div_ceil(side), output.map.width.div_ceil(side)];
@@ -159,21 +159,31 @@ fn pack(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Li
     packed
 }
 
-struct InputTransform<'a, const PAIRS: usize> {
+/// The first `n` of [`MOST`] vectors, from where `at` says.
+///
+/// # Safety
+/// `at` gives pointers to sixteen values.
+#[inline(always)]
+unsafe fn line_of<S: Simd>(s: S, n: usize, at: impl Fn(usize) -> *const f32) -> [S::V; MOST] {
+    // SAFETY: the caller's promise.
+    std::array::from_fn(|i| if i < n { unsafe { s.load(at(i)) } } else { s.splat(0.0) })
+}
+
+struct InputTransform<'a, T> {
     kernel: &'a Winograd,
-    points: Points<PAIRS>,
+    tile: T,
     unit: &'a Unit<'a>,
     tiles: std::ops::Range<usize>,
     to: &'a mut [f32],
 }
 
-impl<const PAIRS: usize> Vectorized for InputTransform<'_, PAIRS> {
+impl<T: Tile> Vectorized for InputTransform<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (w, map) = (self.kernel, self.kernel.input.map);
-        let n = 2 * PAIRS + 2;
+        let n = T::IN;
         let count = self.tiles.len();
         let point = Winograd::point(map.blocks(), count);
         assert!(self.to.len() >= n * n * point);
@@ -202,12 +212,14 @@ impl<const PAIRS: usize> Vectorized for InputTransform<'_, PAIRS> {
                 unsafe {
                     for y in 0..n {
                         let line = from.add(y * row);
-                        self.points.input(s, |x| s.load(line.add(x * LANES)), |x, v| s.store(half[y * n + x].as_mut_ptr(), v));
+                        let d = line_of(s, n, |x| line.add(x * LANES));
+                        let made = T::input(s, &d);
+                        (0..n).for_each(|x| s.store(half[y * n + x].as_mut_ptr(), made[x]));
                     }
                     let to = self.to.as_mut_ptr().add((block * count + t) * LANES);
                     for x in 0..n {
-                        let column = |y: usize| s.load(half[y * n + x].as_ptr());
-                        self.points.input(s, column, |y, v| s.store(to.add((y * n + x) * point), v));
+                        let made = T::input(s, &line_of(s, n, |y| half[y * n + x].as_ptr()));
+                        (0..n).for_each(|y| s.store(to.add((y * n + x) * point), made[y]));
                     }
                 }
             }
@@ -215,21 +227,21 @@ impl<const PAIRS: usize> Vectorized for InputTransform<'_, PAIRS> {
     }
 }
 
-struct OutputTransform<'a, const PAIRS: usize> {
+struct OutputTransform<'a, T> {
     kernel: &'a Winograd,
-    points: Points<PAIRS>,
+    tile: T,
     unit: &'a Unit<'a>,
     tiles: std::ops::Range<usize>,
     from: &'a [f32],
 }
 
-impl<const PAIRS: usize> Vectorized for OutputTransform<'_, PAIRS> {
+impl<T: Tile> Vectorized for OutputTransform<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (w, map) = (self.kernel, self.kernel.output.map);
-        let (n, m) = (2 * PAIRS + 2, 2 * PAIRS);
+        let (n, m) = (T::IN, T::OUT);
         let count = self.tiles.len();
         let point = Winograd::point(map.blocks(), count);
         assert!(self.from.len() >= n * n * point);
@@ -247,13 +259,13 @@ impl<const PAIRS: usize> Vectorized for OutputTransform<'_, PAIRS> {
                 unsafe {
                     let from = self.from.as_ptr().add((block * count + t) * LANES);
                     for y in 0..n {
-                        let product = |x: usize| s.load(from.add((y * n + x) * point));
-                        self.points.output(s, product, |x, v| s.store(half[y * m + x].as_mut_ptr(), v));
+                        let made = T::output(s, &line_of(s, n, |x| from.add((y * n + x) * point)));
+                        (0..m).for_each(|x| s.store(half[y * m + x].as_mut_ptr(), made[x]));
                     }
                     let bias = s.load(w.bias[block].0.as_ptr());
                     for x in 0..m {
-                        let column = |y: usize| s.load(half[y * m + x].as_ptr());
-                        self.points.output(s, column, |y, v| s.store(done[y * m + x].as_mut_ptr(), s.add(v, bias)));
+                        let made = T::output(s, &line_of(s, n, |y| half[y * m + x].as_ptr()));
+                        (0..m).for_each(|y| s.store(done[y * m + x].as_mut_ptr(), s.add(made[y], bias)));
                     }
                     for y in 0..rows {
                         let to = output.add(map.at(block, y0 + y, x0));
@@ -302,9 +314,9 @@ impl Kernel for Winograd {
         let [a, b] = [from.blocks(), to.blocks()].map(|blocks| Winograd::point(blocks, count));
         let (transformed, products) = scratch.split_at_mut(points * a);
         if self.pairs == 3 {
-            dispatch(self.isa, InputTransform { kernel: self, points: F6, unit, tiles: tiles.clone(), to: transformed });
+            dispatch(self.isa, InputTransform { kernel: self, tile: F6, unit, tiles: tiles.clone(), to: transformed });
         } else {
-            dispatch(self.isa, InputTransform { kernel: self, points: F4, unit, tiles: tiles.clone(), to: transformed });
+            dispatch(self.isa, InputTransform { kernel: self, tile: F4, unit, tiles: tiles.clone(), to: transformed });
         }
         let product = Product::new(self.isa, from.channels, to.blocks(), count);
         let per_point = to.blocks() * from.channels;
@@ -313,9 +325,9 @@ impl Kernel for Winograd {
             product.run(&transformed[point * a..][..a], weights, &mut products[point * b..][..b]);
         }
         if self.pairs == 3 {
-            dispatch(self.isa, OutputTransform { kernel: self, points: F6, unit, tiles, from: products });
+            dispatch(self.isa, OutputTransform { kernel: self, tile: F6, unit, tiles, from: products });
         } else {
-            dispatch(self.isa, OutputTransform { kernel: self, points: F4, unit, tiles, from: products });
+            dispatch(self.isa, OutputTransform { kernel: self, tile: F4, unit, tiles, from: products });
         }
     }
 }

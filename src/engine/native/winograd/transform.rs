@@ -3,109 +3,114 @@
 //!
 //! For a tile of n = m + 2 values d and the polynomial M(x) = x · Π (x² − p²), the input transform at a point q is the product of d
 //! with the coefficients of M(x) / (x − q), the one at ∞ with those of M itself. Opposite points share their even and odd halves.
+//! Everything is a constant of the tile, so that a transform is some two dozen vector operations on registers.
 
 use crate::engine::native::simd::Simd;
 
-/// A transform with `PAIRS` pairs of points: F(4, 3) has two, F(6, 3) three.
-#[derive(Debug, Clone, Copy)]
-pub struct Points<const PAIRS: usize>(pub [f32; PAIRS]);
+/// Most inputs of a tile's side.
+pub const MOST: usize = 8;
+
+/// A tile size with its points. Arrays hold [`MOST`] values, of which the first few are used.
+pub trait Tile {
+    /// Outputs of a side.
+    const OUT: usize;
+    /// Inputs of a side, and points.
+    const IN: usize = Self::OUT + 2;
+    /// The pairs' positive points.
+    const POINTS: &'static [f64];
+
+    /// Transforms one line of inputs.
+    fn input<S: Simd>(s: S, d: &[S::V; MOST]) -> [S::V; MOST];
+
+    /// Transforms one line of products back.
+    fn output<S: Simd>(s: S, m: &[S::V; MOST]) -> [S::V; MOST];
+}
+
+/// The kernel transform's matrix: row q is (1, q, q²) / Π (q − other finite points), the last (0, 0, 1).
+pub fn kernel_rows<T: Tile>() -> Vec<[f64; 3]> {
+    let finite: Vec<f64> = std::iter::once(0.0).chain(T::POINTS.iter().flat_map(|&p| [p, -p])).collect();
+    let row = |&q: &f64| {
+        let scale: f64 = finite.iter().filter(|&&other| other != q).map(|other| q - other).product();
+        [1.0 / scale, q / scale, q * q / scale]
+    };
+    finite.iter().map(row).chain([[0.0, 0.0, 1.0]]).collect()
+}
+
+/// a · x + b · y + z, with constants a and b.
+#[inline(always)]
+fn sum<S: Simd>(s: S, a: f32, x: S::V, b: f32, y: S::V, z: S::V) -> S::V {
+    s.fma(s.splat(a), x, s.fma(s.splat(b), y, z))
+}
+
+/// even + p · odd and even − p · odd.
+#[inline(always)]
+fn pair<S: Simd>(s: S, p: f32, even: S::V, odd: S::V) -> [S::V; 2] {
+    [s.fma(s.splat(p), odd, even), s.fma(s.splat(-p), odd, even)]
+}
 
 /// F(4×4, 3×3): these points lose half as much as ±1, ±2.
-pub const F4: Points<2> = Points([0.75, 1.5]);
+pub struct F4;
+
+impl Tile for F4 {
+    const OUT: usize = 4;
+    const POINTS: &'static [f64] = &[0.75, 1.5];
+
+    #[inline(always)]
+    fn input<S: Simd>(s: S, d: &[S::V; MOST]) -> [S::V; MOST] {
+        // (x² − 9/16)(x² − 9/4) = x⁴ − 45/16 x² + 81/64
+        const ONE: f32 = -45.0 / 16.0;
+        const ZERO: f32 = 81.0 / 64.0;
+        let first = sum(s, ZERO, d[0], ONE, d[2], d[4]);
+        let last = sum(s, ZERO, d[1], ONE, d[3], d[5]);
+        let by = |square: f32, low: usize| s.fma(s.splat(-square), d[low], d[low + 2]);
+        let [a, b] = pair(s, 0.75, by(2.25, 2), by(2.25, 1));
+        let [e, f] = pair(s, 1.5, by(0.5625, 2), by(0.5625, 1));
+        [first, a, b, e, f, last, last, last]
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(s: S, m: &[S::V; MOST]) -> [S::V; MOST] {
+        let (s1, s2) = (s.add(m[1], m[2]), s.add(m[3], m[4]));
+        let (d1, d2) = (s.sub(m[1], m[2]), s.sub(m[3], m[4]));
+        let zero = s.add(m[0], s.add(s1, s2));
+        let one = s.mul(s.splat(0.75), s.fma(s.splat(2.0), d2, d1));
+        let two = s.mul(s.splat(0.5625), s.fma(s.splat(4.0), s2, s1));
+        let three = sum(s, 0.421_875, d1, 3.375, d2, m[5]);
+        [zero, one, two, three, three, three, three, three]
+    }
+}
 
 /// F(6×6, 3×3).
-pub const F6: Points<3> = Points([1.0, 2.0, 0.5]);
+pub struct F6;
 
-impl<const PAIRS: usize> Points<PAIRS> {
-    /// Coefficients of Π (x² − p²) over the pairs but `except`, in x², lowest first, `PAIRS + 1` of them.
+impl Tile for F6 {
+    const OUT: usize = 6;
+    const POINTS: &'static [f64] = &[1.0, 2.0, 0.5];
+
     #[inline(always)]
-    fn product(&self, except: usize) -> [f32; 4] {
-        let mut product = [1.0, 0.0, 0.0, 0.0];
-        let mut degree = 0;
-        let mut i = 0;
-        while i < PAIRS {
-            if i != except {
-                let square = self.0[i] * self.0[i];
-                degree += 1;
-                let mut k = degree;
-                while k > 0 {
-                    product[k] = product[k - 1] - square * product[k];
-                    k -= 1;
-                }
-                product[0] *= -square;
-            }
-            i += 1;
-        }
-        product
+    fn input<S: Simd>(s: S, d: &[S::V; MOST]) -> [S::V; MOST] {
+        // (x² − 1)(x² − 4)(x² − 1/4) = x⁶ − 21/4 x⁴ + 21/4 x² − 1
+        let first = s.fma(s.splat(5.25), s.sub(d[2], d[4]), s.sub(d[6], d[0]));
+        let last = s.fma(s.splat(5.25), s.sub(d[3], d[5]), s.sub(d[7], d[1]));
+        // The product of the two squares other than each point's own, as coefficients of x⁰ and x².
+        let by = |zero: f32, one: f32, low: usize| sum(s, zero, d[low], one, d[low + 2], d[low + 4]);
+        let [a, b] = pair(s, 1.0, by(1.0, -4.25, 2), by(1.0, -4.25, 1));
+        let [c, e] = pair(s, 2.0, by(0.25, -1.25, 2), by(0.25, -1.25, 1));
+        let [f, g] = pair(s, 0.5, by(4.0, -5.0, 2), by(4.0, -5.0, 1));
+        [first, a, b, c, e, f, g, last]
     }
 
-    /// Transforms n = 2 · `PAIRS` + 2 inputs, `d(i)` being the i-th, and hands each result to `out`.
     #[inline(always)]
-    pub fn input<S: Simd>(&self, s: S, d: impl Fn(usize) -> S::V, mut out: impl FnMut(usize, S::V)) {
-        // Σ of every second input from `first` on, times the coefficients; the highest coefficient is 1.
-        let sum = |first: usize, coefficients: [f32; 4], degree: usize| {
-            let mut sum = d(first + 2 * degree);
-            let mut k = degree;
-            while k > 0 {
-                k -= 1;
-                sum = s.fma(s.splat(coefficients[k]), d(first + 2 * k), sum);
-            }
-            sum
-        };
-        let whole = self.product(PAIRS);
-        out(0, sum(0, whole, PAIRS));
-        let mut i = 0;
-        while i < PAIRS {
-            let coefficients = self.product(i);
-            let (even, odd) = (sum(2, coefficients, PAIRS - 1), sum(1, coefficients, PAIRS - 1));
-            out(1 + 2 * i, s.fma(s.splat(self.0[i]), odd, even));
-            out(2 + 2 * i, s.fma(s.splat(-self.0[i]), odd, even));
-            i += 1;
-        }
-        out(2 * PAIRS + 1, sum(1, whole, PAIRS));
-    }
-
-    /// Transforms n products back to m = 2 · `PAIRS` outputs.
-    #[inline(always)]
-    pub fn output<S: Simd>(&self, s: S, m: impl Fn(usize) -> S::V, mut out: impl FnMut(usize, S::V)) {
-        let mut sums = [s.splat(0.0); PAIRS];
-        let mut differences = sums;
-        for i in 0..PAIRS {
-            sums[i] = s.add(m(1 + 2 * i), m(2 + 2 * i));
-            differences[i] = s.sub(m(1 + 2 * i), m(2 + 2 * i));
-        }
-        let last = 2 * PAIRS - 1;
-        let mut power = [1.0; PAIRS];
-        let mut k = 0;
-        while k <= last {
-            let from = if k % 2 == 0 { &sums } else { &differences };
-            let mut sum = if power[0] == 1.0 { from[0] } else { s.mul(s.splat(power[0]), from[0]) };
-            let mut i = 1;
-            while i < PAIRS {
-                sum = s.fma(s.splat(power[i]), from[i], sum);
-                i += 1;
-            }
-            if k == 0 {
-                sum = s.add(sum, m(0));
-            }
-            if k == last {
-                sum = s.add(sum, m(2 * PAIRS + 1));
-            }
-            out(k, sum);
-            for (power, p) in power.iter_mut().zip(self.0) {
-                *power *= p;
-            }
-            k += 1;
-        }
-    }
-
-    /// The kernel transform's matrix: row q is (1, q, q²) / Π (q − other finite points), the last (0, 0, 1).
-    pub fn kernel_rows(&self) -> Vec<[f64; 3]> {
-        let finite: Vec<f64> = std::iter::once(0.0).chain(self.0.iter().flat_map(|&p| [f64::from(p), -f64::from(p)])).collect();
-        let row = |&q: &f64| {
-            let scale: f64 = finite.iter().filter(|&&other| other != q).map(|other| q - other).product();
-            [1.0 / scale, q / scale, q * q / scale]
-        };
-        finite.iter().map(row).chain([[0.0, 0.0, 1.0]]).collect()
+    fn output<S: Simd>(s: S, m: &[S::V; MOST]) -> [S::V; MOST] {
+        let sums = [s.add(m[1], m[2]), s.add(m[3], m[4]), s.add(m[5], m[6])];
+        let differences = [s.sub(m[1], m[2]), s.sub(m[3], m[4]), s.sub(m[5], m[6])];
+        let by = |[one, two, half]: [S::V; 3], a: f32, b: f32| sum(s, a, two, b, half, one);
+        let zero = s.add(s.add(m[0], sums[0]), s.add(sums[1], sums[2]));
+        let one = by(differences, 2.0, 0.5);
+        let two = by(sums, 4.0, 0.25);
+        let three = by(differences, 8.0, 0.125);
+        let four = by(sums, 16.0, 0.0625);
+        let five = s.add(m[7], by(differences, 32.0, 0.031_25));
+        [zero, one, two, three, four, five, five, five]
     }
 }
