@@ -8,6 +8,8 @@
 
 mod transform;
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 use super::dense::{Product, widths};
@@ -113,6 +115,23 @@ impl Winograd {
     fn point(blocks: usize, tiles: usize) -> usize {
         (blocks * tiles + 1) * LANES
     }
+
+    /// All three steps for some tiles.
+    fn run_tiles<T: Tile>(&self, unit: &Unit<'_>, tiles: std::ops::Range<usize>, scratch: &mut [f32]) {
+        let count = tiles.len();
+        let points = points(self.pairs);
+        let (from, to) = (self.input.map, self.output.map);
+        let [a, b] = [from.blocks(), to.blocks()].map(|blocks| Winograd::point(blocks, count));
+        let (transformed, products) = scratch.split_at_mut(points * a);
+        dispatch(self.isa, InputTransform::<T> { kernel: self, tile: PhantomData, unit, tiles: tiles.clone(), to: transformed });
+        let product = Product::new(self.isa, from.channels, to.blocks(), count);
+        let per_point = to.blocks() * from.channels;
+        for point in 0..points {
+            let weights = &self.weights[point * per_point..][..per_point];
+            product.run(&transformed[point * a..][..a], weights, &mut products[point * b..][..b]);
+        }
+        dispatch(self.isa, OutputTransform::<T> { kernel: self, tile: PhantomData, unit, tiles, from: products });
+    }
 }
 
 /// Weights at each point: `[point][tile of V blocks][input channel][V · 16]`.
@@ -171,7 +190,7 @@ unsafe fn line_of<S: Simd>(s: S, n: usize, at: impl Fn(usize) -> *const f32) -> 
 
 struct InputTransform<'a, T> {
     kernel: &'a Winograd,
-    tile: T,
+    tile: PhantomData<T>,
     unit: &'a Unit<'a>,
     tiles: std::ops::Range<usize>,
     to: &'a mut [f32],
@@ -229,7 +248,7 @@ impl<T: Tile> Vectorized for InputTransform<'_, T> {
 
 struct OutputTransform<'a, T> {
     kernel: &'a Winograd,
-    tile: T,
+    tile: PhantomData<T>,
     unit: &'a Unit<'a>,
     tiles: std::ops::Range<usize>,
     from: &'a [f32],
@@ -308,26 +327,6 @@ impl Kernel for Winograd {
 
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
         let tiles = self.task_tiles(unit.images, task, tasks);
-        let count = tiles.len();
-        let points = points(self.pairs);
-        let (from, to) = (self.input.map, self.output.map);
-        let [a, b] = [from.blocks(), to.blocks()].map(|blocks| Winograd::point(blocks, count));
-        let (transformed, products) = scratch.split_at_mut(points * a);
-        if self.pairs == 3 {
-            dispatch(self.isa, InputTransform { kernel: self, tile: F6, unit, tiles: tiles.clone(), to: transformed });
-        } else {
-            dispatch(self.isa, InputTransform { kernel: self, tile: F4, unit, tiles: tiles.clone(), to: transformed });
-        }
-        let product = Product::new(self.isa, from.channels, to.blocks(), count);
-        let per_point = to.blocks() * from.channels;
-        for point in 0..points {
-            let weights = &self.weights[point * per_point..][..per_point];
-            product.run(&transformed[point * a..][..a], weights, &mut products[point * b..][..b]);
-        }
-        if self.pairs == 3 {
-            dispatch(self.isa, OutputTransform { kernel: self, tile: F6, unit, tiles, from: products });
-        } else {
-            dispatch(self.isa, OutputTransform { kernel: self, tile: F4, unit, tiles, from: products });
-        }
+        if self.pairs == 3 { self.run_tiles::<F6>(unit, tiles, scratch) } else { self.run_tiles::<F4>(unit, tiles, scratch) }
     }
 }
