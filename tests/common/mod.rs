@@ -16,7 +16,7 @@ pub fn headstart() -> Command {
 /// An image of 40×30 that differs for each number; its class decides its dominant colour, so a head can learn it.
 pub fn image(class: usize, number: usize) -> RgbImage {
     RgbImage::from_fn(40, 30, |x, y| {
-        let noise = ((x as usize * 31 + y as usize * 17 + number * 101) * 2_654_435_761 >> 8) % 60;
+        let noise = (((x as usize * 31 + y as usize * 17 + number * 101) * 2_654_435_761) >> 8) % 60;
         let mut pixel = [noise as u8 + 20; 3];
         pixel[class % 3] += 120;
         Rgb(pixel)
