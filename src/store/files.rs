@@ -17,6 +17,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder)
 }
 
+/// As [`replace`], with the bytes written by `write`, for files that are too large to be made in memory.
+pub(super) fn write_with(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let folder = parent(path);
+    let mut temporary = create_temporary(folder)?;
+    write(temporary.as_file_mut()).map_err(Error::io("write", path))?;
+    finish(temporary, path)?.persist(path).map_err(|e| Error::io("rename a temporary file to", path)(e.error))?;
+    sync_folder(folder)
+}
+
 /// As [`replace`], but leaves a file that is already there alone. Returns whether it wrote.
 pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     let folder = parent(path);
@@ -59,14 +68,22 @@ pub(super) fn remove_temporaries(folder: &Path) -> Result<u64> {
 }
 
 fn write_temporary(folder: &Path, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
+    // Dropped on an error, the temporary file is deleted: a full disk leaves nothing behind.
+    let mut temporary = create_temporary(folder)?;
+    temporary.write_all(bytes).map_err(Error::io("write", path))?;
+    finish(temporary, path)
+}
+
+fn create_temporary(folder: &Path) -> Result<tempfile::NamedTempFile> {
     let mut options = tempfile::Builder::new();
     options.prefix(TEMPORARY);
     // Files of a cache are for everybody whom the umask allows, not only for their owner as temporary files are.
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = options.tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
-    // Dropped on an error, the temporary file is deleted: a full disk leaves nothing behind.
-    temporary.write_all(bytes).map_err(Error::io("write", path))?;
+    options.tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))
+}
+
+fn finish(temporary: tempfile::NamedTempFile, path: &Path) -> Result<tempfile::NamedTempFile> {
     temporary.as_file().sync_all().map_err(Error::io("sync", path))?;
     Ok(temporary)
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod dtype;
+mod export;
 mod files;
 mod gc;
 mod inspect;
@@ -26,6 +27,7 @@ mod verify;
 mod writer;
 
 pub use dtype::{Dtype, Unstorable};
+pub use export::{Exported, Selection, export_npz, export_parquet};
 pub(crate) use files::{create_folder, replace};
 pub use gc::{Collected, gc};
 pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};

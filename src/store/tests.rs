@@ -10,7 +10,7 @@ use super::*;
 use crate::data::{Digest, Split};
 
 /// `count` rows of two classes, every fourth one in val.
-fn rows(count: u64) -> Vec<Row> {
+pub(super) fn rows(count: u64) -> Vec<Row> {
     let row = |row: u64| Row {
         row,
         path: format!("{row:03}.png"),
@@ -26,23 +26,23 @@ fn classes() -> Vec<String> {
     vec!["cats".into(), "dogs".into()]
 }
 
-fn open(folder: &Path, dtype: Dtype) -> Writer {
+pub(super) fn open(folder: &Path, dtype: Dtype) -> Writer {
     Writer::open(folder, &Key { store: dtype, ..example() }, "photos", Wait::Moment).unwrap()
 }
 
-fn with_rows(folder: &Path, dtype: Dtype, count: u64) -> Writer {
+pub(super) fn with_rows(folder: &Path, dtype: Dtype, count: u64) -> Writer {
     let mut writer = open(folder, dtype);
     writer.set_rows(rows(count), classes(), count, vec![]).unwrap();
     writer
 }
 
 /// Row `r` of tap `gap` is `[r, r + 0.5, view]`.
-fn shard(tap: &str, view: u32, rows: &[u64], dtype: Dtype) -> NewShard {
+pub(super) fn shard(tap: &str, view: u32, rows: &[u64], dtype: Dtype) -> NewShard {
     let values: Vec<f32> = rows.iter().flat_map(|&r| [r as f32, r as f32 + 0.5, view as f32]).collect();
     NewShard::encode(tap, view, &[3], rows, &values, dtype).unwrap()
 }
 
-fn group(rows: &[u64], dtype: Dtype) -> Group {
+pub(super) fn group(rows: &[u64], dtype: Dtype) -> Group {
     Group { shards: vec![shard("gap", 0, rows, dtype)], ..Group::default() }
 }
 

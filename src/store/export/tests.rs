@@ -1,0 +1,112 @@
+//! Read back: `.npz` by its own rules, Parquet by the crate's reader.
+
+use std::io::Read;
+use std::path::Path;
+
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::*;
+use crate::store::tests::{group, rows, shard, with_rows};
+use crate::store::{Dtype, Group, Status};
+
+/// A cache of tap `gap` with eight rows, of which 2 is deleted; row `r` is `[r, r + 0.5, 0]`.
+fn cache(folder: &Path, dtype: Dtype, several_labels: bool) -> Cache {
+    let mut writer = with_rows(folder, dtype, 8);
+    writer.commit(group(&[0, 1, 2, 3, 4, 5, 6, 7], dtype)).unwrap();
+    let mut rows = rows(8);
+    rows[2].status = Status::Deleted;
+    rows[5].path = "café, \"5\".png".into();
+    if several_labels {
+        rows[0].labels = vec![0, 1];
+        rows[1].labels = vec![];
+    }
+    writer.set_rows(rows, vec!["cats".into(), "dogs".into()], 8, vec![]).unwrap();
+    Cache::open(folder).unwrap()
+}
+
+/// Header and data of an array.
+fn array(file: &Path, name: &str) -> (String, Vec<u8>) {
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(file).unwrap()).unwrap();
+    let mut bytes = vec![];
+    zip.by_name(&format!("{name}.npy")).unwrap().read_to_end(&mut bytes).unwrap();
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let data = 10 + u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
+    assert_eq!(data % 64, 0);
+    (String::from_utf8(bytes[10..data].to_vec()).unwrap().trim_end().to_string(), bytes[data..].to_vec())
+}
+
+#[test]
+fn npz_holds_features_labels_paths_and_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        let cache = cache(&folder.path().join(dtype.name()), dtype, false);
+        let file = folder.path().join("out.npz");
+        let exported = export_npz(&cache, &Selection { split: Some(Split::Train), ..Selection::default() }, &file).unwrap();
+        assert_eq!((exported.rows, exported.tap.as_str(), exported.shape), (5, "gap", vec![3]));
+        let (header, data) = array(&file, "X");
+        let (descr, size) = if dtype == Dtype::F16 { ("<f2", 2) } else { ("<f4", 4) };
+        assert_eq!(header, format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (5, 3, ), }}"));
+        let mut values = [0.0; 15];
+        if size == 2 { Dtype::F16 } else { Dtype::F32 }.decode(&data, &mut values);
+        assert_eq!(values[3..9], [1.0, 1.5, 0.0, 4.0, 4.5, 0.0], "{dtype}");
+        let numbers = |name| array(&file, name).1.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect::<Vec<_>>();
+        assert_eq!((numbers("row"), numbers("y")), (vec![0, 1, 4, 5, 6], vec![0, 1, 0, 1, 0]));
+        let (header, data) = array(&file, "path");
+        assert!(header.contains("'<U13', 'fortran_order': False, 'shape': (5, )"), "{header}");
+        let text: String = data[3 * 52..4 * 52].as_chunks::<4>().0.iter().filter_map(|c| char::from_u32(u32::from_le_bytes(*c))).collect();
+        assert_eq!(text, "café, \"5\".png");
+    }
+}
+
+#[test]
+fn several_labels_become_flags_and_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(&folder.path().join("cache"), Dtype::F32, true);
+    let (npz, parquet) = (folder.path().join("out.npz"), folder.path().join("out.parquet"));
+    export_npz(&cache, &Selection::default(), &npz).unwrap();
+    let (header, data) = array(&npz, "y");
+    assert!(header.contains("'|u1'") && header.contains("(7, 2, )"), "{header}");
+    assert_eq!(data[..6], [1, 1, 0, 0, 0, 1]);
+    export_parquet(&cache, &Selection::default(), &parquet).unwrap();
+    let lines = lines(&parquet);
+    assert!(lines[0].contains("class: \"cats|dogs\"") && lines[0].contains("labels: [0, 1]"), "{}", lines[0]);
+    assert!(lines[1].contains("labels: []"), "{}", lines[1]);
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let reader = SerializedFileReader::new(std::fs::File::open(file).unwrap()).unwrap();
+    reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect()
+}
+
+#[test]
+fn parquet_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(&folder.path().join("cache"), Dtype::F16, false);
+    let file = folder.path().join("out.parquet");
+    let exported = export_parquet(&cache, &Selection::default(), &file).unwrap();
+    assert_eq!((exported.rows, exported.bytes), (7, std::fs::metadata(&file).unwrap().len()));
+    let lines = lines(&file);
+    assert_eq!(lines[1], r#"{row: 1, path: "001.png", class: "dogs", label: 1, split: "train", features: [1.0, 1.5, 0E0]}"#);
+    assert_eq!(lines.len(), 7);
+}
+
+#[test]
+fn what_cannot_be_exported_is_said_and_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache_folder = folder.path().join("cache");
+    let cache = cache(&cache_folder, Dtype::F32, false);
+    let to = folder.path().join("out.npz");
+    let error = |selection: Selection| export_npz(&cache, &selection, &to).unwrap_err().to_string();
+    assert!(error(Selection { tap: Some("gab".into()), ..Selection::default() }).contains("`gap`"));
+    assert!(error(Selection { view: 3, ..Selection::default() }).contains("no view 3"));
+    assert!(error(Selection { split: Some(Split::Test), ..Selection::default() }).contains("split test"));
+    assert!(!to.exists());
+    let error = export_parquet(&cache, &Selection::default(), &folder.path().join("absent/out.parquet")).unwrap_err().to_string();
+    assert!(error.contains("absent"), "{error}");
+
+    let mut writer = crate::store::tests::open(&cache_folder, Dtype::F32);
+    writer.commit(Group { shards: vec![shard("map", 0, &[0], Dtype::F32)], ..Group::default() }).unwrap();
+    let two = Cache::open(&cache_folder).unwrap();
+    let error = export_npz(&two, &Selection::default(), &to).unwrap_err().to_string();
+    assert!(error.contains("gap, map") && error.contains("--tap"), "{error}");
+}
