@@ -107,6 +107,19 @@ fn a_damaged_shard_is_found_and_mended() {
 }
 
 #[test]
+fn features_leave_for_numpy_and_parquet() {
+    let (dir, data, cache) = scene(&["a", "b"], 5);
+    run_features(&data, &cache, &[]);
+    let (npz, parquet) = (dir.path().join("f.npz"), dir.path().join("f.parquet"));
+    let output = headstart().args(["export", "--json"]).arg(&cache).arg("--npz").arg(&npz).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(object(&output.stdout)["rows"], 10);
+    headstart().arg("export").arg(&cache).arg("--parquet").arg(&parquet).args(["--split", "train"]).assert().success();
+    assert!(fs::read(&npz).unwrap().starts_with(b"PK") && fs::read(&parquet).unwrap().starts_with(b"PAR1"));
+    headstart().arg("export").arg(&cache).assert().code(2);
+}
+
+#[test]
 fn mistakes_are_answered_with_the_nearest_word_and_exit_2() {
     let (dir, data, cache) = scene(&["a", "b"], 3);
     let unusable = |mut command: assert_cmd::Command, said: &str| {

@@ -51,6 +51,8 @@ pub enum Verb {
     Sweep(Sweep),
     /// Name what is on new photos with a trained head
     Predict(Predict),
+    /// Write cached features as .npz or Parquet
+    Export(Export),
     /// Measure the engines
     #[command(subcommand)]
     Bench(Bench),
@@ -239,6 +241,27 @@ pub struct Predict {
     /// Classes to name for each image
     #[arg(long, default_value_t = 3, value_name = "K")]
     pub top: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub cache: CacheArg,
+    /// NumPy file: X, y, rows, splits, paths, classes
+    #[arg(long, value_name = "FILE", conflicts_with = "parquet", required_unless_present = "parquet")]
+    pub npz: Option<PathBuf>,
+    /// Parquet file: a row an image
+    #[arg(long, value_name = "FILE")]
+    pub parquet: Option<PathBuf>,
+    /// Which tap [default: the only one]
+    #[arg(long)]
+    pub tap: Option<String>,
+    /// Which view
+    #[arg(long, default_value_t = 0)]
+    pub view: u32,
+    /// Only train, val or test
+    #[arg(long)]
+    pub split: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

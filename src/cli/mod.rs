@@ -53,6 +53,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Merge(a) => commands::merge::run(a, screen),
         Verb::Sweep(a) => commands::sweep::run(a, device, screen),
         Verb::Predict(a) => commands::predict::run(a, device, screen),
+        Verb::Export(a) => commands::export::run(a, screen),
         Verb::Bench(Bench::Forward(a)) => commands::bench::forward(a, device, screen),
         Verb::Demo(Demo::Mnist { dir }) => commands::demo::mnist(dir, screen),
     }

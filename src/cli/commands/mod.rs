@@ -3,6 +3,7 @@
 pub mod backbones;
 pub mod bench;
 pub mod demo;
+pub mod export;
 mod extraction;
 pub mod features;
 pub mod gc;
