@@ -24,6 +24,38 @@ pub const fn unit_f32(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / (1 << 24) as f32)
 }
 
+/// Sixteen blocks at a time, in plain loops that a compiler makes vector code of: word `w` of counter `first + lane` is at `[w][lane]`.
+///
+/// Words live in 64-bit lanes whose upper halves may hold anything: products read the lower halves alone, and nothing needs to be shuffled.
+#[inline(always)]
+fn philox_lanes(first: u32, rest: [u32; 3], key: [u32; 2]) -> [[u32; 16]; 4] {
+    const LOW: u64 = u32::MAX as u64;
+    let mut c = [[0; 16], [u64::from(rest[0]); 16], [u64::from(rest[1]); 16], [u64::from(rest[2]); 16]];
+    for (lane, counter) in c[0].iter_mut().enumerate() {
+        *counter = u64::from(first.wrapping_add(lane as u32));
+    }
+    let [mut k0, mut k1] = key;
+    for _ in 0..10 {
+        for lane in 0..16 {
+            let a = 0xD251_1F53 * (c[0][lane] & LOW);
+            let b = 0xCD9E_8D57 * (c[2][lane] & LOW);
+            c[0][lane] = (b >> 32) ^ c[1][lane] ^ u64::from(k0);
+            c[2][lane] = (a >> 32) ^ c[3][lane] ^ u64::from(k1);
+            c[1][lane] = b;
+            c[3][lane] = a;
+        }
+        k0 = k0.wrapping_add(0x9E37_79B9);
+        k1 = k1.wrapping_add(0xBB67_AE85);
+    }
+    let mut words = [[0; 16]; 4];
+    for (words, lanes) in words.iter_mut().zip(&c) {
+        for lane in 0..16 {
+            words[lane] = lanes[lane] as u32;
+        }
+    }
+    words
+}
+
 /// A keyed generator: `block` and `uniform` are functions of the counter alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Philox {
@@ -37,9 +69,20 @@ impl Philox {
         Philox { key: [k0, k1] }
     }
 
+    /// The key, for kernels that compute many blocks at a time.
+    pub(crate) const fn key(&self) -> [u32; 2] {
+        self.key
+    }
+
     /// Four random words for a counter, say `[epoch, row, unit / 4, 0]`.
     pub const fn block(&self, counter: [u32; 4]) -> [u32; 4] {
         philox4x32(counter, self.key)
+    }
+
+    /// The blocks of sixteen counters `[first, rest…]`, `[first + 1, rest…]`, …, word by word.
+    #[inline(always)]
+    pub fn sixteen_blocks(&self, first: u32, rest: [u32; 3]) -> [[u32; 16]; 4] {
+        philox_lanes(first, rest, self.key)
     }
 
     /// Four numbers in `[0, 1)` for a counter.
@@ -126,6 +169,16 @@ mod tests {
         ];
         for (counter, key, want) in known {
             assert_eq!(philox4x32(counter, key), want);
+        }
+    }
+
+    #[test]
+    fn sixteen_blocks_are_those_of_their_counters() {
+        let philox = Philox::new(5, 6);
+        let words = philox.sixteen_blocks(u32::MAX - 3, [7, 8, 9]);
+        for lane in 0..16 {
+            let block = philox.block([(u32::MAX - 3).wrapping_add(lane as u32), 7, 8, 9]);
+            assert_eq!(words.map(|w| w[lane]), block);
         }
     }
 

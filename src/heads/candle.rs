@@ -1,8 +1,11 @@
 //! The candle trainer: heads as autograd variables on any candle device. On a CPU it is the plain reference of the fused trainer.
 
+use std::sync::Arc;
+
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
+use super::fused::FusedTrainer;
 use super::head::{BatchNorm, Head, Layer};
 use super::loss::{Objective, Targets};
 use super::optimizer::{Optimizer, clip_factor};
@@ -16,6 +19,14 @@ use crate::{Error, Result};
 pub struct CandleTrainer {
     /// Where.
     pub device: Device,
+}
+
+/// The trainer for a device: the fused one on a CPU, candle elsewhere.
+pub fn trainer(device: &Device) -> Arc<dyn Trainer> {
+    match device {
+        Device::Cpu => Arc::new(FusedTrainer::new(rayon::current_num_threads())),
+        other => Arc::new(CandleTrainer { device: other.clone() }),
+    }
 }
 
 impl Trainer for CandleTrainer {
@@ -87,20 +98,15 @@ impl<'a> CandleSession<'a> {
         let mut x = vec![0.0; rows.len() * dim];
         x.chunks_exact_mut(dim).zip(rows).for_each(|(out, &row)| self.task.features.read(row, 0..dim, out));
         if let Some(norm) = &mut self.batch_norm {
-            let mut column = vec![0.0; rows.len()];
-            for feature in 0..dim {
-                column.iter_mut().enumerate().for_each(|(i, v)| *v = x[i * dim + feature]);
-                norm.train(feature, &mut column);
-                column.iter().enumerate().for_each(|(i, v)| x[i * dim + feature] = *v);
-            }
+            norm.train(&mut x);
         }
-        x.chunks_exact_mut(dim).zip(rows).for_each(|(out, &row)| self.dropouts[0].apply(epoch, row, 0, out));
+        x.chunks_exact_mut(dim).zip(rows).for_each(|(out, &row)| self.dropouts[0].apply(epoch, row, out));
         Tensor::from_vec(x, (rows.len(), dim), &self.device)
     }
 
     fn mask(&self, layer: usize, epoch: usize, rows: &[usize], units: usize) -> candle_core::Result<Tensor> {
         let mut mask = vec![1.0; rows.len() * units];
-        mask.chunks_exact_mut(units).zip(rows).for_each(|(out, &row)| self.dropouts[layer].apply(epoch, row, 0, out));
+        mask.chunks_exact_mut(units).zip(rows).for_each(|(out, &row)| self.dropouts[layer].apply(epoch, row, out));
         Tensor::from_vec(mask, (rows.len(), units), &self.device)
     }
 

@@ -46,16 +46,24 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises a column of a training batch by its own statistics and takes them into the running ones.
-    pub fn train(&mut self, feature: usize, column: &mut [f32]) {
-        let n = column.len() as f32;
-        let mean = column.iter().sum::<f32>() / n;
-        let variance = column.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / n;
-        let scale = 1.0 / (variance + BatchNorm::EPS).sqrt();
-        column.iter_mut().for_each(|x| *x = (*x - mean) * scale);
-        let unbiased = if column.len() > 1 { variance * n / (n - 1.0) } else { variance };
-        self.mean[feature] += BatchNorm::MOMENTUM * (mean - self.mean[feature]);
-        self.variance[feature] += BatchNorm::MOMENTUM * (unbiased - self.variance[feature]);
+    /// Normalises the columns of a training batch, row-major, by their own statistics and takes these into the running ones.
+    pub fn train(&mut self, rows: &mut [f32]) {
+        let dim = self.mean.len();
+        let n = (rows.len() / dim.max(1)) as f32;
+        let (mut mean, mut variance) = (vec![0.0; dim], vec![0.0; dim]);
+        rows.chunks_exact(dim.max(1)).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += x / n));
+        for row in rows.chunks_exact(dim.max(1)) {
+            variance.iter_mut().zip(row).zip(&mean).for_each(|((v, x), m)| *v += (x - m) * (x - m) / n);
+        }
+        let unbias = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
+        for (i, (m, v)) in mean.iter().zip(&mut variance).enumerate() {
+            self.mean[i] += BatchNorm::MOMENTUM * (m - self.mean[i]);
+            self.variance[i] += BatchNorm::MOMENTUM * (*v * unbias - self.variance[i]);
+            *v = 1.0 / (*v + BatchNorm::EPS).sqrt();
+        }
+        for row in rows.chunks_exact_mut(dim.max(1)) {
+            row.iter_mut().zip(&mean).zip(&variance).for_each(|((x, m), scale)| *x = (*x - m) * scale);
+        }
     }
 }
 

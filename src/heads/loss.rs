@@ -47,35 +47,47 @@ impl Objective {
     /// Targets of a batch, as `torch.nn.CrossEntropyLoss` (mean over the weights of the rows' classes) or `BCEWithLogitsLoss` (mean over
     /// rows and outputs) weigh them. Smoothing spreads its share over all classes; of a sigmoid, over yes and no, as Keras does.
     pub fn targets(&self, labels: &Labels, rows: &[usize], out: &mut Targets) {
-        let (n, c) = (rows.len(), self.outputs);
+        let c = self.outputs;
         out.q.clear();
-        out.q.resize(n * c, 0.0);
+        out.q.resize(rows.len() * c, 0.0);
         out.mass.clear();
-        let mut total = 0.0;
-        for (&row, q) in rows.iter().zip(out.q.chunks_exact_mut(c)) {
-            let labels = labels.of(row);
-            let (mass, weight) = match self.loss {
-                Loss::Sigmoid => self.sigmoid_targets(labels, q),
-                _ => self.softmax_targets(labels, q),
-            };
-            out.mass.push(mass);
-            total += weight;
-        }
-        out.scale = 1.0 / (total * if self.loss == Loss::Sigmoid { c as f32 } else { 1.0 });
+        out.mass.extend(rows.iter().zip(out.q.chunks_exact_mut(c)).map(|(&row, q)| self.row_targets(labels.of(row), q)));
+        out.scale = self.scale(labels, rows);
     }
 
-    fn softmax_targets(&self, labels: &[u32], q: &mut [f32]) -> (f32, f32) {
+    /// Targets of one row into `q`; returns its mass.
+    pub fn row_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
+        match self.loss {
+            Loss::Sigmoid => self.sigmoid_targets(labels, q),
+            _ => self.softmax_targets(labels, q),
+        }
+    }
+
+    /// What the sum over a batch is multiplied by.
+    pub fn scale(&self, labels: &Labels, rows: &[usize]) -> f32 {
+        let total: f32 = rows.iter().map(|&row| self.weight(labels.of(row))).sum();
+        1.0 / (total * if self.loss == Loss::Sigmoid { self.outputs as f32 } else { 1.0 })
+    }
+
+    /// Weight of a row: that of its class; several classes share no single weight, so their mean stands for the row.
+    fn weight(&self, labels: &[u32]) -> f32 {
+        match labels {
+            [] => 1.0,
+            [one] => self.weights[*one as usize],
+            several => several.iter().map(|&l| self.weights[l as usize]).sum::<f32>() / several.len() as f32,
+        }
+    }
+
+    fn softmax_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
         let spread = self.smoothing / q.len() as f32;
         q.iter_mut().zip(&self.weights).for_each(|(q, w)| *q = spread * w);
         let label = labels[0] as usize;
         q[label] += (1.0 - self.smoothing) * self.weights[label];
-        (q.iter().sum(), self.weights[label])
+        if self.smoothing == 0.0 { self.weights[label] } else { q.iter().sum() }
     }
 
-    fn sigmoid_targets(&self, labels: &[u32], q: &mut [f32]) -> (f32, f32) {
-        // Several classes share no single weight: their mean stands for the row.
-        let weight =
-            if labels.is_empty() { 1.0 } else { labels.iter().map(|&l| self.weights[l as usize]).sum::<f32>() / labels.len() as f32 };
+    fn sigmoid_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
+        let weight = self.weight(labels);
         q.fill(self.smoothing / 2.0 * weight);
         for &label in labels {
             let yes = (1.0 - self.smoothing / 2.0) * weight;
@@ -85,7 +97,7 @@ impl Objective {
                 q[0] = yes;
             }
         }
-        (weight, weight)
+        weight
     }
 
     /// Loss of one row (unscaled), its logits replaced by their gradient.

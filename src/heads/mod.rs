@@ -1,7 +1,10 @@
 //! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
 //! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
 
+mod bench;
+mod cached;
 mod candle;
+mod fused;
 mod head;
 mod keys;
 mod loss;
@@ -17,7 +20,9 @@ mod transform;
 #[cfg(test)]
 mod tests;
 
-pub use candle::CandleTrainer;
+pub use bench::Bench;
+pub use candle::{CandleTrainer, trainer};
+pub use fused::FusedTrainer;
 pub use head::{BatchNorm, Head, Layer};
 pub use keys::{KEYS, Key, Kind, did_you_mean, plain};
 pub use loss::{Objective, Targets};

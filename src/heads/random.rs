@@ -39,7 +39,7 @@ pub struct Dropout {
 impl Dropout {
     /// The mask of `layer`'s input at a rate in `[0, 1)`.
     pub fn new(seed: u64, layer: usize, rate: f32) -> Dropout {
-        let threshold = (f64::from(rate) * 65536.0).round() as u32;
+        let threshold = ((f64::from(rate) * 65536.0).round() as u32).min(0xffff);
         let scale = (1.0 / (1.0 - f64::from(rate))) as f32;
         Dropout { philox: Philox::new(seed, DROPOUT), layer: layer as u32, threshold, scale }
     }
@@ -59,22 +59,42 @@ impl Dropout {
         if bits < self.threshold { 0.0 } else { self.scale }
     }
 
-    /// Multiplies neighbouring units of a row, from `first` on, by their factors.
-    pub fn apply(&self, epoch: usize, row: usize, first: usize, units: &mut [f32]) {
-        if self.is_none() {
-            return;
-        }
-        let end = first + units.len();
-        for block in first / MASK_BLOCK..end.div_ceil(MASK_BLOCK) {
+    /// Below this, of 2¹⁶, the random bits of a unit drop it.
+    pub(crate) fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    /// Key of the generator.
+    pub(crate) fn key(&self) -> [u32; 2] {
+        self.philox.key()
+    }
+
+    /// The first of the sixteen counters of a block of units.
+    pub(crate) fn place(&self, epoch: usize, row: usize, block: usize) -> [u32; 4] {
+        [(block * 16) as u32, row as u32, epoch as u32, self.layer]
+    }
+
+    /// The factors of a whole block of units. Plain loops over sixteen counters, that a compiler makes vector code of where the caller lets it.
+    #[inline(always)]
+    pub(crate) fn block(&self, epoch: usize, row: usize, block: usize) -> [f32; MASK_BLOCK] {
+        let [first, rest @ ..] = self.place(epoch, row, block);
+        let words = self.philox.sixteen_blocks(first, rest);
+        let mut factors = [0.0; MASK_BLOCK];
+        for (word, factors) in words.iter().zip(factors.as_chunks_mut::<32>().0) {
             for lane in 0..16 {
-                let words = self.philox.block([(block * 16 + lane) as u32, row as u32, epoch as u32, self.layer]);
-                for half in 0..8 {
-                    let unit = block * MASK_BLOCK + half * 16 + lane;
-                    if (first..end).contains(&unit) {
-                        let bits = words[half / 2] >> (16 * (half % 2)) & 0xffff;
-                        units[unit - first] *= if bits < self.threshold { 0.0 } else { self.scale };
-                    }
-                }
+                factors[lane] = if word[lane] & 0xffff < self.threshold { 0.0 } else { self.scale };
+                factors[lane + 16] = if word[lane] >> 16 < self.threshold { 0.0 } else { self.scale };
+            }
+        }
+        factors
+    }
+
+    /// Multiplies the units of a row by their factors.
+    #[inline(always)]
+    pub(crate) fn apply(&self, epoch: usize, row: usize, units: &mut [f32]) {
+        if !self.is_none() {
+            for (block, units) in units.chunks_mut(MASK_BLOCK).enumerate() {
+                units.iter_mut().zip(&self.block(epoch, row, block)).for_each(|(unit, factor)| *unit *= factor);
             }
         }
     }
@@ -135,8 +155,8 @@ mod tests {
     fn a_run_of_units_gets_the_factors_of_its_units() {
         let mask = Dropout::new(9, 1, 0.3);
         let mut units = vec![1.0; 300];
-        mask.apply(2, 7, 90, &mut units);
-        assert!(units.iter().enumerate().all(|(i, &u)| u == mask.factor(2, 7, 90 + i)));
+        mask.apply(2, 7, &mut units);
+        assert!(units.iter().enumerate().all(|(i, &u)| u == mask.factor(2, 7, i)));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::data::Split;
 use crate::rng::Philox;
-use crate::store::FeatureMatrix;
 use crate::{Error, Result};
 
 /// A matrix of features that is read by rows: in memory, memory-mapped, or derived from another one.
@@ -30,25 +29,6 @@ pub trait FeatureTable: Send + Sync {
     /// Rows that are stored together (a shard): a large table is shuffled by such blocks.
     fn block_rows(&self) -> usize {
         1024
-    }
-}
-
-/// Features straight from mapped shards.
-impl FeatureTable for FeatureMatrix {
-    fn rows(&self) -> usize {
-        self.len()
-    }
-
-    fn dim(&self) -> usize {
-        FeatureMatrix::dim(self)
-    }
-
-    fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
-        FeatureMatrix::read(self, row, columns, out);
-    }
-
-    fn row(&self, row: usize) -> Option<&[f32]> {
-        FeatureMatrix::row(self, row)
     }
 }
 

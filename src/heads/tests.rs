@@ -74,3 +74,92 @@ fn follows_pytorch(trainer: &dyn Trainer) {
 fn the_candle_trainer_follows_pytorch() {
     follows_pytorch(&CandleTrainer { device: Device::Cpu });
 }
+
+#[test]
+fn the_fused_trainer_follows_pytorch_on_every_instruction_set() {
+    for isa in crate::engine::native::simd::Isa::available() {
+        follows_pytorch(&FusedTrainer::with_isa(isa, 1));
+    }
+}
+
+/// Clouds of points, 3 classes, larger than a chunk and no multiple of anything.
+fn cloud(rows: usize, dim: usize, many: bool) -> (Matrix, Labels, Partition) {
+    let philox = crate::rng::Philox::new(3, 0);
+    let label = |row: usize| (row * 7 % 3) as u32;
+    let value =
+        |row: usize, i: usize| philox.uniform([row as u32, i as u32, 0, 0])[0] - 0.5 + if i % 3 == label(row) as usize { 0.1 } else { 0.0 };
+    let x = Matrix::new(dim, (0..rows).flat_map(|r| (0..dim).map(move |i| value(r, i))).collect()).unwrap();
+    let labels =
+        if many { Labels::Many((0..rows).map(|r| (0..label(r)).collect()).collect()) } else { Labels::One((0..rows).map(label).collect()) };
+    let cut = rows * 4 / 5;
+    (x, labels, Partition { train: (0..cut).collect(), val: (cut..rows).collect(), test: vec![] })
+}
+
+/// Losses of a few epochs, the weights and the probabilities of val.
+fn course(trainer: &dyn Trainer, task: Task<'_>, spec: &HeadSpec) -> (Vec<f64>, Vec<f32>, Vec<f32>) {
+    let mut session = trainer.begin(task, Head::initial(spec)).unwrap();
+    let rate = LearningRate::new(spec.params());
+    let losses = (0..3).map(|e| session.epoch(e, rate.at(e)).unwrap()).collect();
+    let head = session.head().unwrap();
+    let mut weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+    weights.extend(head.batch_norm.iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
+    (losses, weights, session.classify(&task.partition.val).unwrap())
+}
+
+/// Heads with every option that changes what a step computes.
+fn variants() -> Vec<Params> {
+    let base = Params { batch_size: 24, lr: 1e-3, seed: 5, ..Params::default() };
+    let dense = Params { head: HeadKind::Dense, hidden: vec![40], dropout: 0.5, ..base.clone() };
+    let sgd = OptimizerKind::Sgd;
+    vec![
+        base.clone(),
+        Params { dropout: 0.3, optimizer: OptimizerKind::Rmsprop, ..base.clone() },
+        Params { batch_norm: true, dropout: 0.2, optimizer: sgd, momentum: 0.9, lr: 1e-2, ..base.clone() },
+        Params { batch_size: 1, optimizer: sgd, lr: 1e-2, ..base.clone() },
+        Params { batch_size: 10_000, ..base.clone() },
+        dense.clone(),
+        Params { input_dropout: 0.2, activation: Activation::Gelu, clip_norm: Some(0.5), optimizer: sgd, lr: 0.1, ..dense.clone() },
+        Params { hidden: vec![150, 20], label_smoothing: 0.1, class_weights: ClassWeights::Balanced, ..dense.clone() },
+        Params { hidden: vec![7], loss: Loss::Sigmoid, optimizer: OptimizerKind::Adamw, weight_decay: 0.1, ..dense },
+    ]
+}
+
+#[test]
+fn both_trainers_agree_step_by_step() {
+    for many in [false, true] {
+        let (x, labels, partition) = cloud(151, 300, many);
+        let task = Task { features: &x, labels: &labels, partition: &partition };
+        for params in variants() {
+            if many && params.loss == Loss::Softmax {
+                continue;
+            }
+            let spec = params.check(Fit { tap: "gap", shape: &[300], classes: 3, many }).unwrap();
+            let (losses, weights, answers) = course(&CandleTrainer { device: Device::Cpu }, task, &spec);
+            for isa in crate::engine::native::simd::Isa::available() {
+                let (fused_losses, fused_weights, fused_answers) = course(&FusedTrainer::with_isa(isa, 1), task, &spec);
+                for (a, b) in losses.iter().zip(&fused_losses) {
+                    assert!((a - b).abs() < 2e-5 * a.abs().max(1.0), "{isa:?} {params:?}: {losses:?} {fused_losses:?}");
+                }
+                let wide: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
+                let error = largest_difference(&fused_weights, &wide);
+                assert!(error < 1e-4, "{isa:?} {params:?}: weights differ by {error}");
+                let wide: Vec<f64> = answers.iter().map(|&p| f64::from(p)).collect();
+                let error = largest_difference(&fused_answers, &wide);
+                assert!(error < 1e-4, "{isa:?} {params:?}: probabilities differ by {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fused_trainer_gives_the_same_bits_on_any_number_of_threads() {
+    let (x, labels, partition) = cloud(400, 700, false);
+    let task = Task { features: &x, labels: &labels, partition: &partition };
+    for params in variants() {
+        let spec = params.check(Fit { tap: "gap", shape: &[700], classes: 3, many: false }).unwrap();
+        let one = course(&FusedTrainer::eager(1), task, &spec);
+        for threads in [2, 3, 4] {
+            assert_eq!(course(&FusedTrainer::eager(threads), task, &spec), one, "{threads} threads, {params:?}");
+        }
+    }
+}

@@ -24,7 +24,7 @@ mod places;
 mod pointwise;
 mod pool;
 mod run;
-mod simd;
+pub(crate) mod simd;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,8 @@ fn zip(a: V, b: V, f: impl Fn(__m256, __m256) -> __m256) -> V {
 impl Simd for Avx2 {
     type V = V;
 
+    const REGISTERS: usize = 8;
+
     #[inline(always)]
     unsafe fn assume() -> Self {
         Avx2(())
@@ -83,6 +85,17 @@ impl Simd for Avx2 {
     fn div(self, a: V, b: V) -> V {
         // SAFETY: the token.
         zip(a, b, |a, b| unsafe { _mm256_div_ps(a, b) })
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: V) -> V {
+        // SAFETY: the token.
+        x.map(|x| unsafe { _mm256_sqrt_ps(x) })
+    }
+
+    #[inline(always)]
+    fn quotient(self, a: V, b: V) -> V {
+        self.div(a, b)
     }
 
     #[inline(always)]

@@ -24,6 +24,8 @@ impl Avx512 {
 impl Simd for Avx512 {
     type V = __m512;
 
+    const REGISTERS: usize = 32;
+
     #[inline(always)]
     unsafe fn assume() -> Self {
         Avx512(())
@@ -79,6 +81,29 @@ impl Simd for Avx512 {
     fn div(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token.
         unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: __m512) -> __m512 {
+        // SAFETY: the token.
+        unsafe {
+            // An estimate good to 14 bits, one step of Newton's: a third of the time that the exact instruction takes.
+            let inverse = _mm512_rsqrt14_ps(_mm512_max_ps(x, _mm512_set1_ps(f32::MIN_POSITIVE)));
+            let root = _mm512_mul_ps(x, inverse);
+            let error = _mm512_fnmadd_ps(root, root, x);
+            _mm512_fmadd_ps(error, _mm512_mul_ps(inverse, _mm512_set1_ps(0.5)), root)
+        }
+    }
+
+    #[inline(always)]
+    fn quotient(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token.
+        unsafe {
+            let estimate = _mm512_rcp14_ps(b);
+            let inverse = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, estimate, _mm512_set1_ps(1.0)), estimate, estimate);
+            let ratio = _mm512_mul_ps(a, inverse);
+            _mm512_fmadd_ps(_mm512_fnmadd_ps(b, ratio, a), inverse, ratio)
+        }
     }
 
     #[inline(always)]

@@ -89,6 +89,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen f32 lanes.
     type V: Copy;
 
+    /// How many of them the registers hold.
+    const REGISTERS: usize;
+
     /// The token, without asking the CPU.
     ///
     /// # Safety
@@ -118,6 +121,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a / b
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// √x of numbers that are not negative, to about a unit in the last place; numbers below 2⁻¹²⁶ may count as 0.
+    fn sqrt(self, x: Self::V) -> Self::V;
+    /// a / b to about a unit in the last place, where b and 1 / b are normal numbers: faster than [`div`](Simd::div) where the ISA estimates.
+    fn quotient(self, a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c, rounded once where the ISA can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger; `x` where it is not a number.
@@ -148,6 +155,41 @@ pub fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Roots([f32; LANES]);
+
+    impl Vectorized for Roots {
+        type Output = [[f32; LANES]; 2];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let mut out = [[0.0; LANES]; 2];
+            // SAFETY: all arrays hold sixteen values.
+            unsafe {
+                let v = s.load(self.0.as_ptr());
+                s.store(out[0].as_mut_ptr(), s.sqrt(v));
+                s.store(out[1].as_mut_ptr(), s.quotient(s.splat(1.7), s.add(v, s.splat(1e-8))));
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn roots_and_quotients_are_exact_to_a_unit_in_the_last_place() {
+        let ulps = |a: f32, b: f32| (a.to_bits() as i32 - b.to_bits() as i32).abs();
+        for isa in Isa::available() {
+            assert_eq!(dispatch(isa, Roots([0.0; LANES]))[0], [0.0; LANES], "{isa:?}");
+            for power in -120..120 {
+                let x: [f32; LANES] = std::array::from_fn(|i| (1.0 + i as f32 / 16.3) * (power as f32 / 2.0).exp2());
+                let [root, quotient] = dispatch(isa, Roots(x));
+                for i in 0..LANES {
+                    assert!(ulps(root[i], x[i].sqrt()) <= 1, "{isa:?}: √{} is not {}", x[i], root[i]);
+                    let want = 1.7 / (x[i] + 1e-8);
+                    assert!(ulps(quotient[i], want) <= 1, "{isa:?}: {want} is not {}", quotient[i]);
+                }
+            }
+        }
+    }
 
     struct Check;
 

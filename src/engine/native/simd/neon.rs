@@ -18,6 +18,8 @@ fn zip(a: V, b: V, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> V {
 impl Simd for Neon {
     type V = V;
 
+    const REGISTERS: usize = 8;
+
     #[inline(always)]
     unsafe fn assume() -> Self {
         Neon(())
@@ -70,6 +72,17 @@ impl Simd for Neon {
     fn div(self, a: V, b: V) -> V {
         // SAFETY: the token.
         zip(a, b, |a, b| unsafe { vdivq_f32(a, b) })
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: V) -> V {
+        // SAFETY: the token.
+        x.map(|x| unsafe { vsqrtq_f32(x) })
+    }
+
+    #[inline(always)]
+    fn quotient(self, a: V, b: V) -> V {
+        self.div(a, b)
     }
 
     #[inline(always)]

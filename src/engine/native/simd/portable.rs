@@ -11,6 +11,8 @@ type V = [f32; LANES];
 impl Simd for Portable {
     type V = V;
 
+    const REGISTERS: usize = 4;
+
     #[inline(always)]
     unsafe fn assume() -> Self {
         Portable
@@ -56,6 +58,16 @@ impl Simd for Portable {
     #[inline(always)]
     fn div(self, a: V, b: V) -> V {
         std::array::from_fn(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn sqrt(self, x: V) -> V {
+        x.map(f32::sqrt)
+    }
+
+    #[inline(always)]
+    fn quotient(self, a: V, b: V) -> V {
+        self.div(a, b)
     }
 
     #[inline(always)]

@@ -1,0 +1,88 @@
+//! Timing the training of heads on random features: the work of which other libraries are timed too.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::head::Head;
+use super::optimizer::LearningRate;
+use super::params::{Fit, HeadKind, OptimizerKind, Params};
+use super::table::{Labels, Matrix, Partition};
+use super::train::{Session, Task, Trainer};
+use crate::Result;
+use crate::rng::Philox;
+
+/// What is timed: `trials` heads `[Linear(dim, hidden), ReLU, Dropout(0.5), Linear(hidden, classes)]`, or `[Dropout(0.5), Linear(dim, classes)]`
+/// where `hidden` is 0, on `rows` random rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bench {
+    /// Training rows.
+    pub rows: usize,
+    /// Features of a row.
+    pub dim: usize,
+    /// Units of the hidden layer; 0 for none.
+    pub hidden: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Rows a step.
+    pub batch: usize,
+    /// SGD (with momentum 0.9), RMSprop or Adam.
+    pub optimizer: OptimizerKind,
+    /// Epochs to be timed.
+    pub epochs: usize,
+    /// Heads that are trained together.
+    pub trials: usize,
+}
+
+impl Bench {
+    /// Wall time of each epoch, all heads together.
+    ///
+    /// # Errors
+    /// Sizes that make no head.
+    pub fn run(&self, trainer: &dyn Trainer, threads: usize) -> Result<Vec<f64>> {
+        let philox = Philox::new(0, 0);
+        // Half of all features are 0, as behind a ReLU.
+        let feature = |u: f32| (u * 4.0 - 2.0).max(0.0);
+        let features = (0..(self.rows * self.dim).div_ceil(4) as u64).flat_map(|i| philox.uniform([i as u32, (i >> 32) as u32, 0, 0]));
+        let features = Matrix::new(self.dim, features.take(self.rows * self.dim).map(feature).collect())?;
+        let labels = Labels::One((0..self.rows).map(|r| philox.block([r as u32, 0, 1, 0])[0] % self.classes.max(1) as u32).collect());
+        let partition = Partition { train: (0..self.rows).collect(), ..Partition::default() };
+        let task = Task { features: &features, labels: &labels, partition: &partition };
+        let params = Params {
+            head: if self.hidden > 0 { HeadKind::Dense } else { HeadKind::Linear },
+            hidden: vec![self.hidden.max(1)],
+            dropout: 0.5,
+            optimizer: self.optimizer,
+            momentum: if self.optimizer == OptimizerKind::Sgd { 0.9 } else { 0.0 },
+            lr: if self.optimizer == OptimizerKind::Adam { 1e-4 } else { 1e-5 },
+            batch_size: self.batch,
+            epochs: self.epochs,
+            ..Params::default()
+        };
+        let spec = params.check(Fit { tap: "features", shape: &[self.dim], classes: self.classes, many: false })?;
+        let rate = LearningRate::new(&params);
+        let begin = |_| Ok(Mutex::new(trainer.begin(task, Head::initial(&spec))?));
+        let sessions: Vec<Mutex<Box<dyn Session + '_>>> = (0..self.trials).map(begin).collect::<Result<_>>()?;
+        let mut seconds = vec![];
+        for epoch in 0..self.epochs {
+            let start = Instant::now();
+            let next = AtomicUsize::new(0);
+            let failed = Mutex::new(Ok(()));
+            std::thread::scope(|scope| {
+                for _ in 0..threads.clamp(1, self.trials.max(1)) {
+                    scope.spawn(|| {
+                        while let Some(session) = sessions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            let outcome = session.lock().unwrap_or_else(PoisonError::into_inner).epoch(epoch, rate.at(epoch));
+                            if let Err(e) = outcome {
+                                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(e);
+                            }
+                        }
+                    });
+                }
+            });
+            failed.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds)
+    }
+}

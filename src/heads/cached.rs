@@ -1,0 +1,24 @@
+//! Features straight from the mapped shards of a cache.
+
+use std::ops::Range;
+
+use super::table::FeatureTable;
+use crate::store::FeatureMatrix;
+
+impl FeatureTable for FeatureMatrix {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn dim(&self) -> usize {
+        FeatureMatrix::dim(self)
+    }
+
+    fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+        FeatureMatrix::read(self, row, columns, out);
+    }
+
+    fn row(&self, row: usize) -> Option<&[f32]> {
+        FeatureMatrix::row(self, row)
+    }
+}

@@ -1,0 +1,368 @@
+//! The two kernels of the trainer.
+//!
+//! [`Pass`]: one pass over weights. For each tile (eight inputs by up to three vectors of outputs, held in registers): the gradient of this
+//! batch, Σ_b x_b ⊗ d_b; the optimiser's step; and at once the products of the new weights with the *next* batch, h_b += x'_b · W. Weights and
+//! states are read and written once a step, and the gradient never leaves the registers.
+//!
+//! [`Product`]: h_b += x_b · W alone, for the first batch, the upper layers and evaluation.
+//!
+//! *Layout*: weights on a [`Tape`]; features `[tile][batch][8]`; gradients and products `[panel][batch][panel's columns]`.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::rule::{ForRule, Rule, with_rule};
+use super::tape::{BLOCK, Panel, TILE, Tape};
+use super::team::Shared;
+use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use crate::heads::optimizer::Optimizer;
+
+/// Features `[tile][batch][8]` of the tiles from some first one on, to be read.
+#[derive(Clone, Copy)]
+pub struct Packed<'a> {
+    values: *const f32,
+    len: usize,
+    batch: usize,
+    first_tile: usize,
+    _owner: PhantomData<&'a [f32]>,
+}
+
+impl<'a> Packed<'a> {
+    /// All rows of a buffer.
+    pub fn new(values: &'a [f32], batch: usize, first_tile: usize) -> Packed<'a> {
+        Packed { values: values.as_ptr(), len: values.len(), batch, first_tile, _owner: PhantomData }
+    }
+
+    /// Rows of a shared buffer that starts with tile 0.
+    ///
+    /// # Safety
+    /// Until the next barrier nobody writes the rows that a kernel is given.
+    pub unsafe fn shared(buffer: &'a Shared, batch: usize) -> Packed<'a> {
+        let (values, len) = buffer.pointer();
+        Packed { values, len, batch, first_tile: 0, _owner: PhantomData }
+    }
+
+    /// A tile's first row.
+    #[inline(always)]
+    fn tile(&self, tile: usize) -> *const f32 {
+        let (start, len) = ((tile - self.first_tile) * self.batch * TILE, self.batch * TILE);
+        assert!(start + len <= self.len, "a tile of the features");
+        // SAFETY: within the buffer, as just checked.
+        unsafe { self.values.add(start) }
+    }
+}
+
+/// Some rows of `[panel][batch][columns]`, to be added to.
+pub struct Products<'a> {
+    values: *mut f32,
+    len: usize,
+    batch: usize,
+    rows: Range<usize>,
+    _owner: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> Products<'a> {
+    /// All rows of a buffer of one's own.
+    pub fn new(values: &'a mut [f32], batch: usize) -> Products<'a> {
+        Products { values: values.as_mut_ptr(), len: values.len(), batch, rows: 0..batch, _owner: PhantomData }
+    }
+
+    /// Some rows of a shared buffer.
+    ///
+    /// # Safety
+    /// Until the next barrier no other thread uses these rows.
+    pub unsafe fn shared(buffer: &'a Shared, batch: usize, rows: Range<usize>) -> Products<'a> {
+        let (values, len) = buffer.pointer();
+        Products { values, len, batch, rows, _owner: PhantomData }
+    }
+
+    /// The same once more, while this one rests.
+    pub fn again(&mut self) -> Products<'_> {
+        Products { rows: self.rows.clone(), _owner: PhantomData, ..*self }
+    }
+
+    /// The first row's columns of a panel.
+    #[inline(always)]
+    fn panel(&mut self, panel: Panel) -> *mut f32 {
+        let width = panel.vectors * LANES;
+        let start = panel.first * LANES * self.batch;
+        assert!(self.rows.end <= self.batch && start + width * self.batch <= self.len, "a panel of the products");
+        // SAFETY: within the buffer, as just checked.
+        unsafe { self.values.add(start + self.rows.start * width) }
+    }
+
+    /// Sets the rows to zero.
+    pub fn clear(&mut self, tape: Tape) {
+        for panel in tape.panels() {
+            let (start, len) = (self.panel(panel), self.rows.len() * panel.vectors * LANES);
+            // SAFETY: the rows lie side by side within a panel, and nobody else uses them.
+            unsafe { std::slice::from_raw_parts_mut(start, len).fill(0.0) };
+        }
+    }
+}
+
+/// One pass over some blocks of a weight matrix.
+pub struct Pass<'a> {
+    /// The weights' geometry.
+    pub tape: Tape,
+    /// Blocks that are passed.
+    pub blocks: Range<usize>,
+    /// Weights of those blocks.
+    pub weights: &'a mut [f32],
+    /// What the optimiser keeps for them.
+    pub states: [&'a mut [f32]; 3],
+    /// Features of this batch.
+    pub x: Packed<'a>,
+    /// Gradients of its products, `[panel][batch][columns]`.
+    pub d: &'a [f32],
+    /// Features of the next batch and where its products are added.
+    pub next: Option<(Packed<'a>, Products<'a>)>,
+}
+
+/// Pointers of one tile.
+struct Spot {
+    /// Columns of the panel.
+    width: usize,
+    x: *const f32,
+    batch: usize,
+    d: *const f32,
+    weights: *mut f32,
+    states: [*mut f32; 3],
+    next: Option<(*const f32, usize, *mut f32)>,
+}
+
+impl Pass<'_> {
+    /// Does it, with one step of an optimiser.
+    pub fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32) {
+        struct Ruled<'a>(Pass<'a>, Isa);
+        impl ForRule for Ruled<'_> {
+            type Output = ();
+            fn run<R: Rule>(self, rule: R) {
+                dispatch(self.1, Work { pass: self.0, rule });
+            }
+        }
+        with_rule(optimizer, lr, step, Ruled(self, isa));
+    }
+}
+
+struct Work<'a, R> {
+    pass: Pass<'a>,
+    rule: R,
+}
+
+impl<R: Rule> Vectorized for Work<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Work { mut pass, rule } = self;
+        let tape = pass.tape;
+        let start = tape.block(pass.blocks.start);
+        for block in pass.blocks.clone() {
+            let tiles = tape.tiles_of(block);
+            let mut at = tape.block(block) - start;
+            for panel in tape.panels() {
+                let width = panel.vectors * LANES;
+                let d = pass.d[panel.first * LANES * pass.x.batch..][..width * pass.x.batch].as_ptr();
+                for tile in block * BLOCK..block * BLOCK + tiles {
+                    let size = TILE * width;
+                    let mut states = [std::ptr::null_mut(); 3];
+                    for (pointer, state) in states.iter_mut().zip(&mut pass.states).take(R::STATES) {
+                        *pointer = state[at..][..size].as_mut_ptr();
+                    }
+                    let next = pass.next.as_mut().map(|(x, h)| (x.tile(tile), h.rows.len(), h.panel(panel)));
+                    let weights = pass.weights[at..][..size].as_mut_ptr();
+                    let spot = Spot { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
+                    // SAFETY: every pointer of the spot comes from a slice checked to hold the tile's values.
+                    unsafe { update_tile(s, rule, &spot, panel.vectors) };
+                    at += size;
+                }
+            }
+        }
+    }
+}
+
+/// Splits a tile into what the registers hold.
+#[inline(always)]
+unsafe fn update_tile<S: Simd, R: Rule>(s: S, rule: R, spot: &Spot, vectors: usize) {
+    // SAFETY: the caller's promise; rows and vectors stay within the tile.
+    unsafe {
+        if S::REGISTERS >= 32 {
+            match vectors {
+                1 => update::<S, R, 8, 1>(s, rule, spot, 0, 0),
+                2 => update::<S, R, 8, 2>(s, rule, spot, 0, 0),
+                _ => update::<S, R, 8, 3>(s, rule, spot, 0, 0),
+            }
+        } else {
+            for vector in 0..vectors {
+                update::<S, R, 4, 1>(s, rule, spot, 0, vector);
+                update::<S, R, 4, 1>(s, rule, spot, 4, vector);
+            }
+        }
+    }
+}
+
+/// `ROWS` rows from `row` on, `COLUMNS` vectors from `vector` on: gradient, step, products of the next batch.
+#[inline(always)]
+unsafe fn update<S: Simd, R: Rule, const ROWS: usize, const COLUMNS: usize>(s: S, rule: R, spot: &Spot, row: usize, vector: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut tile = [[s.splat(0.0); COLUMNS]; ROWS];
+        let (mut x, mut d) = (spot.x.add(row), spot.d.add(vector * LANES));
+        for _ in 0..spot.batch {
+            let d_row: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(d.add(c * LANES)));
+            for (r, sums) in tile.iter_mut().enumerate() {
+                let value = s.splat(*x.add(r));
+                for (sum, d) in sums.iter_mut().zip(d_row) {
+                    *sum = s.fma(value, d, *sum);
+                }
+            }
+            x = x.add(TILE);
+            d = d.add(spot.width);
+        }
+        // Unrolled by hand: with an index that is not constant the tile would live in memory instead of registers.
+        macro_rules! rows {
+            ($($r:literal)*) => {$(
+                if $r < ROWS {
+                    let at = (row + $r) * spot.width + vector * LANES;
+                    tile[$r % ROWS] = step_row(s, rule, spot, at, tile[$r % ROWS]);
+                }
+            )*};
+        }
+        rows!(0 1 2 3 4 5 6 7);
+        if let Some((x, rows, h)) = spot.next {
+            multiply(s, &tile, x.add(row), rows, h.add(vector * LANES), spot.width);
+        }
+    }
+}
+
+/// The optimiser's step on neighbouring vectors of one row, from position `at` of the tile on.
+#[inline(always)]
+unsafe fn step_row<S: Simd, R: Rule, const COLUMNS: usize>(
+    s: S,
+    rule: R,
+    spot: &Spot,
+    at: usize,
+    gradients: [S::V; COLUMNS],
+) -> [S::V; COLUMNS] {
+    let mut new = gradients;
+    for (c, value) in new.iter_mut().enumerate() {
+        let at = at + c * LANES;
+        let mut kept = [s.splat(0.0); 3];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (kept, state) in kept.iter_mut().zip(spot.states).take(R::STATES) {
+                *kept = s.load(state.add(at));
+            }
+            *value = rule.step(s, s.load(spot.weights.add(at)), *value, &mut kept);
+            s.store(spot.weights.add(at), *value);
+            for (kept, state) in kept.iter().zip(spot.states).take(R::STATES) {
+                s.store(state.add(at), *kept);
+            }
+        }
+    }
+    new
+}
+
+/// h_b += x_b · tile for `rows` rows.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+    s: S,
+    tile: &[[S::V; COLUMNS]; ROWS],
+    mut x: *const f32,
+    rows: usize,
+    mut h: *mut f32,
+    width: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for _ in 0..rows {
+            let mut sums: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(h.add(c * LANES)));
+            for (r, weights) in tile.iter().enumerate() {
+                let value = s.splat(*x.add(r));
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = s.fma(value, *weight, *sum);
+                }
+            }
+            for (c, sum) in sums.into_iter().enumerate() {
+                s.store(h.add(c * LANES), sum);
+            }
+            x = x.add(TILE);
+            h = h.add(width);
+        }
+    }
+}
+
+/// Products of features with some blocks of a weight matrix.
+pub struct Product<'a> {
+    /// The weights' geometry.
+    pub tape: Tape,
+    /// Blocks that are multiplied.
+    pub blocks: Range<usize>,
+    /// Weights of those blocks.
+    pub weights: &'a [f32],
+    /// Features.
+    pub x: Packed<'a>,
+    /// Where the products are added.
+    pub h: Products<'a>,
+}
+
+impl Product<'_> {
+    /// Does it.
+    pub fn run(self, isa: Isa) {
+        dispatch(isa, self);
+    }
+}
+
+impl Vectorized for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let tape = self.tape;
+        let start = tape.block(self.blocks.start);
+        for block in self.blocks.clone() {
+            let tiles = tape.tiles_of(block);
+            let mut at = tape.block(block) - start;
+            for panel in tape.panels() {
+                let width = panel.vectors * LANES;
+                for tile in block * BLOCK..block * BLOCK + tiles {
+                    let weights = self.weights[at..][..TILE * width].as_ptr();
+                    let (x, h) = (self.x.tile(tile), self.h.panel(panel));
+                    debug_assert_eq!(self.x.batch, self.h.batch);
+                    // SAFETY: the pointers were checked to hold the tile's values for all rows of the batch.
+                    unsafe { multiply_tile(s, weights, x.add(self.h.rows.start * TILE), self.h.rows.len(), h, panel.vectors) };
+                    at += TILE * width;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn multiply_tile<S: Simd>(s: S, weights: *const f32, x: *const f32, rows: usize, h: *mut f32, vectors: usize) {
+    let width = vectors * LANES;
+    // SAFETY: the caller's promise; rows and vectors stay within the tile.
+    unsafe {
+        if S::REGISTERS >= 32 {
+            match vectors {
+                1 => multiply(s, &tile_of::<S, 8, 1>(s, weights, width), x, rows, h, width),
+                2 => multiply(s, &tile_of::<S, 8, 2>(s, weights, width), x, rows, h, width),
+                _ => multiply(s, &tile_of::<S, 8, 3>(s, weights, width), x, rows, h, width),
+            }
+        } else {
+            for vector in 0..vectors {
+                for row in [0, 4] {
+                    let tile = tile_of::<S, 4, 1>(s, weights.add(row * width + vector * LANES), width);
+                    multiply(s, &tile, x.add(row), rows, h.add(vector * LANES), width);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tile_of<S: Simd, const ROWS: usize, const COLUMNS: usize>(s: S, from: *const f32, width: usize) -> [[S::V; COLUMNS]; ROWS] {
+    // SAFETY: the caller's promise.
+    std::array::from_fn(|r| std::array::from_fn(|c| unsafe { s.load(from.add(r * width + c * LANES)) }))
+}

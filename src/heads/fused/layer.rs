@@ -1,0 +1,178 @@
+//! The weights of a head in training, cut into chunks of inputs: the same chunks whatever the number of threads, so that sums are always made in
+//! the same order.
+
+use std::ops::Range;
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::pack::Columns;
+use super::tape::{BLOCK, TILE, Tape};
+use crate::engine::native::simd::LANES;
+use crate::heads::head::{self, BatchNorm};
+
+/// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
+const GRAIN: usize = 4;
+/// Most chunks of a layer.
+const CHUNKS: usize = 4;
+/// Most chunks of a layer of more than a million weights.
+const CHUNKS_LARGE: usize = 8;
+
+/// Some neighbouring inputs of a layer with their weights and what the optimiser keeps of them.
+pub struct Chunk {
+    /// Their blocks of the layer's tape.
+    pub blocks: Range<usize>,
+    /// The same inputs as features and tiles.
+    pub columns: Columns,
+    /// Their part of the tape.
+    pub weights: Vec<f32>,
+    /// What the optimiser keeps, laid out as the weights are.
+    pub states: [Vec<f32>; 3],
+    /// Features of this batch and of the next, in turn (first layer).
+    pub x: [Vec<f32>; 2],
+    /// Batch norm of these features (first layer).
+    pub norm: Option<BatchNorm>,
+    /// The weights once more, transposed: from the layer's outputs to these inputs (all but the first layer).
+    pub back: Option<Back>,
+    /// Rows on their way into `x`.
+    pub scratch: Vec<f32>,
+}
+
+/// A transposed copy of a chunk's weights.
+pub struct Back {
+    /// Its geometry.
+    pub tape: Tape,
+    /// Its values.
+    pub weights: Vec<f32>,
+    /// Where its vectors lie: `[input][vector]`.
+    places: Vec<usize>,
+}
+
+impl Back {
+    fn new(tape: Tape) -> Back {
+        let vectors = tape.vectors();
+        let mut places = vec![0; tape.inputs * vectors];
+        tape.runs(0..tape.blocks(), |input, output, at| places[input * vectors + output / LANES] = at);
+        Back { tape, weights: vec![0.0; tape.len()], places }
+    }
+}
+
+/// One fully connected layer. Its tape has one input more than it has features: the bias.
+pub struct Layer {
+    /// Geometry.
+    pub tape: Tape,
+    chunks: Vec<RwLock<Chunk>>,
+}
+
+/// Nobody panics while holding a chunk, or the whole team ends: there is no poison to be minded.
+impl Layer {
+    /// A layer with `features` inputs from PyTorch's weight and bias.
+    pub fn new(features: usize, from: &head::Layer, states: usize, norm: Option<&BatchNorm>, has_back: bool) -> Layer {
+        let outputs = from.bias.len();
+        let tape = Tape { inputs: features + 1, outputs };
+        let mut matrix = Vec::with_capacity(outputs * tape.inputs);
+        for (row, bias) in from.weight.chunks_exact(features).zip(&from.bias) {
+            matrix.extend_from_slice(row);
+            matrix.push(*bias);
+        }
+        let whole = tape.from_matrix(&matrix);
+        let most = if tape.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
+        let grains = tape.blocks().div_ceil(GRAIN);
+        // The bias's own tile is no reason for a chunk.
+        let chunks = (features / (GRAIN * BLOCK * TILE)).clamp(1, most);
+        let cut = |c: usize| (grains * c / chunks * GRAIN).min(tape.blocks());
+        let chunk = |c| {
+            let blocks = cut(c)..cut(c + 1);
+            let columns = Columns::new(blocks.start * BLOCK..(blocks.end * BLOCK).min(tape.tiles()), features);
+            let values = tape.block(blocks.start)..tape.block(blocks.end).min(tape.len());
+            let state = |i| if i < states { vec![0.0; values.len()] } else { vec![] };
+            let norm = norm.map(|n| BatchNorm {
+                mean: n.mean[columns.features.clone()].into(),
+                variance: n.variance[columns.features.clone()].into(),
+            });
+            let back = has_back.then(|| Back::new(Tape { inputs: outputs, outputs: columns.features.len() }));
+            let weights = whole[values.clone()].to_vec();
+            let mut chunk =
+                Chunk { blocks, columns, weights, states: std::array::from_fn(state), x: [vec![], vec![]], norm, back, scratch: vec![] };
+            chunk.transpose(tape);
+            RwLock::new(chunk)
+        };
+        Layer { tape, chunks: (0..chunks).map(chunk).collect() }
+    }
+
+    /// Number of chunks.
+    pub fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// A chunk to be read.
+    pub fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
+        self.chunks[index].read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A chunk to be changed.
+    pub fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
+        self.chunks[index].write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Weight and bias in PyTorch's layout.
+    pub fn to_head(&self) -> head::Layer {
+        let tape: Vec<f32> = (0..self.chunks()).flat_map(|c| self.chunk(c).weights.clone()).collect();
+        let matrix = self.tape.to_matrix(&tape);
+        let rows = || matrix.chunks_exact(self.tape.inputs);
+        let features = self.tape.inputs - 1;
+        head::Layer { weight: rows().flat_map(|row| &row[..features]).copied().collect(), bias: rows().map(|row| row[features]).collect() }
+    }
+
+    /// Running statistics of all features.
+    pub fn norm(&self) -> Option<BatchNorm> {
+        let mut all: Option<BatchNorm> = None;
+        for c in 0..self.chunks() {
+            let chunk = self.chunk(c);
+            let norm = chunk.norm.as_ref()?;
+            let all = all.get_or_insert_with(|| BatchNorm::new(0));
+            all.mean.extend_from_slice(&norm.mean);
+            all.variance.extend_from_slice(&norm.variance);
+        }
+        all
+    }
+}
+
+impl Chunk {
+    /// Brings the transposed copy up to date.
+    pub fn transpose(&mut self, tape: Tape) {
+        let Some(back) = &mut self.back else { return };
+        let (start, features, vectors) = (tape.block(self.blocks.start), &self.columns.features, back.tape.vectors());
+        tape.runs(self.blocks.clone(), |input, output, at| {
+            if features.contains(&input) {
+                let column = input - features.start;
+                for lane in 0..LANES.min(tape.outputs - output) {
+                    let place = back.places[(output + lane) * vectors + column / LANES];
+                    back.weights[place + column % LANES] = self.weights[at - start + lane];
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_comes_back_from_its_chunks_and_its_transposed_copy_follows() {
+        for (features, outputs) in [(5, 3), (128, 16), (700, 20), (1025, 2)] {
+            let weight: Vec<f32> = (0..features * outputs).map(|i| i as f32 + 1.0).collect();
+            let from = head::Layer { weight: weight.clone(), bias: vec![-1.0; outputs] };
+            let layer = Layer::new(features, &from, 1, None, true);
+            assert_eq!(layer.to_head(), from);
+            for c in 0..layer.chunks() {
+                let chunk = layer.chunk(c);
+                let back = chunk.back.as_ref().unwrap();
+                // [features of the chunk, outputs]
+                let matrix = back.tape.to_matrix(&back.weights);
+                for (i, input) in chunk.columns.features.clone().enumerate() {
+                    assert!((0..outputs).all(|o| matrix[i * outputs + o] == weight[o * features + input]));
+                }
+            }
+        }
+    }
+}

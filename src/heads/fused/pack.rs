@@ -1,0 +1,163 @@
+//! Rows of features into the tiles that the kernels read: `[tile][batch][8]`, with dropout and batch norm on the way, and a last input of 1 whose
+//! weight is the bias.
+
+use std::ops::Range;
+
+use super::mask::drop_block;
+use super::tape::TILE;
+use crate::engine::native::simd::Isa;
+use crate::heads::head::BatchNorm;
+use crate::heads::random::{Dropout, MASK_BLOCK};
+use crate::heads::table::FeatureTable;
+
+/// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the dropout mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The features among them.
+    pub features: Range<usize>,
+    /// The tiles.
+    pub tiles: Range<usize>,
+}
+
+impl Columns {
+    /// Of these tiles, in a layer of `features` inputs and a bias.
+    pub fn new(tiles: Range<usize>, features: usize) -> Columns {
+        Columns { features: (tiles.start * TILE).min(features)..(tiles.end * TILE).min(features), tiles }
+    }
+}
+
+/// Whether rows are packed for training, and what that does to them.
+pub enum Mode<'a> {
+    /// Dropout of an epoch; batch norm by the batch's own statistics.
+    Train(usize, Dropout, Option<&'a mut BatchNorm>),
+    /// No dropout; batch norm by the running statistics.
+    Judge(Option<&'a BatchNorm>),
+}
+
+/// Packs some columns of some rows. `norm` counts its columns from `columns.features.start`; `scratch` is for the rows on their way.
+pub fn pack(
+    isa: Isa,
+    table: &dyn FeatureTable,
+    rows: &[usize],
+    columns: &Columns,
+    mode: Mode<'_>,
+    scratch: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    let dim = columns.features.len();
+    let mut place = |b: usize, dropped: Option<(usize, usize, Dropout)>, x: &[f32]| {
+        Place { batch: rows.len(), b, columns, out }.run(isa, x, dropped);
+    };
+    match mode {
+        Mode::Train(epoch, dropout, Some(norm)) => {
+            scratch.resize(rows.len() * dim, 0.0);
+            for (&row, x) in rows.iter().zip(scratch.chunks_exact_mut(dim.max(1))) {
+                table.read(row, columns.features.clone(), x);
+            }
+            norm.train(scratch);
+            rows.iter().enumerate().for_each(|(b, &row)| place(b, Some((epoch, row, dropout)), &scratch[b * dim..][..dim]));
+        }
+        Mode::Train(epoch, dropout, None) => {
+            let each = |b, row, x: &[f32]| place(b, Some((epoch, row, dropout)), x);
+            each_row(table, rows, columns, scratch, each);
+        }
+        Mode::Judge(None) => each_row(table, rows, columns, scratch, |b, _, x| place(b, None, x)),
+        Mode::Judge(Some(norm)) => {
+            scratch.resize(dim, 0.0);
+            for (b, &row) in rows.iter().enumerate() {
+                table.read(row, columns.features.clone(), scratch);
+                norm.apply(0, scratch);
+                place(b, None, scratch);
+            }
+        }
+    }
+}
+
+/// Rows as they lie in the table, or read into `scratch` where they lie otherwise.
+fn each_row(
+    table: &dyn FeatureTable,
+    rows: &[usize],
+    columns: &Columns,
+    scratch: &mut Vec<f32>,
+    mut each: impl FnMut(usize, usize, &[f32]),
+) {
+    for (b, &row) in rows.iter().enumerate() {
+        match table.row(row) {
+            Some(x) => each(b, row, &x[columns.features.clone()]),
+            None => {
+                scratch.resize(columns.features.len(), 0.0);
+                table.read(row, columns.features.clone(), scratch);
+                each(b, row, scratch);
+            }
+        }
+    }
+}
+
+/// Packs one row of units in memory, nothing dropped.
+pub fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
+    Place { batch, b, columns, out }.run(isa, x, None);
+}
+
+/// One row on its way into the tiles.
+struct Place<'a> {
+    batch: usize,
+    b: usize,
+    columns: &'a Columns,
+    out: &'a mut [f32],
+}
+
+impl Place<'_> {
+    /// Epoch, row and mask in `dropped`.
+    fn run(mut self, isa: Isa, x: &[f32], dropped: Option<(usize, usize, Dropout)>) {
+        match dropped {
+            Some((epoch, row, dropout)) if !dropout.is_none() => {
+                debug_assert!(self.columns.features.start.is_multiple_of(MASK_BLOCK));
+                let first = self.columns.features.start / MASK_BLOCK;
+                let mut units = [0.0; MASK_BLOCK];
+                for (i, x) in x.chunks(MASK_BLOCK).enumerate() {
+                    drop_block(isa, &dropout, epoch, row, first + i, x, &mut units);
+                    self.put(i * (MASK_BLOCK / TILE), &units[..x.len()]);
+                }
+            }
+            _ => self.put(0, x),
+        }
+        // The input of 1 stands behind the last feature.
+        if x.len() < self.columns.tiles.len() * TILE {
+            if x.len().is_multiple_of(TILE) {
+                self.tile(x.len() / TILE).fill(0.0);
+            }
+            self.tile(x.len() / TILE)[x.len() % TILE] = 1.0;
+        }
+    }
+
+    #[inline(always)]
+    fn tile(&mut self, tile: usize) -> &mut [f32] {
+        &mut self.out[(tile * self.batch + self.b) * TILE..][..TILE]
+    }
+
+    /// Units from a tile's first on, the last tile filled up with zeros.
+    #[inline(always)]
+    fn put(&mut self, first: usize, units: &[f32]) {
+        let (whole, rest) = units.as_chunks::<TILE>();
+        for (i, values) in whole.iter().enumerate() {
+            self.tile(first + i).copy_from_slice(values);
+        }
+        if !rest.is_empty() {
+            let tile = self.tile(first + whole.len());
+            tile.fill(0.0);
+            tile[..rest.len()].copy_from_slice(rest);
+        }
+    }
+}
+
+/// Fills a row with the dropout factors of its units.
+pub fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
+    units.fill(1.0);
+    if !dropout.is_none() {
+        let (ones, mut factors) = ([1.0; MASK_BLOCK], [0.0; MASK_BLOCK]);
+        for (block, units) in units.chunks_mut(MASK_BLOCK).enumerate() {
+            drop_block(isa, dropout, epoch, row, block, &ones, &mut factors);
+            units.copy_from_slice(&factors[..units.len()]);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! One training step by a team: rows, then weights, with a barrier between.
+//!
+//! *Rows* (shared out by rows of the batch): sum the first layer's products over its chunks, go up through the other layers, judge, come back
+//! down. *Weights* (shared out by chunks): gradient, optimiser and the first layer's products with the next batch, in one pass.
+
+use super::kernel::{Packed, Pass, Product, Products};
+use super::layer::{Back, Chunk, Layer};
+use super::output::{Activate, Judge};
+use super::pack::{Mode, mask, pack};
+use super::tape::{TILE, Tape};
+use super::team::{Member, Shared};
+use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use crate::heads::loss::Objective;
+use crate::heads::optimizer::{Optimizer, clip_factor};
+use crate::heads::params::Activation;
+use crate::heads::random::Dropout;
+use crate::heads::train::Task;
+
+/// What stays the same over an epoch.
+pub struct Run<'a> {
+    pub isa: Isa,
+    pub task: Task<'a>,
+    pub layers: &'a [Layer],
+    pub activation: Activation,
+    pub objective: &'a Objective,
+    pub optimizer: &'a Optimizer,
+    pub dropouts: &'a [Dropout],
+    pub clip_norm: Option<f64>,
+    pub epoch: usize,
+    pub lr: f64,
+    pub buffers: &'a Buffers,
+}
+
+/// What rows leave for weights, and weights for rows.
+pub struct Buffers {
+    /// Products of the first layer, a buffer for each chunk.
+    partial: Vec<Shared>,
+    /// For each layer, gradients of its products, as the kernels read them.
+    gradients: Vec<Shared>,
+    /// For each layer above the first, what it reads.
+    inputs: Vec<Between>,
+    /// Loss of each row.
+    losses: Shared,
+    /// Squared norm of the gradient, a value for each chunk of all layers.
+    norms: Shared,
+}
+
+/// What lies between a layer and the one before it.
+struct Between {
+    /// Activations, `[tile][batch][8]`.
+    packed: Shared,
+    /// Slopes of the activations with dropout, row by row.
+    slopes: Shared,
+    /// Products of the layer.
+    products: Shared,
+    /// Gradients of the layer's products as `[tile][batch][8]`.
+    gradients: Shared,
+    /// What comes back through the layer, a buffer for each of its chunks.
+    back: Vec<Shared>,
+}
+
+impl Buffers {
+    /// For batches of up to `batch` rows.
+    pub fn new(layers: &[Layer], batch: usize) -> Buffers {
+        let shared = |tape: Tape| Shared::new(tape.columns() * batch);
+        let between = |layer: &Layer| Between {
+            packed: Shared::new(layer.tape.tiles() * TILE * batch),
+            slopes: Shared::new(layer.tape.inputs.next_multiple_of(LANES) * batch),
+            products: shared(layer.tape),
+            gradients: Shared::new(layer.tape.columns() * batch),
+            back: (0..layer.chunks()).filter_map(|c| layer.chunk(c).back.as_ref().map(|back| shared(back.tape))).collect(),
+        };
+        Buffers {
+            partial: (0..layers[0].chunks()).map(|_| shared(layers[0].tape)).collect(),
+            gradients: layers.iter().map(|l| shared(l.tape)).collect(),
+            inputs: layers[1..].iter().map(between).collect(),
+            losses: Shared::new(batch),
+            norms: Shared::new(layers.iter().map(Layer::chunks).sum()),
+        }
+    }
+}
+
+/// Calls `each(columns of the row, their place)` for the panels of row `b` in `[panel][batch][columns]`.
+fn places(tape: Tape, batch: usize, b: usize) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)> {
+    tape.panels().map(move |panel| {
+        let (start, width) = (panel.first * LANES, panel.vectors * LANES);
+        let at = start * batch + b * width;
+        (start..start + width, at..at + width)
+    })
+}
+
+/// Adds up one row of several buffers of products.
+struct Sum<'a> {
+    tape: Tape,
+    batch: usize,
+    b: usize,
+    parts: &'a [Shared],
+    out: &'a mut [f32],
+}
+
+impl Vectorized for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (columns, place) in places(self.tape, self.batch, self.b) {
+            for part in self.parts {
+                // SAFETY: products of the first layer were written before the barrier, others by this thread.
+                let part = unsafe { part.read(place.clone()) };
+                self.out[columns.clone()].iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+            }
+        }
+    }
+}
+
+/// A thread's own memory.
+#[derive(Default)]
+pub struct Scratch {
+    row: Vec<f32>,
+    other: Vec<f32>,
+}
+
+impl Run<'_> {
+    /// Packs the first batch and multiplies it.
+    pub fn begin(&self, member: &Member<'_>, rows: &[usize]) {
+        let layer = &self.layers[0];
+        for c in member.share(layer.chunks()) {
+            self.pack_next(c, 0, rows);
+            let chunk = layer.chunk(c);
+            // SAFETY: a chunk's products are written by its owner alone.
+            let mut h = unsafe { Products::shared(&self.buffers.partial[c], rows.len(), 0..rows.len()) };
+            h.clear(layer.tape);
+            let x = Packed::new(&chunk.x[0], rows.len(), chunk.columns.tiles.start);
+            Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h }.run(self.isa);
+        }
+    }
+
+    fn pack_next(&self, c: usize, turn: usize, rows: &[usize]) {
+        let mut chunk = self.layers[0].chunk_mut(c);
+        let Chunk { columns, x, norm, scratch, .. } = &mut *chunk;
+        x[turn].resize(columns.tiles.len() * TILE * rows.len(), 0.0);
+        let mode = Mode::Train(self.epoch, self.dropouts[0], norm.as_mut());
+        pack(self.isa, self.task.features, rows, columns, mode, scratch, &mut x[turn]);
+    }
+
+    /// The rows' half of a step.
+    pub fn rows(&self, member: &Member<'_>, rows: &[usize], scratch: &mut Scratch) {
+        let n = rows.len();
+        let scale = self.objective.scale(self.task.labels, rows);
+        let own = member.share(n);
+        for l in 1..self.layers.len() {
+            for b in own.clone() {
+                self.sum_products(l - 1, n, b, &mut scratch.row);
+                self.activate(l, n, b, rows[b], scratch);
+            }
+            // SAFETY: rows are written and read by their owner alone.
+            let (x, mut h) = unsafe {
+                let between = &self.buffers.inputs[l - 1];
+                (Packed::shared(&between.packed, n), Products::shared(&between.products, n, own.clone()))
+            };
+            h.clear(self.layers[l].tape);
+            for c in 0..self.layers[l].chunks() {
+                let chunk = self.layers[l].chunk(c);
+                Product { tape: self.layers[l].tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h: h.again() }.run(self.isa);
+            }
+        }
+        let last = self.layers.len() - 1;
+        for b in own.clone() {
+            self.sum_products(last, n, b, &mut scratch.row);
+            let outputs = self.layers[last].tape.outputs;
+            scratch.other.clear();
+            scratch.other.resize(scratch.row.len(), 0.0);
+            let mass = self.objective.row_targets(self.task.labels.of(rows[b]), &mut scratch.other[..outputs]);
+            let judge = Judge { objective: self.objective, logits: &mut scratch.row, q: &scratch.other, mass, scale, outputs };
+            let loss = judge.run(self.isa) * f64::from(scale);
+            // SAFETY: the row's owner.
+            unsafe { self.buffers.losses.part(b..b + 1)[0] = loss as f32 };
+            self.store_gradient(last, n, b, &scratch.row);
+        }
+        for l in (1..self.layers.len()).rev() {
+            self.back(l, n, own.clone(), scratch);
+        }
+    }
+
+    /// Products of a layer for one row, its chunks' parts added up in order.
+    fn sum_products(&self, l: usize, n: usize, b: usize, out: &mut Vec<f32>) {
+        let tape = self.layers[l].tape;
+        out.clear();
+        out.resize(tape.columns(), 0.0);
+        let parts = if l == 0 { &self.buffers.partial } else { std::slice::from_ref(&self.buffers.inputs[l - 1].products) };
+        dispatch(self.isa, Sum { tape, batch: n, b, parts, out });
+    }
+
+    /// Activations of a row as layer `l` reads them.
+    fn activate(&self, l: usize, n: usize, b: usize, row: usize, scratch: &mut Scratch) {
+        let between = &self.buffers.inputs[l - 1];
+        let units = self.layers[l].tape.inputs - 1;
+        let width = self.layers[l].tape.inputs.next_multiple_of(LANES);
+        // SAFETY: the row's owner, here and below.
+        let slopes = unsafe { &mut between.slopes.part(b * width..(b + 1) * width)[..units] };
+        mask(self.isa, &self.dropouts[l], self.epoch, row, slopes);
+        Activate { act: self.activation, units: &mut scratch.row[..units], slopes }.run(self.isa);
+        scratch.row.truncate(units);
+        scratch.row.push(1.0);
+        // SAFETY: as above.
+        unsafe { scatter(&between.packed, n, b, &scratch.row) };
+    }
+
+    fn store_gradient(&self, l: usize, n: usize, b: usize, row: &[f32]) {
+        let tape = self.layers[l].tape;
+        for (columns, place) in places(tape, n, b) {
+            // SAFETY: the row's owner.
+            unsafe { self.buffers.gradients[l].part(place).copy_from_slice(&row[columns]) };
+        }
+        if l > 0 {
+            // SAFETY: the row's owner.
+            unsafe { scatter(&self.buffers.inputs[l - 1].gradients, n, b, &row[..tape.outputs]) };
+        }
+    }
+
+    /// Gradients of the products of layer `l − 1` from those of layer `l`.
+    fn back(&self, l: usize, n: usize, own: std::ops::Range<usize>, scratch: &mut Scratch) {
+        let (layer, between) = (&self.layers[l], &self.buffers.inputs[l - 1]);
+        let width = layer.tape.inputs.next_multiple_of(LANES);
+        let mut tapes = vec![];
+        for (c, buffer) in between.back.iter().enumerate() {
+            let chunk = layer.chunk(c);
+            let Some(Back { tape, weights, .. }) = &chunk.back else { continue };
+            // SAFETY: this thread's own rows.
+            let (x, mut h) = unsafe { (Packed::shared(&between.gradients, n), Products::shared(buffer, n, own.clone())) };
+            h.clear(*tape);
+            Product { tape: *tape, blocks: 0..tape.blocks(), weights, x, h }.run(self.isa);
+            tapes.push((*tape, chunk.columns.features.start));
+        }
+        for b in own {
+            scratch.row.clear();
+            scratch.row.resize(self.layers[l - 1].tape.columns(), 0.0);
+            for ((tape, first), buffer) in tapes.iter().zip(&between.back) {
+                for (columns, place) in places(*tape, n, b) {
+                    let count = tape.outputs.min(columns.end) - columns.start;
+                    // SAFETY: this thread's own rows.
+                    let part = unsafe { buffer.read(place) };
+                    scratch.row[first + columns.start..][..count].copy_from_slice(&part[..count]);
+                }
+            }
+            // SAFETY: as above.
+            let slopes = unsafe { between.slopes.read(b * width..(b + 1) * width) };
+            let units = layer.tape.inputs - 1;
+            scratch.row[..units].iter_mut().zip(slopes).for_each(|(d, slope)| *d *= slope);
+            self.store_gradient(l - 1, n, b, &scratch.row);
+        }
+    }
+
+    /// The weights' half of a step: `step` counts from 1, `turn` tells which of the two packed batches is this one.
+    pub fn weights(&self, member: &Member<'_>, rows: &[usize], next: Option<&[usize]>, step: i32, turn: usize) {
+        let n = rows.len();
+        for (l, layer) in self.layers.iter().enumerate() {
+            // SAFETY: gradients and activations were written before the barrier.
+            let d = unsafe { self.buffers.gradients[l].read(0..layer.tape.columns() * n) };
+            for c in member.share(layer.chunks()) {
+                if let (Some(next), 0) = (next, l) {
+                    self.pack_next(c, 1 - turn, next);
+                }
+                let mut chunk = layer.chunk_mut(c);
+                let Chunk { blocks, columns, weights, states, x, .. } = &mut *chunk;
+                let first_tile = columns.tiles.start;
+                let features = match l {
+                    0 => Packed::new(&x[turn], n, first_tile),
+                    // SAFETY: as above.
+                    _ => unsafe { Packed::shared(&self.buffers.inputs[l - 1].packed, n) },
+                };
+                let following = next.filter(|_| l == 0).map(|next| {
+                    // SAFETY: a chunk's products are written by its owner alone.
+                    let mut h = unsafe { Products::shared(&self.buffers.partial[c], next.len(), 0..next.len()) };
+                    h.clear(layer.tape);
+                    (Packed::new(&x[1 - turn], next.len(), first_tile), h)
+                });
+                let states = states.each_mut().map(Vec::as_mut_slice);
+                let blocks = blocks.clone();
+                let pass = Pass { tape: layer.tape, blocks, weights, states, x: features, d, next: following };
+                pass.run(self.isa, self.optimizer, self.lr, step);
+                chunk.transpose(layer.tape);
+            }
+        }
+    }
+
+    /// Scales the gradients so that the norm of the whole does not exceed the largest allowed; a barrier lies before and behind.
+    pub fn clip(&self, member: &Member<'_>, n: usize, turn: usize) {
+        let Some(largest) = self.clip_norm else { return };
+        let mut at = 0;
+        for (l, layer) in self.layers.iter().enumerate() {
+            for c in member.share(layer.chunks()) {
+                // SAFETY: gradients and activations were written before the barrier; the place is the chunk's own.
+                unsafe { self.buffers.norms.part(at + c..at + c + 1)[0] = self.squared_norm(l, c, n, turn) as f32 };
+            }
+            at += layer.chunks();
+        }
+        member.meet();
+        // SAFETY: written before the barrier.
+        let squares: f64 = unsafe { self.buffers.norms.read(0..at) }.iter().map(|&s| f64::from(s)).sum();
+        let factor = clip_factor(squares.sqrt(), Some(largest));
+        for (l, layer) in self.layers.iter().enumerate() {
+            for b in member.share(n) {
+                for (_, place) in places(layer.tape, n, b) {
+                    // SAFETY: the row's owner.
+                    unsafe { self.buffers.gradients[l].part(place).iter_mut().for_each(|d| *d *= factor) };
+                }
+            }
+        }
+        member.meet();
+    }
+
+    /// ‖Σ_b x_b ⊗ d_b‖² over a chunk's inputs, as Σ_{b, b'} (x_b · x_b') (d_b · d_b'): the gradient itself is not needed.
+    fn squared_norm(&self, l: usize, c: usize, n: usize, turn: usize) -> f64 {
+        let layer = &self.layers[l];
+        let chunk = layer.chunk(c);
+        let tiles = &chunk.columns.tiles;
+        // SAFETY: written before the barrier.
+        let (x, d) = unsafe {
+            let d = self.buffers.gradients[l].read(0..layer.tape.columns() * n);
+            match l {
+                0 => (chunk.x[turn].as_slice(), d),
+                _ => (self.buffers.inputs[l - 1].packed.read(tiles.start * TILE * n..tiles.end * TILE * n), d),
+            }
+        };
+        let mut sum = 0.0;
+        for a in 0..n {
+            for b in a..n {
+                let xs = x.chunks_exact(TILE * n).map(|tile| dot(&tile[a * TILE..][..TILE], &tile[b * TILE..][..TILE])).sum::<f32>();
+                let pairs = places(layer.tape, n, a).zip(places(layer.tape, n, b));
+                let ds = pairs.map(|((_, a), (_, b))| dot(&d[a], &d[b])).sum::<f32>();
+                sum += f64::from(xs) * f64::from(ds) * if a == b { 1.0 } else { 2.0 };
+            }
+        }
+        sum
+    }
+
+    /// Loss of the step that is over, to be read behind its barrier.
+    pub fn loss(&self, n: usize) -> f64 {
+        // SAFETY: written before the barrier.
+        unsafe { self.buffers.losses.read(0..n) }.iter().map(|&l| f64::from(l)).sum()
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Writes a row into `[tile][batch][8]`.
+///
+/// # Safety
+/// Until the next barrier no other thread uses row `b`.
+unsafe fn scatter(packed: &Shared, batch: usize, b: usize, row: &[f32]) {
+    for (tile, values) in row.chunks(TILE).enumerate() {
+        let at = (tile * batch + b) * TILE;
+        // SAFETY: the caller's promise.
+        let to = unsafe { packed.part(at..at + TILE) };
+        to[..values.len()].copy_from_slice(values);
+        to[values.len()..].fill(0.0);
+    }
+}

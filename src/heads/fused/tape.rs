@@ -1,0 +1,142 @@
+//! How a weight matrix lies in memory: as one tape, in the very order in which a pass reads it.
+//!
+//! Rows are inputs (in tiles of eight), columns outputs (in vectors of sixteen). Four tiles make a block; within a block come the panels of
+//! two or three vectors, within a panel the tiles, within a tile its rows: a pass over the weights and their optimiser states streams forward
+//! through memory, and a block's features and a panel's gradients stay in the first-level cache meanwhile.
+
+use crate::engine::native::simd::LANES;
+
+/// Rows of a tile.
+pub const TILE: usize = 8;
+/// Tiles of a block.
+pub const BLOCK: usize = 4;
+/// Most vectors of a panel.
+const PANEL: usize = 3;
+
+/// Geometry of one weight matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tape {
+    /// Rows that count.
+    pub inputs: usize,
+    /// Columns that count.
+    pub outputs: usize,
+}
+
+/// Some neighbouring vectors of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panel {
+    /// First vector.
+    pub first: usize,
+    /// Number of vectors.
+    pub vectors: usize,
+}
+
+impl Tape {
+    /// Tiles, the last one filled up with zeros.
+    pub const fn tiles(self) -> usize {
+        self.inputs.div_ceil(TILE)
+    }
+
+    /// Vectors of columns, the last one filled up with zeros.
+    pub const fn vectors(self) -> usize {
+        self.outputs.div_ceil(LANES)
+    }
+
+    /// Columns, the filling included.
+    pub const fn columns(self) -> usize {
+        self.vectors() * LANES
+    }
+
+    /// Values on the tape.
+    pub const fn len(self) -> usize {
+        self.tiles() * TILE * self.columns()
+    }
+
+    /// Panels from left to right: as few as can be, as alike as can be.
+    pub fn panels(self) -> impl Iterator<Item = Panel> + Clone {
+        let (vectors, panels) = (self.vectors(), self.vectors().div_ceil(PANEL));
+        (0..panels).map(move |p| {
+            let first = p * vectors / panels;
+            Panel { first, vectors: (p + 1) * vectors / panels - first }
+        })
+    }
+
+    /// Where a block starts on the tape.
+    pub const fn block(self, block: usize) -> usize {
+        block * BLOCK * TILE * self.columns()
+    }
+
+    /// Tiles of a block: four, or what is left.
+    pub fn tiles_of(self, block: usize) -> usize {
+        (self.tiles() - block * BLOCK).min(BLOCK)
+    }
+
+    /// Number of blocks.
+    pub const fn blocks(self) -> usize {
+        self.tiles().div_ceil(BLOCK)
+    }
+
+    /// Calls `place(input, first output, position)` for every run of up to sixteen outputs of a row that lie side by side on the tape, for the
+    /// blocks of a range.
+    pub fn runs(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
+        for block in blocks {
+            let tiles = self.tiles_of(block);
+            for panel in self.panels() {
+                let start = self.block(block) + panel.first * LANES * TILE * tiles;
+                for row in 0..tiles * TILE {
+                    let input = block * BLOCK * TILE + row;
+                    if input < self.inputs {
+                        (0..panel.vectors).for_each(|v| place(input, (panel.first + v) * LANES, start + (row * panel.vectors + v) * LANES));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The tape of a matrix `[outputs, inputs]`.
+    pub fn from_matrix(self, matrix: &[f32]) -> Vec<f32> {
+        let mut tape = vec![0.0; self.len()];
+        self.runs(0..self.blocks(), |input, output, at| {
+            for lane in 0..LANES.min(self.outputs - output) {
+                tape[at + lane] = matrix[(output + lane) * self.inputs + input];
+            }
+        });
+        tape
+    }
+
+    /// The matrix `[outputs, inputs]` on a tape.
+    pub fn to_matrix(self, tape: &[f32]) -> Vec<f32> {
+        let mut matrix = vec![0.0; self.inputs * self.outputs];
+        self.runs(0..self.blocks(), |input, output, at| {
+            for lane in 0..LANES.min(self.outputs - output) {
+                matrix[(output + lane) * self.inputs + input] = tape[at + lane];
+            }
+        });
+        matrix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_comes_back_from_its_tape() {
+        for (inputs, outputs) in [(1, 1), (8, 16), (37, 133), (100, 70), (33, 16)] {
+            let tape = Tape { inputs, outputs };
+            let matrix: Vec<f32> = (0..inputs * outputs).map(|i| i as f32 + 1.0).collect();
+            let values = tape.from_matrix(&matrix);
+            assert_eq!(tape.to_matrix(&values), matrix);
+            assert_eq!(values.iter().filter(|&&v| v != 0.0).count(), matrix.len());
+        }
+    }
+
+    #[test]
+    fn panels_cover_the_columns_and_are_alike() {
+        let widths = |outputs| Tape { inputs: 1, outputs }.panels().map(|p| p.vectors).collect::<Vec<_>>();
+        assert_eq!(widths(133), [3, 3, 3]);
+        assert_eq!(widths(2), [1]);
+        assert_eq!(widths(64), [2, 2]);
+        assert_eq!(widths(256).iter().sum::<usize>(), 16);
+    }
+}

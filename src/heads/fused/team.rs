@@ -1,0 +1,153 @@
+//! Threads that work on one head together: they meet at barriers many thousand times a second, so they spin before they yield.
+
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Turns of waiting before the processor is offered to others.
+const SPINS: u32 = 20_000;
+
+/// Threads that wait for each other.
+pub struct Team {
+    members: usize,
+    waiting: AtomicUsize,
+    round: AtomicUsize,
+    broken: AtomicBool,
+}
+
+/// One thread of a team.
+pub struct Member<'a> {
+    team: &'a Team,
+    /// Its number.
+    pub index: usize,
+}
+
+impl Team {
+    /// Runs `work` on `members` threads, the calling one among them, and waits for all.
+    pub fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
+        let team = Team { members, waiting: AtomicUsize::new(0), round: AtomicUsize::new(0), broken: AtomicBool::new(false) };
+        std::thread::scope(|scope| {
+            for index in 1..members {
+                let (team, work) = (&team, &work);
+                scope.spawn(move || work(&Member { team, index }));
+            }
+            work(&Member { team: &team, index: 0 });
+        });
+    }
+}
+
+impl Member<'_> {
+    /// Waits until every member has come here; what they wrote before is seen by all after.
+    pub fn meet(&self) {
+        let Team { members, waiting, round, broken } = self.team;
+        let now = round.load(Ordering::Acquire);
+        if waiting.fetch_add(1, Ordering::AcqRel) + 1 == *members {
+            waiting.store(0, Ordering::Relaxed);
+            round.store(now + 1, Ordering::Release);
+            return;
+        }
+        let mut turns = 0;
+        while round.load(Ordering::Acquire) == now {
+            assert!(!broken.load(Ordering::Relaxed), "another thread of the team has panicked");
+            turns += 1;
+            if turns < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+    }
+
+    /// This member's share of `0..n`: neighbouring items, as many as the others' or one more or less.
+    pub fn share(&self, n: usize) -> Range<usize> {
+        n * self.index / self.team.members..n * (self.index + 1) / self.team.members
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.team.broken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A buffer that the members of a team share: between two barriers each of its parts is either written by one of them or read by any.
+pub struct Shared(UnsafeCell<Vec<f32>>);
+
+// SAFETY: access is through `read` and `part`, whose callers promise that no part is written while another thread uses it.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// A buffer of zeros.
+    pub fn new(len: usize) -> Shared {
+        Shared(UnsafeCell::new(vec![0.0; len]))
+    }
+
+    /// The values, when the team is done.
+    pub fn into_values(self) -> Vec<f32> {
+        self.0.into_inner()
+    }
+
+    /// The first value's address and the number of values, for kernels that write some columns of some rows.
+    pub fn pointer(&self) -> (*mut f32, usize) {
+        // SAFETY: the vector itself is never changed while shared.
+        unsafe {
+            let values: *mut Vec<f32> = self.0.get();
+            ((*values).as_mut_ptr(), (*values).len())
+        }
+    }
+
+    /// Some of the values.
+    ///
+    /// # Safety
+    /// Until the next barrier no thread writes to the range.
+    pub unsafe fn read(&self, range: Range<usize>) -> &[f32] {
+        let (start, len) = self.pointer();
+        assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
+        // SAFETY: within the buffer; the caller's promise.
+        unsafe { std::slice::from_raw_parts(start.add(range.start), range.len()) }
+    }
+
+    /// Some of the values, to be written.
+    ///
+    /// # Safety
+    /// Until the next barrier no other thread uses the range, nor this one through another reference.
+    #[expect(clippy::mut_from_ref, reason = "the caller promises that the range is its own")]
+    pub unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+        let (start, len) = self.pointer();
+        assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
+        // SAFETY: within the buffer; the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(start.add(range.start), range.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_before_a_barrier_is_read_after_it() {
+        for members in [1, 2, 5] {
+            let buffer = Shared::new(100);
+            Team::run(members, |member| {
+                for round in 1..50 {
+                    // SAFETY: shares do not overlap, and barriers part writing from reading.
+                    unsafe {
+                        buffer.part(member.share(100)).fill(round as f32);
+                        member.meet();
+                        assert!(buffer.read(0..100).iter().all(|&v| v == round as f32));
+                    }
+                    member.meet();
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_whole_team() {
+        let outcome = std::panic::catch_unwind(|| {
+            Team::run(2, |member| {
+                assert!(member.index != 1, "as if something were wrong");
+                member.meet();
+            });
+        });
+        assert!(outcome.is_err());
+    }
+}
