@@ -28,6 +28,7 @@ pub const fn unit_f32(bits: u32) -> f32 {
 ///
 /// Words live in 64-bit lanes whose upper halves may hold anything: products read the lower halves alone, and nothing needs to be shuffled.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "one index over four arrays is what the compiler vectorises")]
 fn philox_lanes(first: u32, rest: [u32; 3], key: [u32; 2]) -> [[u32; 16]; 4] {
     const LOW: u64 = u32::MAX as u64;
     let mut c = [[0; 16], [u64::from(rest[0]); 16], [u64::from(rest[1]); 16], [u64::from(rest[2]); 16]];

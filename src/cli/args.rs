@@ -268,6 +268,36 @@ pub struct Export {
 pub enum Bench {
     /// Time the forward pass of a backbone on random images
     Forward(BenchForward),
+    /// Time the training of heads on random features
+    Heads(BenchHeads),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchHeads {
+    /// Training rows
+    #[arg(long, value_name = "N")]
+    pub rows: usize,
+    /// Features of a row
+    #[arg(long, value_name = "D")]
+    pub dim: usize,
+    /// Units of the hidden layer; 0 for none
+    #[arg(long, default_value_t = 0, value_name = "H")]
+    pub hidden: usize,
+    /// Classes
+    #[arg(long, value_name = "C")]
+    pub classes: usize,
+    /// Rows a step
+    #[arg(long, value_name = "B")]
+    pub batch: usize,
+    /// sgd, rmsprop or adam
+    #[arg(long, default_value = "adam", value_name = "NAME")]
+    pub optimizer: String,
+    /// Timed epochs
+    #[arg(long, default_value_t = 4, value_name = "E")]
+    pub epochs: usize,
+    /// Heads trained together
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub trials: usize,
 }
 
 #[derive(Debug, Args)]

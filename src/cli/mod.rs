@@ -55,6 +55,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Predict(a) => commands::predict::run(a, device, screen),
         Verb::Export(a) => commands::export::run(a, screen),
         Verb::Bench(Bench::Forward(a)) => commands::bench::forward(a, device, screen),
+        Verb::Bench(Bench::Heads(a)) => commands::bench::heads(a, device, screen),
         Verb::Demo(Demo::Mnist { dir }) => commands::demo::mnist(dir, screen),
     }
 }

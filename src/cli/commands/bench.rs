@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use headstart::base::Base;
-use headstart::engine::{Batch, centred_error};
+use headstart::engine::{self, Batch, centred_error};
+use headstart::heads::{Bench, OptimizerKind, trainer};
 use headstart::rng::Philox;
 use headstart::{Error, Result};
 use serde_json::json;
 
 use crate::cli::Ending;
-use crate::cli::args::BenchForward;
+use crate::cli::args::{BenchForward, BenchHeads};
 use crate::cli::screen::Screen;
 
 /// Times the very plan that `features` runs, up to `gap`, on random images.
@@ -59,6 +60,41 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         if let Some(error) = error {
             screen.result(format_args!("centred error against the reference: {error:.1e}"));
         }
+    }
+    Ok(Ending::Done)
+}
+
+/// Times epochs of heads on random features, all heads together.
+pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let words = OptimizerKind::WORDS;
+    let optimizer = serde_json::from_value(json!(a.optimizer)).map_err(|_| {
+        let near = headstart::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
+        Error::setting(format!("`{}` is no optimiser", a.optimizer), format!("did you mean `{near}`?"))
+    })?;
+    if [a.rows, a.dim, a.classes, a.batch, a.epochs, a.trials].contains(&0) {
+        return Err(Error::setting("rows, dim, classes, batch, epochs and trials take 1 or more", "only --hidden may be 0").into());
+    }
+    let bench = Bench {
+        rows: a.rows,
+        dim: a.dim,
+        hidden: a.hidden,
+        classes: a.classes,
+        batch: a.batch,
+        optimizer,
+        epochs: a.epochs,
+        trials: a.trials,
+    };
+    let trainer = trainer(&engine::device(&device.parse()?)?);
+    let mut seconds = bench.run(trainer.as_ref(), rayon::current_num_threads())?;
+    seconds.sort_by(f64::total_cmp);
+    let (median, best) = (seconds[seconds.len() / 2], seconds[0]);
+    if screen.json {
+        screen.object(&json!({
+            "trainer": trainer.name(), "rows": a.rows, "dim": a.dim, "hidden": a.hidden, "classes": a.classes, "batch": a.batch,
+            "optimizer": a.optimizer, "trials": a.trials, "seconds_per_epoch": { "median": median, "best": best },
+        }));
+    } else {
+        screen.result(format_args!("{} heads, {}: {median:.4} s an epoch of all together (best {best:.4})", a.trials, trainer.name()));
     }
     Ok(Ending::Done)
 }

@@ -1,11 +1,10 @@
 //! `headstart sweep`: many heads on cached features, compared.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use comfy_table::Table;
 use headstart::engine;
-use headstart::heads::{CandleTrainer, Epoch};
+use headstart::heads::{Epoch, trainer};
 use headstart::sweep::{self, Observer, Plan, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
@@ -33,7 +32,7 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     settings.iter().try_for_each(|s| config.set(s))?;
     let out = a.out.clone().unwrap_or_else(|| PathBuf::from("sweeps").join(&sources[0].dataset));
     let device = engine::device(&device.parse()?)?;
-    let job = sweep::Job { sources, config, out, trainer: Arc::new(CandleTrainer { device }) };
+    let job = sweep::Job { sources, config, out, trainer: trainer(&device) };
     let watch = Watch { screen, bar: std::sync::OnceLock::new() };
     let outcome = sweep::run(job, &watch);
     watch.bar().finish_and_clear();

@@ -73,7 +73,7 @@ impl Layer {
             matrix.extend_from_slice(row);
             matrix.push(*bias);
         }
-        let whole = tape.from_matrix(&matrix);
+        let whole = tape.of_matrix(&matrix);
         let most = if tape.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
         let grains = tape.blocks().div_ceil(GRAIN);
         // The bias's own tile is no reason for a chunk.

@@ -94,7 +94,7 @@ impl Tape {
     }
 
     /// The tape of a matrix `[outputs, inputs]`.
-    pub fn from_matrix(self, matrix: &[f32]) -> Vec<f32> {
+    pub fn of_matrix(self, matrix: &[f32]) -> Vec<f32> {
         let mut tape = vec![0.0; self.len()];
         self.runs(0..self.blocks(), |input, output, at| {
             for lane in 0..LANES.min(self.outputs - output) {
@@ -125,7 +125,7 @@ mod tests {
         for (inputs, outputs) in [(1, 1), (8, 16), (37, 133), (100, 70), (33, 16)] {
             let tape = Tape { inputs, outputs };
             let matrix: Vec<f32> = (0..inputs * outputs).map(|i| i as f32 + 1.0).collect();
-            let values = tape.from_matrix(&matrix);
+            let values = tape.of_matrix(&matrix);
             assert_eq!(tape.to_matrix(&values), matrix);
             assert_eq!(values.iter().filter(|&&v| v != 0.0).count(), matrix.len());
         }
