@@ -23,6 +23,7 @@ use crate::{Error, Result};
 
 pub use estimate::{Basis, Estimate, estimate};
 use matched::{Images, Matched, Tally};
+use observe::Watch;
 pub use observe::{Observer, Progress, Seconds, Silent};
 pub use recheck::{Recheck, Rechecked, recheck};
 
@@ -127,25 +128,24 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     if rayon::current_thread_index().is_some() {
         return Err(Error::setting("an extraction cannot run inside a pool that it needs itself", "call it from a plain thread"));
     }
-    let start = Instant::now();
+    let mut watch = Watch::new(Instant::now(), observer);
     let mut writer = Writer::open_in(job.folder, job.key, job.name, job.wait, objects)?;
     writer.set_weights(job.weights)?;
     writer.drop_damaged(|tap, view| view < job.views && job.taps.iter().any(|t| t.name == tap))?;
-    writer.warnings().iter().for_each(|w| observer.message(w));
+    writer.warnings().iter().for_each(|w| watch.message(w));
 
     let matched = Matched::new(job, writer.rows(), writer.manifest());
     writer.set_rows(matched.rows.clone(), job.dataset.classes.clone(), matched.next_row, matched.unreadable.clone())?;
     let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
     let reused = matched.usable() - work.needed.len();
-    let mut progress = Progress { images: work.rows().len(), reused, ..Progress::default() };
     let mut tally = Tally::default();
-    observer.started(&progress);
+    watch.started(work.rows().len(), reused);
     for pass in &work.passes {
         let engine = (job.engine)(&pass.tap_names())?;
-        let written = progress.seconds.write;
-        let done = pipeline::run(job, pass, &matched.images, engine.as_ref(), &mut writer, &mut progress, observer)?;
+        let written = watch.progress.seconds.write;
+        let done = pipeline::run(job, pass, &matched.images, engine.as_ref(), &mut writer, &mut watch)?;
         // The sink goes on after the last event that anybody heard.
-        progress.seconds.write = written + done.write_seconds;
+        watch.progress.seconds.write = written + done.write_seconds;
         let stopped = done.stopped;
         tally.add(done);
         if stopped {
@@ -153,7 +153,7 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
         }
     }
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
-    outcome.seconds = Seconds { wall: start.elapsed().as_secs_f64(), ..progress.seconds };
+    outcome.seconds = watch.seconds();
     outcome.warnings = writer.warnings().to_vec();
     if outcome.computed > 0 {
         log::append(job, &outcome)?;

@@ -1,6 +1,7 @@
 //! What an extraction tells while it runs.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 /// Seconds by phase. Phases overlap, so they add up to more than `wall`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
@@ -46,6 +47,40 @@ pub trait Observer {
 
     /// Something that the user should know.
     fn message(&mut self, _text: &str) {}
+}
+
+/// An observer with what it is told.
+pub(super) struct Watch<'a> {
+    pub progress: Progress,
+    start: Instant,
+    observer: &'a mut dyn Observer,
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(start: Instant, observer: &'a mut dyn Observer) -> Watch<'a> {
+        Watch { progress: Progress::default(), start, observer }
+    }
+
+    /// The work is known.
+    pub fn started(&mut self, images: usize, reused: usize) {
+        self.progress = Progress { images, reused, ..Progress::default() };
+        self.observer.started(&self.progress);
+    }
+
+    /// `done` images more, `failed` of them.
+    pub fn advance(&mut self, done: usize, failed: usize) -> ControlFlow<()> {
+        self.progress.done += done;
+        self.progress.failed += failed;
+        self.observer.progress(&Progress { seconds: self.seconds(), ..self.progress })
+    }
+
+    pub fn message(&mut self, text: &str) {
+        self.observer.message(text);
+    }
+
+    pub fn seconds(&self) -> Seconds {
+        Seconds { wall: self.start.elapsed().as_secs_f64(), ..self.progress.seconds }
+    }
 }
 
 /// Watches nothing.

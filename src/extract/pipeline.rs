@@ -21,7 +21,7 @@ use std::time::Instant;
 use super::pass::Pass;
 use super::prepare::{Preparation, Skip};
 use super::sink::{self, Finished};
-use super::{Images, Job, Observer, Progress};
+use super::{Images, Job, Watch};
 use crate::engine::{Batch, Engine};
 use crate::preprocess::Normalise;
 use crate::store::Writer;
@@ -74,8 +74,7 @@ pub(super) fn run(
     images: &Images<'_>,
     engine: &dyn Engine,
     writer: &mut Writer,
-    progress: &mut Progress,
-    observer: &mut dyn Observer,
+    watch: &mut Watch<'_>,
 ) -> Result<Done> {
     let preparation = Preparation::new(job, &pass.views);
     let infer = Inference { engine, input: job.input, normalise: job.preprocess.normalise(), pass };
@@ -103,11 +102,7 @@ pub(super) fn run(
                     threads.spawn(move || infer.run(batch, &events));
                 }
             };
-            Coordinator { pass, images, batch: job.batch.max(1), to_read, to_sink, progress, observer }.run(
-                &events,
-                decode,
-                start_inference,
-            )
+            Coordinator { pass, images, batch: job.batch.max(1), to_read, to_sink, watch }.run(&events, decode, start_inference)
         });
         // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -172,17 +167,16 @@ impl Inference<'_> {
 }
 
 /// The calling thread: issues batches, hands them on in order, keeps the count.
-struct Coordinator<'a> {
+struct Coordinator<'a, 'w> {
     pass: &'a Pass,
     images: &'a Images<'a>,
     batch: usize,
     to_read: Sender<Ticket>,
     to_sink: SyncSender<Finished>,
-    progress: &'a mut Progress,
-    observer: &'a mut dyn Observer,
+    watch: &'a mut Watch<'w>,
 }
 
-impl Coordinator<'_> {
+impl Coordinator<'_, '_> {
     /// Returns the rows that are gone and whether the observer said stop.
     fn run(
         mut self,
@@ -216,16 +210,16 @@ impl Coordinator<'_> {
             }
             match events.recv() {
                 Ok(Event::Read { ticket, bytes: Ok(bytes), seconds }) => {
-                    self.progress.seconds.read += seconds;
+                    self.watch.progress.seconds.read += seconds;
                     decode(ticket, bytes);
                 }
                 Ok(Event::Read { ticket, bytes: Err(skip), .. }) => fill(&mut loading[ticket.batch - first], ticket.slot, Err(skip)),
                 Ok(Event::Decoded { ticket, views, seconds }) => {
-                    self.progress.seconds.decode += seconds;
+                    self.watch.progress.seconds.decode += seconds;
                     fill(&mut loading[ticket.batch - first], ticket.slot, views);
                 }
                 Ok(Event::Inferred { outputs, seconds }) => {
-                    self.progress.seconds.infer += seconds;
+                    self.watch.progress.seconds.infer += seconds;
                     if let Some(finished) = in_engine.take()
                         && self.hand_on(Finished { outputs: outputs?, ..finished }).is_break()
                     {
@@ -233,8 +227,8 @@ impl Coordinator<'_> {
                     }
                 }
                 Ok(Event::Stored { images, seconds }) => {
-                    self.progress.seconds.write += seconds;
-                    self.progress.stored += images;
+                    self.watch.progress.seconds.write += seconds;
+                    self.watch.progress.stored += images;
                 }
                 Err(_) => return Ok((gone, true)),
             }
@@ -272,13 +266,13 @@ impl Coordinator<'_> {
     }
 
     fn hand_on(&mut self, finished: Finished) -> ControlFlow<()> {
-        self.progress.done += finished.rows.len() + finished.failed.len() + finished.gone.len();
-        self.progress.failed += finished.failed.len() + finished.gone.len();
+        let failed = finished.failed.len() + finished.gone.len();
+        let done = finished.rows.len() + failed;
         // A sink that is gone has an error to tell: the caller asks it.
         if self.to_sink.send(finished).is_err() {
             return ControlFlow::Break(());
         }
-        self.observer.progress(self.progress)
+        self.watch.advance(done, failed)
     }
 }
 

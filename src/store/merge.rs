@@ -35,6 +35,7 @@ pub fn merge(into: &Path, parts: &[PathBuf], wait: Wait) -> Result<Merged> {
     let mut writer = Writer::open(into, &about.key, &about.dataset, wait)?;
     if writer.rows().is_empty() {
         let failed = about.failed.iter().map(|f| (f.row, f.reason.clone())).collect();
+        writer.set_weights(&about.weights)?;
         writer.set_rows(first.rows().to_vec(), about.classes.clone(), about.next_row, failed)?;
     }
     let mut merged = Merged::default();

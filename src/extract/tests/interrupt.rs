@@ -45,6 +45,7 @@ struct Yielding;
 
 impl Observer for Yielding {
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        assert!(progress.seconds.wall > 0.0, "whoever draws a rate divides by it");
         std::thread::sleep(Duration::from_millis((progress.done % 3) as u64));
         ControlFlow::Continue(())
     }

@@ -128,9 +128,11 @@ fn inspect_counts() {
 fn parts_merge_into_what_one_run_leaves() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let whole = two_shards(&at("whole"));
+    let mut whole = two_shards(&at("whole"));
+    whole.set_weights("random:1").unwrap();
     let mut a = with_rows(&at("a"), Dtype::F32, 8);
     a.commit(group(&[0, 1, 2, 3], Dtype::F32)).unwrap();
+    a.set_weights("random:1").unwrap();
     let mut b = with_rows(&at("b"), Dtype::F32, 8);
     b.commit(Group { shards: vec![shard("gap", 0, &[4, 5, 7], Dtype::F32)], failed: vec![(6, "broken".into())], gone: vec![] }).unwrap();
     let merged = merge(&at("all"), &[at("a"), at("b")], Wait::Moment).unwrap();
