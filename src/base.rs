@@ -80,7 +80,7 @@ impl Base {
         }
         let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
         let preprocess = preprocess(settings, info, &weights)?;
-        let graph = info.graph(&backbones::Options { classes: weights.classes, flavour: weights.flavour });
+        let graph = info.graph(&backbones::Options { classes: weights.classes, flavour: weights.flavour, ..Default::default() });
         Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine: kind, device })
     }
 

@@ -1,5 +1,6 @@
 //! Words in which the families are written down: a thin layer over [`Graph`] that keeps channel counts.
 
+use super::Options;
 use crate::graph::{Act, Conv, Graph, NodeId, Op, Padding, Pool};
 
 /// A value inside a network under construction.
@@ -104,6 +105,14 @@ impl Net {
         self.node(name, Op::BatchNorm { channels: x.channels, eps: self.eps }, &[x], x.channels)
     }
 
+    pub fn layer_norm(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.node(name, Op::LayerNorm { channels: x.channels, eps: self.eps }, &[x], x.channels)
+    }
+
+    pub fn layer_scale(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.node(name, Op::LayerScale { channels: x.channels }, &[x], x.channels)
+    }
+
     pub fn act(&mut self, name: impl Into<String>, x: Value, act: Act) -> Value {
         self.node(name, Op::Act(act), &[x], x.channels)
     }
@@ -120,8 +129,21 @@ impl Net {
         self.node(name, Op::Concat, parts, parts.iter().map(|p| p.channels).sum())
     }
 
+    pub fn slice(&mut self, name: impl Into<String>, x: Value, start: usize, len: usize) -> Value {
+        self.node(name, Op::Slice { start, len }, &[x], len)
+    }
+
+    pub fn shuffle(&mut self, name: impl Into<String>, x: Value, groups: usize) -> Value {
+        self.node(name, Op::Shuffle { groups }, &[x], x.channels)
+    }
+
     pub fn max_pool(&mut self, name: impl Into<String>, x: Value, window: Window, ceil: bool) -> Value {
         self.node(name, Op::MaxPool(window.pool(ceil, true)), &[x], x.channels)
+    }
+
+    /// Means over windows, padding counted.
+    pub fn avg_pool(&mut self, name: impl Into<String>, x: Value, window: Window) -> Value {
+        self.node(name, Op::AvgPool(window.pool(false, true)), &[x], x.channels)
     }
 
     /// The mean over all of a map, `[C, 1, 1]`.
@@ -138,16 +160,73 @@ impl Net {
         self.node(name, Op::Linear { input: x.channels, output }, &[x], output)
     }
 
+    /// torchvision's `Conv2dNormActivation`: modules 0, 1 and 2 under `name`, which is tapped.
+    pub fn unit(&mut self, name: &str, x: Value, channels: usize, window: Window, act: Option<Act>) -> Value {
+        let x = self.conv(format!("{name}.0"), x, channels, window);
+        let mut x = self.norm(format!("{name}.1"), x);
+        if let Some(act) = act {
+            x = self.act(format!("{name}.2"), x, act);
+        }
+        self.tap(name, x);
+        x
+    }
+
+    /// torchvision's `BasicConv2d`: `conv`, `bn` and a ReLU under `name`, which is tapped.
+    pub fn basic(&mut self, name: &str, x: Value, channels: usize, window: Window) -> Value {
+        let x = self.conv(format!("{name}.conv"), x, channels, window);
+        let x = self.norm(format!("{name}.bn"), x);
+        let x = self.relu(format!("{name}.relu"), x);
+        self.tap(name, x);
+        x
+    }
+
+    /// torchvision's `SqueezeExcitation`: channels weighed by what the whole map says of them.
+    pub fn squeeze_excite(&mut self, name: &str, x: Value, narrow: usize, act: Act, gate: Act) -> Value {
+        let y = self.global_pool(format!("{name}.avgpool"), x);
+        let y = self.conv(format!("{name}.fc1"), y, narrow, Window::square(1).bias());
+        let y = self.act(format!("{name}.activation"), y, act);
+        let y = self.conv(format!("{name}.fc2"), y, x.channels, Window::square(1).bias());
+        let y = self.act(format!("{name}.scale_activation"), y, gate);
+        let x = self.node(format!("{name}.mul"), Op::Mul, &[x, y], x.channels);
+        self.tap(name, x);
+        x
+    }
+
+    /// Where the weights were made for inputs in −1 .. 1 but are fed torchvision's: one range to the other.
+    pub fn input_transform(&mut self, x: Value, options: &Options) -> Value {
+        if !options.input_transform {
+            return x;
+        }
+        let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let scale = std.map(|s: f64| (s / 0.5) as f32).to_vec();
+        let shift = mean.map(|m: f64| ((m - 0.5) / 0.5) as f32).to_vec();
+        self.node("transform_input", Op::Affine { scale, shift }, &[x], x.channels)
+    }
+
     /// Taps of a last map: `map`, `flat`, and its global average as a vector, `gap` and `avgpool`, which is returned.
     pub fn last_map(&mut self, map: Value) -> Value {
         self.tap("map", map);
         let flat = self.node("flat", Op::Flatten, &[map], map.channels);
         self.tap("flat", flat);
-        let pooled = self.global_pool("avgpool", map);
+        let pooled = self.global_pool("global_pool", map);
         let gap = self.flatten("gap", pooled, 1);
         self.tap("gap", gap);
         self.tap("avgpool", gap);
         gap
+    }
+
+    /// The classifier of AlexNet and VGG: the last map pooled to a fixed size (`avgpool`), two hidden layers (`fc6`, `fc7`: behind their
+    /// ReLUs), each given by the names of its linear layer and its activation.
+    pub fn two_hidden_layers(&mut self, map: Value, to: [usize; 2], hidden: [(&str, &str); 2], last: &str, classes: usize) {
+        let pooled = self.node("avgpool_map", Op::AdaptiveAvgPool(to), &[map], map.channels);
+        let mut x = self.flatten("avgpool", pooled, to[0] * to[1]);
+        self.tap("avgpool", x);
+        for ((linear, relu), tap) in hidden.into_iter().zip(["fc6", "fc7"]) {
+            x = self.linear(linear, x, 4096);
+            x = self.relu(relu, x);
+            self.tap(tap, x);
+        }
+        self.logits(last, x, classes);
     }
 
     /// The last linear layer, tapped as `logits`.

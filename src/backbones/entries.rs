@@ -1,11 +1,12 @@
 //! Weights entries: for each backbone the pretrained weights that can be had by name, with the preprocess that they were trained with.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{BackboneInfo, Flavour, Options};
 use crate::preprocess::{Interp, Order, PreprocessSpec, Range};
 use crate::weights::mapping::{Adapted, Dialect, adapt};
-use crate::weights::{self, Formula, TensorSource, WheelEntry, wheel};
+use crate::weights::{self, Audit, Formula, TensorSource, WheelEntry, wheel};
 use crate::{Error, Result, nearest};
 
 /// Crop over resized side where nothing else is said: 224 of 256.
@@ -176,12 +177,31 @@ fn open_file(info: &BackboneInfo, text: &str) -> Result<Opened> {
     }
     let Adapted { source, dialect } = adapt(info.name, weights::open(path)?);
     let flavour = if dialect == Dialect::Keras { Flavour::Keras } else { Flavour::Torchvision };
+    refuse_deeper(info, flavour, &*source)?;
     let (preprocess, crop_pct) = usual(info);
     let classifier = source.entries().into_iter().find(|p| p.name == info.classifier);
     let classes = classifier.and_then(|p| p.shape.first().copied()).unwrap_or(Options::default().classes);
     // Whoever reads the name later may stand in another folder.
     let name = std::path::absolute(path).map_err(Error::io("find", path))?.display().to_string();
     Ok(Opened { source, name, preprocess, crop_pct, flavour, classes })
+}
+
+/// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
+/// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
+fn refuse_deeper(info: &BackboneInfo, flavour: Flavour, source: &dyn TensorSource) -> Result<()> {
+    let module = |name: &str| name.split(['.', '/']).next().unwrap_or_default().to_string();
+    let graph = info.graph(&Options { flavour, ..Options::default() });
+    let features = graph.prune(&["gap".into()])?.parameters();
+    let modules: BTreeSet<String> = features.iter().map(|p| module(&p.name)).collect();
+    let entries = source.entries();
+    let mut audit = Audit::new(&graph.parameters(), &entries);
+    audit.unexpected.retain(|name| modules.contains(&module(name)));
+    if audit.unexpected.is_empty() {
+        return Ok(());
+    }
+    let features = Audit::new(&features, &entries);
+    (audit.missing, audit.misshapen) = (features.missing, features.misshapen);
+    Err(Error::WeightsMismatch { path: source.origin(), backbone: info.name.into(), audit: Box::new(audit) })
 }
 
 #[cfg(test)]
@@ -213,5 +233,40 @@ mod tests {
         assert!(of("mobilenet_v2", None).contains("--weights"));
         assert!(of("mobilenet_v2", Some("efficientnet_lite0")).contains("--backbone efficientnet_lite0"));
         assert!(of("efficientnet_lite0", Some("efficientnet_lit0")).contains("did you mean `efficientnet_lite0`"));
+    }
+
+    /// A weights file of these tensors, all zeros.
+    fn file(folder: &Path, tensors: &[crate::graph::Parameter]) -> String {
+        let zeros: Vec<Vec<u8>> = tensors.iter().map(|p| vec![0; 4 * p.shape.iter().product::<usize>()]).collect();
+        let view = |shape: &Vec<usize>, data| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap();
+        let views = tensors.iter().zip(&zeros).map(|(p, data)| (&p.name, view(&p.shape, data)));
+        let path = folder.join("weights.safetensors");
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        path.to_str().unwrap().into()
+    }
+
+    #[test]
+    fn a_file_decides_how_many_classes_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let info = find("mobilenet_v2").unwrap();
+        let graph = info.graph(&Options { classes: 5, ..Options::default() });
+        let opened = open_weights(info, Some(&file(dir.path(), &graph.parameters())), &|_| {}).unwrap();
+        assert_eq!(opened.classes, 5);
+    }
+
+    #[test]
+    fn a_deeper_networks_file_is_refused_but_another_classifier_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let info = find("shufflenet_v2_x0_5").unwrap();
+        let open = |extra: &str| {
+            let mut tensors = info.graph(&Options::default()).parameters();
+            tensors.push(crate::graph::Parameter { name: extra.into(), shape: vec![1] });
+            open_weights(info, Some(&file(dir.path(), &tensors)), &|_| {})
+        };
+        for harmless in ["head.weight", "fc.1.weight", "conv5.1.num_batches_tracked"] {
+            assert!(open(harmless).is_ok(), "{harmless}");
+        }
+        let error = open("stage4.9.branch2.0.weight").err().unwrap().to_string();
+        assert!(error.contains("stage4.9.branch2.0.weight"), "{error}");
     }
 }

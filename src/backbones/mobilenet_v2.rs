@@ -12,8 +12,7 @@ const STAGES: [[usize; 4]; 7] = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6
 
 fn build(options: &Options) -> Graph {
     let (mut net, x) = Net::new(1e-5);
-    let mut x = unit(&mut net, "features.0", x, 32, Window::square(3).stride(2));
-    net.tap("features.0", x);
+    let mut x = net.unit("features.0", x, 32, Window::square(3).stride(2).centred(), Some(Act::Relu6));
     let mut index = 1;
     for [expansion, channels, blocks, stride] in STAGES {
         for block in 0..blocks {
@@ -22,18 +21,10 @@ fn build(options: &Options) -> Graph {
             index += 1;
         }
     }
-    let map = unit(&mut net, "features.18", x, 1280, Window::square(1));
-    net.tap("features.18", map);
+    let map = net.unit("features.18", x, 1280, Window::square(1), Some(Act::Relu6));
     let gap = net.last_map(map);
     net.logits("classifier.1", gap, options.classes);
     net.finish()
-}
-
-/// torchvision's `Conv2dNormActivation`: modules 0, 1, 2.
-fn unit(net: &mut Net, name: &str, x: Value, channels: usize, window: Window) -> Value {
-    let x = net.conv(format!("{name}.0"), x, channels, window.centred());
-    let x = net.norm(format!("{name}.1"), x);
-    net.act(format!("{name}.2"), x, Act::Relu6)
 }
 
 fn inverted(net: &mut Net, name: &str, input: Value, channels: usize, expansion: usize, stride: usize) -> Value {
@@ -41,10 +32,11 @@ fn inverted(net: &mut Net, name: &str, input: Value, channels: usize, expansion:
     let mut x = input;
     let mut module = 0;
     if expansion > 1 {
-        x = unit(net, &format!("{name}.conv.0"), x, wide, Window::square(1));
+        x = net.unit(&format!("{name}.conv.0"), x, wide, Window::square(1), Some(Act::Relu6));
         module = 1;
     }
-    let x = unit(net, &format!("{name}.conv.{module}"), x, wide, Window::square(3).stride(stride).groups(wide));
+    let window = Window::square(3).stride(stride).centred().groups(wide);
+    let x = net.unit(&format!("{name}.conv.{module}"), x, wide, window, Some(Act::Relu6));
     let x = net.conv(format!("{name}.conv.{}", module + 1), x, channels, Window::square(1));
     let mut x = net.norm(format!("{name}.conv.{}", module + 2), x);
     if stride == 1 && input.channels == channels {

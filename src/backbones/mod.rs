@@ -1,10 +1,20 @@
 //! The zoo: one file a family, each writing its networks down as graphs under the parameter names of their originals.
 
+mod alexnet;
 mod build;
+mod convnext;
+mod densenet;
+mod efficientnet;
 mod efficientnet_lite;
 mod entries;
+mod googlenet;
+mod inception;
 mod mobilenet_v2;
+mod mobilenet_v3;
+mod resnet;
+mod shufflenet;
 mod squeezenet;
+mod vgg;
 
 use std::sync::OnceLock;
 
@@ -30,12 +40,14 @@ pub struct Options {
     pub classes: usize,
     /// Which original to follow.
     pub flavour: Flavour,
+    /// Whether the network itself turns torchvision's input range into the one of its weights (Inception v3, GoogLeNet).
+    pub input_transform: bool,
 }
 
 impl Default for Options {
     /// ImageNet's 1,000 classes, torchvision's flavour.
     fn default() -> Self {
-        Options { classes: 1000, flavour: Flavour::default() }
+        Options { classes: 1000, flavour: Flavour::default(), input_transform: false }
     }
 }
 
@@ -63,7 +75,24 @@ impl BackboneInfo {
 /// Every backbone, family by family.
 pub fn all() -> &'static [BackboneInfo] {
     static ALL: OnceLock<Vec<BackboneInfo>> = OnceLock::new();
-    ALL.get_or_init(|| [&efficientnet_lite::ALL[..], &squeezenet::ALL, &mobilenet_v2::ALL].concat())
+    ALL.get_or_init(|| {
+        [
+            &alexnet::ALL[..],
+            &vgg::ALL,
+            &resnet::ALL,
+            &squeezenet::ALL,
+            &densenet::ALL,
+            &inception::ALL,
+            &googlenet::ALL,
+            &shufflenet::ALL,
+            &mobilenet_v2::ALL,
+            &mobilenet_v3::ALL,
+            &efficientnet::ALL,
+            &efficientnet_lite::ALL,
+            &convnext::ALL,
+        ]
+        .concat()
+    })
 }
 
 /// The backbone of this name.

@@ -10,13 +10,16 @@
 //!
 //! | last word of the name | low | width |
 //! |---|---|---|
-//! | `weight` of two dimensions and more | −√(6 / fan_in), fan_in = product of all but the first | 2 · √(6 / fan_in) |
+//! | depthwise `weight`, `[channels, 1, h, w]` | −0.5 / (h · w) | 3 / (h · w) |
+//! | any other `weight` of two dimensions and more | −√(6 / fan_in), fan_in = product of all but the first | 2 · √(6 / fan_in) |
 //! | `weight` of one dimension, `gamma`, `layer_scale` | 0.5 | 0.9 |
 //! | `running_var` | 0.75 | 0.5 |
 //! | any other | −0.05 | 0.1 |
 //!
-//! Kernels are He's uniform; a batch norm then keeps the mean square (E w² · E 1/v ≈ 1), so that features differ between images and are neither
-//! 0 nor ∞ behind the last layer of all the torchvision families, gates and 150-layer residual sums included. `tests/goldens/formula.py` is the twin.
+//! Depthwise kernels average more than they differentiate: with random signs they would make ReLU6 networks chaotic and all images alike to
+//! the last map. Other kernels are He's uniform; a batch norm then keeps the mean square (E w² · E 1/v ≈ 1), so that features differ between
+//! images and are neither 0 nor ∞ behind the last layer of all the torchvision families, gates and 150-layer residual sums included.
+//! `tests/goldens/formula.py` is the twin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,7 +32,7 @@ use crate::Result;
 use crate::graph::Parameter;
 
 /// Raised with every change of the formula: it is part of the digest.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Values computed by one task: enough to hide its start, few enough to spread a layer over all threads.
 const CHUNK: usize = 1 << 16;
@@ -82,6 +85,10 @@ impl TensorSource for Formula {
 /// Lowest value and width of the range.
 fn spread(name: &str, shape: &[usize]) -> (f32, f32) {
     match name.rsplit('.').next() {
+        Some("weight") if matches!(shape, [_, 1, h, w] if h * w > 1) => {
+            let cells = (shape[2] * shape[3]) as f64;
+            ((-0.5 / cells) as f32, (3.0 / cells) as f32)
+        }
         Some("weight") if shape.len() >= 2 => {
             let fan_in = shape[1..].iter().product::<usize>().max(1);
             let bound = (6.0 / fan_in as f64).sqrt();
@@ -118,6 +125,7 @@ mod tests {
     /// Values that `tests/goldens/formula.py` printed: name, shape, seed, (index, bits of the value).
     #[allow(clippy::type_complexity)]
     const GOLDEN: &[(&str, &[usize], u64, &[(usize, u32)])] = &[
+        ("features.1.conv.0.0.weight", &[32, 1, 3, 3], 0, &[(0, 0x3D4EF087), (1, 0x3DB41FC8), (287, 0xBCC29792)]),
         ("features.0.weight", &[8, 3, 3, 3], 0, &[(0, 0xBE99EBB8), (1, 0x3D9B649C), (215, 0x3EB0A595)]),
         ("layer1.0.bn1.weight", &[64], 0, &[(0, 0x3F4A1FE0), (63, 0x3F643C01)]),
         ("layer1.0.bn1.running_var", &[64], 7, &[(0, 0x3F499C74), (63, 0x3F90CB0B)]),

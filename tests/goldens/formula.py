@@ -32,6 +32,8 @@ def key(seed, name):
 def spread(name, shape):
     """(low, width): values lie in [low, low + width). The ranges keep deep networks alive: see the Rust side."""
     field = name.rsplit(".", 1)[-1]
+    if field == "weight" and len(shape) == 4 and shape[1] == 1 and shape[2] * shape[3] > 1:
+        return -0.5 / (shape[2] * shape[3]), 3.0 / (shape[2] * shape[3])
     if field == "weight" and len(shape) >= 2:
         bound = math.sqrt(6.0 / max(1, math.prod(shape[1:])))
         return -bound, 2.0 * bound

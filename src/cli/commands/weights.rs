@@ -37,7 +37,7 @@ pub fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending
 pub fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let info = backbones::find(backbone)?;
     let opened = backbones::open_weights(info, Some(&file.to_string_lossy()), &|text| screen.note(text))?;
-    let graph = info.graph(&backbones::Options { classes: opened.classes, flavour: opened.flavour });
+    let graph = info.graph(&backbones::Options { classes: opened.classes, flavour: opened.flavour, ..Default::default() });
     let needed = graph.parameters();
     let audit = Audit::new(&needed, &opened.source.entries());
     let fits = audit.is_usable();

@@ -1,0 +1,81 @@
+//! ResNet 18–152 (He et al. 2015), ResNeXt-50 (Xie et al. 2016), Wide ResNet-50-2 (Zagoruyko & Komodakis 2016).
+//!
+//! torchvision strides in the 3×3 convolution of a bottleneck ("v1.5").
+
+use super::build::{Net, Value, Window};
+use super::{BackboneInfo, Options};
+use crate::graph::Graph;
+
+pub(super) const ALL: [BackboneInfo; 7] = [
+    info("resnet18", |o| build(o, [2, 2, 2, 2], Block::Basic)),
+    info("resnet34", |o| build(o, [3, 4, 6, 3], Block::Basic)),
+    info("resnet50", |o| build(o, [3, 4, 6, 3], Block::PLAIN)),
+    info("resnet101", |o| build(o, [3, 4, 23, 3], Block::PLAIN)),
+    info("resnet152", |o| build(o, [3, 8, 36, 3], Block::PLAIN)),
+    info("resnext50_32x4d", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 32, base: 4 })),
+    info("wide_resnet50_2", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 1, base: 128 })),
+];
+
+const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
+    BackboneInfo { name, family: "ResNet", size: 224, classifier: "fc.weight", build }
+}
+
+#[derive(Clone, Copy)]
+enum Block {
+    /// Two 3×3 convolutions.
+    Basic,
+    /// 1×1, 3×3, 1×1; the 3×3 has `base / 64 · channels · groups` channels.
+    Bottleneck { groups: usize, base: usize },
+}
+
+impl Block {
+    const PLAIN: Block = Block::Bottleneck { groups: 1, base: 64 };
+}
+
+fn build(options: &Options, blocks: [usize; 4], kind: Block) -> Graph {
+    let (mut net, x) = Net::new(1e-5);
+    let x = net.conv("conv1", x, 64, Window::square(7).stride(2).centred());
+    let x = net.norm("bn1", x);
+    let x = net.relu("relu", x);
+    let mut x = net.max_pool("maxpool", x, Window::square(3).stride(2).centred(), false);
+    for (stage, (count, channels)) in blocks.into_iter().zip([64, 128, 256, 512]).enumerate() {
+        let layer = format!("layer{}", stage + 1);
+        for block in 0..count {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            x = residual(&mut net, &format!("{layer}.{block}"), x, channels, stride, kind);
+        }
+        net.tap(layer, x);
+    }
+    let gap = net.last_map(x);
+    net.logits("fc", gap, options.classes);
+    net.finish()
+}
+
+fn residual(net: &mut Net, name: &str, input: Value, channels: usize, stride: usize, kind: Block) -> Value {
+    let windows = match kind {
+        Block::Basic => vec![(channels, Window::square(3).stride(stride).centred()), (channels, Window::square(3).centred())],
+        Block::Bottleneck { groups, base } => {
+            let width = channels * base / 64 * groups;
+            let middle = Window::square(3).stride(stride).centred().groups(groups);
+            vec![(width, Window::square(1)), (width, middle), (channels * 4, Window::square(1))]
+        }
+    };
+    let mut x = input;
+    for (i, &(channels, window)) in windows.iter().enumerate() {
+        x = net.conv(format!("{name}.conv{}", i + 1), x, channels, window);
+        x = net.norm(format!("{name}.bn{}", i + 1), x);
+        if i + 1 < windows.len() {
+            x = net.relu(format!("{name}.relu{}", i + 1), x);
+        }
+    }
+    let mut shortcut = input;
+    if stride > 1 || input.channels != x.channels {
+        shortcut = net.conv(format!("{name}.downsample.0"), input, x.channels, Window::square(1).stride(stride));
+        shortcut = net.norm(format!("{name}.downsample.1"), shortcut);
+        net.tap(format!("{name}.downsample"), shortcut);
+    }
+    let sum = net.add(format!("{name}.add"), x, shortcut);
+    let out = net.relu(format!("{name}.relu"), sum);
+    net.tap(name, out);
+    out
+}

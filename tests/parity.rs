@@ -1,0 +1,204 @@
+//! Every backbone against its original: weights and images from formulas, outputs as torchvision computes them in float64.
+//!
+//! `tests/goldens/make_backbones.py` wrote the goldens. Large networks run in release mode only (`make parity`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use headstart::backbones::{self, Flavour, Options};
+use headstart::engine::native::{self, NativeEngine};
+use headstart::engine::{Batch, CandleEngine, Engine, centred_error};
+use headstart::graph::Graph;
+use headstart::plan::Plan;
+use headstart::weights::Formula;
+
+const IMAGES: usize = 3;
+
+/// MurmurHash3's 32-bit finaliser.
+fn mix(mut x: u32) -> u32 {
+    x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
+    x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
+    x ^ (x >> 16)
+}
+
+/// The golden script's `images`, `[IMAGES, 3, size, size]`.
+fn images(size: usize) -> Vec<f32> {
+    let at = |n: u32, c: u32, y: u32, x: u32| {
+        let plane = (n * 3 + c).wrapping_mul(0x9E37_79B9);
+        let place =
+            |plane: u32, y: u32, x: u32, v: u32, h: u32| mix(plane.wrapping_add(y.wrapping_mul(v)).wrapping_add(x.wrapping_mul(h))) >> 24;
+        let block = place(plane, y >> (n + 3), x >> (n + 3), 0x85EB_CA6B, 0xC2B2_AE35);
+        let noise = place(plane, y, x, 0x27D4_EB2F, 0x1656_67B1);
+        (block as i32 * 3 + noise as i32 - 510 + 256 * (n as i32 - 1)) as f32 / (512 >> n) as f32
+    };
+    let side = size as u32;
+    let planes = (0..IMAGES as u32).flat_map(|n| (0..3).map(move |c| (n, c)));
+    planes.flat_map(|(n, c)| (0..side).flat_map(move |y| (0..side).map(move |x| at(n, c, y, x)))).collect()
+}
+
+/// The golden script's `sampled`, image by image.
+fn sample(values: &[f32]) -> Vec<f32> {
+    const SAMPLES: usize = 256;
+    let count = values.len() / IMAGES;
+    let index: Vec<usize> = if count <= SAMPLES { (0..count).collect() } else { (0..SAMPLES).map(|i| i * 982_451_653 % count).collect() };
+    values.chunks_exact(count).flat_map(|image| index.iter().map(|&i| image[i])).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/backbones")
+}
+
+/// What a network gave.
+struct Golden {
+    /// Seed of its weights.
+    seed: u64,
+    /// Factor of the images.
+    scale: f32,
+    /// For each input size the taps and their wanted samples.
+    taps: BTreeMap<usize, Vec<(String, Vec<f32>)>>,
+}
+
+fn golden(name: &str) -> Golden {
+    let path = folder().join(format!("{name}.safetensors"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let (seed, scale) = header.metadata().as_ref().unwrap()["conditions"].split_once(' ').unwrap();
+    let mut taps: BTreeMap<usize, Vec<(String, Vec<f32>)>> = BTreeMap::new();
+    for (key, view) in safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors() {
+        let (size, tap) = key.split_once('/').unwrap();
+        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        taps.entry(size.parse().unwrap()).or_default().push((tap.into(), values));
+    }
+    Golden { seed: seed.parse().unwrap(), scale: scale.parse().unwrap(), taps }
+}
+
+/// `resnet50`, or `squeezenet1_1.keras`: a backbone and what its graph depends on.
+fn graph(name: &str) -> Graph {
+    let (name, variant) = name.split_once('.').unwrap_or((name, ""));
+    let mut options = Options::default();
+    match variant {
+        "" => {}
+        "keras" => options.flavour = Flavour::Keras,
+        "transform" => options.input_transform = true,
+        other => panic!("no variant `{other}`"),
+    }
+    backbones::find(name).unwrap().graph(&options)
+}
+
+fn cpu(graph: &Graph, weights: &Formula, taps: &[String], size: usize) -> CandleEngine {
+    CandleEngine::new(graph, weights, taps, [3, size, size], &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()
+}
+
+/// Both engines against the golden: the reference within 5e-5, the fast one (Winograd included) within the same.
+fn check(name: &str) {
+    let graph = graph(name);
+    let Golden { seed, scale, taps: wanted } = golden(name);
+    let weights = Formula::new(graph.parameters(), seed);
+    for (size, wanted) in wanted {
+        let taps: Vec<String> = wanted.iter().map(|(tap, _)| tap.clone()).collect();
+        let data: Vec<f32> = images(size).into_iter().map(|v| v * scale).collect();
+        let plan = Plan::new(&graph, &weights, &taps, [3, size, size]).unwrap();
+        let native = NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap();
+        let engines: [&dyn Engine; 2] = [&cpu(&graph, &weights, &taps, size), &native];
+        for engine in engines {
+            let got = engine.run(Batch::Floats { images: IMAGES, shape: [3, size, size], data: &data }).unwrap();
+            for ((tap, want), got) in wanted.iter().zip(got) {
+                let error = centred_error(&sample(&got), want, IMAGES);
+                println!("{name:24} {size} {tap:24} {} {error:.1e}", engine.name());
+                assert!(error < 5e-5, "{name} at {size}, {tap}, {}: error {error:e}", engine.name());
+            }
+        }
+    }
+}
+
+macro_rules! networks {
+    ($($(#[$attribute:meta])* $test:ident: $golden:literal),* $(,)?) => {
+        $(#[test] $(#[$attribute])* fn $test() { check($golden); })*
+
+        const GOLDENS: &[&str] = &[$($golden),*];
+    };
+}
+
+networks! {
+    alexnet: "alexnet",
+    vgg11: "vgg11",
+    vgg11_bn: "vgg11_bn",
+    vgg13: "vgg13",
+    vgg13_bn: "vgg13_bn",
+    vgg16: "vgg16",
+    vgg16_bn: "vgg16_bn",
+    vgg19: "vgg19",
+    vgg19_bn: "vgg19_bn",
+    resnet18: "resnet18",
+    resnet34: "resnet34",
+    resnet50: "resnet50",
+    resnet101: "resnet101",
+    resnet152: "resnet152",
+    resnext50_32x4d: "resnext50_32x4d",
+    wide_resnet50_2: "wide_resnet50_2",
+    squeezenet1_0: "squeezenet1_0",
+    squeezenet1_1: "squeezenet1_1",
+    squeezenet1_1_keras: "squeezenet1_1.keras",
+    densenet121: "densenet121",
+    densenet161: "densenet161",
+    densenet169: "densenet169",
+    densenet201: "densenet201",
+    inception_v3: "inception_v3",
+    inception_v3_transform: "inception_v3.transform",
+    googlenet: "googlenet",
+    googlenet_transform: "googlenet.transform",
+    shufflenet_v2_x0_5: "shufflenet_v2_x0_5",
+    shufflenet_v2_x1_0: "shufflenet_v2_x1_0",
+    shufflenet_v2_x1_5: "shufflenet_v2_x1_5",
+    shufflenet_v2_x2_0: "shufflenet_v2_x2_0",
+    mobilenet_v2: "mobilenet_v2",
+    mobilenet_v3_large: "mobilenet_v3_large",
+    mobilenet_v3_small: "mobilenet_v3_small",
+    efficientnet_b0: "efficientnet_b0",
+    efficientnet_b1: "efficientnet_b1",
+    efficientnet_b2: "efficientnet_b2",
+    efficientnet_b3: "efficientnet_b3",
+    efficientnet_b4: "efficientnet_b4",
+    efficientnet_lite0: "efficientnet_lite0",
+    efficientnet_lite1: "efficientnet_lite1",
+    efficientnet_lite2: "efficientnet_lite2",
+    convnext_tiny: "convnext_tiny",
+    convnext_small: "convnext_small",
+    convnext_base: "convnext_base",
+}
+
+#[test]
+fn every_backbone_is_proven() {
+    for info in backbones::all() {
+        assert!(GOLDENS.contains(&info.name), "{} has no golden", info.name);
+    }
+}
+
+/// Planned graphs compute what unplanned ones do, and an image's features do not depend on its neighbours.
+#[test]
+fn plans_and_batches_change_nothing() {
+    for name in ["resnet18", "densenet121", "mobilenet_v3_small", "shufflenet_v2_x0_5", "efficientnet_lite0", "inception_v3.transform"] {
+        let graph = graph(name);
+        let weights = Formula::new(graph.parameters(), 0);
+        let (size, taps) = (107, ["gap".to_string(), "logits".into()]);
+        let data = images(size);
+        let shape = [3, size, size];
+        let plain = cpu(&graph, &weights, &taps, size);
+        let want = plain.run(Batch::Floats { images: IMAGES, shape, data: &data }).unwrap();
+        let plan = Plan::new(&graph, &weights, &taps, shape).unwrap();
+        let planned = CandleEngine::planned(plan, &candle_core::Device::Cpu, candle_core::DType::F32).unwrap();
+        let got = planned.run(Batch::Floats { images: IMAGES, shape, data: &data }).unwrap();
+        let mut singly = vec![vec![]; taps.len()];
+        for image in data.chunks_exact(3 * size * size) {
+            for (all, one) in singly.iter_mut().zip(plain.run(Batch::Floats { images: 1, shape, data: image }).unwrap()) {
+                all.extend(one);
+            }
+        }
+        for (i, tap) in taps.iter().enumerate() {
+            for (what, got) in [("planned", &got[i]), ("one by one", &singly[i])] {
+                let error = centred_error(got, &want[i], IMAGES);
+                assert!(error < 1e-5, "{name} {tap} {what}: error {error:e}");
+            }
+        }
+    }
+}
