@@ -3,7 +3,7 @@
 //! A weight's path in a file ends in its layer and its role: `…/block1_conv1/kernel:0`, `fire2/squeeze1x1/fire2/squeeze1x1_W:0` (Keras 1),
 //! `keras_layer/MobilenetV2/Conv/BatchNorm/gamma:0` (TF-Slim).
 
-use super::Axes;
+use super::{Axes, Names};
 use crate::graph::Parameter;
 
 /// What a weight is to its layer.
@@ -53,7 +53,7 @@ fn by_layer(weight: &Parameter, module: impl Fn(&str) -> Option<String>) -> Opti
 }
 
 /// SqueezeNet 1.1: `conv1`, `fire2/squeeze1x1`, …, `conv10`.
-pub(super) fn squeezenet(weight: &Parameter) -> Option<(String, Axes)> {
+pub(super) fn squeezenet(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
     by_layer(weight, |layer| match layer {
         "conv1" => Some("features.0".into()),
         "conv10" => Some("classifier.1".into()),
@@ -72,7 +72,7 @@ pub(super) fn squeezenet(weight: &Parameter) -> Option<(String, Axes)> {
 }
 
 /// MobileNet V2 in TF-Slim: `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, `Logits`, norms below them as `BatchNorm`.
-pub(super) fn mobilenet_v2(weight: &Parameter) -> Option<(String, Axes)> {
+pub(super) fn mobilenet_v2(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
     by_layer(weight, |layer| {
         let (layer, norm) = layer.strip_suffix("/BatchNorm").map_or((layer, false), |layer| (layer, true));
         let (block, part) = match layer {

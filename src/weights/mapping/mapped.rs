@@ -21,6 +21,10 @@ pub enum Axes {
     HwcmToC1hw,
     /// A matrix `[in, out]` to `[out, in]`.
     IoToOi,
+    /// A kernel that covers the whole map, `[out, in, height, width]`, to the matrix of a linear layer, `[out, in · height · width]`.
+    KernelToMatrix,
+    /// A vector to one value a channel, `[channels, 1, 1]`.
+    ToChannels,
 }
 
 impl Axes {
@@ -30,6 +34,8 @@ impl Axes {
             (Axes::HwioToOihw, &[h, w, i, o]) => (vec![3, 2, 0, 1], vec![o, i, h, w]),
             (Axes::HwcmToC1hw, &[h, w, c, m]) => (vec![2, 3, 0, 1], vec![c * m, 1, h, w]),
             (Axes::IoToOi, &[i, o]) => (vec![1, 0], vec![o, i]),
+            (Axes::KernelToMatrix, &[o, i, h, w]) => (vec![0, 1, 2, 3], vec![o, i * h * w]),
+            (Axes::ToChannels, &[c]) => (vec![0], vec![c, 1, 1]),
             _ => ((0..shape.len()).collect(), shape.to_vec()),
         }
     }

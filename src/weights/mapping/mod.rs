@@ -5,6 +5,9 @@
 
 mod keras;
 mod mapped;
+mod timm;
+
+use std::collections::BTreeSet;
 
 use super::TensorSource;
 use crate::graph::Parameter;
@@ -16,6 +19,8 @@ pub use mapped::{Axes, Mapped};
 pub enum Dialect {
     /// torchvision's, or whatever the graph itself was written after.
     Native,
+    /// timm's: torchvision's but for names, and for the epsilon of MobileNet V3's norms (1e-5).
+    Timm,
     /// Keras's and TensorFlow's.
     Keras,
 }
@@ -28,14 +33,18 @@ pub struct Adapted {
     pub dialect: Dialect,
 }
 
+/// All names of a file.
+type Names = BTreeSet<String>;
+
 /// Renames a tensor and says how to turn its axes; `None` for tensors that the network does not have.
-type Rename = fn(&Parameter) -> Option<(String, Axes)>;
+type Rename = fn(&Parameter, &Names) -> Option<(String, Axes)>;
 
 /// How one library names the tensors of some networks.
 struct NameMap {
+    /// The networks, by the start of their names.
     backbones: &'static [&'static str],
     dialect: Dialect,
-    /// The name, after renaming, of a tensor without which the file is none of these.
+    /// The name of a tensor, after renaming, that every such file has.
     witness: &'static str,
     rename: Rename,
 }
@@ -43,6 +52,12 @@ struct NameMap {
 const MAPS: &[NameMap] = &[
     NameMap { backbones: &["squeezenet1_1"], dialect: Dialect::Keras, witness: "features.0.weight", rename: keras::squeezenet },
     NameMap { backbones: &["mobilenet_v2"], dialect: Dialect::Keras, witness: "features.0.0.weight", rename: keras::mobilenet_v2 },
+    NameMap { backbones: &["mobilenet_v2"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::mobilenet_v2 },
+    NameMap { backbones: &["mobilenet_v3"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::mobilenet_v3 },
+    NameMap { backbones: &["efficientnet_lite"], dialect: Dialect::Timm, witness: "_conv_stem.weight", rename: timm::efficientnet_lite },
+    NameMap { backbones: &["efficientnet_b"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::efficientnet },
+    NameMap { backbones: &["convnext"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::convnext },
+    NameMap { backbones: &["vgg"], dialect: Dialect::Timm, witness: "classifier.0.weight", rename: timm::vgg },
 ];
 
 /// Puts a source under the names of the graph of `backbone`, if it is named by a library that is known; else leaves it as it is.
@@ -50,12 +65,13 @@ const MAPS: &[NameMap] = &[
 /// The digest of a renamed source depends on the file and on what became of each name.
 pub fn adapt(backbone: &str, source: Box<dyn TensorSource>) -> Adapted {
     let entries = source.entries();
+    let names: Names = entries.iter().map(|p| p.name.clone()).collect();
     let fits = |map: &&NameMap| {
-        let renamed = |p: &Parameter| (map.rename)(p).is_some_and(|(name, _)| name == map.witness);
-        map.backbones.contains(&backbone) && !entries.iter().any(|p| p.name == map.witness) && entries.iter().any(renamed)
+        let renamed = |p: &Parameter| (map.rename)(p, &names).is_some_and(|(name, _)| name == map.witness);
+        map.backbones.iter().any(|start| backbone.starts_with(start)) && !names.contains(map.witness) && entries.iter().any(renamed)
     };
     match MAPS.iter().find(fits) {
-        Some(map) => Adapted { source: Box::new(Mapped::new(source, map.rename)), dialect: map.dialect },
+        Some(map) => Adapted { source: Box::new(Mapped::new(source, |p| (map.rename)(p, &names))), dialect: map.dialect },
         None => Adapted { source, dialect: Dialect::Native },
     }
 }

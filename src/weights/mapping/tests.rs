@@ -45,6 +45,9 @@ fn axes_turn_kernels_and_matrices() {
     let dense = turned(&[2, 3], Axes::IoToOi);
     assert_eq!((dense.shape, dense.data), (vec![3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
     assert_eq!(turned(&[7], Axes::IoToOi).shape, [7], "another rank stays as it is");
+    let matrix = turned(&[2, 3, 2, 1], Axes::KernelToMatrix);
+    assert_eq!((matrix.shape, matrix.data[11]), (vec![2, 6], 11.0));
+    assert_eq!(turned(&[3], Axes::ToChannels).shape, [3, 1, 1]);
 }
 
 #[test]
@@ -124,4 +127,35 @@ fn slim_mobilenet_v2_becomes_torchvisions() {
     stored.push(("classifier.1.weight".into(), vec![1000, 1280]));
     stored.push(("classifier.1.bias".into(), vec![1000]));
     fits("mobilenet_v2", &stored);
+}
+
+/// The pairs that `tests/goldens/weights/make_timm_names.py` found by running both networks.
+#[test]
+fn timms_names_become_the_graphs() {
+    let list = include_str!("../../../tests/goldens/weights/timm_names.txt");
+    let rows: Vec<[&str; 3]> = list.lines().map(|l| l.split(' ').collect::<Vec<_>>().try_into().unwrap()).collect();
+    let mut networks: Vec<&str> = rows.iter().map(|r| r[0]).collect();
+    networks.dedup();
+    assert_eq!(networks.len(), 13);
+    for network in networks {
+        let pairs: Vec<(String, String)> = rows.iter().filter(|r| r[0] == network).map(|r| (parameter(r[1]), parameter(r[2]))).collect();
+        let stored: Vec<(&str, &[usize])> = pairs.iter().map(|(timm, _)| (timm.as_str(), &[4][..])).collect();
+        let adapted = adapt(network, foreign(&stored));
+        let renamed = pairs.iter().any(|(timm, ours)| timm != ours);
+        let same = ["resnet", "resnext", "densenet", "inception"].iter().any(|family| network.starts_with(family));
+        assert_eq!((renamed, adapted.dialect), if same { (false, Dialect::Native) } else { (true, Dialect::Timm) }, "{network}");
+        let mut want: Vec<&str> = pairs.iter().map(|(_, ours)| ours.as_str()).collect();
+        want.sort_unstable();
+        let entries = adapted.source.entries();
+        assert_eq!(entries.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), want, "{network}");
+        // Each name leads to the tensor that it should: values of the formula follow from the stored name.
+        for (timm, ours) in &pairs {
+            assert_eq!(adapted.source.read(ours).unwrap().data, foreign(&[(timm, &[4])]).read(timm).unwrap().data, "{network} {ours}");
+        }
+    }
+}
+
+/// A module's weight; the list names parameters of containers (layer scales) themselves.
+fn parameter(row: &str) -> String {
+    if row.ends_with("gamma") || row.ends_with("layer_scale") { row.into() } else { format!("{row}.weight") }
 }
