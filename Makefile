@@ -15,7 +15,7 @@ headstart := target/release/headstart
 features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
 
 .DEFAULT_GOAL := help
-.PHONY: help build features sweep test check fmt bench clean
+.PHONY: help build features sweep test check parity fmt bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: ## Formatting, lints, documentation, each with warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+parity: ## Compare every network with its original, the large ones too
+	$(CARGO) test --release --locked --test parity
 
 fmt: ## Format the source
 	$(CARGO) fmt
