@@ -156,15 +156,11 @@ networks! {
     mobilenet_v3_small: "mobilenet_v3_small",
     efficientnet_b0: "efficientnet_b0",
     efficientnet_b1: "efficientnet_b1",
-    efficientnet_b2: "efficientnet_b2",
     efficientnet_b3: "efficientnet_b3",
-    efficientnet_b4: "efficientnet_b4",
     efficientnet_lite0: "efficientnet_lite0",
     efficientnet_lite1: "efficientnet_lite1",
     efficientnet_lite2: "efficientnet_lite2",
     convnext_tiny: "convnext_tiny",
-    convnext_small: "convnext_small",
-    convnext_base: "convnext_base",
 }
 
 #[test]
