@@ -7,25 +7,29 @@ use hdf5_reader::{Datatype, Hdf5File, OpenOptions};
 
 use super::element::Element;
 use super::file::{Place, Problem, Stored, Tensors};
+use super::keras::{self, LayerNames};
 
-/// Finds the tensors of an HDF5 file: `conv1/conv1/kernel:0`. The `model_weights/` of a whole saved model is left out of the names, what belongs to
+/// Finds the tensors of an HDF5 file: `conv1/conv1/kernel:0`. Variables that Keras 3 has numbered get the names of their layers, from `names` or, where
+/// that has none, from the file itself. The `model_weights/` of a whole saved model is left out of the names, what belongs to
 /// its optimiser altogether; so are datasets that are no floats or small integers (random states, texts).
-pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Tensors, Problem> {
+pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: LayerNames) -> Result<Tensors, Problem> {
     // Weights hardly compress: a dataset that claims to be many times larger than its file is damaged.
     let most = bytes.as_ref().len().saturating_mul(16).saturating_add(1 << 24);
     let options = OpenOptions::default().with_max_read_bytes(most).with_max_chunk_bytes(most);
     let file = Hdf5File::from_owner(bytes, options).map_err(Problem::damaged)?;
-    let mut found = Found { tensors: Tensors::new(), seen: BTreeSet::new() };
+    let mut found = Found { tensors: Tensors::new(), names: LayerNames::new(), seen: BTreeSet::new() };
     found.walk(&file.root_group().map_err(Problem::damaged)?, "")?;
     if found.tensors.is_empty() {
         let hint = "Keras writes one with `model.save_weights(\"model.weights.h5\")` or `model.save(\"model.keras\")`";
         return Err(Problem::new("an HDF5 file without a single array of numbers in it", hint));
     }
-    Ok(found.tensors)
+    Ok(keras::named(found.tensors, if names.is_empty() { &found.names } else { &names }))
 }
 
 struct Found {
     tensors: Tensors,
+    /// What Keras 3.7 and later notes down beside a layer's variables.
+    names: LayerNames,
     /// Groups by address, so that a link in a circle ends.
     seen: BTreeSet<u64>,
 }
@@ -44,6 +48,11 @@ impl Found {
                 let name = format!("{path}{}", dataset.name());
                 self.tensors.insert(name, Stored { shape, place: Place::Dataset(Box::new(dataset), element) });
             }
+        }
+        if let Some(layer) = path.strip_suffix("/vars/")
+            && let Ok(name) = group.attribute("name").and_then(|attribute| attribute.read_string())
+        {
+            self.names.insert(layer.into(), name);
         }
         for group in groups {
             let below = match (path, group.name()) {

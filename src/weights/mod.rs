@@ -8,6 +8,7 @@ mod file;
 mod formula;
 mod hdf5;
 pub mod hub;
+mod keras;
 pub mod mapping;
 mod open;
 mod pickle;

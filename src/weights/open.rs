@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::archive::Archive;
 use super::file::{Mapped, Problem, Tensors, WeightsFile};
+use super::keras::{self, LayerNames};
 use super::sniff::{self, Format};
 use super::{TensorSource, hdf5, safetensors, torch};
 use crate::Result;
@@ -47,7 +48,7 @@ fn index(bytes: &Mapped) -> Result<Tensors, Problem> {
     match sniff::format(bytes.as_ref())? {
         Format::Safetensors => safetensors::index(bytes.as_ref()),
         Format::LegacyTorch => torch::index_legacy(bytes.as_ref()),
-        Format::Hdf5 => hdf5::index(bytes.clone()),
+        Format::Hdf5 => hdf5::index(bytes.clone(), LayerNames::new()),
         Format::Zip => index_zip(bytes),
     }
 }
@@ -58,9 +59,10 @@ fn index_zip(bytes: &Mapped) -> Result<Tensors, Problem> {
     const KERAS: &str = "model.weights.h5";
     let archive = Archive::open(bytes.as_ref())?;
     if archive.contains(KERAS) {
+        let names = archive.unpack("config.json").map(|config| keras::configured(&config)).unwrap_or_default();
         return match archive.stored(KERAS) {
-            Ok((range, _)) => hdf5::index(Part { bytes: bytes.clone(), range }),
-            Err(_) => hdf5::index(archive.unpack(KERAS)?),
+            Ok((range, _)) => hdf5::index(Part { bytes: bytes.clone(), range }, names),
+            Err(_) => hdf5::index(archive.unpack(KERAS)?, names),
         };
     }
     if let Some(data_pkl) =

@@ -91,12 +91,15 @@ fn keras_files_old_and_new() {
     let old = open(fixture("small.h5")).unwrap();
     check(old.as_ref(), "conv1/sequential/conv1/kernel", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
     check(old.as_ref(), "bn1/sequential/bn1/moving_variance", "bn1.moving_variance.weight", &[4], exact);
-    // Keras 3 names layers by class and order, whatever they are called.
-    let new = open(fixture("small.keras")).unwrap();
-    check(new.as_ref(), "layers/conv2d/vars/0", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
-    check(new.as_ref(), "layers/depthwise_conv2d/vars/0", "depthwise.kernel.weight", &[3, 3, 4, 1], exact);
-    check(new.as_ref(), "layers/batch_normalization/vars/3", "bn1.moving_variance.weight", &[4], exact);
-    check(new.as_ref(), "layers/dense/vars/1", "predictions.bias.weight", &[2], exact);
+    // Keras 3 numbers variables by class and order of their layers; `small.weights.h5` carries the names as attributes, the zip in its config.json.
+    for file in ["small.keras", "small.weights.h5"] {
+        let new = open(fixture(file)).unwrap();
+        check(new.as_ref(), "conv1/kernel", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
+        check(new.as_ref(), "depthwise/depthwise_kernel", "depthwise.kernel.weight", &[3, 3, 4, 1], exact);
+        check(new.as_ref(), "bn1/moving_variance", "bn1.moving_variance.weight", &[4], exact);
+        check(new.as_ref(), "predictions/bias", "predictions.bias.weight", &[2], exact);
+        assert_eq!(new.entries().len(), 10);
+    }
 }
 
 #[test]
@@ -204,8 +207,17 @@ fn survive(folder: &Path, bytes: &[u8]) {
     }
 }
 
-const ALL: [&str; 8] =
-    ["zip.pth", "legacy.pth", "checkpoint.pth", "module.pth", "plain.safetensors", "layouts.h5", "small.h5", "small.keras"];
+const ALL: [&str; 9] = [
+    "zip.pth",
+    "legacy.pth",
+    "checkpoint.pth",
+    "module.pth",
+    "plain.safetensors",
+    "layouts.h5",
+    "small.h5",
+    "small.keras",
+    "small.weights.h5",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]

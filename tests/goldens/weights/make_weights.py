@@ -101,6 +101,7 @@ def keras_files():
         layer.set_weights([values(f"{layer.name}.{v.name}.weight", v.shape) for v in layer.variables])
     model.save(HERE / "small.keras")
     model.save(HERE / "small.h5")
+    model.save_weights(HERE / "small.weights.h5")
 
 
 if __name__ == "__main__":
