@@ -1,7 +1,7 @@
 //! Top-1 of a weights entry's own ImageNet classifier on photos whose names end in `_LABEL.jpg`:
 //!
 //! ```text
-//! cargo run --release --example imagenet_top1 -- efficientnet_lite0.in1k FOLDER [PREPROCESS]
+//! cargo run --release --example imagenet_top1 -- efficientnet_lite0 FOLDER [PREPROCESS]
 //! ```
 use std::path::PathBuf;
 
@@ -18,8 +18,8 @@ fn main() -> Result<()> {
     };
     let entry = backbones::find_entry(&name)?;
     let info = backbones::find(entry.backbone)?;
-    let weights = backbones::open_weights(info, Some(&name), &|line| eprintln!("{line}"))?;
-    let graph = info.graph(&backbones::Options { classes: weights.classes, flavour: weights.flavour, ..Default::default() });
+    let weights = backbones::open_weights(info, Some(&name), &|_| {})?;
+    let graph = info.graph(&weights.options);
     let spec = PreprocessSpec::parse(&args.next().unwrap_or_default(), &weights.preprocess)?;
 
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)

@@ -10,7 +10,7 @@ use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
 use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
 use crate::store::{Dtype, Key};
-use crate::weights::Audit;
+use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
 
 /// Which engine runs a base.
@@ -68,7 +68,7 @@ impl Base {
     /// # Errors
     /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
     /// does not exist (native on a GPU).
-    pub fn open(settings: &BaseSettings, tell: &dyn Fn(&str)) -> Result<Base> {
+    pub fn open(settings: &BaseSettings, tell: &dyn Fn(Fetching)) -> Result<Base> {
         let info = backbones::find(&settings.backbone)?;
         let device = engine::device(&settings.device)?;
         let kind = settings.engine.unwrap_or(if device.is_cpu() { EngineKind::Native } else { EngineKind::Candle });
@@ -80,7 +80,7 @@ impl Base {
         }
         let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
         let preprocess = preprocess(settings, info, &weights)?;
-        let graph = info.graph(&backbones::Options { classes: weights.classes, flavour: weights.flavour, ..Default::default() });
+        let graph = info.graph(&weights.options);
         Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine: kind, device })
     }
 
@@ -158,7 +158,7 @@ impl Base {
     ///
     /// # Errors
     /// As [`Base::open`]; weights that are no longer those of the key.
-    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(&str)) -> Result<(Base, Orientation)> {
+    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Base, Orientation)> {
         let mut parts = key.preprocess.split(';');
         let settings = BaseSettings {
             backbone: key.backbone.clone(),

@@ -1,6 +1,8 @@
 //! The command line from outside, by intent: what users type, what they get, what they are told.
 
 mod common;
+#[path = "common/hub.rs"]
+mod hub;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -190,6 +192,30 @@ fn the_zoo_is_listed_with_taps_and_weights() {
     let gap = about["taps"].as_array().unwrap().iter().find(|t| t["tap"] == "gap").unwrap();
     assert_eq!(gap["shape"], serde_json::json!([1280]));
     headstart().args(["backbones", "mobilenet_v3"]).assert().code(2).stderr(contains("mobilenet_v2"));
+}
+
+#[test]
+fn weights_come_from_the_hub_once_and_serve_offline_ever_after() {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 3);
+    let graph = headstart::backbones::find("mobilenet_v3_small").unwrap().graph(&Default::default());
+    let weights = headstart::weights::Formula::new(graph.parameters(), 1);
+    let file = dir.path().join("weights.safetensors");
+    headstart::weights::convert(&weights, &file).unwrap();
+    let entry = "mobilenetv3_small_100.lamb_in1k";
+    let address = hub::serve("timm/mobilenetv3_small_100.lamb_in1k", fs::read(&file).unwrap());
+    let run = |cache: &Path, settings: &[(&str, &str)]| {
+        let mut command = headstart();
+        command.args(["features", "--backbone", "mobilenet_v3_small", "--size", "32"]);
+        command.arg("--data").arg(&data).arg("--cache").arg(cache);
+        command.env("HF_HOME", dir.path().join("home")).env_remove("HF_TOKEN").env_remove("HF_HUB_CACHE").envs(settings.to_vec());
+        command.assert()
+    };
+    let offline = [("HF_HUB_OFFLINE", "1")];
+    run(&cache, &offline).code(2).stderr(contains("HF_HUB_OFFLINE"));
+    run(&cache, &[("HF_ENDPOINT", address.as_str())]).success().stderr(contains("Apache-2.0").and(contains(entry)));
+    run(&dir.path().join("again"), &offline).success().stderr(contains("fetching").not());
+    assert_eq!(contents(&cache), contents(&dir.path().join("again")));
+    headstart().args(["weights", "fetch", "resnet50.tv_in1"]).assert().code(2).stderr(contains("did you mean `resnet50.tv_in1k`"));
 }
 
 #[test]

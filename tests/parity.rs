@@ -3,9 +3,11 @@
 //! `tests/goldens/make_backbones.py` wrote the goldens. Large networks run in release mode only (`make parity`).
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use headstart::backbones::{self, Flavour, Options};
+use headstart::base::{Base, BaseSettings};
 use headstart::engine::native::{self, NativeEngine};
 use headstart::engine::{Batch, CandleEngine, Engine, centred_error};
 use headstart::graph::Graph;
@@ -156,11 +158,15 @@ networks! {
     mobilenet_v3_small: "mobilenet_v3_small",
     efficientnet_b0: "efficientnet_b0",
     efficientnet_b1: "efficientnet_b1",
+    efficientnet_b2: "efficientnet_b2",
     efficientnet_b3: "efficientnet_b3",
+    efficientnet_b4: "efficientnet_b4",
     efficientnet_lite0: "efficientnet_lite0",
     efficientnet_lite1: "efficientnet_lite1",
     efficientnet_lite2: "efficientnet_lite2",
     convnext_tiny: "convnext_tiny",
+    convnext_small: "convnext_small",
+    convnext_base: "convnext_base",
 }
 
 #[test]
@@ -196,5 +202,77 @@ fn plans_and_batches_change_nothing() {
                 assert!(error < 1e-5, "{name} {tap} {what}: error {error:e}");
             }
         }
+    }
+}
+
+/// State dicts that PyTorch and safetensors wrote themselves (`tests/goldens/make_files.py`), opened as a user's file is.
+#[test]
+fn files_of_every_format_give_the_features_of_their_network() {
+    let (name, size) = ("shufflenet_v2_x0_5", 64);
+    let files = folder().with_file_name("files");
+    let golden = std::fs::read(files.join(format!("{name}.golden.safetensors"))).unwrap();
+    let golden = safetensors::SafeTensors::deserialize(&golden).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    for kind in ["zip.pth", "legacy.pth", "safetensors"] {
+        let path = scratch.path().join(format!("{name}.{kind}"));
+        let packed = std::fs::File::open(files.join(format!("{name}.{kind}.gz"))).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut std::fs::File::create(&path).unwrap()).unwrap();
+        let info = backbones::find(name).unwrap();
+        let opened = backbones::open_weights(info, path.to_str(), &|_| {}).unwrap();
+        for (tap, want) in golden.tensors() {
+            let graph = info.graph(&opened.options);
+            let taps = [tap.clone()];
+            let engine = CandleEngine::new(
+                &graph,
+                opened.source.as_ref(),
+                &taps,
+                [3, size, size],
+                &candle_core::Device::Cpu,
+                candle_core::DType::F32,
+            );
+            let data = images(size);
+            let got = engine.unwrap().run(Batch::Floats { images: IMAGES, shape: [3, size, size], data: &data }).unwrap().remove(0);
+            let kept = want.shape()[1];
+            let got: Vec<f32> = got.chunks_exact(got.len() / IMAGES).flat_map(|image| &image[..kept]).copied().collect();
+            let want: Vec<f32> = want.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let error = centred_error(&got, &want, IMAGES);
+            assert!(error < 5e-5, "{kind} {tap}: error {error:e}");
+        }
+    }
+}
+
+/// A file of zeros with the tensors of a network; its bytes are a hole, so that the largest takes no room.
+fn hollow(folder: &Path, name: &str) -> PathBuf {
+    let mut header = serde_json::Map::new();
+    let mut end = 0;
+    for p in backbones::find(name).unwrap().graph(&Options::default()).parameters() {
+        let start = end;
+        end += 4 * p.shape.iter().product::<usize>();
+        header.insert(p.name, serde_json::json!({ "dtype": "F32", "shape": p.shape, "data_offsets": [start, end] }));
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let path = folder.join(format!("{name}.safetensors"));
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(&header).unwrap();
+    file.set_len((8 + header.len() + end) as u64).unwrap();
+    path
+}
+
+#[test]
+fn another_networks_file_is_refused_with_the_names_that_differ() {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, wanted, differs) in [
+        ("resnet34", "resnet50", "layer1.0.conv3.weight"),
+        ("resnet50", "resnet34", "layer1.0.conv3.weight"),
+        ("vgg16", "vgg16_bn", "features.1.running_mean"),
+        ("efficientnet_b1", "efficientnet_b0", "features.1.1.block.0.0.weight"),
+    ] {
+        let path = hollow(dir.path(), file);
+        let settings = BaseSettings { backbone: wanted.into(), weights: Some(path.display().to_string()), ..BaseSettings::default() };
+        let refused = Base::open(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
+        assert!(refused.contains(differs), "{file} for {wanted}: {refused}");
+        let own = BaseSettings { backbone: file.into(), ..settings };
+        Base::open(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
     }
 }

@@ -1,10 +1,14 @@
-//! ConvNeXt tiny (Liu et al. 2022).
+//! ConvNeXt tiny, small and base (Liu et al. 2022).
 
 use super::build::{Net, Value, Window};
 use super::{BackboneInfo, Options};
 use crate::graph::{Act, Graph};
 
-pub(super) const ALL: [BackboneInfo; 1] = [info("convnext_tiny", |o| build(o, 96, [3, 3, 9, 3]))];
+pub(super) const ALL: [BackboneInfo; 3] = [
+    info("convnext_tiny", |o| build(o, 96, [3, 3, 9, 3])),
+    info("convnext_small", |o| build(o, 96, [3, 3, 27, 3])),
+    info("convnext_base", |o| build(o, 128, [3, 3, 27, 3])),
+];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
     BackboneInfo { name, family: "ConvNeXt", size: 224, classifier: "classifier.2.weight", build }

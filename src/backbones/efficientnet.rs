@@ -1,4 +1,4 @@
-//! EfficientNet B0, B1 and B3 (Tan & Le 2019) as torchvision has them.
+//! EfficientNet B0–B4 (Tan & Le 2019) as torchvision has them.
 
 use super::build::{Net, Value, Window};
 use super::efficientnet_lite::round_channels;
@@ -6,10 +6,12 @@ use super::{BackboneInfo, Options};
 use crate::graph::Act::{Sigmoid, Silu};
 use crate::graph::Graph;
 
-pub(super) const ALL: [BackboneInfo; 3] = [
+pub(super) const ALL: [BackboneInfo; 5] = [
     info("efficientnet_b0", 224, |o| build(o, 1.0, 1.0)),
     info("efficientnet_b1", 240, |o| build(o, 1.0, 1.1)),
+    info("efficientnet_b2", 288, |o| build(o, 1.1, 1.2)),
     info("efficientnet_b3", 300, |o| build(o, 1.2, 1.4)),
+    info("efficientnet_b4", 380, |o| build(o, 1.4, 1.8)),
 ];
 
 const fn info(name: &'static str, size: usize, build: fn(&Options) -> Graph) -> BackboneInfo {

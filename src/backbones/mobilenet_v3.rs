@@ -2,7 +2,7 @@
 
 use super::build::{Net, Value, Window};
 use super::efficientnet_lite::round_channels;
-use super::{BackboneInfo, Options};
+use super::{BackboneInfo, Flavour, Options};
 use crate::graph::Act::{self, HardSigmoid, HardSwish, Relu};
 use crate::graph::Graph;
 
@@ -49,7 +49,7 @@ const SMALL: [Block; 11] = [
 ];
 
 fn build(options: &Options, blocks: &[Block], hidden: usize) -> Graph {
-    let (mut net, x) = Net::new(1e-3);
+    let (mut net, x) = Net::new(if options.flavour == Flavour::Timm { 1e-5 } else { 1e-3 });
     let mut x = net.unit("features.0", x, 16, Window::square(3).stride(2).centred(), Some(HardSwish));
     for (i, block) in blocks.iter().enumerate() {
         x = inverted(&mut net, &format!("features.{}", i + 1), x, block);

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 use crate::graph::Graph;
 use crate::{Error, Result, nearest};
 
-pub use entries::{Opened, WeightsEntry, entries, find_entry, open_weights};
+pub use entries::{Opened, Source, WeightsEntry, entries, find_entry, open_weights};
 
 /// Which original a graph follows where two of the same name differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -29,6 +29,8 @@ pub enum Flavour {
     /// torchvision's (or the only one there is).
     #[default]
     Torchvision,
+    /// timm's: the epsilon of MobileNet V3's norms.
+    Timm,
     /// Keras's: other padding, rounding or epsilon.
     Keras,
 }

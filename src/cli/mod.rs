@@ -4,7 +4,9 @@ mod args;
 mod commands;
 mod screen;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::Parser;
 
@@ -24,7 +26,7 @@ pub enum Ending {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let screen = Screen { quiet: cli.global.quiet, json: cli.global.json };
-    match run(&cli, &screen) {
+    match whole(|| run(&cli, &screen)) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Incomplete) => ExitCode::from(1),
         Err(error) => {
@@ -34,6 +36,21 @@ pub fn main() -> ExitCode {
             ExitCode::from(if unusable { 2 } else { 1 })
         }
     }
+}
+
+/// Runs `work`; a panic becomes an error. Those that the library itself catches (a decoder that stumbles over a damaged image) become that
+/// image's reason, so a panic prints nothing by itself.
+fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending> {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    panic::set_hook(Box::new(|info| {
+        if let Ok(mut last) = LAST.lock() {
+            *last = info.to_string();
+        }
+    }));
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let last = LAST.lock().map(|last| last.replace('\n', " ")).unwrap_or_default();
+        Err(anyhow::anyhow!("a mistake in headstart itself: {last}; please report this, with the command"))
+    })
 }
 
 fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {

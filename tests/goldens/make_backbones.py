@@ -103,9 +103,9 @@ add(["googlenet.transform"], ODD, GOOGLENET, None, [transformed(torchvision.mode
 add([f"shufflenet_v2_x{w}" for w in ("0_5", "1_0", "1_5", "2_0")], 224, {"gap": ("conv5", MEAN), **paths("stage2.1", "stage3")}, ODD)
 add(["mobilenet_v2"], 224, {"gap": ("features", MEAN), **paths("features.5", "features.14")}, ODD)
 add(["mobilenet_v3_large", "mobilenet_v3_small"], 224, {"gap": ("avgpool", FLAT), **paths("features.4", "features.9")}, ODD)
-add([f"efficientnet_b{b}" for b in (0, 1, 3)], B_SIZES, {"gap": ("avgpool", FLAT), **paths("features.3.0", "features.6")}, ODD)
+add([f"efficientnet_b{b}" for b in range(5)], B_SIZES, {"gap": ("avgpool", FLAT), **paths("features.3.0", "features.6")}, ODD)
 add([f"efficientnet_lite{b}" for b in range(3)], [224, 240, 260], {"gap": ("_avg_pooling", FLAT), **paths("_blocks.3", "_blocks.11")}, ODD, make=lite)
-add(["convnext_tiny"], 224, {"gap": ("classifier.0", FLAT), "avgpool": ("avgpool", FLAT), **paths("features.3.1", "features.5")}, ODD)
+add([f"convnext_{s}" for s in ("tiny", "small", "base")], 224, {"gap": ("classifier.0", FLAT), "avgpool": ("avgpool", FLAT), **paths("features.3.1", "features.5")}, ODD)
 
 
 def values(model, size, taps, scale=1.0):

@@ -11,7 +11,7 @@ use crate::cli::screen::{Screen, thousands};
 
 /// MNIST digits as a folder a class.
 pub fn mnist(dir: &Path, screen: &Screen) -> anyhow::Result<Ending> {
-    let table = MNIST_5K.fetch(&|text| screen.note(text))?;
+    let table = MNIST_5K.fetch(&screen.fetching())?;
     let images = demo::mnist(&table, dir)?;
     screen.note(format_args!("{} digits in {}", thousands(images as u64), dir.display()));
     if screen.json {

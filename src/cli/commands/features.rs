@@ -23,7 +23,7 @@ const NAMED: usize = 10;
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
-    let base = Base::open(&a.base.settings(device)?, &|text| screen.note(text))?;
+    let base = Base::open(&a.base.settings(device)?, &screen.fetching())?;
     let source = data::open(&a.data, &settings.rule)?;
     let mut dataset = source.list()?;
     dataset.warnings.iter().for_each(|w| screen.warn(w));

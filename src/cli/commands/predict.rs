@@ -7,6 +7,7 @@ use headstart::base::Base;
 use headstart::data::{Orientation, Pixels, decode};
 use headstart::engine::{Batch, DeviceChoice, Engine};
 use headstart::heads::{InputFeatures, Predictor};
+use headstart::weights::Fetching;
 use headstart::{Error, Result};
 use rayon::prelude::*;
 use serde_json::json;
@@ -22,7 +23,7 @@ const BATCH: usize = 32;
 pub fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let predictor = Predictor::load(&a.model)?;
     let images = list(&a.images)?;
-    let mut readers = readers(predictor.inputs(), device.parse()?, &|text| screen.note(text))?;
+    let mut readers = readers(predictor.inputs(), device.parse()?, &screen.fetching())?;
     let mut failed = 0;
     for batch in images.chunks(BATCH) {
         let mut rows = Rows::new(batch, predictor.inputs().len());
@@ -83,7 +84,7 @@ struct Reader {
     engine: Option<(Box<dyn Engine>, [usize; 2])>,
 }
 
-fn readers(inputs: &[InputFeatures], device: DeviceChoice, tell: &dyn Fn(&str)) -> Result<Vec<Reader>> {
+fn readers(inputs: &[InputFeatures], device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<Vec<Reader>> {
     let mut readers: Vec<(&str, Reader)> = vec![];
     for (i, input) in inputs.iter().enumerate() {
         if let Some((_, reader)) = readers.iter_mut().find(|(digest, _)| *digest == input.key_digest) {

@@ -12,9 +12,8 @@ use crate::cli::screen::{Screen, bytes, thousands};
 /// Fetches an entry; its file's path goes to stdout.
 pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let entry = backbones::find_entry(entry)?;
-    let path = entry.fetch(&|text| screen.note(text))?;
-    let licence = entry.licence().unwrap_or("none stated");
-    screen.note(format_args!("{}: licence {licence}", entry.name));
+    let path = entry.fetch(&screen.fetching())?;
+    screen.note(format_args!("{}: licence {}", entry.name, entry.licence().unwrap_or("none stated")));
     if screen.json {
         screen.object(&json!({ "entry": entry.name, "file": path, "licence": entry.licence() }));
     } else {
@@ -36,9 +35,8 @@ pub fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending
 /// Compares a file with what a backbone needs, classifier included.
 pub fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let info = backbones::find(backbone)?;
-    let opened = backbones::open_weights(info, Some(&file.to_string_lossy()), &|text| screen.note(text))?;
-    let graph = info.graph(&backbones::Options { classes: opened.classes, flavour: opened.flavour, ..Default::default() });
-    let needed = graph.parameters();
+    let opened = backbones::open_weights(info, Some(&file.to_string_lossy()), &screen.fetching())?;
+    let needed = info.graph(&opened.options).parameters();
     let audit = Audit::new(&needed, &opened.source.entries());
     let fits = audit.is_usable();
     if screen.json {

@@ -6,6 +6,7 @@
 mod keras;
 mod mapped;
 mod timm;
+mod torchvision;
 
 use std::collections::BTreeSet;
 
@@ -50,6 +51,12 @@ struct NameMap {
 }
 
 const MAPS: &[NameMap] = &[
+    NameMap {
+        backbones: &["densenet"],
+        dialect: Dialect::Native,
+        witness: "features.denseblock1.denselayer1.norm1.weight",
+        rename: torchvision::densenet,
+    },
     NameMap { backbones: &["squeezenet1_1"], dialect: Dialect::Keras, witness: "features.0.weight", rename: keras::squeezenet },
     NameMap { backbones: &["mobilenet_v2"], dialect: Dialect::Keras, witness: "features.0.0.weight", rename: keras::mobilenet_v2 },
     NameMap { backbones: &["mobilenet_v2"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::mobilenet_v2 },

@@ -1,16 +1,36 @@
 //! Weights entries: for each backbone the pretrained weights that can be had by name, with the preprocess that they were trained with.
 
+mod catalogue;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{BackboneInfo, Flavour, Options};
-use crate::preprocess::{Interp, Order, PreprocessSpec, Range};
+use crate::preprocess::{Interp, PreprocessSpec, Range};
+use crate::weights::hub::{Hub, HubFile};
 use crate::weights::mapping::{Adapted, Dialect, adapt};
-use crate::weights::{self, Audit, Formula, TensorSource, WheelEntry, wheel};
+use crate::weights::{self, Audit, Fetching, Formula, TensorSource, WheelEntry, torch_home};
 use crate::{Error, Result, nearest};
 
 /// Crop over resized side where nothing else is said: 224 of 256.
 const CROP_PCT: f64 = 0.875;
+
+/// Where an entry's file comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// A file inside a Python package.
+    Wheel(WheelEntry),
+    /// A file on the Hugging Face hub.
+    Hub {
+        /// The file.
+        file: HubFile<'static>,
+        /// Its licence as its page states it.
+        licence: &'static str,
+    },
+    /// A file that torchvision fetches into PyTorch's own cache, by its name: nothing of ours fetches it, but it is found there, and recognised
+    /// wherever it lies.
+    Torchvision(&'static str),
+}
 
 /// One set of pretrained weights.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +39,8 @@ pub struct WeightsEntry {
     pub name: &'static str,
     /// The backbone that it is for.
     pub backbone: &'static str,
-    /// The file.
-    pub source: WheelEntry,
+    /// Its file.
+    pub source: Source,
     /// What the weights want to see.
     pub preprocess: PreprocessSpec,
     /// Crop over resized side: how the preprocess goes over to other sizes.
@@ -29,37 +49,13 @@ pub struct WeightsEntry {
     pub acc1: Option<f64>,
     /// Which original the graph must follow.
     pub flavour: Flavour,
+    /// Whether the network turns torchvision's input range into its own: see [`Options::input_transform`].
+    pub input_transform: bool,
 }
-
-/// `(byte − 127) / 128` in RGB, bicubic, 32 pixels cut off: how the EfficientNet-Lites were trained.
-const fn lite(size: usize) -> PreprocessSpec {
-    let spec = PreprocessSpec::new(size + 32, size, Interp::Bicubic, Range::Caffe);
-    PreprocessSpec { mean: [127.0; 3], std: [128.0; 3], order: Order::Rgb, ..spec }
-}
-
-const fn lite_entry(name: &'static str, source: WheelEntry, size: usize, acc1: f64) -> WeightsEntry {
-    let crop_pct = size as f64 / (size + 32) as f64;
-    WeightsEntry { name, backbone: name, source, preprocess: lite(size), crop_pct, acc1: Some(acc1), flavour: Flavour::Torchvision }
-}
-
-const ENTRIES: &[WeightsEntry] = &[
-    lite_entry("efficientnet_lite0", wheel::EFFICIENTNET_LITE0, 224, 0.751),
-    lite_entry("efficientnet_lite1", wheel::EFFICIENTNET_LITE1, 240, 0.767),
-    lite_entry("efficientnet_lite2", wheel::EFFICIENTNET_LITE2, 260, 0.776),
-    WeightsEntry {
-        name: "squeezenet1_1.keras",
-        backbone: "squeezenet1_1",
-        source: wheel::SQUEEZENET1_1,
-        preprocess: PreprocessSpec::new(256, 227, Interp::Bilinear, Range::Caffe),
-        crop_pct: 227.0 / 256.0,
-        acc1: Some(0.575),
-        flavour: Flavour::Keras,
-    },
-];
 
 /// The entries of one backbone, the default first.
 pub fn entries(info: &BackboneInfo) -> impl Iterator<Item = &'static WeightsEntry> {
-    ENTRIES.iter().filter(|e| e.backbone == info.name)
+    catalogue::all().filter(|e| e.backbone == info.name)
 }
 
 /// The entry of this name.
@@ -67,8 +63,8 @@ pub fn entries(info: &BackboneInfo) -> impl Iterator<Item = &'static WeightsEntr
 /// # Errors
 /// An unknown name: says the nearest.
 pub fn find_entry(name: &str) -> Result<&'static WeightsEntry> {
-    ENTRIES.iter().find(|e| e.name == name).ok_or_else(|| {
-        let near = nearest(name, ENTRIES.iter().map(|e| e.name));
+    catalogue::all().find(|e| e.name == name).ok_or_else(|| {
+        let near = nearest(name, catalogue::all().map(|e| e.name));
         let hint = near.map_or("`headstart backbones NAME` lists a backbone's entries".into(), |n| format!("did you mean `{n}`?"));
         Error::setting(format!("no weights entry `{name}`"), hint)
     })
@@ -78,19 +74,55 @@ impl WeightsEntry {
     /// Its file on this machine, fetched if need be; `tell` hears of that.
     ///
     /// # Errors
-    /// As [`WheelEntry::fetch`].
-    pub fn fetch(&self, tell: &dyn Fn(&str)) -> Result<PathBuf> {
-        self.source.fetch(tell)
+    /// As [`WheelEntry::fetch`] and [`Hub::fetch`]; a file of torchvision's that is not there.
+    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
+        match &self.source {
+            Source::Wheel(wheel) => wheel.fetch(tell),
+            Source::Hub { file, licence } => {
+                let hub = Hub::from_env()?;
+                if hub.cached(file).is_none() {
+                    tell(Fetching::Begins(&format!("fetching {} ({licence})", file.repo)));
+                }
+                hub.fetch(file, &mut |done, total| tell(Fetching::Bytes { done, total }))
+            }
+            Source::Torchvision(file) => self.in_torch_cache(file),
+        }
+    }
+
+    fn in_torch_cache(&self, file: &str) -> Result<PathBuf> {
+        let folder = torch_home()?.join("hub").join("checkpoints");
+        let path = folder.join(file);
+        if path.is_file() {
+            return Ok(path);
+        }
+        let (backbone, weights) = self.name.split_once('.').unwrap_or((self.backbone, "DEFAULT"));
+        let hint = format!(
+            "`python3 -c \"from torchvision.models import get_model; get_model('{backbone}', weights='{weights}')\"` fetches it; or give the file \
+             with --weights FILE"
+        );
+        Err(Error::weights(path, "is torchvision's file, and it is not on this machine", hint))
     }
 
     /// The licence as its source states it.
     pub fn licence(&self) -> Option<&'static str> {
-        self.source.licence
+        match self.source {
+            Source::Wheel(wheel) => wheel.licence,
+            Source::Hub { licence, .. } => Some(licence),
+            Source::Torchvision(_) => Some("BSD-3-Clause"),
+        }
     }
 
     /// Where it comes from, in words.
     pub fn source_name(&self) -> String {
-        format!("Python package {} {}", self.source.package, self.source.version)
+        match self.source {
+            Source::Wheel(wheel) => format!("Python package {} {}", wheel.package, wheel.version),
+            Source::Hub { file, .. } => format!("model hub {}", file.repo),
+            Source::Torchvision(file) => format!("torchvision's file {file}"),
+        }
+    }
+
+    fn options(&self, classes: usize) -> Options {
+        Options { classes, flavour: self.flavour, input_transform: self.input_transform }
     }
 }
 
@@ -104,17 +136,15 @@ pub struct Opened {
     pub preprocess: PreprocessSpec,
     /// How that goes over to other sizes.
     pub crop_pct: f64,
-    /// Which original the graph must follow.
-    pub flavour: Flavour,
-    /// Outputs of the classifier.
-    pub classes: usize,
+    /// What the graph must be to follow them.
+    pub options: Options,
 }
 
 /// Opens what `--weights` names: an entry, a file, `random[:SEED]`; the backbone's first entry where it names nothing.
 ///
 /// # Errors
 /// A backbone without entries where nothing is named; an entry of another backbone; a file that cannot be had or read.
-pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(&str)) -> Result<Opened> {
+pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(Fetching)) -> Result<Opened> {
     let Some(text) = text else {
         let entry = entries(info).next().ok_or_else(|| {
             let hint = format!(
@@ -128,7 +158,7 @@ pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(&str)
     if let Some(seed) = random(text)? {
         return Ok(formula(info, seed));
     }
-    match ENTRIES.iter().find(|e| e.name == text) {
+    match catalogue::all().find(|e| e.name == text) {
         Some(entry) => open_entry(info, entry, tell),
         None => open_file(info, text),
     }
@@ -148,49 +178,65 @@ fn random(text: &str) -> Result<Option<u64>> {
 
 fn formula(info: &BackboneInfo, seed: u64) -> Opened {
     let options = Options::default();
-    let (preprocess, crop_pct) = usual(info);
+    let (preprocess, crop_pct) = usual(info, options.flavour);
     let source = Box::new(Formula::new(info.graph(&options).parameters(), seed));
-    Opened { source, name: format!("random:{seed}"), preprocess, crop_pct, flavour: options.flavour, classes: options.classes }
+    Opened { source, name: format!("random:{seed}"), preprocess, crop_pct, options }
 }
 
-/// The preprocess of weights that say nothing of it: the first entry's, else torchvision's.
-fn usual(info: &BackboneInfo) -> (PreprocessSpec, f64) {
+/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else torchvision's.
+fn usual(info: &BackboneInfo, flavour: Flavour) -> (PreprocessSpec, f64) {
     let torchvision = PreprocessSpec::new(224, 224, Interp::Bilinear, Range::Torch).with_size(info.size, CROP_PCT);
-    entries(info).find(|e| e.flavour == Flavour::Torchvision).map_or((torchvision, CROP_PCT), |e| (e.preprocess, e.crop_pct))
+    entries(info).find(|e| e.flavour == flavour).map_or((torchvision, CROP_PCT), |e| (e.preprocess, e.crop_pct))
 }
 
-fn open_entry(info: &BackboneInfo, entry: &WeightsEntry, tell: &dyn Fn(&str)) -> Result<Opened> {
+fn open_entry(info: &BackboneInfo, entry: &WeightsEntry, tell: &dyn Fn(Fetching)) -> Result<Opened> {
     if entry.backbone != info.name {
         let hint = format!("use --backbone {}, or another entry: `headstart backbones {}` lists them", entry.backbone, info.name);
         return Err(Error::setting(format!("`{}` holds weights of {}, not of {}", entry.name, entry.backbone, info.name), hint));
     }
-    let opened = open_file(info, &entry.fetch(tell)?.to_string_lossy())?;
-    Ok(Opened { name: entry.name.into(), preprocess: entry.preprocess, crop_pct: entry.crop_pct, flavour: entry.flavour, ..opened })
+    let opened = open_path(info, &entry.fetch(tell)?, Some(entry))?;
+    Ok(Opened { name: entry.name.into(), ..opened })
 }
 
 fn open_file(info: &BackboneInfo, text: &str) -> Result<Opened> {
     let path = Path::new(text);
     if !path.exists() {
-        let near = nearest(text, ENTRIES.iter().map(|e| e.name).chain(["random"]));
+        let near = nearest(text, catalogue::all().map(|e| e.name).chain(["random"]));
         let hint = near.map_or("give an entry's name, a file, or random".into(), |n| format!("did you mean `{n}`?"));
         return Err(Error::weights(path, "is neither a weights entry nor a file", hint));
     }
+    open_path(info, path, recognised(info, path))
+}
+
+/// The entry whose file this is, by the name that torchvision gives it: part of the name is its digest, which opening it checks.
+fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry> {
+    let name = path.file_name()?.to_str()?;
+    entries(info).find(|e| matches!(e.source, Source::Torchvision(file) if file == name))
+}
+
+/// Opens a file as what `entry` says of it, else as what its names tell.
+fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> Result<Opened> {
     let Adapted { source, dialect } = adapt(info.name, weights::open(path)?);
-    let flavour = if dialect == Dialect::Keras { Flavour::Keras } else { Flavour::Torchvision };
-    refuse_deeper(info, flavour, &*source)?;
-    let (preprocess, crop_pct) = usual(info);
+    let flavour = match dialect {
+        Dialect::Native => Flavour::Torchvision,
+        Dialect::Timm => Flavour::Timm,
+        Dialect::Keras => Flavour::Keras,
+    };
     let classifier = source.entries().into_iter().find(|p| p.name == info.classifier);
     let classes = classifier.and_then(|p| p.shape.first().copied()).unwrap_or(Options::default().classes);
+    let options = entry.map_or(Options { classes, flavour, ..Options::default() }, |e| e.options(classes));
+    let (preprocess, crop_pct) = entry.map_or_else(|| usual(info, flavour), |e| (e.preprocess, e.crop_pct));
+    refuse_deeper(info, &options, &*source)?;
     // Whoever reads the name later may stand in another folder.
     let name = std::path::absolute(path).map_err(Error::io("find", path))?.display().to_string();
-    Ok(Opened { source, name, preprocess, crop_pct, flavour, classes })
+    Ok(Opened { source, name, preprocess, crop_pct, options })
 }
 
 /// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
 /// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
-fn refuse_deeper(info: &BackboneInfo, flavour: Flavour, source: &dyn TensorSource) -> Result<()> {
+fn refuse_deeper(info: &BackboneInfo, options: &Options, source: &dyn TensorSource) -> Result<()> {
     let module = |name: &str| name.split(['.', '/']).next().unwrap_or_default().to_string();
-    let graph = info.graph(&Options { flavour, ..Options::default() });
+    let graph = info.graph(options);
     let features = graph.prune(&["gap".into()])?.parameters();
     let modules: BTreeSet<String> = features.iter().map(|p| module(&p.name)).collect();
     let entries = source.entries();
@@ -211,7 +257,9 @@ mod tests {
 
     #[test]
     fn every_entry_belongs_to_a_backbone_and_fits_its_size() {
-        for entry in ENTRIES {
+        let names: BTreeSet<&str> = catalogue::all().map(|e| e.name).collect();
+        assert_eq!(names.len(), catalogue::all().count(), "a name is given twice");
+        for entry in catalogue::all() {
             let info = find(entry.backbone).unwrap();
             assert!(entries(info).any(|e| e.name == entry.name));
             let crop = entry.preprocess.crop.unwrap();
@@ -230,7 +278,8 @@ mod tests {
     #[test]
     fn mistakes_name_the_way_out() {
         let of = |name: &str, text| open_weights(find(name).unwrap(), text, &|_| {}).err().unwrap().to_string();
-        assert!(of("mobilenet_v2", None).contains("--weights"));
+        let absent = find_entry("alexnet.IMAGENET1K_V1").unwrap().in_torch_cache("no-such-file.pth").unwrap_err().to_string();
+        assert!(absent.contains("get_model('alexnet', weights='IMAGENET1K_V1')"), "{absent}");
         assert!(of("mobilenet_v2", Some("efficientnet_lite0")).contains("--backbone efficientnet_lite0"));
         assert!(of("efficientnet_lite0", Some("efficientnet_lit0")).contains("did you mean `efficientnet_lite0`"));
     }
@@ -246,12 +295,45 @@ mod tests {
     }
 
     #[test]
+    fn the_input_transform_belongs_to_the_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, known) in [("inception_v3", "inception_v3_google-0cc3c7bd.pth"), ("googlenet", "googlenet-1378be20.pth")] {
+            let info = find(name).unwrap();
+            let entry = |file: &str| recognised(info, Path::new(file)).map(|e| e.options(1000).input_transform);
+            assert_eq!((entry(known), entry("elsewhere.pth")), (Some(true), None));
+            let opened = open_weights(info, Some(&file(dir.path(), &info.graph(&Options::default()).parameters())), &|_| {}).unwrap();
+            assert!(!opened.options.input_transform);
+            assert!(!open_weights(info, Some("random"), &|_| {}).unwrap().options.input_transform);
+        }
+        assert!(entries(find("inception_v3").unwrap()).all(|e| e.input_transform));
+        assert!(catalogue::all().filter(|e| e.input_transform).all(|e| matches!(e.backbone, "inception_v3" | "googlenet")));
+    }
+
+    #[test]
+    fn torchvisions_published_densenets_have_older_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let info = find("densenet121").unwrap();
+        let mut tensors = info.graph(&Options::default()).parameters();
+        for p in &mut tensors {
+            for part in ["norm1.", "norm2.", "conv1.", "conv2."] {
+                let (word, number) = part.split_at(4);
+                p.name = if p.name.contains("denselayer") { p.name.replace(part, &format!("{word}.{number}")) } else { p.name.clone() };
+            }
+        }
+        assert!(tensors.iter().any(|p| p.name == "features.denseblock1.denselayer1.norm.1.weight"));
+        let opened = open_weights(info, Some(&file(dir.path(), &tensors)), &|_| {}).unwrap();
+        let audit = Audit::new(&info.graph(&opened.options).parameters(), &opened.source.entries());
+        assert_eq!(audit, Audit::default());
+        assert_eq!(opened.options, Options::default());
+    }
+
+    #[test]
     fn a_file_decides_how_many_classes_there_are() {
         let dir = tempfile::tempdir().unwrap();
         let info = find("mobilenet_v2").unwrap();
         let graph = info.graph(&Options { classes: 5, ..Options::default() });
         let opened = open_weights(info, Some(&file(dir.path(), &graph.parameters())), &|_| {}).unwrap();
-        assert_eq!(opened.classes, 5);
+        assert_eq!(opened.options.classes, 5);
     }
 
     #[test]
