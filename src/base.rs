@@ -70,6 +70,12 @@ impl Base {
     /// does not exist (native on a GPU).
     pub fn open(settings: &BaseSettings, tell: &dyn Fn(Fetching)) -> Result<Base> {
         let info = backbones::find(&settings.backbone)?;
+        let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
+        Base::with_weights(settings, info, weights)
+    }
+
+    /// As [`Base::open`], with weights that are open already.
+    pub(crate) fn with_weights(settings: &BaseSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Base> {
         let device = engine::device(&settings.device)?;
         let kind = settings.engine.unwrap_or(if device.is_cpu() { EngineKind::Native } else { EngineKind::Candle });
         if kind == EngineKind::Native && !device.is_cpu() {
@@ -78,7 +84,6 @@ impl Base {
         if kind == EngineKind::Native && settings.bf16 {
             return Err(Error::setting("the native engine computes in f32", "leave out --dtype bf16, or use --engine candle"));
         }
-        let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
         let preprocess = preprocess(settings, info, &weights)?;
         let graph = info.graph(&weights.options);
         Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine: kind, device })
@@ -92,6 +97,11 @@ impl Base {
     /// The whole network.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Opened {
+        &self.weights
     }
 
     /// In words where the weights come from: an entry's name, a file, `random:SEED`.
@@ -159,16 +169,28 @@ impl Base {
     /// # Errors
     /// As [`Base::open`]; weights that are no longer those of the key.
     pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Base, Orientation)> {
+        let info = backbones::find(&key.backbone)?;
+        Base::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
+    }
+
+    /// As [`Base::of_key`], with weights that are open already: a bundle's.
+    ///
+    /// # Errors
+    /// As [`Base::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
+    pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Base, Orientation)> {
         let mut parts = key.preprocess.split(';');
         let settings = BaseSettings {
             backbone: key.backbone.clone(),
-            weights: Some(weights.into()),
             preprocess: parts.next().map(Into::into),
             bf16: key.compute == "bf16",
             device,
             ..BaseSettings::default()
         };
-        let base = Base::open(&settings, tell)?;
+        let base = Base::with_weights(&settings, info, weights)?;
+        if base.graph.digest() != key.graph {
+            let problem = format!("this headstart builds {} otherwise than the one that made the features", info.name);
+            return Err(Error::setting(problem, "use the headstart that made them, or extract and train again"));
+        }
         if base.weights.source.digest() != key.weights {
             let hint = "put back the file that the features were made with, or extract and train again";
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
@@ -195,6 +217,15 @@ impl Base {
             }
             EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.dtype())?),
         })
+    }
+
+    /// The base planned for some taps and an input of this height and width: folded and fused, as the fast engines run it.
+    ///
+    /// # Errors
+    /// As [`Base::engine`].
+    pub fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
+        self.audit(taps)?;
+        Plan::new(&self.graph, self.weights.source.as_ref(), taps, [3, height, width])
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.

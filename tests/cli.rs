@@ -47,6 +47,78 @@ fn photos_become_features_a_head_and_a_named_class() {
     assert_eq!(named["classes"][0]["class"], "dogs", "{named}");
 }
 
+/// A folder with photos and a sweep over them; the photos, the cache's root, the sweep.
+fn swept(more: &[&str]) -> (TempDir, PathBuf, PathBuf, PathBuf) {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 12);
+    let done = run_features(&data, &cache, more);
+    let out = dir.path().join("sweep");
+    headstart().arg("sweep").arg(done["cache"].as_str().unwrap()).arg("--out").arg(&out).arg("epochs=5").assert().success();
+    (dir, data, cache, out)
+}
+
+fn predicted(model: &Path, images: &Path, more: &[&str]) -> String {
+    let output = headstart().arg("predict").args(more).arg("--model").arg(model).arg(images).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_bundle_predicts_alone_what_its_sweep_predicts() {
+    let (dir, data, cache, out) = swept(&["--tap", "gap"]);
+    let bundle = dir.path().join("cats.safetensors");
+    headstart().arg("export").arg("--model").arg(&out).arg("--bundle").arg(&bundle).assert().success().stdout(contains("cats.safetensors"));
+    let want = predicted(&out, &data, &["--json"]);
+    assert_eq!(want.lines().count(), 24);
+    fs::remove_dir_all(&cache).unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    assert_eq!(predicted(&bundle, &data, &["--json"]), want);
+    // What was taken away can be taken further.
+    let again = dir.path().join("again.safetensors");
+    headstart().arg("export").arg("--model").arg(&bundle).arg("--bundle").arg(&again).assert().success();
+    assert_eq!(predicted(&again, &data, &["--json"]), want);
+
+    let table = predicted(&bundle, &data, &["--csv", "--top", "2"]);
+    assert_eq!((table.lines().next(), table.lines().count()), (Some("path,rank,class,probability,error"), 1 + 48));
+    let views = predicted(&bundle, &data, &["--json", "--views", "3"]);
+    assert_eq!(views, predicted(&bundle, &data, &["--json", "--views", "3", "--threads", "1"]));
+    assert_ne!(views, want);
+    let sum: f64 = object(views.as_bytes())["classes"].as_array().unwrap().iter().map(|c| c["probability"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+}
+
+#[test]
+fn a_damaged_bundle_is_refused_by_name() {
+    let (dir, data, _, out) = swept(&[]);
+    let bundle = dir.path().join("b.safetensors");
+    headstart().arg("export").arg("--model").arg(&out).arg("--bundle").arg(&bundle).assert().success();
+    let whole = fs::read(&bundle).unwrap();
+    let mut flipped = whole.clone();
+    let last = flipped.len() - 1000;
+    flipped[last] ^= 1;
+    let other = fs::read(out.join("best/head.safetensors")).unwrap();
+    for (bytes, word) in
+        [(&flipped[..], "SHA-256"), (&whole[..whole.len() / 2], "damaged"), (&other[..], "no bundle"), (&b"hello"[..], "no bundle")]
+    {
+        fs::write(&bundle, bytes).unwrap();
+        let refused = headstart().arg("predict").arg("--model").arg(&bundle).arg(&data).assert().code(2);
+        refused.stderr(contains("b.safetensors").and(contains(word)).and(contains("help:")));
+    }
+    headstart().args(["predict", "--model", "nowhere", "x.png"]).assert().code(2);
+    headstart().args(["export", "--model"]).arg(&out).assert().code(2);
+    headstart().args(["export", "--model"]).arg(&out).args(["--npz", "x.npz"]).assert().code(2);
+}
+
+#[test]
+fn base_and_head_leave_as_onnx() {
+    let (dir, _, _, out) = swept(&[]);
+    let file = dir.path().join("m.onnx");
+    let output = headstart().args(["export", "--json", "--model"]).arg(&out).arg("--onnx").arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let done = object(&output.stdout);
+    assert_eq!(done["classes"], serde_json::json!(["cats", "dogs"]));
+    assert_eq!(done["bytes"].as_u64(), Some(fs::metadata(&file).unwrap().len()));
+}
+
 #[test]
 fn a_killed_extraction_resumes_to_the_same_bytes_on_any_number_of_threads() {
     let (dir, data, whole) = scene(&["a", "b", "c"], 60);

@@ -18,13 +18,16 @@ mod vgg;
 
 use std::sync::OnceLock;
 
+use serde::{Deserialize, Serialize};
+
 use crate::graph::Graph;
 use crate::{Error, Result, nearest};
 
 pub use entries::{Opened, Source, WeightsEntry, entries, find_entry, open_weights};
 
 /// Which original a graph follows where two of the same name differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Flavour {
     /// torchvision's (or the only one there is).
     #[default]
@@ -36,7 +39,7 @@ pub enum Flavour {
 }
 
 /// What a graph depends on beside its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Outputs of the classifier.
     pub classes: usize,

@@ -49,9 +49,11 @@ pub enum Verb {
     Merge(Merge),
     /// Train and compare many heads on cached features
     Sweep(Sweep),
+    /// Write a sweep's report: one HTML file with its leaderboard, curves and mistakes
+    Report(Report),
     /// Name what is on new photos with a trained head
     Predict(Predict),
-    /// Write cached features as .npz or Parquet
+    /// Write a trained model as a bundle or ONNX, or cached features as .npz or Parquet
     Export(Export),
     /// Measure the engines
     #[command(subcommand)]
@@ -231,9 +233,18 @@ pub struct Sweep {
 }
 
 #[derive(Debug, Args)]
+pub struct Report {
+    /// Directory of a sweep
+    pub sweep: PathBuf,
+    /// Where the photos are [default: where they were extracted from]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Predict {
-    /// Directory of a finished sweep
-    #[arg(long, value_name = "SWEEPDIR")]
+    /// Directory of a finished sweep, or a bundle that `export` wrote
+    #[arg(long, value_name = "SWEEPDIR|BUNDLE")]
     pub model: PathBuf,
     /// Images, or folders of images
     #[arg(required = true, value_name = "IMAGE|DIR")]
@@ -241,16 +252,37 @@ pub struct Predict {
     /// Classes to name for each image
     #[arg(long, default_value_t = 3, value_name = "K")]
     pub top: usize,
+    /// CSV on stdout: a row an image and class named
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Average over so many readings of each image: the plain one and augmented ones
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub views: u32,
+    /// How the augmented readings differ [default: as in the features that the head was trained on, else standard]
+    #[arg(long, value_name = "POLICY")]
+    pub augment: Option<String>,
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["cache", "model"]))]
+#[command(group = clap::ArgGroup::new("file").required(true).args(["npz", "parquet", "bundle", "onnx"]))]
 pub struct Export {
-    #[command(flatten)]
-    pub cache: CacheArg,
-    /// NumPy file: X, y, rows, splits, paths, classes
-    #[arg(long, value_name = "FILE", conflicts_with = "parquet", required_unless_present = "parquet")]
+    /// cache/DATASET/BACKBONE@KEY, or a folder above it that holds only one
+    #[arg(conflicts_with_all = ["bundle", "onnx"])]
+    pub cache: Option<PathBuf>,
+    /// Directory of a finished sweep, or a bundle
+    #[arg(long, value_name = "SWEEPDIR|BUNDLE", conflicts_with_all = ["npz", "parquet", "tap", "view", "split"])]
+    pub model: Option<PathBuf>,
+    /// Base and head in one file, for `predict` on any machine
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub bundle: Option<PathBuf>,
+    /// Base and head as an ONNX model
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub onnx: Option<PathBuf>,
+    /// NumPy file of the cache's features: X, y, rows, splits, paths, classes
+    #[arg(long, value_name = "FILE")]
     pub npz: Option<PathBuf>,
-    /// Parquet file: a row an image
+    /// Parquet file of the cache's features: a row an image
     #[arg(long, value_name = "FILE")]
     pub parquet: Option<PathBuf>,
     /// Which tap [default: the only one]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub(super) struct Record {
     pub reused: usize,
     pub failed: usize,
     pub seconds: Seconds,
+    /// Where the images were.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
 }
 
 /// Adds the record of a run.
@@ -46,6 +49,7 @@ pub(super) fn append(job: &Job<'_>, outcome: &Outcome) -> Result<()> {
         reused: outcome.reused,
         failed: outcome.failed.len(),
         seconds: outcome.seconds,
+        data: std::path::absolute(job.source.locate("")).ok(),
     };
     let write = || -> std::io::Result<()> {
         let mut line = serde_json::to_vec(&record)?;

@@ -55,7 +55,7 @@ pub(super) type Tensors = BTreeMap<String, Stored>;
 
 /// The bytes of a file, shared with readers that want to own them.
 #[derive(Clone)]
-pub(super) struct Mapped(Arc<Mmap>);
+pub(crate) struct Mapped(Arc<Mmap>);
 
 impl Mapped {
     pub fn open(path: &Path) -> Result<Mapped> {

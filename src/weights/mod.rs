@@ -24,6 +24,7 @@ use crate::graph::Parameter;
 use crate::{Error, Result, nearest};
 
 pub use convert::{Converted, convert};
+pub(crate) use file::Mapped;
 pub use formula::Formula;
 pub use open::open;
 pub use wheel::WheelEntry;
@@ -162,7 +163,7 @@ fn no_tensor(source: &dyn TensorSource, name: &str) -> Error {
 }
 
 /// Bytes as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

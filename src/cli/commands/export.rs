@@ -1,6 +1,9 @@
-//! `headstart export`: features in the formats of other tools.
+//! `headstart export`: a trained model to take away, or features in the formats of other tools.
+
+use std::path::Path;
 
 use headstart::Error;
+use headstart::model::{TrainedModel, write_bundle, write_onnx};
 use headstart::store::{Cache, Selection, export_npz, export_parquet};
 use serde_json::json;
 
@@ -8,9 +11,41 @@ use crate::cli::Ending;
 use crate::cli::args::Export;
 use crate::cli::screen::{Screen, bytes, thousands};
 
-/// Runs the verb.
-pub fn run(a: &Export, screen: &Screen) -> anyhow::Result<Ending> {
-    let cache = Cache::open(super::cache_folder(&a.cache.cache)?)?;
+/// Runs the verb. On stdout: the file that was written.
+pub fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    match (&a.model, &a.cache) {
+        (Some(model), _) => export_model(a, model, device, screen),
+        (None, Some(cache)) => features(a, cache, screen),
+        (None, None) => Err(Error::setting("nothing to export", "name a cache, or a sweep with --model").into()),
+    }
+}
+
+fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let model = TrainedModel::open(model, device.parse()?, &screen.fetching())?;
+    let (file, size, tensors) = match (&a.bundle, &a.onnx) {
+        (Some(file), None) => {
+            let done = write_bundle(&model, file)?;
+            (file, done.bytes, done.tensors)
+        }
+        (None, Some(file)) => {
+            let done = write_onnx(&model, file)?;
+            (file, done.bytes, done.tensors)
+        }
+        _ => return Err(Error::setting("no file to export to", "give --bundle FILE or --onnx FILE").into()),
+    };
+    let bases: Vec<&str> = model.bases.iter().map(|used| used.base.info().name).collect();
+    if screen.json {
+        let classes = model.predictor.classes();
+        screen.object(&json!({ "file": file, "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));
+    } else {
+        screen.note(format_args!("{} and its head, {}", bases.join(" + "), bytes(size)));
+        screen.result(file.display());
+    }
+    Ok(Ending::Done)
+}
+
+fn features(a: &Export, cache: &Path, screen: &Screen) -> anyhow::Result<Ending> {
+    let cache = Cache::open(super::cache_folder(cache)?)?;
     let split = a.split.as_deref().map(str::parse).transpose()?;
     let selection = Selection { tap: a.tap.clone(), view: a.view, split };
     let (done, file) = match (&a.npz, &a.parquet) {

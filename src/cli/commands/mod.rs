@@ -10,6 +10,7 @@ pub mod gc;
 pub mod inspect;
 pub mod merge;
 pub mod predict;
+pub mod report;
 pub mod sweep;
 pub mod verify;
 pub mod weights;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use headstart::engine;
 use headstart::heads::{Epoch, trainer};
+use headstart::report;
 use headstart::sweep::{self, Observer, Plan, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
@@ -36,7 +37,9 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let watch = Watch { screen, bar: std::sync::OnceLock::new() };
     let outcome = sweep::run(job, &watch);
     watch.bar().finish_and_clear();
-    tell(&outcome?, screen);
+    let outcome = outcome?;
+    report::write(&outcome.folder, None)?;
+    tell(&outcome, screen);
     Ok(Ending::Done)
 }
 
@@ -61,7 +64,11 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
     if let Some(test) = &outcome.test {
         screen.result(format_args!("test of the best: acc1 {:.4}, loss {:.4}", test.acc1, test.loss));
     }
-    screen.note(format_args!("all trials, the best head and its predictions: {}", outcome.folder.display()));
+    screen.note(format_args!(
+        "all trials, the best head and its predictions: {}, to look at: {}",
+        outcome.folder.display(),
+        report::REPORT_FILE
+    ));
 }
 
 /// The best trials: what differs among them, and how they did.

@@ -1,0 +1,209 @@
+//! A bundle: base, head, preprocess and classes in one safetensors file that predicts alone.
+//!
+//! | in the file | holds |
+//! |---|---|
+//! | `base.N.PARAMETER` | the tensors that the head's taps need, f32, under the original's own names, batch norm unfolded: any machine plans them for itself |
+//! | `head.NAME` | the tensors of the sweep's `head.safetensors` |
+//! | `__metadata__.headstart` | [`Contents`] as JSON: `model.json`, the bases, and a SHA-256 |
+//!
+//! The digest is that of the whole file with 64 zeros in the digest's own place: no bit can change unseen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::trained::{TrainedModel, UsedBase};
+use crate::backbones::{self, Opened, Options};
+use crate::base::Base;
+use crate::engine::DeviceChoice;
+use crate::graph::Parameter;
+use crate::heads::{Model, Predictor};
+use crate::preprocess::PreprocessSpec;
+use crate::store::replace;
+use crate::weights::{self, Mapped, Tensor, TensorSource, hex};
+use crate::{Error, Result};
+
+/// Version of the bundle's layout.
+pub const BUNDLE_FORMAT: u32 = 1;
+/// The metadata entry's name.
+const ENTRY: &str = "headstart";
+/// Stands where the digest belongs while it is computed.
+const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bundled {
+    /// Tensors of base and head.
+    pub tensors: usize,
+    /// Size of the file.
+    pub bytes: u64,
+}
+
+/// The metadata entry.
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    /// [`BUNDLE_FORMAT`]
+    format: u32,
+    sha256: String,
+    /// Version of headstart that wrote it.
+    headstart: String,
+    bases: Vec<BundledBase>,
+    /// `model.json`
+    model: Model,
+}
+
+/// What is to be known of a base beside its tensors; all else stands in the key, in the model.
+#[derive(Serialize, Deserialize)]
+struct BundledBase {
+    backbone: String,
+    /// Where the weights came from.
+    weights: String,
+    /// What the backbone's graph depends on.
+    options: Options,
+    preprocess: String,
+    taps: Vec<String>,
+}
+
+/// Writes everything that the model needs into one file, whole or not at all.
+///
+/// # Errors
+/// Weights that do not fit or cannot be read, a folder that cannot be written to.
+pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
+    let refused =
+        |e: &dyn std::fmt::Display| Error::setting(format!("the bundle cannot be written: {e}"), "this is a mistake in headstart");
+    let (_, head) = model.predictor.to_bytes()?;
+    let head = SafeTensors::deserialize(&head).map_err(|e| refused(&e))?;
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
+        head.iter().map(|(name, t)| (format!("head.{name}"), t.dtype(), t.shape().to_vec(), t.data().to_vec())).collect();
+    for (n, used) in model.bases.iter().enumerate() {
+        used.base.audit(&used.taps)?;
+        for p in used.base.graph().prune(&used.taps)?.parameters() {
+            let values = weights::read_shaped(used.base.weights().source.as_ref(), &p.name, &p.shape)?.data;
+            tensors.push((format!("base.{n}.{}", p.name), Dtype::F32, p.shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
+        }
+    }
+    let contents = Contents {
+        format: BUNDLE_FORMAT,
+        sha256: ZEROS.into(),
+        headstart: env!("CARGO_PKG_VERSION").into(),
+        bases: model.bases.iter().map(BundledBase::new).collect(),
+        model: model.predictor.model.clone(),
+    };
+    let entry = serde_json::to_string(&contents).map_err(|e| refused(&e))?;
+    let mut views = vec![];
+    for (name, dtype, shape, bytes) in &tensors {
+        views.push((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| refused(&e))?));
+    }
+    let mut bytes = safetensors::serialize(views, Some([(ENTRY.to_owned(), entry)].into())).map_err(|e| refused(&e))?;
+    let place = find(&bytes, ZEROS).ok_or_else(|| refused(&"no place for its digest"))?;
+    let digest = hex(&Sha256::digest(&bytes));
+    bytes[place..place + ZEROS.len()].copy_from_slice(digest.as_bytes());
+    replace(file, &bytes)?;
+    Ok(Bundled { tensors: tensors.len(), bytes: bytes.len() as u64 })
+}
+
+impl BundledBase {
+    fn new(used: &UsedBase) -> BundledBase {
+        let weights = used.base.weights();
+        BundledBase {
+            backbone: used.base.info().name.into(),
+            weights: weights.name.clone(),
+            options: weights.options.clone(),
+            preprocess: used.base.preprocess().to_string(),
+            taps: used.taps.clone(),
+        }
+    }
+}
+
+/// Opens a bundle, every byte checked.
+pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
+    let again = "get the file again, or write it again with `headstart export --bundle`";
+    let damaged = |problem: String| Error::weights(file, problem, again);
+    let mapped = Mapped::open(file)?;
+    let bytes = mapped.as_ref();
+    let unreadable = |e: safetensors::SafeTensorError| damaged(format!("is no bundle, or a damaged one: {e}"));
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+    let entry = metadata.metadata().as_ref().and_then(|all| all.get(ENTRY));
+    let entry = entry.ok_or_else(|| {
+        Error::weights(
+            file,
+            "is a safetensors file, but no bundle",
+            "name a file that `headstart export --bundle` wrote, or a sweep's directory",
+        )
+    })?;
+    let contents: Contents = serde_json::from_str(entry).map_err(|e| damaged(format!("is a damaged bundle: {e}")))?;
+    if contents.format != BUNDLE_FORMAT {
+        let problem = format!("is a bundle of format {}, this headstart reads {BUNDLE_FORMAT}", contents.format);
+        return Err(Error::weights(file, problem, "use the headstart that wrote it, or a newer one"));
+    }
+    if !is_whole(bytes, &contents.sha256) {
+        return Err(damaged("is damaged: its content is not what its SHA-256 promises".into()));
+    }
+    let all = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+    let head: Vec<(&str, TensorView<'_>)> = all.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("head.")?, tensor))).collect();
+    let head = safetensors::serialize(head, None).map_err(unreadable)?;
+    let predictor = Predictor::from_bytes(&serde_json::to_vec(&contents.model).unwrap_or_default(), &head, file)?;
+    let tensors: Arc<dyn TensorSource> = weights::open(file)?.into();
+    TrainedModel::join(predictor, |n, _, key| {
+        let about = contents.bases.get(n).ok_or_else(|| damaged(format!("is a damaged bundle: it lacks base {n}")))?;
+        let info = backbones::find(&about.backbone)?;
+        let source =
+            BundledWeights { file: file.into(), tensors: tensors.clone(), prefix: format!("base.{n}."), digest: key.weights.clone() };
+        let weights = Opened {
+            source: Box::new(source),
+            name: about.weights.clone(),
+            // The key has a preprocess of its own, in full.
+            preprocess: PreprocessSpec::default(),
+            crop_pct: 1.0,
+            options: about.options.clone(),
+        };
+        Base::of_key_with(info, key, weights, device)
+    })
+}
+
+/// The tensors of one base of a bundle.
+struct BundledWeights {
+    file: PathBuf,
+    tensors: Arc<dyn TensorSource>,
+    prefix: String,
+    /// Digest of the weights that these were taken from: the bundle's own digest vouches for it.
+    digest: String,
+}
+
+impl TensorSource for BundledWeights {
+    fn origin(&self) -> PathBuf {
+        self.file.clone()
+    }
+
+    fn digest(&self) -> String {
+        self.digest.clone()
+    }
+
+    fn entries(&self) -> Vec<Parameter> {
+        let own = |p: Parameter| Some(Parameter { name: p.name.strip_prefix(&self.prefix)?.to_owned(), shape: p.shape });
+        self.tensors.entries().into_iter().filter_map(own).collect()
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor> {
+        self.tensors.read(&format!("{}{name}", self.prefix))
+    }
+}
+
+/// Whether the file's digest, its own place filled with zeros, is the one that it promises.
+fn is_whole(bytes: &[u8], promised: &str) -> bool {
+    let Some(place) = find(bytes, promised).filter(|_| promised.len() == ZEROS.len()) else { return false };
+    let mut hash = Sha256::new();
+    hash.update(&bytes[..place]);
+    hash.update(ZEROS);
+    hash.update(&bytes[place + ZEROS.len()..]);
+    hex(&hash.finalize()) == promised
+}
+
+/// Where a text first stands: the digest stands in the header, before all tensors.
+fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    bytes.windows(text.len().max(1)).position(|window| window == text.as_bytes())
+}

@@ -1,0 +1,341 @@
+"use strict";
+(() => {
+  const report = JSON.parse(document.getElementById("data").textContent);
+  const at = (id) => document.getElementById(id);
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const number = (v) => (typeof v === "number" && Number.isFinite(v) ? v : null);
+  const short = (v) => {
+    if (v === null || v === undefined) return "–";
+    if (typeof v !== "number") return Array.isArray(v) ? v.join(" × ") : String(v);
+    if (Number.isInteger(v)) return String(v);
+    return Math.abs(v) < 0.001 || Math.abs(v) >= 1e5 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+  };
+  const element = (tag, attributes = {}, ...children) => {
+    const e = document.createElement(tag);
+    for (const [k, v] of Object.entries(attributes)) v === null || v === false || e.setAttribute(k, v === true ? "" : v);
+    e.append(...children);
+    return e;
+  };
+
+  // Tables: columns {name, of(row), text, digits}; a click on a name sorts, numbers by size.
+  const compare = (a, b) => {
+    if (a === null || a === undefined) return 1;
+    if (b === null || b === undefined) return -1;
+    return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+  };
+  function table(host, columns, rows, options = {}) {
+    const state = { column: null, down: false };
+    const head = element("thead"), body = element("tbody");
+    host.append(head, body);
+    const heads = columns.map((c, i) => {
+      if (c.plain) return element("th", { scope: "col", class: "plain" }, element("span", { class: "sr" }, c.name));
+      const button = element("button", { type: "button" }, c.name);
+      button.addEventListener("click", () => {
+        state.down = state.column === i ? !state.down : Boolean(c.best);
+        state.column = i;
+        draw();
+      });
+      return element("th", { scope: "col", class: c.text ? "text" : null }, button);
+    });
+    head.append(element("tr", {}, ...heads));
+    function draw() {
+      let shown = options.filter ? rows.filter(options.filter) : rows.slice();
+      if (state.column !== null) {
+        const of = columns[state.column].of;
+        shown.sort((a, b) => {
+          const [x, y] = [of(a), of(b)];
+          const absent = (v) => v === null || v === undefined;
+          return absent(x) || absent(y) || !state.down ? compare(x, y) : -compare(x, y);
+        });
+      }
+      heads.forEach((h, i) => (i === state.column ? h.setAttribute("aria-sort", state.down ? "descending" : "ascending") : h.removeAttribute("aria-sort")));
+      const total = shown.length;
+      if (options.limit?.() < total) shown = shown.slice(0, options.limit());
+      body.replaceChildren(...shown.map((row) => {
+        const cells = columns.map((c) => {
+          const content = c.cell ? c.cell(row) : (c.digits !== undefined && number(c.of(row)) !== null ? c.of(row).toFixed(c.digits) : short(c.of(row)));
+          return element("td", { class: c.text ? "text" : null }, content);
+        });
+        return element("tr", { class: options.on?.(row) ? "on" : null }, ...cells);
+      }));
+      options.drawn?.(shown.length, total);
+    }
+    draw();
+    return draw;
+  }
+
+  // Which trials' curves are drawn: the best few to begin with.
+  const withCurves = new Map(report.curves.map((c) => [c.trial, c.series]));
+  const chosen = new Set(report.trials.filter((t) => withCurves.has(t.trial)).slice(0, 4).map((t) => t.trial));
+  const setting = (trial, key) => trial.settings[key] ?? null;
+  const value = (trial, name) =>
+    name in trial.metrics ? trial.metrics[name] : name in trial.settings ? trial.settings[name] : { trial: trial.trial, epochs: trial.epochs, status: trial.status, seconds: trial.seconds }[name];
+
+  function matches(trial, words) {
+    const text = [trial.status, ...Object.values(trial.settings).map(short)].join(" ").toLowerCase();
+    return words.every((word) => {
+      const condition = /^([^<>=]+)(<=|>=|<|>|=)(.+)$/.exec(word);
+      if (!condition) return text.includes(word.toLowerCase());
+      const [, name, sign, wanted] = condition;
+      const found = value(trial, name);
+      if (found === undefined || found === null) return false;
+      const [a, b] = [Number(found), Number(wanted)];
+      if (sign === "=") return short(found).toLowerCase() === wanted.toLowerCase() || (wanted !== "" && a === b);
+      return sign === "<" ? a < b : sign === ">" ? a > b : sign === "<=" ? a <= b : a >= b;
+    });
+  }
+
+  const FIRST = 20;
+  let all = false;
+  let words = [];
+  const plotted = {
+    name: "plot", plain: true, of: () => null,
+    cell: (t) => {
+      const box = element("input", { type: "checkbox", "aria-label": `Curves of trial ${t.trial}` });
+      box.checked = chosen.has(t.trial);
+      box.disabled = !withCurves.has(t.trial);
+      box.addEventListener("change", () => {
+        box.checked ? chosen.add(t.trial) : chosen.delete(t.trial);
+        box.closest("tr").classList.toggle("on", box.checked);
+        draw("curves");
+      });
+      return box;
+    },
+  };
+  const isText = (key) => report.trials.some((t) => typeof setting(t, key) === "string");
+  const metricColumn = (m) => ({ name: m, of: (t) => number(t.metrics[m]), digits: 4, best: !/loss|ece/.test(m) });
+  const columns = [
+    ...(report.curves.length ? [plotted] : []),
+    { name: "#", of: (t) => t.rank },
+    { name: "trial", of: (t) => t.trial },
+    metricColumn(report.metric),
+    ...report.keys.map((key) => ({ name: key, of: (t) => setting(t, key), text: isText(key) })),
+    ...report.metrics.filter((m) => m !== report.metric).map(metricColumn),
+    { name: "epochs", of: (t) => t.epochs },
+    { name: "seconds", of: (t) => t.seconds, digits: 2 },
+    { name: "status", of: (t) => t.status, text: true },
+  ];
+  const redraw = table(at("trials"), columns, report.trials, {
+    filter: (t) => matches(t, words),
+    limit: () => (all ? Infinity : FIRST),
+    on: (t) => chosen.has(t.trial) && report.curves.length > 0,
+    drawn: (shown, total) => {
+      at("shown").textContent = total === report.trials.length ? `${total} trials` : `${total} of ${report.trials.length} trials`;
+      at("more").hidden = all || shown === total;
+    },
+  });
+  at("filter").addEventListener("input", (e) => {
+    words = e.target.value.split(/\s+/).filter(Boolean);
+    redraw();
+  });
+  at("more").addEventListener("click", () => {
+    all = true;
+    redraw();
+  });
+
+  if (report.per_class) {
+    const { header, rows } = report.per_class;
+    const cell = (i) => (row) => (row[i] === "" || Number.isNaN(Number(row[i])) ? row[i] || null : Number(row[i]));
+    table(at("per-class"), header.map((name, i) => ({ name, of: cell(i), text: i === 0 })), rows);
+  }
+
+  // Charts. Each draws itself for a width; all are drawn anew when the width or the colours change.
+  const narrow = (width) => width < 520;
+  const base = (width, more) => ({ width, style: { background: "transparent", color: "currentColor", fontSize: "12px", fontFamily: "inherit" }, ...more });
+  const plot = (host, title, options) => {
+    const svg = Plot.plot({ ...options, ariaLabel: title });
+    host.replaceChildren(element("h3", {}, title), svg);
+  };
+  // Linear, unless the values span orders of magnitude.
+  const scale = (values) => {
+    const [low, high] = d3.extent(values.filter((v) => v !== null));
+    return low > 0 && high / low > 30 ? "log" : "linear";
+  };
+
+  const charts = {
+    curves() {
+      const picked = report.trials.filter((t) => chosen.has(t.trial));
+      at("curves-of").textContent = picked.length ? `Trials ${picked.map((t) => t.trial).join(", ")}, solid on val, dashed in training.` : "Tick a trial in the leaderboard.";
+      const points = (names) => picked.flatMap((t) => names.flatMap((name) => (withCurves.get(t.trial)[name] ?? []).map((y, i) => ({ trial: String(t.trial), name, epoch: i + 1, y }))));
+      const draw = (host, title, names, log) => {
+        const data = points(names).filter((p) => p.y !== null);
+        const width = host.clientWidth;
+        const line = (name, dash) => Plot.lineY(data.filter((p) => p.name === name), { x: "epoch", y: "y", stroke: "trial", z: "trial", strokeDasharray: dash, strokeWidth: 1.8 });
+        plot(host, title, base(width, {
+          height: narrow(width) ? 240 : 300,
+          marginLeft: 48,
+          color: { legend: picked.length > 0, type: "ordinal", domain: picked.map((t) => String(t.trial)), scheme: "observable10" },
+          marginBottom: 40, inset: 3,
+          x: { label: "epoch", labelAnchor: "center", labelOffset: 34, tickFormat: (v) => (Number.isInteger(v) ? String(v) : "") },
+          y: { label: null, grid: true, type: log && data.length && d3.min(data, (p) => p.y) > 0 ? scale(data.map((p) => p.y)) : "linear", tickFormat: log ? (v) => short(v) : undefined },
+          marks: [line(names[0], "4 3"), line(names[1], null), data.some((p) => p.epoch > 1) ? null : Plot.dot(data, { x: "epoch", y: "y", stroke: "trial" }),
+            Plot.tip(data, Plot.pointer({ x: "epoch", y: "y", title: (p) => `trial ${p.trial}\n${p.name} ${short(p.y)}\nepoch ${p.epoch}` }))],
+        }));
+      };
+      draw(at("curve-loss"), "Loss", ["train.loss", "val.loss"], true);
+      const trained = report.curves.some((c) => "train.acc1" in c.series);
+      draw(at("curve-acc"), trained ? "Accuracy" : "Accuracy on val", ["train.acc1", "val.acc1"], false);
+    },
+
+    settings() {
+      const key = at("setting").value;
+      const rows = report.trials.map((t) => ({ t, x: setting(t, key), y: number(t.metrics[report.metric]) })).filter((r) => r.x !== null && r.y !== null);
+      const numeric = rows.every((r) => typeof r.x === "number");
+      const distinct = new Set(rows.map((r) => r.x)).size;
+      const host = at("scatter"), width = host.clientWidth;
+      const title = (r) => `trial ${r.t.trial}\n${report.metric} ${short(r.y)}\n${report.keys.map((k) => `${k} ${short(setting(r.t, k))}`).join("\n")}`;
+      const ordinal = !numeric || distinct <= 6;
+      const x = ordinal
+        ? { type: "point", label: key, domain: [...new Set(rows.map((r) => r.x))].sort(compare).map(short), padding: 0.7 }
+        : { type: scale(rows.map((r) => r.x)), label: key, ticks: narrow(width) ? 4 : 6, tickFormat: (v) => short(v) };
+      plot(host, `${key} and ${report.metric}`, base(width, {
+        height: 300, marginLeft: 48, marginBottom: 40, inset: 8, x: { ...x, labelAnchor: "center", labelOffset: 34 }, y: { label: null, grid: true },
+        marks: [
+          Plot.dot(rows, { x: ordinal ? (r) => short(r.x) : "x", y: "y", r: 4.5, fill: css("--accent"), fillOpacity: 0.55, stroke: css("--accent") }),
+          Plot.tip(rows, Plot.pointer({ x: ordinal ? (r) => short(r.x) : "x", y: "y", title })),
+        ],
+      }));
+      parallel();
+    },
+
+    confusion() {
+      const { classes, counts } = report.confusion;
+      const cells = counts.flatMap((row, i) => row.map((n, j) => ({ is: classes[i], called: classes[j], n, share: n / Math.max(1, d3.sum(row)), right: i === j })));
+      const host = at("matrix"), full = host.clientWidth;
+      const labelled = classes.length <= 40;
+      const longest = d3.max(classes, (c) => Math.min(c.length, 18)) * 6.5 + 14;
+      const left = labelled ? Math.min(longest, full * 0.3) : 12;
+      const width = Math.min(full, Math.max(left + 20 + classes.length * 70, 300));
+      const bottom = labelled ? longest * 0.75 + 20 : 20;
+      const trimmed = (c) => (c.length > 18 ? `${c.slice(0, 17)}…` : c);
+      plot(host, "Rows are classes, columns are answers", base(width, {
+        height: (width - left - 20) + bottom + 10, marginLeft: left, marginBottom: bottom, marginTop: 10, marginRight: 20,
+        x: { domain: classes, label: null, tickRotate: -40, tickFormat: trimmed, axis: labelled ? "bottom" : null },
+        y: { domain: classes, label: null, tickFormat: trimmed, axis: labelled ? "left" : null },
+        marks: [
+          Plot.cell(cells.filter((c) => c.n > 0), { x: "called", y: "is", fill: (c) => (c.right ? css("--accent") : css("--wrong")), fillOpacity: (c) => 0.08 + 0.8 * c.share, inset: 0.5 }),
+          classes.length <= 16 ? Plot.text(cells.filter((c) => c.n > 0), { x: "called", y: "is", text: (c) => String(c.n), fill: "currentColor" }) : null,
+          Plot.frame({ stroke: css("--line") }),
+          Plot.tip(cells.filter((c) => c.n > 0), Plot.pointer({ x: "called", y: "is", title: (c) => `${c.n} × ${c.is}\nsaid to be ${c.called}\n${(100 * c.share).toFixed(1)}% of the row` })),
+        ],
+      }));
+    },
+
+    calibration() {
+      const host = at("reliability"), width = Math.min(host.clientWidth, 520);
+      const bins = report.calibration.flatMap((c) => c.bins.map((b) => ({ ...b, split: c.split })));
+      plot(host, "Share that is right against confidence", base(width, {
+        height: Math.min(width, 420), marginLeft: 48, grid: true,
+        marginBottom: 40,
+        x: { domain: [0, 1], label: "confidence", labelAnchor: "center", labelOffset: 34 }, y: { domain: [0, 1], label: null },
+        r: { range: [2, 14] },
+        color: { legend: true, domain: report.calibration.map((c) => c.split), scheme: "observable10" },
+        marks: [
+          Plot.line([[0, 0], [1, 1]], { stroke: css("--weak"), strokeDasharray: "4 4" }),
+          Plot.lineY(bins, { x: "confidence", y: "accuracy", stroke: "split" }),
+          Plot.dot(bins, { x: "confidence", y: "accuracy", r: "n", fill: "split", fillOpacity: 0.6 }),
+          Plot.tip(bins, Plot.pointer({ x: "confidence", y: "accuracy", title: (b) => `${b.split}: ${b.n} answers\nconfidence ${short(b.confidence)}\nright ${short(b.accuracy)}` })),
+        ],
+      }));
+    },
+
+    extraction() {
+      const host = at("phases"), width = Math.min(host.clientWidth, 700);
+      const data = report.phases.flatMap((p) => [...p.seconds, ["wall clock", p.wall]].map(([phase, seconds]) => ({ cache: p.cache, phase, seconds })));
+      const facets = report.phases.length > 1;
+      plot(host, "Seconds by phase", base(width, {
+        height: 40 + report.phases.length * 130, marginLeft: 76, marginRight: facets ? 140 : 50,
+        x: { label: "seconds", grid: true }, y: { label: null, domain: [...new Set(data.map((d) => d.phase))] },
+        ...(facets ? { fy: { label: null, tickFormat: (c) => c.split("@")[0] } } : {}),
+        marks: [
+          Plot.barX(data, { x: "seconds", y: "phase", fy: facets ? "cache" : undefined, fill: (d) => (d.phase === "wall clock" ? css("--weak") : css("--accent")), insetTop: 2, insetBottom: 2 }),
+          Plot.text(data, { x: "seconds", y: "phase", fy: facets ? "cache" : undefined, text: (d) => `${short(d.seconds)} s`, textAnchor: "start", dx: 5 }),
+        ],
+      }));
+    },
+  };
+
+  // Parallel coordinates, an axis a line: from left to right each axis runs from its smallest value to its largest.
+  function parallel() {
+    const names = [...report.keys, report.metric];
+    const host = at("parallel"), width = host.clientWidth;
+    const of = (t, name) => (name === report.metric ? number(t.metrics[name]) : setting(t, name));
+    const axes = new Map(names.map((name) => {
+      const values = [...new Set(report.trials.map((t) => of(t, name)).filter((v) => v !== null))].sort(compare);
+      if (values.every((v) => typeof v === "number") && values.length > 6) {
+        const s = (scale(values) === "log" ? d3.scaleLog() : d3.scaleLinear()).domain(d3.extent(values)).range([0, 1]);
+        return [name, { place: s, ticks: [values[0], values[values.length - 1]] }];
+      }
+      const s = d3.scalePoint().domain(values.map(short)).range([0, 1]).padding(values.length > 1 ? 0 : 0.5);
+      return [name, { place: (v) => s(short(v)), ticks: values }];
+    }));
+    const data = report.trials.flatMap((t) => names.filter((n) => of(t, n) !== null).map((name) => ({ trial: t.trial, name, x: axes.get(name).place(of(t, name)), score: of(t, report.metric), t })));
+    const ticks = names.flatMap((name) => axes.get(name).ticks.map((v) => ({ name, x: axes.get(name).place(v), text: short(v) })));
+    const scores = data.map((d) => d.score).filter((s) => s !== null);
+    // Half of the trials share the weaker half of the colours, whatever the spread of the metric.
+    const color = d3.scaleQuantile().domain(scores).range(d3.quantize(d3.interpolateRgb(css("--weak"), css("--accent")), 8));
+    const strong = (d) => (report.trials.length < 12 || d.t.rank <= Math.max(5, report.trials.length / 10) ? 0.95 : 0.3);
+    const left = Math.min(150, d3.max(names, (n) => n.length) * 7 + 42);
+    plot(host, "All settings together", base(width, {
+      height: 50 + names.length * 44, marginLeft: left, marginRight: 28, marginTop: 24, marginBottom: 16,
+      x: { axis: null, domain: [0, 1] }, y: { type: "point", domain: names, label: null, tickSize: 0, tickPadding: 30 },
+      marks: [
+        Plot.ruleY(names, { stroke: css("--line") }),
+        Plot.line(data.slice().sort((a, b) => b.t.rank - a.t.rank), { x: "x", y: "name", z: "trial", stroke: (d) => (d.score === null ? css("--weak") : color(d.score)), strokeOpacity: strong, strokeWidth: 1.4, curve: "monotone-y" }),
+        Plot.text(ticks, { x: "x", y: "name", text: "text", dy: -9, fill: css("--soft"), stroke: css("--card"), strokeWidth: 4, fontSize: 11 }),
+      ],
+    }));
+  }
+
+  function pairs() {
+    const { classes, counts } = report.confusion;
+    const rows = counts.flatMap((row, i) => row.map((n, j) => ({ is: classes[i], called: classes[j], n, of: d3.sum(row) })).filter((p) => p.n > 0 && p.is !== p.called));
+    rows.sort((a, b) => b.n - a.n);
+    table(at("pairs"), [
+      { name: "class", of: (p) => p.is, text: true }, { name: "taken for", of: (p) => p.called, text: true },
+      { name: "rows", of: (p) => p.n, best: true }, { name: "share", of: (p) => p.n / p.of, digits: 3, best: true },
+    ], rows.slice(0, 12));
+  }
+
+  const present = Object.keys(charts).filter((name) => document.querySelector(`section#${name} figure`));
+  function draw(name) {
+    if (present.includes(name)) charts[name]();
+  }
+  const drawAll = () => present.forEach(draw);
+
+  if (report.keys.length) {
+    const select = at("setting");
+    const spread = (key) => new Set(report.trials.map((t) => short(setting(t, key)))).size;
+    const first = report.keys.slice().sort((a, b) => spread(b) - spread(a))[0];
+    select.append(...report.keys.map((key) => element("option", { value: key, selected: key === first }, key)));
+    select.addEventListener("change", () => draw("settings"));
+  }
+  if (report.confusion) pairs();
+
+  // Colours: as the system has them, or the other way round; the choice holds for this file as long as the browser remembers it.
+  const themes = ["auto", "dark", "light"];
+  const memory = { get: () => { try { return localStorage.getItem("headstart-theme"); } catch { return null; } }, set: (v) => { try { localStorage.setItem("headstart-theme", v); } catch { /* a file opened without storage */ } } };
+  function theme(name) {
+    name === "auto" ? document.documentElement.removeAttribute("data-theme") : document.documentElement.setAttribute("data-theme", name);
+    at("theme").textContent = { auto: "Auto", dark: "Dark", light: "Light" }[name];
+    at("theme").setAttribute("aria-label", name === "auto" ? "Colours: as the system has them" : `Colours: ${name}`);
+    at("theme").value = name;
+  }
+  theme(themes.includes(memory.get()) ? memory.get() : "auto");
+  at("theme").addEventListener("click", () => {
+    const next = themes[(themes.indexOf(at("theme").value) + 1) % themes.length];
+    theme(next);
+    memory.set(next);
+    drawAll();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+
+  let width = 0;
+  let waiting = 0;
+  new ResizeObserver(() => {
+    if (document.body.clientWidth === width) return;
+    width = document.body.clientWidth;
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(drawAll);
+  }).observe(document.body);
+})();

@@ -1,0 +1,333 @@
+//! What the report shows, as plain data: the page's template and script read nothing else.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::calibration::Calibration;
+use super::files::{Prediction, SweepFiles, Table, extraction};
+use super::photos::thumbnail;
+use crate::Result;
+use crate::heads::{METRICS, Model, plain};
+use crate::sweep::{EpochRecord, FinalRecord, Status};
+
+/// Mistakes shown.
+const MISTAKES: usize = 24;
+/// Trials whose curves the page carries, the best first.
+const CURVES: usize = 200;
+
+/// Everything on the page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The data set's name, or the folder's.
+    pub title: String,
+    /// What trials are compared by, `val.acc1`.
+    pub metric: String,
+    /// Whether more of it is better.
+    pub more: bool,
+    /// Facts at the top.
+    pub headline: Vec<Fact>,
+    /// Settings that differ between trials.
+    pub keys: Vec<String>,
+    /// Settings that all trials share.
+    pub fixed: Vec<Fact>,
+    /// Metrics that there are.
+    pub metrics: Vec<String>,
+    /// Trials, the best first.
+    pub trials: Vec<TrialRow>,
+    /// Epochs of the best trials.
+    pub curves: Vec<Curve>,
+    /// A row a class, a column an answer.
+    pub confusion: Option<Confusion>,
+    /// A row a class.
+    pub per_class: Option<Table>,
+    /// Whose rows confusion and classes count.
+    pub judged_on: String,
+    /// Reliability diagrams of val and test.
+    pub calibration: Vec<Calibration>,
+    /// The most confident ones.
+    pub mistakes: Vec<Mistake>,
+    /// How many there are in all, of how many answers.
+    pub wrong: [usize; 2],
+    /// Extractions that the head's features come from.
+    pub phases: Vec<Phases>,
+    /// How it was made.
+    pub provenance: Vec<Fact>,
+    /// What could not be shown, and why.
+    pub notes: Vec<String>,
+}
+
+/// A name and what there is to say of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fact {
+    /// What it is about.
+    pub name: String,
+    /// What is so.
+    pub value: String,
+}
+
+/// A trial of the leaderboard.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrialRow {
+    /// Place, from 1.
+    pub rank: usize,
+    /// Number in the sweep.
+    pub trial: usize,
+    /// How it ended.
+    pub status: &'static str,
+    /// The epoch whose weights count.
+    pub epochs: usize,
+    /// Seconds.
+    pub seconds: f64,
+    /// Settings.
+    pub settings: Map<String, Value>,
+    /// `val.acc1` and so on.
+    pub metrics: Map<String, Value>,
+}
+
+/// A trial's epochs: for each name (`train.loss`, `val.acc1`) a value an epoch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Curve {
+    /// Number in the sweep.
+    pub trial: usize,
+    /// Values by name.
+    pub series: Map<String, Value>,
+}
+
+/// Counts of the best head.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Confusion {
+    /// Class names.
+    pub classes: Vec<String>,
+    /// `counts[is][called]`
+    pub counts: Vec<Vec<usize>>,
+}
+
+/// An answer that is wrong.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mistake {
+    /// The image.
+    pub path: String,
+    /// val or test.
+    pub split: String,
+    /// What it is.
+    pub class: String,
+    /// What the head says.
+    pub predicted: String,
+    /// How sure it is.
+    pub probability: f64,
+    /// Of the right class.
+    pub probability_of_class: Option<f64>,
+    /// Data URI of a thumbnail.
+    pub photo: Option<String>,
+}
+
+/// Where an extraction's time went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Phases {
+    /// Which cache.
+    pub cache: String,
+    /// Images that were computed.
+    pub images: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Phase and seconds, in the order of the pipeline.
+    pub seconds: Vec<(String, f64)>,
+    /// From start to end.
+    pub wall: f64,
+}
+
+impl Report {
+    /// Gathers what there is of a sweep; photos are looked for in `data`, or where the extraction found them.
+    ///
+    /// # Errors
+    /// A folder that is no sweep, a damaged file of it.
+    pub fn read(folder: &Path, data: Option<&Path>) -> Result<Report> {
+        let files = SweepFiles::read(folder)?;
+        let more = files.config.metric.more;
+        let metric = format!("val.{}", files.config.metric.name);
+        let mut notes = vec![];
+        let trials = leaderboard(&files, &metric, more);
+        let keys = keys(&trials);
+        let (fixed, keys): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|key| trials.iter().all(|t| t.settings.get(key) == trials[0].settings.get(key)));
+        let fixed = fixed.iter().filter_map(|key| Some(fact(key, plain(trials.first()?.settings.get(key)?)))).collect();
+        let metrics =
+            METRICS.iter().map(|(name, _)| format!("val.{name}")).filter(|m| trials.iter().any(|t| t.metrics.contains_key(m))).collect();
+        let curves = trials.iter().take(CURVES).filter_map(|t| Some(curve(t.trial, files.epochs.get(&t.trial)?))).collect();
+        if files.model.is_none() {
+            notes.push("the sweep has not finished: there is no best head yet".into());
+        }
+        let caches = caches(files.model.as_ref(), folder);
+        let mut phases = vec![];
+        let mut photos = data.map(Path::to_path_buf);
+        for (name, cache) in &caches {
+            match extraction(cache) {
+                Some(log) => {
+                    photos = photos.or(log.data);
+                    let order = ["list", "read", "decode", "infer", "write"];
+                    let seconds = order.iter().filter_map(|phase| Some(((*phase).to_owned(), *log.seconds.get(*phase)?))).collect();
+                    let wall = log.seconds.get("wall").copied().unwrap_or(0.0);
+                    phases.push(Phases { cache: name.clone(), images: log.computed, threads: log.threads, seconds, wall });
+                }
+                None => notes.push(format!("{name}: the cache is not there any more, so nothing is known of its extraction")),
+            }
+        }
+        let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
+        let mistakes = mistakes(&files.predictions, photos.as_deref());
+        if mistakes.iter().any(|m| m.photo.is_none()) {
+            let looked =
+                photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
+            notes.push(format!("{looked}: `headstart report SWEEPDIR --data DIR` says where they are"));
+        }
+        let test = files.predictions.iter().any(|p| p.split == "test");
+        let judged_on = if test { "test" } else { "val" }.to_owned();
+        Ok(Report {
+            title: title(&files, folder),
+            headline: headline(&files, &trials, &metric),
+            provenance: provenance(&files),
+            calibration: ["val", "test"].iter().filter_map(|split| Calibration::of(&files.predictions, split)).collect(),
+            confusion: files.confusion.as_ref().map(confusion),
+            per_class: files.per_class,
+            metric,
+            more,
+            keys,
+            fixed,
+            metrics,
+            trials,
+            curves,
+            judged_on,
+            mistakes,
+            wrong,
+            phases,
+            notes,
+        })
+    }
+}
+
+fn fact(name: &str, value: impl Into<String>) -> Fact {
+    Fact { name: name.into(), value: value.into() }
+}
+
+/// Trials in the sweep's own order: the metric, then the loss, then the number; what diverged comes last.
+fn leaderboard(files: &SweepFiles, metric: &str, more: bool) -> Vec<TrialRow> {
+    let number = |t: &FinalRecord, name: &str| t.metrics.get(name).and_then(Value::as_f64);
+    let score = |t: &FinalRecord| {
+        let value = number(t, metric).filter(|_| t.status != Status::Diverged);
+        value.map_or(f64::NEG_INFINITY, |v| if more { v } else { -v })
+    };
+    let loss = |t: &FinalRecord| number(t, "val.loss").unwrap_or(f64::INFINITY);
+    let mut all: Vec<&FinalRecord> = files.trials.values().collect();
+    all.sort_by(|a, b| score(b).total_cmp(&score(a)).then(loss(a).total_cmp(&loss(b))).then(a.trial.cmp(&b.trial)));
+    let row = |(i, t): (usize, &FinalRecord)| TrialRow {
+        rank: i + 1,
+        trial: t.trial,
+        status: t.status.name(),
+        epochs: t.epochs,
+        seconds: t.seconds,
+        settings: t.settings.clone(),
+        metrics: t.metrics.clone(),
+    };
+    all.into_iter().enumerate().map(row).collect()
+}
+
+/// Settings in the order in which trials name them.
+fn keys(trials: &[TrialRow]) -> Vec<String> {
+    let mut keys: Vec<String> = vec![];
+    for key in trials.iter().flat_map(|t| t.settings.keys()) {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+    keys
+}
+
+fn curve(trial: usize, epochs: &[EpochRecord]) -> Curve {
+    let mut series = Map::new();
+    series.insert("train.loss".into(), epochs.iter().map(|e| Value::from(e.train_loss)).collect());
+    let names: Vec<&String> = epochs.first().map_or_else(Vec::new, |e| e.metrics.keys().collect());
+    for name in names {
+        series.insert(name.clone(), epochs.iter().map(|e| e.metrics.get(name).cloned().unwrap_or_default()).collect());
+    }
+    Curve { trial, series }
+}
+
+fn confusion(table: &Table) -> Confusion {
+    let counts = |row: &Vec<String>| row.iter().skip(1).map(|cell| cell.parse().unwrap_or(0)).collect();
+    Confusion { classes: table.header.iter().skip(1).cloned().collect(), counts: table.rows.iter().map(counts).collect() }
+}
+
+/// Caches that the best head reads, by name; relative ones are looked for from here and from beside the sweep.
+fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
+    let mut all: Vec<(String, PathBuf)> = vec![];
+    for input in model.map_or(&[][..], |m| &m.inputs) {
+        let path = PathBuf::from(&input.cache);
+        let beside = folder.ancestors().map(|a| a.join(&path)).find(|p| p.is_dir());
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        if all.iter().all(|(known, _)| *known != name) && !name.is_empty() {
+            all.push((name, if path.is_dir() { path } else { beside.unwrap_or(path) }));
+        }
+    }
+    all
+}
+
+fn mistakes(predictions: &[Prediction], photos: Option<&Path>) -> Vec<Mistake> {
+    let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.correct == 0).collect();
+    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    wrong.truncate(MISTAKES);
+    let mistake = |p: &&Prediction| Mistake {
+        path: p.path.clone(),
+        split: p.split.clone(),
+        class: p.class.clone(),
+        predicted: p.predicted.clone(),
+        probability: p.probability,
+        probability_of_class: p.probability_of_class,
+        photo: photos.and_then(|folder| thumbnail(&folder.join(&p.path))),
+    };
+    wrong.par_iter().map(mistake).collect()
+}
+
+fn title(files: &SweepFiles, folder: &Path) -> String {
+    let dataset = files.model.as_ref().and_then(|m| m.inputs.first()).map(|i| i.dataset.clone()).filter(|d| !d.is_empty());
+    let name = || folder.canonicalize().ok().and_then(|f| Some(f.file_name()?.to_string_lossy().into_owned()));
+    dataset.or_else(name).unwrap_or_else(|| "sweep".into())
+}
+
+fn headline(files: &SweepFiles, trials: &[TrialRow], metric: &str) -> Vec<Fact> {
+    let number = |map: &Map<String, Value>, name: &str| map.get(name).and_then(Value::as_f64);
+    let mut facts = vec![fact("trials", trials.len().to_string())];
+    if let Some(best) = trials.first() {
+        facts.extend(number(&best.metrics, metric).map(|v| fact(&format!("best {metric}"), format!("{v:.4}"))));
+    }
+    if let Some(model) = &files.model {
+        facts.extend(number(&model.metrics, "test.acc1").map(|v| fact("its test.acc1", format!("{v:.4}"))));
+        facts.push(fact("classes", model.classes.len().to_string()));
+    }
+    facts.push(fact("seconds of training", format!("{:.1}", trials.iter().map(|t| t.seconds).sum::<f64>())));
+    facts
+}
+
+fn provenance(files: &SweepFiles) -> Vec<Fact> {
+    let mut facts = vec![fact("search", files.config.method.name()), fact("search seed", files.config.seed.to_string())];
+    let Some(model) = &files.model else { return facts };
+    facts.push(fact("best trial", model.trial.to_string()));
+    facts.push(fact("its seed", model.head.params().seed.to_string()));
+    facts.push(fact("headstart", &*model.headstart));
+    for input in &model.inputs {
+        facts.push(fact("tap", format!("{} {:?}", input.tap, input.shape)));
+        facts.push(fact("cache", &*input.cache));
+        facts.push(fact("weights", &*input.weights));
+        let Some(key) = &input.key else { continue };
+        facts.extend([
+            fact("backbone", &*key.backbone),
+            fact("weights SHA-256", &*key.weights),
+            fact("preprocess", key.preprocess.replace(';', "; ").replace(',', ", ")),
+            fact("augmentation", &*key.augment),
+            fact("engine", format!("{} ({}), {}, stored as {}", key.engine, key.device, key.compute, key.store)),
+            fact("key", &*input.key_digest),
+        ]);
+    }
+    facts
+}

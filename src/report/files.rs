@@ -1,0 +1,154 @@
+//! Reading what a sweep and its caches left. A file that is not there is nothing; one that is damaged is an error.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::heads::{MODEL_FILE, Model};
+use crate::sweep::{EpochRecord, FinalRecord, Record, SweepConfig};
+use crate::{Error, Result};
+
+/// What a sweep directory holds.
+pub struct SweepFiles {
+    /// The sweep file as it ran.
+    pub config: SweepConfig,
+    /// Finished trials by number.
+    pub trials: BTreeMap<usize, FinalRecord>,
+    /// Epochs of each of them.
+    pub epochs: BTreeMap<usize, Vec<EpochRecord>>,
+    /// The best head's description.
+    pub model: Option<Model>,
+    /// The best head's answers.
+    pub predictions: Vec<Prediction>,
+    /// Header and rows.
+    pub confusion: Option<Table>,
+    /// Header and rows: a row a class.
+    pub per_class: Option<Table>,
+}
+
+/// A CSV file as it is.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Table {
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// Cells.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A row of `predictions.csv`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Prediction {
+    /// The image.
+    pub path: String,
+    /// val or test.
+    pub split: String,
+    /// What it is.
+    pub class: String,
+    /// What the head says.
+    pub predicted: String,
+    /// 1 or 0.
+    pub correct: u8,
+    /// Of what the head says.
+    pub probability: f64,
+    /// Of what it is.
+    #[serde(default)]
+    pub probability_of_class: Option<f64>,
+}
+
+/// A line of a cache's `extract.log.jsonl`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Extraction {
+    /// Version of headstart.
+    #[serde(default)]
+    pub version: String,
+    /// System and architecture.
+    #[serde(default)]
+    pub machine: String,
+    /// Threads.
+    #[serde(default)]
+    pub threads: usize,
+    /// Images that were computed, not found in the cache.
+    #[serde(default)]
+    pub computed: usize,
+    /// Seconds by phase.
+    #[serde(default)]
+    pub seconds: BTreeMap<String, f64>,
+    /// Where the images were.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
+}
+
+impl SweepFiles {
+    /// Reads a sweep directory.
+    ///
+    /// # Errors
+    /// A folder without trials, a damaged file.
+    pub fn read(folder: &Path) -> Result<SweepFiles> {
+        let log = folder.join("trials.jsonl");
+        let Some(log) = optional(&log)? else {
+            return Err(Error::data(folder, "is no sweep: it has no trials.jsonl", "name a folder that `headstart sweep` has written"));
+        };
+        let (mut trials, mut epochs) = (BTreeMap::new(), BTreeMap::<usize, Vec<EpochRecord>>::new());
+        // A line that a kill cut short is passed over, as the sweep does.
+        for record in log.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            match record {
+                Record::Epoch(e) if e.epoch == 1 => drop(epochs.insert(e.trial, vec![e])),
+                Record::Epoch(e) => epochs.entry(e.trial).or_default().push(e),
+                Record::Final(end) => drop(trials.insert(end.trial, end)),
+            }
+        }
+        epochs.retain(|trial, _| trials.contains_key(trial));
+        let model = folder.join("best").join(MODEL_FILE);
+        let per_class = ["per_class.csv", "classes.csv"].iter().find_map(|name| table(&folder.join(name)).transpose());
+        Ok(SweepFiles {
+            config: SweepConfig::read(&folder.join("config.yaml"))?,
+            trials,
+            epochs,
+            model: optional(&model)?.map(|text| json(&model, &text)).transpose()?,
+            predictions: predictions(&folder.join("predictions.csv"))?,
+            confusion: table(&folder.join("confusion.csv"))?,
+            per_class: per_class.transpose()?,
+        })
+    }
+}
+
+/// The last extraction of a cache that computed something; nothing where the cache is no longer there.
+pub fn extraction(cache: &Path) -> Option<Extraction> {
+    let text = std::fs::read_to_string(cache.join("extract.log.jsonl")).ok()?;
+    let all: Vec<Extraction> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    // A run that found everything in the cache still knows where the images are.
+    let data = all.iter().rev().find_map(|e| e.data.clone());
+    all.into_iter().rev().find(|e| e.computed > 0).map(|e| Extraction { data, ..e })
+}
+
+fn optional(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path)(e)),
+    }
+}
+
+fn json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| damaged(path, &e))
+}
+
+fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::data(path, format!("is damaged: {reason}"), "start the sweep again as before: it writes the file anew")
+}
+
+fn predictions(path: &Path) -> Result<Vec<Prediction>> {
+    let Some(text) = optional(path)? else { return Ok(vec![]) };
+    csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().map_err(|e| damaged(path, &e))
+}
+
+fn table(path: &Path) -> Result<Option<Table>> {
+    let Some(text) = optional(path)? else { return Ok(None) };
+    let cells = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect::<Vec<_>>();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = cells(reader.headers().map_err(|e| damaged(path, &e))?);
+    let rows = reader.records().map(|r| r.map(|r| cells(&r))).collect::<Result<_, _>>().map_err(|e| damaged(path, &e))?;
+    Ok(Some(Table { header, rows }))
+}

@@ -1,0 +1,54 @@
+//! One self-contained HTML file that shows a sweep: nothing is loaded from anywhere.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `files.rs` | the files of a sweep directory and of its caches, as far as they are there |
+//! | `content.rs` | [`Report`]: what the page shows, as plain data |
+//! | `calibration.rs` | how often answers of a given confidence are right |
+//! | `photos.rs` | thumbnails of the most confident mistakes |
+//! | `page.rs` | data → HTML |
+//! | `assets/` | template, style and script of the page; [d3](https://d3js.org) and [Observable Plot](https://observablehq.com/plot), unchanged |
+
+mod calibration;
+mod content;
+mod files;
+mod page;
+mod photos;
+
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::store::replace;
+
+pub use content::Report;
+
+/// The report's file name in a sweep directory.
+pub const REPORT_FILE: &str = "report.html";
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The HTML file.
+    pub file: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// What could not be shown, and why.
+    pub notes: Vec<String>,
+}
+
+/// Writes `report.html` into a sweep directory, from what is there.
+///
+/// Photos of mistakes are taken from `data`, or where nothing is given, from the folder that the features were extracted from.
+///
+/// # Errors
+/// A folder that is no sweep, a damaged file of it, a folder that cannot be written to.
+pub fn write(folder: &Path, data: Option<&Path>) -> Result<Written> {
+    let report = Report::read(folder, data)?;
+    let html = page::render(&report)?;
+    let file = folder.join(REPORT_FILE);
+    replace(&file, html.as_bytes())?;
+    Ok(Written { file, bytes: html.len() as u64, notes: report.notes })
+}
+
+#[cfg(test)]
+mod tests;

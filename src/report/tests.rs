@@ -1,0 +1,78 @@
+use std::fs;
+
+use super::*;
+
+const CONFIG: &str = "method: grid\nmetric: {name: val.acc1, goal: maximize}\nparameters:\n  lr: {values: [0.1, 0.01]}\nseed: 3\n";
+
+/// A sweep directory of two trials, its best head and three answers, one of them wrong.
+fn sweep() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let epoch = |trial: usize, epoch: usize, acc: f64| {
+        format!(
+            r#"{{"record":"epoch","trial":{trial},"id":"{trial}","epoch":{epoch},"lr":0.1,"train.loss":0.5,"seconds":0.1,"val.acc1":{acc},"val.loss":0.4}}"#
+        )
+    };
+    let last = |trial: usize, lr: f64, acc: f64| {
+        format!(
+            r#"{{"record":"final","trial":{trial},"id":"{trial}","settings":{{"head":"linear","lr":{lr}}},"status":"done","epochs":2,"seconds":0.2,"val.acc1":{acc},"val.loss":0.4}}"#
+        )
+    };
+    let lines = [epoch(0, 1, 0.5), epoch(0, 2, 0.6), last(0, 0.1, 0.6), epoch(1, 1, 0.7), last(1, 0.01, 0.9), "{\"record\":\"ep".into()];
+    put("trials.jsonl", &lines.join("\n"));
+    put("config.yaml", CONFIG);
+    put(
+        "predictions.csv",
+        "path,split,class,predicted,correct,probability,probability_of_class\na/1.png,val,<b>ant</b>,bee,0,0.9,0.1\na/2.png,val,bee,bee,1,0.8,0.8\na/3.png,test,bee,bee,1,0.7,0.7\n",
+    );
+    put("confusion.csv", "class,<b>ant</b>,bee\n<b>ant</b>,0,1\nbee,0,2\n");
+    put("classes.csv", "class,rows,recall\n<b>ant</b>,1,0\nbee,2,1\n");
+    folder
+}
+
+#[test]
+fn the_page_shows_the_sweep_and_loads_nothing() {
+    let folder = sweep();
+    let report = Report::read(folder.path(), None).unwrap();
+    assert_eq!(report.trials.iter().map(|t| t.trial).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!((report.keys.as_slice(), report.fixed[0].value.as_str()), (&["lr".to_owned()][..], "linear"));
+    assert_eq!((report.wrong, report.judged_on.as_str()), ([1, 3], "test"));
+    assert_eq!(report.confusion.as_ref().unwrap().counts, [[0, 1], [0, 2]]);
+    let written = write(folder.path(), None).unwrap();
+    let html = fs::read_to_string(&written.file).unwrap();
+    assert_eq!(html.len() as u64, written.bytes);
+    assert!(html.contains("&lt;b&gt;ant&lt;&#x2f;b&gt;") || html.contains("&lt;b&gt;ant&lt;/b&gt;"), "names are escaped");
+    assert!(!html.contains("<b>ant"), "also inside the script");
+    for loaded in ["src=\"http", "href=\"http", "@import", "url(http"] {
+        assert!(!html.contains(loaded), "{loaded}");
+    }
+    assert!(html.contains("Permission to use, copy, modify"), "the libraries' licences travel with them");
+}
+
+#[test]
+fn photos_of_mistakes_are_shown_where_they_are_and_missed_where_not() {
+    let (folder, data) = (sweep(), tempfile::tempdir().unwrap());
+    let photo = |report: &Report| report.mistakes[0].photo.clone();
+    let without = Report::read(folder.path(), None).unwrap();
+    assert_eq!(photo(&without), None);
+    assert!(without.notes.iter().any(|n| n.contains("--data DIR")), "{:?}", without.notes);
+    fs::create_dir(data.path().join("a")).unwrap();
+    image::RgbImage::from_fn(40, 30, |x, _| image::Rgb([x as u8 * 5, 90, 20])).save(data.path().join("a/1.png")).unwrap();
+    let with = Report::read(folder.path(), Some(data.path())).unwrap();
+    assert!(photo(&with).unwrap().starts_with("data:image/jpeg;base64,"));
+}
+
+#[test]
+fn an_unfinished_sweep_shows_what_there_is_and_a_foreign_folder_is_refused() {
+    let folder = sweep();
+    for name in ["predictions.csv", "confusion.csv", "classes.csv"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let html = fs::read_to_string(write(folder.path(), None).unwrap().file).unwrap();
+    assert!(html.contains("id=\"leaderboard\"") && !html.contains("<section id=\"confusion\""));
+    fs::write(folder.path().join("predictions.csv"), "path,split\nx").unwrap();
+    let error = write(folder.path(), None).unwrap_err().to_string();
+    assert!(error.contains("predictions.csv") && error.contains("damaged"), "{error}");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(write(empty.path(), None).unwrap_err().to_string().contains("no sweep"));
+}
