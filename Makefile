@@ -10,12 +10,13 @@ OUT      ?= sweeps/$(NAME)
 FEATURES ?=
 SWEEP    ?=
 CARGO    ?= cargo
+PYTHON   ?= python3
 
 headstart := target/release/headstart
 features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
 
 .DEFAULT_GOAL := help
-.PHONY: help build features sweep test check parity fmt bench clean
+.PHONY: help build features sweep test test-python check parity fmt bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,15 @@ sweep: build $(filter demo/mnist,$(DATA)) ## Cache features, then train and comp
 
 test: ## Run all tests
 	$(CARGO) test --locked
+
+# The Python tests' own environment. Without a package index there is none, and they are skipped.
+target/python/ready: python/pyproject.toml
+	@rm -rf target/python && $(PYTHON) -m venv target/python \
+	  && target/python/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 numpy pytest safetensors && touch $@ \
+	  || { rm -rf target/python; echo "skipped: no environment for the Python tests ($(PYTHON) with venv and a package index are needed)"; }
+
+test-python: target/python/ready ## Test the Python package against the binary that cargo built last
+	@test ! -f target/python/ready || PYTHONPATH=python/src target/python/bin/python -m pytest -q python/tests
 
 check: ## Formatting, lints, documentation, each with warnings as errors
 	$(CARGO) fmt --check

@@ -1,4 +1,4 @@
-//! One self-contained HTML file that shows a sweep: nothing is loaded from anywhere.
+//! What people and other tools look at: a sweep as one self-contained HTML file, and as TensorBoard's event files.
 //!
 //! | file | holds |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `calibration.rs` | how often answers of a given confidence are right |
 //! | `photos.rs` | thumbnails of the most confident mistakes |
 //! | `page.rs` | data → HTML |
+//! | `tensorboard.rs` | the trials as TensorBoard's event files |
 //! | `assets/` | template, style and script of the page; [d3](https://d3js.org) and [Observable Plot](https://observablehq.com/plot), unchanged |
 
 mod calibration;
@@ -14,6 +15,7 @@ mod content;
 mod files;
 mod page;
 mod photos;
+mod tensorboard;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,7 @@ use crate::Result;
 use crate::store::replace;
 
 pub use content::Report;
+pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
 
 /// The report's file name in a sweep directory.
 pub const REPORT_FILE: &str = "report.html";

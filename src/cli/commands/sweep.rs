@@ -38,6 +38,7 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let outcome = sweep::run(job, &watch);
     watch.bar().finish_and_clear();
     let outcome = outcome?;
+    report::write_tensorboard(&outcome.folder)?;
     report::write(&outcome.folder, None)?;
     tell(&outcome, screen);
     Ok(Ending::Done)

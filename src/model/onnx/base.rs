@@ -54,11 +54,11 @@ impl StepNodes<'_> {
             Layer::Act(act) => self.end(x.to_owned(), false, Some(*act)),
             Layer::LayerNorm { weight, bias, eps } => self.layer_norm(weight, bias, *eps),
             Layer::MaxPool(pool) => {
-                let window = self.window(pool)?;
+                let window = self.window(pool, false)?;
                 self.node("MaxPool", &[x], window)
             }
             Layer::AvgPool(pool) => {
-                let mut window = self.window(pool)?;
+                let mut window = self.window(pool, pool.count_padding)?;
                 window.push(Attr::Int("count_include_pad", i64::from(pool.count_padding)));
                 self.node("AveragePool", &[x], window)
             }
@@ -128,7 +128,7 @@ impl StepNodes<'_> {
     }
 
     /// Window of a pool; `ceil` becomes padding behind the map, so that all windows are whole.
-    fn window(&self, pool: &Pool) -> Result<Vec<Attr>> {
+    fn window(&self, pool: &Pool, padding_counts: bool) -> Result<Vec<Attr>> {
         let [_, h, w] = self.map()?;
         let Padding::Explicit([top, bottom, left, right]) = pool.padding else {
             return Err(Error::graph(self.name, "has a pool whose padding was not planned"));
@@ -137,7 +137,7 @@ impl StepNodes<'_> {
             ((self.output[axis + 1] - 1) * pool.stride[axis] + pool.kernel[axis]).saturating_sub(before + length)
         };
         let (down, across) = (reach(0, top, h), reach(1, left, w));
-        if pool.count_padding && (down > bottom || across > right) {
+        if padding_counts && (down > bottom || across > right) {
             return Err(Error::graph(self.name, "averages over windows that reach beyond the padding: ONNX has no such pool"));
         }
         Ok(window(pool.kernel, pool.stride, [top, bottom.max(down), left, right.max(across)]))

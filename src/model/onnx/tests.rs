@@ -107,7 +107,8 @@ fn every_kind_of_head_and_layer_makes_a_consistent_graph() {
     for (backbone, tap, params, op) in [
         ("squeezenet1_1", "gap", &dense, "LpNormalization"),
         ("shufflenet_v2_x0_5", "gap", &sigmoid, "Slice"),
-        ("resnet18", "map", &gap, "MaxPool"),
+        ("resnet18", "map", &gap, "GlobalAveragePool"),
+        ("googlenet", "gap", &sigmoid, "MaxPool"),
         ("mobilenet_v3_small", "gap", &dense, "HardSwish"),
         ("convnext_tiny", "gap", &sigmoid, "LayerNormalization"),
     ] {

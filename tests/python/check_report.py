@@ -1,0 +1,122 @@
+"""Opens a report in headless Chromium and uses it: sorting, filtering, curves, colours, keyboard, a phone's width, no console errors.
+
+    python tests/python/check_report.py REPORT.html [--chromium /usr/bin/chromium] [--screenshots DIR]
+
+Needs playwright (the Python package; the browser may be the system's).
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+
+def column(page: Page, name: str) -> "list[str]":
+    """Cells of a column of the leaderboard, top to bottom."""
+    names = [h.strip() for h in page.locator("#trials thead th").all_inner_texts()]
+    return page.locator(f"#trials tbody td:nth-child({names.index(name) + 1})").all_inner_texts()
+
+
+def sorts(page: Page) -> None:
+    metric = page.locator("#leaderboard p code").first.inner_text()
+    page.get_by_role("button", name="Show all trials").click() if page.locator("#more").is_visible() else None
+    head = page.locator("#trials thead button", has_text=metric).first
+    head.click()
+    down = [float(v) for v in column(page, metric)]
+    assert down == sorted(down, reverse=True) or down == sorted(down), down
+    first = page.locator("#trials th[aria-sort]").get_attribute("aria-sort")
+    # The keyboard does what the mouse does.
+    head.focus()
+    page.keyboard.press("Enter")
+    again = [float(v) for v in column(page, metric)]
+    assert again == down[::-1] or len(set(down)) < len(down), (down, again)
+    assert page.locator("#trials th[aria-sort]").get_attribute("aria-sort") != first
+
+
+def filters(page: Page) -> None:
+    everything = page.locator("#trials tbody tr").count()
+    box = page.locator("#filter")
+    box.fill("trial<2")
+    assert page.locator("#trials tbody tr").count() == min(2, everything)
+    box.fill("no such trial")
+    assert page.locator("#trials tbody tr").count() == 0
+    assert "0 of" in page.locator("#shown").inner_text()
+    box.fill("")
+    assert page.locator("#trials tbody tr").count() == everything
+
+
+def curves(page: Page) -> None:
+    def lines() -> int:
+        return page.locator("#curve-loss g[aria-label='line'] path").count()
+
+    before = lines()
+    page.locator("#trials tbody input:checked").first.uncheck()
+    assert lines() < before, (before, lines())
+
+
+def colours(page: Page) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(background)
+    page.locator("#theme").click()
+    page.locator("#theme").click()
+    light = page.evaluate(background)
+    page.locator("#theme").click()
+    assert page.locator("#theme").inner_text() == "Auto" and page.evaluate(background) == before
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(background) != light
+    page.emulate_media(color_scheme="light")
+
+
+def keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    seen = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert "theme" in seen and "A" in seen, seen
+
+
+def settings(page: Page) -> None:
+    choices = page.locator("#setting option").all_inner_texts()
+    for choice in choices:
+        page.locator("#setting").select_option(choice)
+        assert page.locator("#scatter svg circle").count() > 0, choice
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("report", type=Path)
+    arguments.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("chromium-browser"))
+    arguments.add_argument("--screenshots", type=Path)
+    a = arguments.parse_args()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=a.chromium, args=["--no-sandbox"])
+        for name, width, height, scheme in [("wide", 1280, 900, "light"), ("dark", 1280, 900, "dark"), ("narrow", 390, 844, "light")]:
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            wrong: "list[str]" = []
+            page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+            page.on("pageerror", lambda e: wrong.append(str(e)))
+            page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
+            page.goto(a.report.resolve().as_uri())
+            page.locator("#trials tbody tr").first.wait_for()
+            page.wait_for_timeout(300)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name}: the page is wider than the screen"
+            if a.screenshots:
+                a.screenshots.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=a.screenshots / f"{name}.png", full_page=True)
+            steps = [keyboard, sorts, filters]
+            steps += [curves] if page.locator("#curves").count() else []
+            steps += [settings] if page.locator("#settings").count() else []
+            steps += [colours] if scheme == "light" else []
+            for step in steps:
+                step(page)
+            assert not wrong, wrong
+            print(f"{name}: {', '.join(s.__name__ for s in steps)}: good")
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
