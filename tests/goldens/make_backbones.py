@@ -25,7 +25,8 @@ ODD = 107
 CONDITIONS = {
     "efficientnet_b0": (5, 1.0),
     "efficientnet_b1": (4, 1.0),
-    "efficientnet_b3": (5, 1.0),
+    "efficientnet_b2": (6, 1.0),
+    "efficientnet_b3": (1, 1.0),
     "mobilenet_v3_large": (3, 0.25),
 }
 
