@@ -179,11 +179,26 @@ fn every_backbone_is_proven() {
 /// Planned graphs compute what unplanned ones do, and an image's features do not depend on its neighbours.
 #[test]
 fn plans_and_batches_change_nothing() {
-    for name in ["resnet18", "densenet121", "mobilenet_v3_small", "shufflenet_v2_x0_5", "efficientnet_lite0", "inception_v3.transform"] {
+    for name in [
+        "alexnet",
+        "vgg11_bn",
+        "resnet18",
+        "squeezenet1_1",
+        "densenet121",
+        "inception_v3.transform",
+        "googlenet",
+        "shufflenet_v2_x0_5",
+        "mobilenet_v2",
+        "mobilenet_v3_small",
+        "efficientnet_b0",
+        "efficientnet_lite0",
+        "convnext_tiny",
+    ] {
         let graph = graph(name);
-        let weights = Formula::new(graph.parameters(), 0);
+        let Golden { seed, scale, .. } = golden(name);
+        let weights = Formula::new(graph.parameters(), seed);
         let (size, taps) = (107, ["gap".to_string(), "logits".into()]);
-        let data = images(size);
+        let data: Vec<f32> = images(size).into_iter().map(|v| v * scale).collect();
         let shape = [3, size, size];
         let plain = cpu(&graph, &weights, &taps, size);
         let want = plain.run(Batch::Floats { images: IMAGES, shape, data: &data }).unwrap();

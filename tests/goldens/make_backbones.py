@@ -27,6 +27,7 @@ CONDITIONS = {
     "efficientnet_b1": (4, 1.0),
     "efficientnet_b2": (6, 1.0),
     "efficientnet_b3": (1, 1.0),
+    "efficientnet_b4": (17, 1.0),
     "mobilenet_v3_large": (3, 0.25),
 }
 
