@@ -1,6 +1,6 @@
-//! Every backbone against its original: weights and images from formulas, outputs as torchvision computes them in float64.
+//! Every backbone against its original: weights and images from formulas, outputs as torchvision or Keras computes them in float64.
 //!
-//! `tests/goldens/make_backbones.py` wrote the goldens. Large networks run in release mode only (`make parity`).
+//! `tests/goldens/make_backbones.py` and `make_keras.py` wrote the goldens. Large networks run in release mode only (`make parity`).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -131,6 +131,9 @@ networks! {
     vgg16_bn: "vgg16_bn",
     vgg19: "vgg19",
     vgg19_bn: "vgg19_bn",
+    vgg16_keras: "vgg16_keras",
+    vgg19_keras: "vgg19_keras",
+    resnet50_keras: "resnet50_keras",
     resnet18: "resnet18",
     resnet34: "resnet34",
     resnet50: "resnet50",
@@ -147,6 +150,8 @@ networks! {
     densenet201: "densenet201",
     inception_v3: "inception_v3",
     inception_v3_transform: "inception_v3.transform",
+    inception_v3_keras: "inception_v3_keras",
+    xception: "xception",
     googlenet: "googlenet",
     googlenet_transform: "googlenet.transform",
     shufflenet_v2_x0_5: "shufflenet_v2_x0_5",
@@ -154,6 +159,7 @@ networks! {
     shufflenet_v2_x1_5: "shufflenet_v2_x1_5",
     shufflenet_v2_x2_0: "shufflenet_v2_x2_0",
     mobilenet_v2: "mobilenet_v2",
+    mobilenet_v2_keras: "mobilenet_v2_keras",
     mobilenet_v3_large: "mobilenet_v3_large",
     mobilenet_v3_small: "mobilenet_v3_small",
     efficientnet_b0: "efficientnet_b0",
@@ -193,6 +199,8 @@ fn plans_and_batches_change_nothing() {
         "efficientnet_b0",
         "efficientnet_lite0",
         "convnext_tiny",
+        "xception",
+        "mobilenet_v2_keras",
     ] {
         let graph = graph(name);
         let Golden { seed, scale, .. } = golden(name);

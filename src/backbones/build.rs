@@ -67,6 +67,11 @@ impl Window {
     }
 }
 
+/// Keras's name of the layer of this number among those of its class that were given none.
+pub(super) fn numbered(class: &str, number: usize) -> String {
+    if number == 0 { class.into() } else { format!("{class}_{number}") }
+}
+
 /// A network under construction.
 pub(super) struct Net {
     graph: Graph,
@@ -141,9 +146,9 @@ impl Net {
         self.node(name, Op::MaxPool(window.pool(ceil, true)), &[x], x.channels)
     }
 
-    /// Means over windows, padding counted.
-    pub fn avg_pool(&mut self, name: impl Into<String>, x: Value, window: Window) -> Value {
-        self.node(name, Op::AvgPool(window.pool(false, true)), &[x], x.channels)
+    /// Means over windows; torchvision's networks count the padding, Keras's do not.
+    pub fn avg_pool(&mut self, name: impl Into<String>, x: Value, window: Window, count_padding: bool) -> Value {
+        self.node(name, Op::AvgPool(window.pool(false, count_padding)), &[x], x.channels)
     }
 
     /// The mean over all of a map, `[C, 1, 1]`.
@@ -216,17 +221,19 @@ impl Net {
     }
 
     /// The classifier of AlexNet and VGG: the last map pooled to a fixed size (`avgpool`), two hidden layers (`fc6`, `fc7`: behind their
-    /// ReLUs), each given by the names of its linear layer and its activation.
-    pub fn two_hidden_layers(&mut self, map: Value, to: [usize; 2], hidden: [(&str, &str); 2], last: &str, classes: usize) {
+    /// ReLUs, returned), each given by the names of its linear layer and its activation.
+    pub fn two_hidden_layers(&mut self, map: Value, to: [usize; 2], hidden: [(&str, &str); 2], last: &str, classes: usize) -> [Value; 2] {
         let pooled = self.node("avgpool_map", Op::AdaptiveAvgPool(to), &[map], map.channels);
         let mut x = self.flatten("avgpool", pooled, to[0] * to[1]);
         self.tap("avgpool", x);
-        for ((linear, relu), tap) in hidden.into_iter().zip(["fc6", "fc7"]) {
+        let features = [("fc6", hidden[0]), ("fc7", hidden[1])].map(|(tap, (linear, relu))| {
             x = self.linear(linear, x, 4096);
             x = self.relu(relu, x);
             self.tap(tap, x);
-        }
+            x
+        });
         self.logits(last, x, classes);
+        features
     }
 
     /// The last linear layer, tapped as `logits`.

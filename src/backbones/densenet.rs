@@ -58,7 +58,7 @@ fn transition(net: &mut Net, name: &str, x: Value) -> Value {
     let x = net.norm(format!("{name}.norm"), x);
     let x = net.relu(format!("{name}.relu"), x);
     let x = net.conv(format!("{name}.conv"), x, x.channels / 2, Window::square(1));
-    let x = net.avg_pool(format!("{name}.pool"), x, Window::square(2).stride(2));
+    let x = net.avg_pool(format!("{name}.pool"), x, Window::square(2).stride(2), true);
     net.tap(name, x);
     x
 }

@@ -15,6 +15,7 @@ mod resnet;
 mod shufflenet;
 mod squeezenet;
 mod vgg;
+mod xception;
 
 use std::sync::OnceLock;
 
@@ -59,7 +60,7 @@ impl Default for Options {
 /// One network of the zoo.
 #[derive(Debug, Clone)]
 pub struct BackboneInfo {
-    /// torchvision's name where it has one: `resnet50`.
+    /// torchvision's name where it has one: `resnet50`; with `_keras` behind it for Keras's network of that name where they differ.
     pub name: &'static str,
     /// Its family in words: `ResNet`.
     pub family: &'static str,
@@ -88,6 +89,7 @@ pub fn all() -> &'static [BackboneInfo] {
             &squeezenet::ALL,
             &densenet::ALL,
             &inception::ALL,
+            &xception::ALL,
             &googlenet::ALL,
             &shufflenet::ALL,
             &mobilenet_v2::ALL,

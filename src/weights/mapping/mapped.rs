@@ -25,26 +25,43 @@ pub enum Axes {
     KernelToMatrix,
     /// A vector to one value a channel, `[channels, 1, 1]`.
     ToChannels,
+    /// A matrix that reads a map of `[height, width, channels]` flattened in this order, `[height · width · channels, out]`, to one that reads it
+    /// channel by channel, `[out, channels · height · width]`.
+    HwcRowsToChw([usize; 3]),
+}
+
+/// How to read a stored tensor.
+struct Turn {
+    /// The stored extents, or finer ones of as many elements.
+    stored: Vec<usize>,
+    /// Which of them comes when in the result.
+    order: Vec<usize>,
+    /// The result's extents.
+    shape: Vec<usize>,
 }
 
 impl Axes {
-    /// Order of the stored axes in the result, and the result's shape. A tensor of another rank stays as it is, for an audit to refuse.
-    fn plan(self, shape: &[usize]) -> (Vec<usize>, Vec<usize>) {
-        match (self, shape) {
+    /// A tensor of another shape stays as it is, for an audit to refuse.
+    fn turn(self, stored: &[usize]) -> Turn {
+        let (order, shape) = match (self, stored) {
             (Axes::HwioToOihw, &[h, w, i, o]) => (vec![3, 2, 0, 1], vec![o, i, h, w]),
             (Axes::HwcmToC1hw, &[h, w, c, m]) => (vec![2, 3, 0, 1], vec![c * m, 1, h, w]),
             (Axes::IoToOi, &[i, o]) => (vec![1, 0], vec![o, i]),
             (Axes::KernelToMatrix, &[o, i, h, w]) => (vec![0, 1, 2, 3], vec![o, i * h * w]),
             (Axes::ToChannels, &[c]) => (vec![0], vec![c, 1, 1]),
-            _ => ((0..shape.len()).collect(), shape.to_vec()),
-        }
+            (Axes::HwcRowsToChw([h, w, c]), &[i, o]) if i == h * w * c => {
+                return Turn { stored: vec![h, w, c, o], order: vec![3, 2, 0, 1], shape: vec![o, i] };
+            }
+            _ => ((0..stored.len()).collect(), stored.to_vec()),
+        };
+        Turn { stored: stored.to_vec(), order, shape }
     }
 
     fn apply(self, tensor: Tensor) -> Tensor {
-        let (order, shape) = self.plan(&tensor.shape);
-        let strides = Layout::contiguous(tensor.shape.clone()).strides;
+        let Turn { stored, order, shape } = self.turn(&tensor.shape);
+        let strides = Layout::contiguous(stored.clone()).strides;
         let pick = |values: &[usize]| order.iter().map(|&axis| values[axis]).collect::<Vec<_>>();
-        let turned = Layout { offset: 0, shape: pick(&tensor.shape), strides: pick(&strides) };
+        let turned = Layout { offset: 0, shape: pick(&stored), strides: pick(&strides) };
         Tensor { shape, data: turned.gather(tensor.data) }
     }
 }
@@ -52,8 +69,15 @@ impl Axes {
 /// A source under other names.
 pub struct Mapped {
     source: Box<dyn TensorSource>,
-    /// New name → stored name and shape, and what to do with its axes.
-    routes: BTreeMap<String, (Parameter, Axes)>,
+    /// New name → where its values come from.
+    routes: BTreeMap<String, Route>,
+}
+
+enum Route {
+    /// A stored tensor, and what to do with its axes.
+    Stored(Parameter, Axes),
+    /// Ones, so many of them.
+    Ones(usize),
 }
 
 impl Mapped {
@@ -61,10 +85,23 @@ impl Mapped {
     pub fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
         let route = |entry: Parameter| {
             let (name, axes) = rename(&entry).unwrap_or_else(|| (entry.name.clone(), Axes::Same));
-            (name, (entry, axes))
+            (name, Route::Stored(entry, axes))
         };
         let routes = source.entries().into_iter().map(route).collect();
         Mapped { source, routes }
+    }
+
+    /// Adds the scales of norms that were stored without one (Keras's `scale=False`): ones, as many as there are means.
+    #[must_use]
+    pub fn with_unit_scales(mut self) -> Mapped {
+        let norms = self.entries().into_iter().filter_map(|p| match (p.name.strip_suffix(".running_mean"), p.shape.as_slice()) {
+            (Some(norm), &[channels]) => Some((format!("{norm}.weight"), Route::Ones(channels))),
+            _ => None,
+        });
+        for (name, ones) in norms.collect::<Vec<_>>() {
+            self.routes.entry(name).or_insert(ones);
+        }
+        self
     }
 }
 
@@ -75,18 +112,27 @@ impl TensorSource for Mapped {
 
     fn digest(&self) -> String {
         let mut text = self.source.digest();
-        self.routes.iter().for_each(|(name, (stored, axes))| text += &format!("\n{name} {} {axes:?}", stored.name));
+        for (name, route) in &self.routes {
+            text += &match route {
+                Route::Stored(stored, axes) => format!("\n{name} {} {axes:?}", stored.name),
+                Route::Ones(_) => format!("\n{name} ones"),
+            };
+        }
         hex(&Sha256::digest(text))
     }
 
     fn entries(&self) -> Vec<Parameter> {
-        let entry =
-            |(name, (stored, axes)): (&String, &(Parameter, Axes))| Parameter { name: name.clone(), shape: axes.plan(&stored.shape).1 };
-        self.routes.iter().map(entry).collect()
+        let shape = |route: &Route| match route {
+            Route::Stored(stored, axes) => axes.turn(&stored.shape).shape,
+            Route::Ones(channels) => vec![*channels],
+        };
+        self.routes.iter().map(|(name, route)| Parameter { name: name.clone(), shape: shape(route) }).collect()
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        let (stored, axes) = self.routes.get(name).ok_or_else(|| no_tensor(self, name))?;
-        Ok(axes.apply(self.source.read(&stored.name)?))
+        match self.routes.get(name).ok_or_else(|| no_tensor(self, name))? {
+            Route::Stored(stored, axes) => Ok(axes.apply(self.source.read(&stored.name)?)),
+            Route::Ones(channels) => Ok(Tensor { shape: vec![*channels], data: vec![1.0; *channels] }),
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! A map knows how one library names one network's tensors; [`adapt`] finds the map by the names in the file. What no map knows keeps its name, so
 //! that an audit shows it.
 
+mod applications;
 mod keras;
 mod mapped;
 mod timm;
@@ -58,7 +59,7 @@ const MAPS: &[NameMap] = &[
         rename: torchvision::densenet,
     },
     NameMap { backbones: &["squeezenet1_1"], dialect: Dialect::Keras, witness: "features.0.weight", rename: keras::squeezenet },
-    NameMap { backbones: &["mobilenet_v2"], dialect: Dialect::Keras, witness: "features.0.0.weight", rename: keras::mobilenet_v2 },
+    NameMap { backbones: &["mobilenet_v2_keras"], dialect: Dialect::Keras, witness: "Conv1.weight", rename: keras::slim_mobilenet_v2 },
     NameMap { backbones: &["mobilenet_v2"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::mobilenet_v2 },
     NameMap { backbones: &["mobilenet_v3"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::mobilenet_v3 },
     NameMap { backbones: &["efficientnet_lite"], dialect: Dialect::Timm, witness: "_conv_stem.weight", rename: timm::efficientnet_lite },
@@ -67,20 +68,28 @@ const MAPS: &[NameMap] = &[
     NameMap { backbones: &["vgg"], dialect: Dialect::Timm, witness: "classifier.0.weight", rename: timm::vgg },
 ];
 
-/// Puts a source under the names of the graph of `backbone`, if it is named by a library that is known; else leaves it as it is.
+/// Networks whose graphs carry the layer names of Keras Applications.
+const KERAS: [&str; 6] = ["vgg16_keras", "vgg19_keras", "resnet50_keras", "inception_v3_keras", "xception", "mobilenet_v2_keras"];
+
+/// Puts a source under the names of the graph of `backbone`, which needs these parameters, if it is named by a library that is known; else leaves it
+/// as it is.
 ///
 /// The digest of a renamed source depends on the file and on what became of each name.
-pub fn adapt(backbone: &str, source: Box<dyn TensorSource>) -> Adapted {
+pub fn adapt(backbone: &str, needed: &[Parameter], source: Box<dyn TensorSource>) -> Adapted {
     let entries = source.entries();
     let names: Names = entries.iter().map(|p| p.name.clone()).collect();
     let fits = |map: &&NameMap| {
         let renamed = |p: &Parameter| (map.rename)(p, &names).is_some_and(|(name, _)| name == map.witness);
         map.backbones.iter().any(|start| backbone.starts_with(start)) && !names.contains(map.witness) && entries.iter().any(renamed)
     };
-    match MAPS.iter().find(fits) {
-        Some(map) => Adapted { source: Box::new(Mapped::new(source, |p| (map.rename)(p, &names))), dialect: map.dialect },
-        None => Adapted { source, dialect: Dialect::Native },
+    if let Some(map) = MAPS.iter().find(fits) {
+        return Adapted { source: Box::new(Mapped::new(source, |p| (map.rename)(p, &names))), dialect: map.dialect };
     }
+    let kept = match KERAS.contains(&backbone) {
+        true => applications::adapt(needed, source),
+        false => Err(source),
+    };
+    kept.unwrap_or_else(|source| Adapted { source, dialect: Dialect::Native })
 }
 
 #[cfg(test)]

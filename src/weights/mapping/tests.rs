@@ -5,6 +5,15 @@ use crate::Result;
 use crate::backbones;
 use crate::weights::{Audit, Formula, Tensor};
 
+/// As [`super::adapt`], with what the backbone's graph needs.
+fn adapt(backbone: &str, source: Box<dyn TensorSource>) -> Adapted {
+    super::adapt(backbone, &needed(backbone), source)
+}
+
+fn needed(backbone: &str) -> Vec<Parameter> {
+    backbones::find(backbone).unwrap().graph(&backbones::Options::default()).parameters()
+}
+
 /// A file of another library that holds exactly what its map makes into the parameters of `backbone`.
 fn foreign(stored: &[(&str, &[usize])]) -> Box<dyn TensorSource> {
     let entries = stored.iter().map(|&(name, shape)| Parameter { name: name.into(), shape: shape.to_vec() }).collect();
@@ -45,6 +54,10 @@ fn axes_turn_kernels_and_matrices() {
     let dense = turned(&[2, 3], Axes::IoToOi);
     assert_eq!((dense.shape, dense.data), (vec![3, 2], vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
     assert_eq!(turned(&[7], Axes::IoToOi).shape, [7], "another rank stays as it is");
+    let of_map = turned(&[12, 2], Axes::HwcRowsToChw([2, 2, 3]));
+    // Output 1 of channel 2, row 1, column 0: the map's cell (1 · 2 + 0) · 3 + 2.
+    assert_eq!((of_map.shape.as_slice(), of_map.data[12 + 2 * 4 + 2]), (&[2, 12][..], (((2 * 3) + 2) * 2 + 1) as f32));
+    assert_eq!(turned(&[12, 2], Axes::HwcRowsToChw([1, 1, 3])).shape, [12, 2], "another map stays as it is");
     let matrix = turned(&[2, 3, 2, 1], Axes::KernelToMatrix);
     assert_eq!((matrix.shape, matrix.data[11]), (vec![2, 6], 11.0));
     assert_eq!(turned(&[3], Axes::ToChannels).shape, [3, 1, 1]);
@@ -76,8 +89,7 @@ fn fits(backbone: &str, stored: &[(String, Vec<usize>)]) {
     let stored: Vec<(&str, &[usize])> = stored.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
     let adapted = adapt(backbone, foreign(&stored));
     assert_eq!(adapted.dialect, Dialect::Keras);
-    let needed = backbones::find(backbone).unwrap().graph(&backbones::Options::default()).parameters();
-    let audit = Audit::new(&needed, &adapted.source.entries());
+    let audit = Audit::new(&needed(backbone), &adapted.source.entries());
     assert_eq!(audit, Audit::default(), "{audit}");
 }
 
@@ -99,7 +111,7 @@ fn keras_squeezenet_becomes_torchvisions() {
 }
 
 #[test]
-fn slim_mobilenet_v2_becomes_torchvisions() {
+fn slim_mobilenet_v2_becomes_keras() {
     let mut stored: Vec<(String, Vec<usize>)> = vec![];
     let mut unit = |path: String, kernel: &str, shape: Vec<usize>| {
         let channels = if kernel == "weights" { shape[3] } else { shape[2] };
@@ -124,9 +136,9 @@ fn slim_mobilenet_v2_becomes_torchvisions() {
     }
     unit("Conv_1".into(), "weights", vec![1, 1, 320, 1280]);
     // The feature vector has no classifier of its own; the graph's is added here so that nothing is missing.
-    stored.push(("classifier.1.weight".into(), vec![1000, 1280]));
-    stored.push(("classifier.1.bias".into(), vec![1000]));
-    fits("mobilenet_v2", &stored);
+    stored.push(("predictions.weight".into(), vec![1000, 1280]));
+    stored.push(("predictions.bias".into(), vec![1000]));
+    fits("mobilenet_v2_keras", &stored);
 }
 
 /// The pairs that `tests/goldens/weights/make_timm_names.py` found by running both networks.
