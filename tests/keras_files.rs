@@ -114,7 +114,10 @@ fn a_file_of_another_network_is_refused_by_the_names_that_differ() {
     let file = |backbone: &str| {
         let path = dir.path().join(format!("{backbone}.safetensors"));
         let tensors = &listed()[backbone];
-        write(&path, &tensors.iter().map(|(layer, variable, shape)| (format!("{layer}/{layer}/{variable}:0"), shape.clone())).collect::<Vec<_>>());
+        write(
+            &path,
+            &tensors.iter().map(|(layer, variable, shape)| (format!("{layer}/{layer}/{variable}:0"), shape.clone())).collect::<Vec<_>>(),
+        );
         path
     };
     // VGG19 has all that VGG16 needs, and more.

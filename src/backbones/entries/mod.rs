@@ -278,7 +278,8 @@ fn refuse_deeper(info: &BackboneInfo, options: &Options, features: &[Parameter],
 /// are named after (`block3` of `block3_conv4`).
 fn modules(name: &str, flavour: Flavour) -> Vec<&str> {
     let first = name.split(['.', '/']).next().unwrap_or_default();
-    let stages = name.split(['.', '/']).filter_map(|layer| layer.split('_').next()).filter(|stage| stage.ends_with(|c: char| c.is_ascii_digit()));
+    let stages =
+        name.split(['.', '/']).filter_map(|layer| layer.split('_').next()).filter(|stage| stage.ends_with(|c: char| c.is_ascii_digit()));
     if flavour == Flavour::Keras { [first].into_iter().chain(stages).collect() } else { vec![first] }
 }
 
