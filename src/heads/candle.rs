@@ -235,7 +235,7 @@ impl Session for CandleSession<'_> {
         let values = |i: usize| self.parameters[i].var.flatten_all()?.to_vec1::<f32>();
         let layer = |i| Ok(Layer { weight: values(2 * i)?, bias: values(2 * i + 1)? });
         let layers = (0..self.parameters.len() / 2).map(layer).collect::<candle_core::Result<_>>().map_err(failed("reading weights"))?;
-        Ok(Head { spec: self.start.spec.clone(), batch_norm: self.batch_norm.clone(), layers })
+        Ok(Head { spec: self.start.spec.clone(), batch_norm: self.batch_norm.clone(), layers, neighbours: None })
     }
 
     fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::loss::Objective;
 use super::params::{Activation, HeadSpec};
+use super::solvers::Neighbours;
 use super::table::FeatureTable;
 
 /// Rows that are classified together.
@@ -76,6 +77,8 @@ pub struct Head {
     pub batch_norm: Option<BatchNorm>,
     /// Its layers, first to last.
     pub layers: Vec<Layer>,
+    /// The rows that nearest neighbours are looked for among.
+    pub neighbours: Option<Neighbours>,
 }
 
 impl Head {
@@ -86,8 +89,8 @@ impl Head {
             let (weight, bias) = spec.initial(i);
             Layer { weight, bias }
         };
-        let batch_norm = spec.params().batch_norm.then(|| BatchNorm::new(spec.inputs));
-        Head { spec: spec.clone(), batch_norm, layers: (0..layers).map(layer).collect() }
+        let batch_norm = spec.has_batch_norm().then(|| BatchNorm::new(spec.inputs));
+        Head { spec: spec.clone(), batch_norm, layers: (0..layers).map(layer).collect(), neighbours: None }
     }
 
     /// Logits of rows `[n, inputs]` that went through the transform already: `[n, outputs]`.
@@ -117,6 +120,9 @@ impl Head {
     /// Class probabilities of rows `[n, inputs]`: `[n, classes]`.
     pub fn probabilities(&self, x: Vec<f32>) -> Vec<f32> {
         let (outputs, classes) = (self.spec.outputs, self.spec.classes);
+        if let Some(neighbours) = &self.neighbours {
+            return neighbours.probabilities(&self.spec.params, classes, x);
+        }
         let logits = self.logits(x);
         let mut out = vec![0.0; logits.len() / outputs * classes];
         for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {

@@ -58,7 +58,7 @@ fn always(_: &Params) -> bool {
 }
 
 fn trained(p: &Params) -> bool {
-    matches!(p.head, HeadKind::Linear | HeadKind::Dense | HeadKind::Gap | HeadKind::GapDropout)
+    !p.head.is_solved()
 }
 
 fn dense(p: &Params) -> bool {
@@ -75,6 +75,14 @@ fn rmsprop(p: &Params) -> bool {
 
 fn sgd(p: &Params) -> bool {
     trained(p) && p.optimizer == OptimizerKind::Sgd
+}
+
+fn logreg(p: &Params) -> bool {
+    p.head == HeadKind::Logreg
+}
+
+fn knn(p: &Params) -> bool {
+    p.head == HeadKind::Knn
 }
 
 fn step(p: &Params) -> bool {
@@ -94,7 +102,7 @@ pub static KEYS: &[Key] = &[
     key("label_smoothing", SHARE, trained, "share of the target spread over all classes"),
     key("class_weights", Kind::Word(ClassWeights::WORDS), trained, "weights of the classes in the loss"),
     key("optimizer", Kind::Word(OptimizerKind::WORDS), trained, "optimiser, as PyTorch defines it"),
-    key("preset", Kind::Word(Preset::WORDS), |p| rmsprop(p) || adam(p), "whose defaults `alpha` and `eps` take"),
+    key("preset", Kind::Word(Preset::WORDS), |p| rmsprop(p) || adam(p), "whose defaults `rho` and `eps` take"),
     key("lr", POSITIVE, trained, "learning rate"),
     key("lr_scale", Kind::Word(LrScale::WORDS), trained, "whether `lr` is multiplied by batch size / 256"),
     key("schedule", Kind::Word(Schedule::WORDS), trained, "how the learning rate changes over the epochs"),
@@ -105,7 +113,7 @@ pub static KEYS: &[Key] = &[
     key("momentum", SHARE, |p| sgd(p) || rmsprop(p), "momentum of SGD and RMSprop"),
     key("dampening", SHARE, sgd, "dampening of SGD's momentum"),
     key("nesterov", Kind::Flag, sgd, "Nesterov's momentum"),
-    optional("alpha", SHARE, rmsprop, "RMSprop's smoothing (Keras: rho)"),
+    optional("rho", SHARE, rmsprop, "RMSprop's smoothing (PyTorch: alpha)"),
     key("centered", Kind::Flag, rmsprop, "RMSprop: normalise by the gradient's variance"),
     key("beta1", SHARE, adam, "Adam's smoothing of the gradient"),
     key("beta2", SHARE, adam, "Adam's smoothing of its square"),
@@ -115,6 +123,11 @@ pub static KEYS: &[Key] = &[
     key("batch_size", Kind::Count(1), trained, "rows a step"),
     key("epochs", Kind::Count(1), trained, "passes over the training rows"),
     key("patience", Kind::Count(0), trained, "stop after so many epochs without progress, keep the best (0: never)"),
+    key("alpha", POSITIVE, |p| p.head == HeadKind::Ridge, "strength of ridge's penalty, as scikit-learn's"),
+    key("C", POSITIVE, logreg, "inverse strength of logistic regression's penalty, as scikit-learn's"),
+    key("tol", POSITIVE, logreg, "largest entry of the gradient at which logistic regression ends"),
+    key("k", Kind::Count(1), knn, "number of nearest neighbours that vote"),
+    key("temperature", POSITIVE, knn, "neighbours vote with exp(cosine similarity / temperature)"),
     key("standardise", Kind::Flag, always, "features minus their mean over their standard deviation, both from train"),
     key("l2", Kind::Flag, always, "features divided by their Euclidean norm, row by row"),
     key("seed", Kind::Count(0), trained, "seed of initial weights, dropout and order"),

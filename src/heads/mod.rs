@@ -13,6 +13,7 @@ mod model;
 mod optimizer;
 mod params;
 mod random;
+mod solvers;
 mod table;
 mod train;
 mod transform;
@@ -31,6 +32,7 @@ pub use model::{HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model, Predi
 pub use optimizer::{LearningRate, Optimizer, clip_factor};
 pub use params::{Activation, ClassWeights, Fit, HeadKind, HeadSpec, Init, Loss, LrScale, OptimizerKind, Params, Preset, Schedule};
 pub use random::{Dropout, order, window_rows};
+pub use solvers::{Neighbours, Solver};
 pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled};
-pub use train::{Epoch, Session, Task, Trained, Trainer, Watch, score, train};
+pub use train::{Epoch, Session, Task, Trained, Trainer, Watch, score, solve, train};
 pub use transform::Transform;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::head::{BatchNorm, Head, Layer};
-use super::params::HeadSpec;
-use super::table::{Matrix, Pooled};
+use super::params::{HeadKind, HeadSpec};
+use super::solvers::Neighbours;
+use super::table::{Labels, Matrix, Pooled};
 use super::transform::Transform;
 use crate::store::Key;
 use crate::{Error, Result};
@@ -20,6 +21,11 @@ pub const MODEL_FORMAT: u32 = 1;
 pub const MODEL_FILE: &str = "model.json";
 /// The weights' file name.
 pub const HEAD_FILE: &str = "head.safetensors";
+
+/// Name of the tensor of neighbours.
+const ROWS: &str = "neighbours.rows";
+/// Name of the tensor of their classes, −1 where a row has fewer than others.
+const VOTES: &str = "neighbours.classes";
 
 /// One feature vector that a head reads: which tap of which backbone, made how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,7 +129,11 @@ impl Predictor {
             Ok(Layer { weight, bias: read(&format!("layers.{i}.bias"), &[io[1]])? })
         };
         let layers = dims.windows(2).enumerate().map(layer).collect::<Result<_>>()?;
-        let batch_norm = match model.head.params().batch_norm {
+        let neighbours = match model.head.params().head {
+            HeadKind::Knn => Some(neighbours(&tensors, &model.head).ok_or_else(|| damaged("has no neighbours that fit".into()))?),
+            _ => None,
+        };
+        let batch_norm = match model.head.has_batch_norm() {
             true => Some(BatchNorm {
                 mean: read("batch_norm.running_mean", &dims[..1])?,
                 variance: read("batch_norm.running_var", &dims[..1])?,
@@ -135,7 +145,7 @@ impl Predictor {
             transform.mean = read("transform.mean", &dims[..1])?;
             transform.scale = read("transform.scale", &dims[..1])?;
         }
-        Ok(Predictor { head: Head { spec: model.head.clone(), batch_norm, layers }, transform, model })
+        Ok(Predictor { head: Head { spec: model.head.clone(), batch_norm, layers, neighbours }, transform, model })
     }
 
     /// The contents of `model.json` and `head.safetensors`.
@@ -154,6 +164,11 @@ impl Predictor {
             let view = TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).map_err(|e| refused(&e))?;
             views.push((name.as_str(), view));
         }
+        let votes = self.head.neighbours.as_ref().map(Neighbours::votes);
+        if let Some((shape, bytes)) = &votes {
+            let view = TensorView::new(safetensors::Dtype::I64, shape.to_vec(), bytes).map_err(|e| refused(&e))?;
+            views.push((VOTES, view));
+        }
         let weights = safetensors::serialize(views, None).map_err(|e| refused(&e))?;
         Ok((model, weights))
     }
@@ -165,6 +180,9 @@ impl Predictor {
         for (i, (layer, io)) in self.head.layers.iter().zip(self.head.spec.dims().windows(2)).enumerate() {
             all.push((format!("layers.{i}.weight"), vec![io[1], io[0]], layer.weight.as_slice()));
             all.push((format!("layers.{i}.bias"), vec![io[1]], layer.bias.as_slice()));
+        }
+        if let Some(neighbours) = &self.head.neighbours {
+            all.push((ROWS.to_owned(), vec![neighbours.labels.len(), self.head.spec.inputs], neighbours.rows.as_slice()));
         }
         if let Some(norm) = &self.head.batch_norm {
             all.push(vector("batch_norm.running_mean", &norm.mean));
@@ -202,6 +220,18 @@ impl Predictor {
     pub fn inputs(&self) -> &[InputFeatures] {
         &self.model.inputs
     }
+}
+
+/// The neighbours of a head, if the file holds some that fit it.
+fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> {
+    let rows = tensors.tensor(ROWS).ok().filter(|t| t.dtype() == safetensors::Dtype::F32 && t.shape().get(1) == Some(&head.inputs))?;
+    let votes = tensors.tensor(VOTES).ok().filter(|t| t.dtype() == safetensors::Dtype::I64 && t.shape().first() == rows.shape().first())?;
+    let width = *votes.shape().get(1)?;
+    let all: Vec<i64> = votes.data().as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
+    let labels = all.chunks(width.max(1)).map(|row| row.iter().filter_map(|&c| u32::try_from(c).ok()).collect::<Vec<u32>>());
+    let labels = Labels::new(labels.collect());
+    let fits = labels.len() == rows.shape()[0] && (0..labels.len()).all(|row| labels.of(row).iter().all(|&c| (c as usize) < head.classes));
+    fits.then(|| Neighbours { rows: rows.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(), labels })
 }
 
 #[cfg(test)]

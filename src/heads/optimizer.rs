@@ -40,7 +40,7 @@ impl Optimizer {
             momentum: p.momentum,
             dampening: p.dampening,
             nesterov: p.nesterov,
-            alpha: p.alpha.unwrap_or(alpha),
+            alpha: p.rho.unwrap_or(alpha),
             centered: p.centered,
             betas: [p.beta1, p.beta2],
             eps: p.eps.unwrap_or(eps),

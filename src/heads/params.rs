@@ -40,6 +40,21 @@ words! {
         Gap = "gap",
         /// Global average pooling of a map, dropout, then a linear layer.
         GapDropout = "gap-dropout",
+        /// Least squares on ±1 targets: a linear layer, solved for.
+        Ridge = "ridge",
+        /// Logistic regression with an L2 penalty: a linear layer, solved for.
+        Logreg = "logreg",
+        /// Weighted k nearest neighbours.
+        Knn = "knn",
+        /// The nearest class mean: a linear layer.
+        NearestMean = "nearest-mean",
+    }
+}
+
+impl HeadKind {
+    /// Whether it is solved for, without a learning rate, rather than trained.
+    pub const fn is_solved(self) -> bool {
+        matches!(self, HeadKind::Ridge | HeadKind::Logreg | HeadKind::Knn | HeadKind::NearestMean)
     }
 }
 
@@ -163,7 +178,7 @@ pub struct Params {
     pub momentum: f64,
     pub dampening: f64,
     pub nesterov: bool,
-    pub alpha: Option<f64>,
+    pub rho: Option<f64>,
     pub centered: bool,
     pub beta1: f64,
     pub beta2: f64,
@@ -173,6 +188,12 @@ pub struct Params {
     pub batch_size: usize,
     pub epochs: usize,
     pub patience: usize,
+    pub alpha: f64,
+    #[serde(rename = "C")]
+    pub c: f64,
+    pub tol: f64,
+    pub k: usize,
+    pub temperature: f64,
     pub standardise: bool,
     pub l2: bool,
     pub seed: u64,
@@ -217,7 +238,7 @@ impl Default for Params {
             momentum: 0.0,
             dampening: 0.0,
             nesterov: false,
-            alpha: None,
+            rho: None,
             centered: false,
             beta1: 0.9,
             beta2: 0.999,
@@ -227,6 +248,11 @@ impl Default for Params {
             batch_size: 64,
             epochs: 30,
             patience: 0,
+            alpha: 1.0,
+            c: 1.0,
+            tol: 1e-4,
+            k: 20,
+            temperature: 0.07,
             standardise: false,
             l2: false,
             seed: 0,
@@ -278,6 +304,7 @@ impl Params {
             _ => fit.shape.iter().product(),
         };
         let loss = match self.loss {
+            _ if self.head.is_solved() => self.solved_loss(fit)?,
             Loss::Auto if fit.many => Loss::Sigmoid,
             Loss::Auto => Loss::Softmax,
             Loss::Softmax if fit.many => {
@@ -288,6 +315,19 @@ impl Params {
         let outputs = if loss == Loss::Sigmoid && fit.classes == 2 && !fit.many { 1 } else { fit.classes };
         self.check_values()?;
         Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss })
+    }
+
+    /// What the outputs of a head that is solved for mean.
+    fn solved_loss(&self, fit: Fit<'_>) -> Result<Loss> {
+        match self.head {
+            HeadKind::NearestMean if fit.many => {
+                let hint = "use head `ridge`, `logreg` or `knn` where rows have several classes";
+                Err(Error::setting("head `nearest-mean` needs one class a row", hint))
+            }
+            _ if fit.many => Ok(Loss::Sigmoid),
+            HeadKind::Logreg if fit.classes == 2 => Ok(Loss::Sigmoid),
+            _ => Ok(Loss::Softmax),
+        }
     }
 
     fn check_values(&self) -> Result<()> {
@@ -322,8 +362,11 @@ impl HeadSpec {
         &self.params
     }
 
-    /// Units of each layer, the input first and the output last.
+    /// Units of each layer, the input first and the output last. Nearest neighbours have no layer.
     pub fn dims(&self) -> Vec<usize> {
+        if self.params.head == HeadKind::Knn {
+            return vec![self.inputs];
+        }
         let hidden: &[usize] = if self.params.head == HeadKind::Dense { &self.params.hidden } else { &[] };
         [&[self.inputs], hidden, &[self.outputs]].concat()
     }
@@ -343,13 +386,18 @@ impl HeadSpec {
         matches!(self.params.head, HeadKind::Gap | HeadKind::GapDropout)
     }
 
+    /// Whether the features go through a batch norm.
+    pub fn has_batch_norm(&self) -> bool {
+        self.params.batch_norm && !self.params.head.is_solved()
+    }
+
     /// Dropout rate of each layer's input.
     pub fn dropouts(&self) -> Vec<f32> {
         let p = &self.params;
         let first = match p.head {
             HeadKind::Linear | HeadKind::GapDropout => p.dropout,
             HeadKind::Dense => p.input_dropout,
-            HeadKind::Gap => 0.0,
+            _ => 0.0,
         };
         let mut rates = vec![p.dropout; self.dims().len() - 1];
         rates[0] = first;

@@ -8,6 +8,7 @@ use super::head::Head;
 use super::metrics::Metrics;
 use super::optimizer::LearningRate;
 use super::params::HeadSpec;
+use super::solvers::Solver;
 use super::table::{FeatureTable, Labels, Partition};
 use crate::Result;
 
@@ -132,6 +133,19 @@ pub fn train(
             };
         }
     }
+}
+
+/// Solves for a head that needs no training and judges it on val, as one epoch.
+///
+/// # Errors
+/// As [`Solver::solve`].
+pub fn solve(solver: &mut Solver, task: Task<'_>, spec: &HeadSpec, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<Trained> {
+    let start = Instant::now();
+    let head = solver.solve(task, spec)?;
+    let rows = &task.partition.val;
+    let val = Metrics::of(&head.classify(task.features, rows), spec.classes(), task.labels, rows);
+    watch(&Epoch { epoch: 1, lr: 0.0, train_loss: f64::NAN, val, seconds: start.elapsed().as_secs_f64() });
+    Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
 }
 
 /// A metric as a number of which more is better; what is no number is worst.

@@ -15,7 +15,8 @@ use super::record::{EpochRecord, FinalRecord, Log, Record, Status, flat};
 use super::source::Source;
 use crate::Result;
 use crate::heads::{
-    Epoch, FeatureTable, Joined, METRICS, MODEL_FORMAT, Metrics, Model, Pooled, Predictor, Task, Trained, Trainer, Transform, Watch, train,
+    Epoch, FeatureTable, HeadKind, Joined, METRICS, MODEL_FORMAT, Metrics, Model, Pooled, Predictor, Solver, Task, Trained, Trainer, Transform,
+    Watch, solve, train,
 };
 use crate::store::{Lock, Wait, create_folder, replace};
 
@@ -113,11 +114,15 @@ pub fn run(mut job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     observer.started(&plan, finished.len());
 
     let sweep = Sweep { job: &job, log, observer, features: Features::default(), best: Mutex::default() };
-    let one = |trial: &Trial| match finished.get(&trial.id) {
-        Some((history, end)) => Ok(TrialResult::new(history.clone(), end.clone())),
-        None => sweep.train(trial),
+    let family = |trials: &Vec<&Trial>| {
+        let mut solver = Solver::default();
+        let one = |trial: &&Trial| match finished.get(&trial.id) {
+            Some((history, end)) => Ok(TrialResult::new(history.clone(), end.clone())),
+            None => sweep.train(trial, &mut solver),
+        };
+        trials.iter().map(one).collect::<Result<Vec<_>>>()
     };
-    let mut results = plan.trials.par_iter().with_max_len(1).map(one).collect::<Result<Vec<_>>>()?;
+    let mut results = families(&plan.trials).par_iter().with_max_len(1).map(family).collect::<Result<Vec<_>>>()?.concat();
     results.sort_by(|a, b| rank(&job.config, b).total_cmp(&rank(&job.config, a)).then(a.number.cmp(&b.number)));
     let reused = finished.len();
     let mut outcome = SweepOutcome {
@@ -135,6 +140,22 @@ pub fn run(mut job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     sweep.conclude(&plan, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// Trials that share work, to be run one after the other: heads of one kind that are solved for on the same features. They come first, as
+/// they take longest; every other trial stands for itself.
+fn families(trials: &[Trial]) -> Vec<Vec<&Trial>> {
+    let mut families: Vec<(Option<(HeadKind, Recipe)>, Vec<&Trial>)> = vec![];
+    for trial in trials {
+        let head = trial.spec.params().head;
+        let key = head.is_solved().then(|| (head, Features::recipe(trial)));
+        match families.iter_mut().find(|(other, _)| key.is_some() && *other == key) {
+            Some((_, family)) => family.push(trial),
+            None => families.push((key, vec![trial])),
+        }
+    }
+    families.sort_by_key(|(key, _)| key.is_none());
+    families.into_iter().map(|(_, family)| family).collect()
 }
 
 /// What trials are sorted by: the metric, then the loss; what diverged comes last.
@@ -176,11 +197,11 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn train(&self, trial: &Trial) -> Result<TrialResult> {
+    fn train(&self, trial: &Trial, solver: &mut Solver) -> Result<TrialResult> {
         let start = Instant::now();
         let mut history = vec![];
         let mut failed = Ok(());
-        let kept = self.fit(trial, &mut |epoch| {
+        let kept = self.fit(trial, solver, &mut |epoch| {
             let record = EpochRecord::new(trial.number, &trial.id, epoch);
             failed = self.log.append(&Record::Epoch(record.clone()));
             history.push(record);
@@ -211,10 +232,13 @@ impl Sweep<'_> {
         Ok(result)
     }
 
-    fn fit(&self, trial: &Trial, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<Kept> {
+    fn fit(&self, trial: &Trial, solver: &mut Solver, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<Kept> {
         let source = &self.job.sources[trial.inputs[0].0];
         let (features, transform) = self.features.of(trial, &self.job.sources)?;
         let task = Task { features: &*features, labels: &source.labels, partition: &source.partition };
+        if trial.spec.params().head.is_solved() {
+            return Ok((solve(solver, task, &trial.spec, watch)?, transform));
+        }
         let metric = (self.job.config.metric.name, self.job.config.metric.more);
         Ok((train(&*self.job.trainer, task, &trial.spec, metric, watch)?, transform))
     }
@@ -227,7 +251,7 @@ impl Sweep<'_> {
         // A trial of an earlier run left no weights: trained again, it gives the same ones.
         let (trained, transform) = match held {
             Some((_, number, kept)) if number == winner.number => kept,
-            _ => self.fit(trial, &mut |_| Watch::Continue)?,
+            _ => self.fit(trial, &mut Solver::default(), &mut |_| Watch::Continue)?,
         };
         let source = &self.job.sources[trial.inputs[0].0];
         let (features, _) = self.features.of(trial, &self.job.sources)?;
@@ -275,10 +299,14 @@ type Recipe = (Inputs, [bool; 3]);
 type Made = (Arc<dyn FeatureTable>, Transform);
 
 impl Features {
+    fn recipe(trial: &Trial) -> Recipe {
+        let params = trial.spec.params();
+        (trial.inputs.clone(), [trial.spec.pools(), params.l2, params.standardise])
+    }
+
     fn of(&self, trial: &Trial, sources: &[Source]) -> Result<Made> {
         let params = trial.spec.params();
-        let recipe = (trial.inputs.clone(), [trial.spec.pools(), params.l2, params.standardise]);
-        let cell = self.made.lock().unwrap_or_else(PoisonError::into_inner).entry(recipe).or_default().clone();
+        let cell = self.made.lock().unwrap_or_else(PoisonError::into_inner).entry(Features::recipe(trial)).or_default().clone();
         let mut made = cell.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*made {
             return Ok(made.clone());

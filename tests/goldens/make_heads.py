@@ -71,7 +71,7 @@ def trajectories():
         lambda p: o.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01))
     add({"optimizer": "rmsprop", "lr": 0.01}, lambda p: o.RMSprop(p, lr=0.01))
     add({"optimizer": "rmsprop", "lr": 0.01, "preset": "keras"}, lambda p: o.RMSprop(p, lr=0.01, alpha=0.9, eps=1e-7))
-    add({"optimizer": "rmsprop", "lr": 0.01, "centered": True, "weight_decay": 0.01, "alpha": 0.95, "eps": 1e-4},
+    add({"optimizer": "rmsprop", "lr": 0.01, "centered": True, "weight_decay": 0.01, "rho": 0.95, "eps": 1e-4},
         lambda p: o.RMSprop(p, lr=0.01, centered=True, weight_decay=0.01, alpha=0.95, eps=1e-4))
     add({"optimizer": "rmsprop", "lr": 0.01, "momentum": 0.5}, lambda p: o.RMSprop(p, lr=0.01, momentum=0.5))
     add({"optimizer": "rmsprop", "lr": 0.005, "momentum": 0.5, "centered": True, "eps": 1e-3},

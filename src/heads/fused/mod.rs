@@ -217,7 +217,7 @@ impl Session for FusedSession<'_> {
 
     fn head(&self) -> Result<Head> {
         let layers = self.layers.iter().map(Layer::to_head).collect();
-        Ok(Head { spec: self.start.spec.clone(), batch_norm: self.layers[0].norm(), layers })
+        Ok(Head { spec: self.start.spec.clone(), batch_norm: self.layers[0].norm(), layers, neighbours: None })
     }
 
     fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {

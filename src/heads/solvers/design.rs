@@ -1,0 +1,87 @@
+//! The training rows of a task as a matrix that is read block by block: it need not fit into memory.
+
+use std::ops::Range;
+
+use crate::heads::table::Labels;
+use crate::heads::train::Task;
+
+/// Rows that are read together.
+pub(super) const BLOCK: usize = 256;
+
+/// Training rows `[n, dim]` and their classes.
+#[derive(Clone, Copy)]
+pub(super) struct Design<'a> {
+    task: Task<'a>,
+    pub(super) classes: usize,
+}
+
+impl<'a> Design<'a> {
+    pub(super) fn new(task: Task<'a>, classes: usize) -> Design<'a> {
+        Design { task, classes }
+    }
+
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.task.partition.train.len()
+    }
+
+    /// Number of features.
+    pub(super) fn dim(&self) -> usize {
+        self.task.features.dim()
+    }
+
+    /// Classes of a row.
+    pub(super) fn labels(&self, row: usize) -> &'a [u32] {
+        self.task.labels.of(self.task.partition.train[row])
+    }
+
+    /// Classes of all rows.
+    pub(super) fn all_labels(&self) -> Labels {
+        Labels::new((0..self.rows()).map(|row| self.labels(row).to_vec()).collect())
+    }
+
+    /// Features of neighbouring rows, row by row.
+    pub(super) fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) {
+        let dim = self.dim();
+        out.resize(rows.len() * dim, 0.0);
+        for (row, out) in rows.zip(out.chunks_exact_mut(dim)) {
+            self.task.features.read(self.task.partition.train[row], 0..dim, out);
+        }
+    }
+
+    /// Calls `f` with each block in turn: its rows and their features.
+    pub(super) fn for_each_block(&self, mut f: impl FnMut(Range<usize>, &[f32])) {
+        let mut features = vec![];
+        for start in (0..self.rows()).step_by(BLOCK) {
+            let rows = start..self.rows().min(start + BLOCK);
+            self.read(rows.clone(), &mut features);
+            f(rows, &features);
+        }
+    }
+
+    /// Mean of each feature.
+    pub(super) fn mean(&self) -> Vec<f64> {
+        let mut mean = vec![0.0; self.dim()];
+        self.for_each_block(|_, features| {
+            features.chunks_exact(mean.len()).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, &x)| *m += f64::from(x)));
+        });
+        mean.iter_mut().for_each(|m| *m /= self.rows().max(1) as f64);
+        mean
+    }
+
+    /// For each class its number of rows and the sum of their features less `mean`, `[classes, dim]`.
+    pub(super) fn class_sums(&self, mean: &[f64]) -> (Vec<usize>, Vec<f64>) {
+        let dim = self.dim();
+        let (mut counts, mut sums) = (vec![0; self.classes], vec![0.0; self.classes * dim]);
+        self.for_each_block(|rows, features| {
+            for (row, x) in rows.zip(features.chunks_exact(dim)) {
+                for &class in self.labels(row) {
+                    counts[class as usize] += 1;
+                    let sum = &mut sums[class as usize * dim..][..dim];
+                    sum.iter_mut().zip(x).zip(mean).for_each(|((s, &x), m)| *s += f64::from(x) - m);
+                }
+            }
+        });
+        (counts, sums)
+    }
+}

@@ -1,0 +1,83 @@
+//! Weighted k nearest neighbours, as DINO evaluates features (Caron et al., "Emerging properties in self-supervised vision transformers",
+//! ICCV 2021): the k training rows of the largest cosine similarity vote for their classes, each with exp(similarity / temperature).
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use super::design::Design;
+use crate::heads::params::Params;
+use crate::heads::table::Labels;
+
+/// The training rows, as k nearest neighbours remember them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbours {
+    /// Features of each row, of unit length.
+    pub rows: Vec<f32>,
+    /// Classes of each row.
+    pub labels: Labels,
+}
+
+impl Neighbours {
+    pub(super) fn new(design: &Design<'_>) -> Neighbours {
+        let mut rows = Vec::with_capacity(design.rows() * design.dim());
+        design.for_each_block(|_, features| rows.extend_from_slice(features));
+        rows.chunks_exact_mut(design.dim()).for_each(normalise);
+        Neighbours { rows, labels: design.all_labels() }
+    }
+
+    /// Classes of each row as 64-bit numbers, −1 where a row has fewer than others: their shape and bytes.
+    pub(crate) fn votes(&self) -> ([usize; 2], Vec<u8>) {
+        let n = self.labels.len();
+        let width = (0..n).map(|row| self.labels.of(row).len()).max().unwrap_or(0).max(1);
+        let row = |row| self.labels.of(row).iter().map(|&c| i64::from(c)).chain(std::iter::repeat(-1)).take(width);
+        ([n, width], (0..n).flat_map(row).flat_map(i64::to_le_bytes).collect())
+    }
+
+    /// Shares of the votes `[n, classes]` for rows `[n, dim]`.
+    pub fn probabilities(&self, params: &Params, classes: usize, mut x: Vec<f32>) -> Vec<f32> {
+        let known = self.labels.len();
+        let dim = self.rows.len() / known.max(1);
+        x.chunks_exact_mut(dim.max(1)).for_each(normalise);
+        let n = x.len() / dim.max(1);
+        let mut similar = vec![0.0; n * known];
+        let (x, rows) = (MatRef::from_row_major_slice(&x, n, dim), MatRef::from_row_major_slice(&self.rows, known, dim));
+        matmul(MatMut::from_row_major_slice_mut(&mut similar, n, known), Accum::Replace, x, rows.transpose(), 1.0, Par::Seq);
+        let mut shares = vec![0.0; n * classes];
+        let k = params.k.clamp(1, known.max(1));
+        for (similar, shares) in similar.chunks_exact(known.max(1)).zip(shares.chunks_exact_mut(classes)) {
+            self.vote(&nearest(similar, k), params.temperature, shares);
+        }
+        shares
+    }
+
+    fn vote(&self, nearest: &[(f32, usize)], temperature: f64, shares: &mut [f32]) {
+        let first = nearest.first().map_or(0.0, |n| f64::from(n.0));
+        // Relative to the nearest one, so that no power overflows.
+        let weights: Vec<f64> = nearest.iter().map(|(s, _)| ((f64::from(*s) - first) / temperature).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        for (weight, &(_, row)) in weights.iter().zip(nearest) {
+            self.labels.of(row).iter().for_each(|&class| shares[class as usize] += (weight / total) as f32);
+        }
+        shares.iter_mut().for_each(|s| *s = s.min(1.0));
+    }
+}
+
+/// The `k` largest similarities and whose they are, in order; of equal ones the first row's.
+fn nearest(similar: &[f32], k: usize) -> Vec<(f32, usize)> {
+    let mut all: Vec<(f32, usize)> = similar.iter().copied().zip(0..).collect();
+    let order = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    if k < all.len() {
+        all.select_nth_unstable_by(k, order);
+        all.truncate(k);
+    }
+    all.sort_unstable_by(order);
+    all
+}
+
+/// Divides a row by its length.
+fn normalise(row: &mut [f32]) {
+    let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if norm > 0.0 {
+        row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    }
+}

@@ -1,0 +1,123 @@
+//! Solved heads against scikit-learn, and their independence of threads and neighbours.
+
+use serde_json::Value;
+
+use super::*;
+use crate::heads::{Fit, Labels, Matrix, Params, Partition, most_probable};
+
+/// The data of `tests/goldens/make_solvers.py`.
+fn data(rows: usize, dim: usize, classes: usize) -> (Matrix, Labels, Partition) {
+    let label = |i: usize| i * 7 % classes;
+    let value = |i: usize, j: usize| {
+        let (l, i, j) = (label(i) as f64, i as f64, j as f64);
+        let scale = if j % 5.0 == 0.0 { 4.0 } else { 1.0 };
+        (((i * 12.9898 + j * 78.233 + i * j * 0.37).sin() + 0.6 * (l * 2.1 + j).sin() + 0.5) * scale) as f32
+    };
+    let x = Matrix::new(dim, (0..rows).flat_map(|i| (0..dim).map(move |j| value(i, j))).collect()).unwrap();
+    let cut = rows * 3 / 4;
+    let partition = Partition { train: (0..cut).collect(), val: (cut..rows).collect(), test: vec![] };
+    (x, Labels::One((0..rows).map(|i| label(i) as u32).collect()), partition)
+}
+
+fn spec(settings: &Value, dim: usize, classes: usize) -> HeadSpec {
+    let params: Params = serde_json::from_value(settings.clone()).unwrap();
+    params.check(Fit { tap: "gap", shape: &[dim], classes, many: false }).unwrap()
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+/// The largest difference, relative to the largest value where that is above 1.
+fn difference(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(1f64, |m, w| m.max(w.abs()));
+    got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).abs()).fold(0.0, f64::max) / scale
+}
+
+#[test]
+fn solved_heads_are_those_of_scikit_learn() {
+    let golden: Value = serde_json::from_str(include_str!("../../../tests/goldens/solvers.json")).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let settings = &case["settings"];
+        let [rows, dim, classes] = [0, 1, 2].map(|i| case["shape"][i].as_u64().unwrap() as usize);
+        let (x, labels, partition) = data(rows, dim, classes);
+        let task = Task { features: &x, labels: &labels, partition: &partition };
+        let head = Solver::default().solve(task, &spec(settings, dim, classes)).unwrap();
+        let answers = head.classify(&x, &partition.val);
+        let called: Vec<f64> = answers.chunks_exact(classes).map(|p| most_probable(p) as f64).collect();
+        assert_eq!(called, floats(&case["predictions"]), "{settings}");
+        if case["coef"].is_array() {
+            // Of two classes scikit-learn keeps the second one's weights alone.
+            let rows = case["intercept"].as_array().unwrap().len();
+            let (weight, bias) = (&head.layers[0].weight, &head.layers[0].bias);
+            let error = difference(&weight[weight.len() - rows * dim..], &floats(&case["coef"]));
+            assert!(error < 1e-4, "{settings} of {rows}×{dim}: weights differ by {error}");
+            let error = difference(&bias[bias.len() - rows..], &floats(&case["intercept"]));
+            assert!(error < 1e-4, "{settings}: biases differ by {error}");
+        }
+        if case["probabilities"].is_array() {
+            let error = difference(&answers, &floats(&case["probabilities"]));
+            assert!(error < 1e-4, "{settings}: probabilities differ by {error}");
+        }
+    }
+}
+
+#[test]
+fn numbers_depend_neither_on_threads_nor_on_what_was_solved_before() {
+    for (rows, dim) in [(700, 30), (300, 400)] {
+        let (x, labels, partition) = data(rows, dim, 3);
+        let task = Task { features: &x, labels: &labels, partition: &partition };
+        for settings in [r#"{"head": "ridge", "alpha": 0.3}"#, r#"{"head": "logreg", "C": 0.3}"#, r#"{"head": "nearest-mean"}"#] {
+            let spec = spec(&serde_json::from_str(settings).unwrap(), dim, 3);
+            let with = |threads: usize, solver: &mut Solver| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| solver.solve(task, &spec).unwrap())
+            };
+            let alone = with(1, &mut Solver::default());
+            let mut used = Solver::default();
+            for (alpha, c, tol) in [(9.0, 100.0, 1e-4), (1e-3, 1e-3, 1e-2), (1.0, 0.1, 1e-4)] {
+                let other = HeadSpec { params: Params { alpha, c, tol, ..spec.params.clone() }, ..spec.clone() };
+                used.solve(task, &other).unwrap();
+            }
+            assert_eq!(with(2, &mut used), alone, "{settings}");
+            assert_eq!(with(4, &mut Solver::default()), alone, "{settings}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_several_classes_are_regressions_of_their_own() {
+    let (x, _, partition) = data(120, 6, 3);
+    let labels = Labels::Many((0..120usize).map(|i| (0..3).filter(|c| (i * 7 % 3).abs_diff(*c) < 2).map(|c| c as u32).collect()).collect());
+    let task = Task { features: &x, labels: &labels, partition: &partition };
+    for head in [HeadKind::Ridge, HeadKind::Logreg, HeadKind::Knn] {
+        let fit = Fit { tap: "gap", shape: &[6], classes: 3, many: true };
+        let spec = Params { head, ..Params::default() }.check(fit).unwrap();
+        let head = Solver::default().solve(task, &spec).unwrap();
+        let answers = head.classify(&x, &partition.val);
+        let right = partition.val.iter().zip(answers.chunks_exact(3)).flat_map(|(&row, p)| {
+            let labels = labels.of(row).to_vec();
+            p.iter().enumerate().map(move |(c, &p)| (p >= 0.5) == labels.contains(&(c as u32))).collect::<Vec<_>>()
+        });
+        let right = right.filter(|r| *r).count();
+        assert!(right > 65, "{}: {right} of 90", spec.params().head);
+    }
+    let fit = Fit { tap: "gap", shape: &[6], classes: 3, many: true };
+    assert!(Params { head: HeadKind::NearestMean, ..Params::default() }.check(fit).is_err());
+}
+
+#[test]
+fn one_row_and_features_that_do_not_vary_are_no_trouble() {
+    let x = Matrix::new(2, vec![1.0, 5.0, 1.0, 5.0, 1.0, 5.0]).unwrap();
+    let labels = Labels::One(vec![0, 1, 1]);
+    for rows in [vec![1], vec![0, 1, 2]] {
+        let partition = Partition { train: rows, val: vec![0, 1, 2], test: vec![] };
+        let task = Task { features: &x, labels: &labels, partition: &partition };
+        for head in [HeadKind::Ridge, HeadKind::Logreg, HeadKind::Knn, HeadKind::NearestMean] {
+            let spec = Params { head, ..Params::default() }.check(Fit { tap: "gap", shape: &[2], classes: 2, many: false }).unwrap();
+            let answers = Solver::default().solve(task, &spec).unwrap().classify(&x, &partition.val);
+            assert!(answers.iter().all(|p| p.is_finite()), "{head}: {answers:?}");
+        }
+    }
+}
