@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use headstart::data::Split;
 use headstart::heads::{CandleTrainer, Matrix, Predictor, Trainer};
 use headstart::rng::Philox;
-use headstart::sweep::{Job, Observer, Source, SweepConfig, SweepOutcome, TapFeatures, TrialResult, run};
+use headstart::sweep::{Job, Observer, Source, Status, SweepConfig, SweepOutcome, TapFeatures, TrialResult, run};
 
 const DIM: usize = 16;
 
@@ -20,9 +20,10 @@ fn source(with_val: bool) -> Source {
     let value = |row: usize, i: usize| noise(row, i) + if i % 3 == label(row) as usize { 0.35 } else { 0.0 };
     let gap: Vec<f32> = (0..rows).flat_map(|r| (0..DIM).map(move |i| value(r, i))).collect();
     let map: Vec<f32> = gap.iter().flat_map(|&v| [v - 1.0, v + 1.0, v, v]).collect();
-    let tap = |name: &str, shape: &[usize], data| TapFeatures {
+    let tap = |name: &str, shape: &[usize], data: Vec<f32>| TapFeatures {
         name: name.into(),
         shape: shape.to_vec(),
+        views: vec![Arc::new(Matrix::new(shape.iter().product(), data.iter().map(|v| v + 0.1).collect()).unwrap())],
         features: Arc::new(Matrix::new(shape.iter().product(), data).unwrap()),
     };
     let split = |row| match row % 4 {
@@ -211,7 +212,7 @@ fn random_search_repeats_itself_and_grows_without_changing() {
 fn a_second_sweep_into_the_same_folder_is_refused() {
     struct Nested<'a>(&'a Path, std::sync::Mutex<String>);
     impl Observer for Nested<'_> {
-        fn started(&self, _: &headstart::sweep::Plan, _: usize) {
+        fn started(&self, _: usize) {
             *self.1.lock().unwrap() = run(job(self.0, GRID), &()).unwrap_err().to_string();
         }
     }
@@ -230,4 +231,216 @@ fn the_example_files_are_sweeps() {
     for file in files {
         SweepConfig::read(&file).unwrap();
     }
+}
+
+/// Files that must not differ between runs.
+const NUMBERS: [&str; 5] = ["results.csv", "predictions.csv", "confusion.csv", "per_class.csv", "best/model.json"];
+
+/// Runs a sweep on one thread, on three, and cut short after some records: all must leave the same numbers.
+fn same_numbers_however_it_runs(text: &str, cut_after: usize) -> SweepOutcome {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let outcome = pool(1).install(|| sweep(folders[0].path(), text));
+    pool(3).install(|| sweep(folders[1].path(), text));
+    pool(2).install(|| sweep(folders[2].path(), text));
+    let kept: Vec<String> = read(folders[2].path(), "trials.jsonl").lines().take(cut_after).map(str::to_owned).collect();
+    std::fs::write(folders[2].path().join("trials.jsonl"), kept.join("\n") + "\n").unwrap();
+    let resumed = pool(2).install(|| sweep(folders[2].path(), text));
+    assert!(resumed.reused > 0 && resumed.reused < outcome.leaderboard.len(), "{} reused", resumed.reused);
+    for folder in &folders[1..] {
+        for file in NUMBERS {
+            assert_eq!(read(folders[0].path(), file), read(folder.path(), file), "{file}");
+        }
+        assert_eq!(log(folders[0].path()), log(folder.path()));
+    }
+    outcome
+}
+
+#[test]
+fn heads_without_a_learning_rate_are_trials_like_others() {
+    let text = "\
+parameters:
+  tap: {value: gap}
+  head: {values: [ridge, logreg, knn, nearest-mean, linear]}
+  alpha: {values: [0.1, 10.0]}
+  C: {values: [0.01, 0.3]}
+  k: {values: [5, 20]}
+  lr: {values: [1.0e-2]}
+  epochs: {value: 3}
+";
+    let outcome = same_numbers_however_it_runs(text, 7);
+    assert_eq!(outcome.leaderboard.len(), 2 + 2 + 2 + 1 + 1);
+    for result in outcome.leaderboard.iter().filter(|r| r.settings["head"] != "linear") {
+        assert!(result.metric("val.acc1").unwrap() > 0.5, "{:?}", result.settings);
+    }
+    // Alone a strength gives what it gave beside another.
+    let folder = tempfile::tempdir().unwrap();
+    let alone =
+        sweep(folder.path(), &text.replace("[ridge, logreg, knn, nearest-mean, linear]", "[logreg]").replace("[0.01, 0.3]", "[0.3]"));
+    let beside = outcome.leaderboard.iter().find(|r| r.settings.get("C").is_some_and(|c| *c == 0.3)).unwrap();
+    assert_eq!(alone.leaderboard[0].metrics, beside.metrics);
+}
+
+#[test]
+fn predict_takes_every_kind_of_head() {
+    let source = source(true);
+    for head in ["ridge", "logreg", "knn", "nearest-mean", "dense"] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "parameters:\n  tap: {{value: gap}}\n  head: {{value: {head}}}\n  epochs: {{value: 3}}\n  standardise: {{value: true}}\n"
+        );
+        sweep(folder.path(), &text);
+        let predictor = Predictor::load(folder.path()).unwrap();
+        let predictions = read(folder.path(), "predictions.csv");
+        for line in predictions.lines().skip(1) {
+            let cells: Vec<&str> = line.split(',').collect();
+            let row = source.paths.iter().position(|p| p == cells[0]).unwrap();
+            let mut features = vec![0.0; DIM];
+            source.taps[0].features.read(row, 0..DIM, &mut features);
+            let p = predictor.probabilities(features).unwrap();
+            let largest = p.iter().copied().fold(0f32, f32::max);
+            assert!((largest - cells[5].parse::<f32>().unwrap()).abs() < 1e-5, "{head}: {p:?} {line}");
+        }
+        assert!(predictor.model.metrics.contains_key("test.ece_scaled"));
+        let scaled = |name: &str| predictor.model.metrics[name].as_f64().unwrap();
+        assert!(scaled("val.loss_scaled") <= scaled("val.loss") + 1e-9, "{head}");
+    }
+}
+
+const SEARCHED: &str = "\
+method: bayes
+run_cap: 22
+parameters:
+  tap: {value: gap}
+  head: {values: [linear, dense, ridge]}
+  hidden: {value: 4}
+  alpha: {distribution: log_uniform_values, min: 1.0e-3, max: 1.0e+3}
+  lr: {distribution: log_uniform_values, min: 1.0e-4, max: 0.1}
+  epochs: {value: 2}
+";
+
+#[test]
+fn a_bayesian_search_depends_on_its_seed_alone() {
+    let outcome = same_numbers_however_it_runs(SEARCHED, 40);
+    assert_eq!(outcome.leaderboard.len(), 22);
+    let folder = tempfile::tempdir().unwrap();
+    let other = sweep(folder.path(), &format!("{SEARCHED}seed: 1\n"));
+    assert_ne!(other.leaderboard[0].settings, outcome.leaderboard[0].settings);
+}
+
+#[test]
+fn a_bayesian_search_of_few_settings_ends_when_all_are_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "method: bayes\nparameters:\n  tap: {value: gap}\n  head: {value: ridge}\n  alpha: {values: [0.1, 1.0, 10.0]}\n";
+    assert_eq!(sweep(folder.path(), text).leaderboard.len(), 3);
+}
+
+#[test]
+fn early_termination_stops_the_worse_and_does_not_depend_on_the_threads() {
+    let text = "\
+method: random
+run_cap: 20
+parameters:
+  tap: {value: gap}
+  lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.3}
+  epochs: {value: 9}
+early_terminate: {type: halving, min_iter: 1, eta: 3}
+";
+    let outcome = same_numbers_however_it_runs(text, 30);
+    let epochs = |n| outcome.leaderboard.iter().filter(|r| r.history.len() == n).count();
+    assert_eq!(epochs(1) + epochs(3) + epochs(9), 20);
+    assert!(epochs(1) >= 12 && epochs(9) >= 2 && epochs(9) <= 5, "{} {} {}", epochs(1), epochs(3), epochs(9));
+    assert_eq!(outcome.leaderboard.iter().filter(|r| r.status == Status::Stopped).count(), epochs(1) + epochs(3));
+    let hyperband = same_numbers_however_it_runs(&text.replace("halving", "hyperband"), 30);
+    let spared = hyperband.leaderboard.iter().filter(|r| r.history.len() > 1).count();
+    assert!(spared > 20 - epochs(1), "{spared}");
+}
+
+#[test]
+fn folds_judge_every_row_once_and_the_chosen_head_is_trained_on_all() {
+    let text = "\
+parameters:
+  tap: {value: gap}
+  head: {values: [ridge, linear]}
+  alpha: {values: [1.0, 10.0]}
+  standardise: {value: true}
+  epochs: {value: 2}
+folds: 4
+report_best_by: head
+";
+    let outcome = same_numbers_however_it_runs(text, 12);
+    assert_eq!(outcome.leaderboard.len(), 3);
+    assert!(outcome.leaderboard.iter().all(|r| r.metric("val.acc1.std").is_some()));
+    assert_eq!(outcome.best_by.len(), 2);
+    assert!(outcome.best_by.iter().all(|best| best.metrics.contains_key("test.acc1")));
+    let folder = tempfile::tempdir().unwrap();
+    sweep(folder.path(), text);
+    let predictions = read(folder.path(), "predictions.csv");
+    assert_eq!(predictions.lines().filter(|l| l.contains(",val,")).count(), 180);
+    assert_eq!(predictions.lines().filter(|l| l.contains(",test,")).count(), 60);
+    assert_eq!(read(folder.path(), "best_by_head.csv").lines().count(), 3);
+    // The mean over folds of the first repetition, row by row.
+    let right = predictions.lines().filter(|l| l.contains(",val,") && l.split(',').nth(4) == Some("1")).count();
+    assert!((right as f64 / 180.0 - outcome.leaderboard[0].metric("val.acc1").unwrap()).abs() < 1e-6);
+}
+
+#[test]
+fn repeats_and_shots_draw_rows_and_seeds_of_their_own() {
+    let text = "\
+parameters:
+  tap: {value: gap}
+  shots: {values: [2, 20]}
+  dropout: {value: 0.3}
+  epochs: {value: 8}
+  lr: {value: 1.0e-2}
+repeats: 3
+refit: true
+report_best_by: shots
+";
+    let outcome = same_numbers_however_it_runs(text, 30);
+    let of = |shots: usize| outcome.leaderboard.iter().find(|r| r.settings["shots"] == shots).unwrap();
+    assert!(of(20).metric("val.acc1") > of(2).metric("val.acc1"));
+    assert!(of(2).metric("val.loss.std").unwrap() > 0.0);
+    assert_eq!(of(2).history.len(), 3 * 8);
+    assert_eq!(outcome.best_by.len(), 2);
+}
+
+#[test]
+fn a_time_cap_ends_a_sweep_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "method: random\nrun_cap: 5000\ntime_cap: 0.5s\nparameters:\n  tap: {value: gap}\n  lr: {min: 0.001, max: 0.1}\n  epochs: {value: 5}\n";
+    let outcome = sweep(folder.path(), text);
+    assert!(outcome.leaderboard.len() < 5000);
+    assert!(outcome.notes.iter().any(|n| n.contains("`time_cap` is reached")), "{:?}", outcome.notes);
+}
+
+#[test]
+fn taps_are_joined_by_a_plus() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "parameters:\n  tap: {values: [gap+map, gap]}\n  head: {value: ridge}\n";
+    let outcome = sweep(folder.path(), text);
+    assert_eq!(outcome.leaderboard.len(), 2);
+    let joined = outcome.leaderboard.iter().find(|r| r.settings["tap"] == "gap+map").unwrap();
+    assert!(joined.metric("val.acc1").unwrap() > 0.6);
+}
+
+#[test]
+fn mistakes_beside_the_parameters_are_refused_with_their_line() {
+    let cases = [
+        ("folds: 0", "sweep.yaml:2: `folds: 0`", "at least 1"),
+        ("early_terminate: {type: hyperbnad}", "sweep.yaml:2", "`hyperband`"),
+        ("early_terminate: {min_itr: 3}", "sweep.yaml:2", "`min_iter`"),
+        ("time_cap: soon", "`time_cap: soon` is no time", "10m"),
+        ("report_best_by: haed", "`report_best_by: haed`", "`head`"),
+        ("refit: perhaps", "`refit: perhaps`", "true or false"),
+        ("method: bayse", "`method: bayse`", "`bayes`"),
+        ("fold: 5", "`fold` is not a word", "`folds`"),
+    ];
+    for (line, problem, hint) in cases {
+        let message =
+            SweepConfig::parse(&format!("parameters: {{lr: {{value: 1}}}}\n{line}\n"), Path::new("sweep.yaml")).unwrap_err().to_string();
+        assert!(message.contains(problem) && message.contains(hint), "{line}: {message}");
+    }
+    let message = SweepConfig::parse("parameters:\n  head: {values: [ridge]}\n  shots: {values: [0]}\n", Path::new("s.yaml")).unwrap_err();
+    assert!(message.to_string().contains("s.yaml:3: `shots: 0`"), "{message}");
 }

@@ -128,6 +128,8 @@ pub static KEYS: &[Key] = &[
     key("tol", POSITIVE, logreg, "largest entry of the gradient at which logistic regression ends"),
     key("k", Kind::Count(1), knn, "number of nearest neighbours that vote"),
     key("temperature", POSITIVE, knn, "neighbours vote with exp(cosine similarity / temperature)"),
+    key("views", Kind::Count(1), trained, "views of each image, of which an epoch reads one at random"),
+    key("brightness", SHARE, trained, "share of a row's range by which each of its features is shifted at random"),
     key("standardise", Kind::Flag, always, "features minus their mean over their standard deviation, both from train"),
     key("l2", Kind::Flag, always, "features divided by their Euclidean norm, row by row"),
     key("seed", Kind::Count(0), trained, "seed of initial weights, dropout and order"),

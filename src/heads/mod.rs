@@ -1,8 +1,10 @@
 //! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
 //! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
 
+mod augment;
 mod bench;
 mod cached;
+mod calibration;
 mod candle;
 mod fused;
 mod head;
@@ -21,7 +23,9 @@ mod transform;
 #[cfg(test)]
 mod tests;
 
+pub use augment::Augmented;
 pub use bench::Bench;
+pub use calibration::{rescale, temperature};
 pub use candle::{CandleTrainer, trainer};
 pub use fused::FusedTrainer;
 pub use head::{BatchNorm, Head, Layer};
@@ -33,6 +37,6 @@ pub use optimizer::{LearningRate, Optimizer, clip_factor};
 pub use params::{Activation, ClassWeights, Fit, HeadKind, HeadSpec, Init, Loss, LrScale, OptimizerKind, Params, Preset, Schedule};
 pub use random::{Dropout, order, window_rows};
 pub use solvers::{Neighbours, Solver};
-pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled};
-pub use train::{Epoch, Session, Task, Trained, Trainer, Watch, score, solve, train};
+pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled, few, folds};
+pub use train::{Epoch, Session, Task, Trained, Trainer, Training, Watch, score, solve};
 pub use transform::Transform;

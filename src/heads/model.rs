@@ -7,6 +7,7 @@ use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::calibration::rescale;
 use super::head::{BatchNorm, Head, Layer};
 use super::params::{HeadKind, HeadSpec};
 use super::solvers::Neighbours;
@@ -61,6 +62,9 @@ pub struct Model {
     pub l2: bool,
     /// Whether columns are standardised with `transform.mean` and `transform.scale`.
     pub standardise: bool,
+    /// What logits are divided by so that probabilities mean what they say; fitted on val, see [`temperature`](super::temperature).
+    #[serde(default = "unscaled")]
+    pub temperature: f64,
     /// Number of the trial.
     pub trial: usize,
     /// What the sweep varied, as the trial had it.
@@ -208,7 +212,9 @@ impl Predictor {
             raw.into_data()
         };
         x.chunks_exact_mut(self.head.spec.inputs).for_each(|row| self.transform.apply(row));
-        Ok(self.head.probabilities(x))
+        let (mut probabilities, classes) = (self.head.probabilities(x), self.model.classes.len());
+        rescale(&mut probabilities, classes, self.head.spec.is_each(), self.model.temperature);
+        Ok(probabilities)
     }
 
     /// Class names, in the order of the probabilities.
@@ -220,6 +226,11 @@ impl Predictor {
     pub fn inputs(&self) -> &[InputFeatures] {
         &self.model.inputs
     }
+}
+
+/// The temperature of a head that was never calibrated.
+fn unscaled() -> f64 {
+    1.0
 }
 
 /// The neighbours of a head, if the file holds some that fit it.
@@ -257,7 +268,19 @@ mod tests {
         let trained = Head::initial(&head);
         let metrics = Map::new();
         Predictor {
-            model: Model { format, head, classes, inputs, l2: true, standardise: true, trial: 0, settings, metrics, headstart },
+            model: Model {
+                format,
+                head,
+                classes,
+                inputs,
+                l2: true,
+                standardise: true,
+                temperature: 1.0,
+                trial: 0,
+                settings,
+                metrics,
+                headstart,
+            },
             transform,
             head: trained,
         }

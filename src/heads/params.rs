@@ -194,6 +194,8 @@ pub struct Params {
     pub tol: f64,
     pub k: usize,
     pub temperature: f64,
+    pub views: usize,
+    pub brightness: f32,
     pub standardise: bool,
     pub l2: bool,
     pub seed: u64,
@@ -253,6 +255,8 @@ impl Default for Params {
             tol: 1e-4,
             k: 20,
             temperature: 0.07,
+            views: 1,
+            brightness: 0.0,
             standardise: false,
             l2: false,
             seed: 0,
@@ -362,6 +366,20 @@ impl HeadSpec {
         &self.params
     }
 
+    /// The same head with the seed of a repetition.
+    pub fn repeated(&self, repeat: usize) -> HeadSpec {
+        let mut spec = self.clone();
+        spec.params.seed += repeat as u64;
+        spec
+    }
+
+    /// The same head, trained to its last epoch.
+    pub fn without_patience(&self) -> HeadSpec {
+        let mut spec = self.clone();
+        spec.params.patience = 0;
+        spec
+    }
+
     /// Units of each layer, the input first and the output last. Nearest neighbours have no layer.
     pub fn dims(&self) -> Vec<usize> {
         if self.params.head == HeadKind::Knn {
@@ -369,6 +387,11 @@ impl HeadSpec {
         }
         let hidden: &[usize] = if self.params.head == HeadKind::Dense { &self.params.hidden } else { &[] };
         [&[self.inputs], hidden, &[self.outputs]].concat()
+    }
+
+    /// Whether each class has a probability of its own, rather than all one distribution (as two classes that share a sigmoid have).
+    pub fn is_each(&self) -> bool {
+        self.loss == Loss::Sigmoid && self.outputs == self.classes
     }
 
     /// Number of classes.

@@ -11,6 +11,9 @@ const ORDER: u64 = 0x4845_4144_0003;
 /// Stream of the share of train that serves as val, of folds and of few-shot subsets.
 pub(crate) const HOLD_OUT: u64 = 0x4845_4144_0004;
 
+/// Stream of views and shifts of features.
+pub(crate) const AUGMENT: u64 = 0x4845_4144_0005;
+
 /// Units that share sixteen counters: the block in which a mask is drawn.
 pub(crate) const MASK_BLOCK: usize = 128;
 

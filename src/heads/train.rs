@@ -93,45 +93,85 @@ pub struct Trained {
     pub diverged: bool,
 }
 
-/// Trains a head: all epochs, or until `watch` or the head's `patience` says so. Each epoch is judged on val by `metric` (name, more is better).
-///
-/// # Errors
-/// The trainer's own failure.
-pub fn train(
-    trainer: &dyn Trainer,
-    task: Task<'_>,
-    spec: &HeadSpec,
-    metric: (&str, bool),
-    watch: &mut dyn FnMut(&Epoch) -> Watch,
-) -> Result<Trained> {
-    let rate = LearningRate::new(spec.params());
-    let mut session = trainer.begin(task, Head::initial(spec))?;
-    let mut best: Option<(f64, Trained)> = None;
-    let patience = spec.params().patience;
-    let mut epoch = 0;
-    loop {
-        let start = Instant::now();
-        let lr = rate.at(epoch);
-        let train_loss = session.epoch(epoch, lr)?;
-        epoch += 1;
-        let rows = &task.partition.val;
-        let val = Metrics::of(&session.classify(rows)?, spec.classes(), task.labels, rows);
-        let record = Epoch { epoch, lr, train_loss, val, seconds: start.elapsed().as_secs_f64() };
-        let stop = watch(&record) == Watch::Stop;
-        let diverged = !train_loss.is_finite() || !val.loss.is_finite();
-        let score = score(&val, metric);
-        let ends = stop || diverged || epoch == spec.params().epochs;
-        let improves = best.as_ref().is_none_or(|(so_far, _)| score > *so_far);
-        if patience > 0 && improves {
-            best = Some((score, Trained { head: session.head()?, val, epochs: epoch, diverged }));
+/// A head on its way through its epochs: it may pause after any of them.
+pub struct Training<'a> {
+    task: Task<'a>,
+    spec: HeadSpec,
+    metric: (&'a str, bool),
+    session: Box<dyn Session + 'a>,
+    rate: LearningRate,
+    epoch: usize,
+    val: Option<Metrics>,
+    /// The best so far, where `patience` is set.
+    best: Option<(f64, Trained)>,
+    ended: bool,
+    diverged: bool,
+}
+
+impl<'a> Training<'a> {
+    /// A head before its first epoch. Each epoch will be judged on val by `metric` (name, more is better).
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, spec: &HeadSpec, metric: (&'a str, bool)) -> Result<Training<'a>> {
+        let session = trainer.begin(task, Head::initial(spec))?;
+        let rate = LearningRate::new(spec.params());
+        let spec = spec.clone();
+        Ok(Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false })
+    }
+
+    /// Goes on through epoch `until`, or to its end: all epochs, or what `watch`, its `patience` or its loss says.
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+        while !self.ended && self.epoch < until {
+            let start = Instant::now();
+            let lr = self.rate.at(self.epoch);
+            self.task.features.begin_epoch(self.epoch);
+            let train_loss = self.session.epoch(self.epoch, lr)?;
+            self.epoch += 1;
+            let rows = &self.task.partition.val;
+            let val = Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows);
+            let record = Epoch { epoch: self.epoch, lr, train_loss, val, seconds: start.elapsed().as_secs_f64() };
+            let stop = watch(&record) == Watch::Stop;
+            self.val = Some(val);
+            self.diverged = !train_loss.is_finite() || !val.loss.is_finite();
+            let waited = self.remember(val)?;
+            self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
         }
-        let waited = best.as_ref().is_some_and(|(_, trained)| epoch - trained.epochs >= patience);
-        if ends || waited {
-            return match best {
-                Some((_, trained)) => Ok(trained),
-                None => Ok(Trained { head: session.head()?, val, epochs: epoch, diverged }),
-            };
+        Ok(())
+    }
+
+    /// Keeps the best head where `patience` is set; whether that is exhausted.
+    fn remember(&mut self, val: Metrics) -> Result<bool> {
+        let patience = self.spec.params().patience;
+        if patience == 0 {
+            return Ok(false);
         }
+        let score = score(&val, self.metric);
+        if self.best.as_ref().is_none_or(|(so_far, _)| score > *so_far) {
+            let trained = Trained { head: self.session.head()?, val, epochs: self.epoch, diverged: self.diverged };
+            self.best = Some((score, trained));
+        }
+        Ok(self.best.as_ref().is_some_and(|(_, trained)| self.epoch - trained.epochs >= patience))
+    }
+
+    /// Whether it came to its end.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The head as it is now, or where `patience` is set the best so far.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    pub fn finish(self) -> Result<Trained> {
+        if let Some((_, trained)) = self.best {
+            return Ok(trained);
+        }
+        let (head, val) = (self.session.head()?, self.val.unwrap_or(Metrics::of(&[], self.spec.classes(), self.task.labels, &[])));
+        Ok(Trained { head, val, epochs: self.epoch, diverged: self.diverged })
     }
 }
 

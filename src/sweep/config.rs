@@ -1,12 +1,14 @@
 //! The sweep file, in the shape that W&B users know, read into a checked [`SweepConfig`].
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::fields;
 use super::space::{Axis, Domain};
 use super::yaml::{Entry, Node, Origin};
-use crate::heads::{METRICS, did_you_mean, plain};
+use crate::heads::did_you_mean;
 use crate::{Error, Result};
 
 /// How trials are chosen.
@@ -16,10 +18,13 @@ pub enum Method {
     Grid,
     /// Drawn independently.
     Random,
+    /// Drawn near what did well so far: a tree-structured Parzen estimator.
+    Bayes,
 }
 
 impl Method {
-    const WORDS: [&str; 2] = ["grid", "random"];
+    pub(super) const ALL: [Method; 3] = [Method::Grid, Method::Random, Method::Bayes];
+    pub(super) const WORDS: [&str; 3] = ["grid", "random", "bayes"];
 
     /// Its word in a sweep file.
     pub const fn name(self) -> &'static str {
@@ -36,6 +41,35 @@ pub struct Metric {
     pub more: bool,
 }
 
+/// How trials that do badly are ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EarlyTerminate {
+    /// Whether some trials get a longer time before they are judged first (Hyperband), or none (successive halving).
+    pub brackets: bool,
+    /// Epochs before trials are judged first.
+    pub min_iter: usize,
+    /// Of so many trials one goes on, for so many times as long.
+    pub eta: usize,
+}
+
+/// On which rows a trial is trained and judged, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol {
+    /// Parts of train and val together, each of which serves as val once; 1 for a fixed val.
+    pub folds: usize,
+    /// Times that all is done, with seeds and splits of their own.
+    pub repeats: usize,
+    /// Seed of the splits.
+    pub seed: u64,
+}
+
+impl Protocol {
+    /// Heads that are trained for a trial.
+    pub fn runs(&self) -> usize {
+        self.folds * self.repeats
+    }
+}
+
 /// A whole sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepConfig {
@@ -49,12 +83,43 @@ pub struct SweepConfig {
     pub run_cap: Option<usize>,
     /// Seed of the search and, where `seed` is no parameter, of the trials.
     pub seed: u64,
+    /// Parts of train and val together, each of which serves as val once; 1 for a fixed val.
+    pub folds: usize,
+    /// Times that each trial is run, with seeds and splits of their own.
+    pub repeats: usize,
+    /// Whether the chosen head is trained again on train and val.
+    pub refit: bool,
+    /// How trials that do badly are ended early.
+    pub early_terminate: Option<EarlyTerminate>,
+    /// Time after which no trial is begun.
+    pub time_cap: Option<Duration>,
+    /// The parameter of whose values each best trial is judged on test.
+    pub report_best_by: Option<String>,
     /// Where it was read.
     pub origin: Origin,
 }
 
 /// Words of the top level.
-const FIELDS: &[&str] = &["method", "metric", "parameters", "run_cap", "seed", "name", "description", "program", "project"];
+const FIELDS: &[&str] = &[
+    "method",
+    "metric",
+    "parameters",
+    "run_cap",
+    "time_cap",
+    "seed",
+    "folds",
+    "repeats",
+    "refit",
+    "early_terminate",
+    "report_best_by",
+    "name",
+    "description",
+    "program",
+    "project",
+];
+
+/// Those that may stand on the command line too. (`seed` there is a parameter.)
+const SETTABLE: &[&str] = &["method", "metric", "run_cap", "time_cap", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
 
 /// What is swept where no file is given: two heads, a few learning rates, dropout or none.
 pub const DEFAULT: &str = "\
@@ -99,19 +164,45 @@ impl SweepConfig {
         let entries =
             entries.ok_or_else(|| origin.mistake(parameters.line, "`parameters` names none", "for instance `lr: {value: 1.0e-3}`"))?;
         let axes: Vec<Axis> = entries.iter().map(|e| Axis::read(e, &origin)).collect::<Result<_>>()?;
-        let config = SweepConfig {
-            method: field("method").map_or(Ok(Method::Grid), |f| method(f, &origin))?,
-            metric: field("metric").map_or(Ok(Metric { name: "acc1", more: true }), |f| metric(f, &origin))?,
-            run_cap: field("run_cap").map(|f| count(f, 1, &origin)).transpose()?,
-            seed: field("seed").map_or(Ok(0), |f| count(f, 0, &origin))? as u64,
+        let mut config = SweepConfig {
+            method: Method::Grid,
+            metric: Metric { name: "acc1", more: true },
+            run_cap: None,
+            time_cap: None,
+            seed: 0,
+            folds: 1,
+            repeats: 1,
+            refit: false,
+            early_terminate: None,
+            report_best_by: None,
             axes,
             origin,
         };
+        fields.iter().try_for_each(|f| config.read_field(f))?;
         config.check()?;
         Ok(config)
     }
 
-    /// Replaces (or adds) a parameter by `KEY=V1,V2`; `method=…` and `run_cap=…` set what stands beside the parameters.
+    /// Takes one entry of the top level.
+    fn read_field(&mut self, f: &Entry) -> Result<()> {
+        let origin = &self.origin;
+        match f.key.as_str() {
+            "method" => self.method = fields::method(f, origin)?,
+            "metric" => self.metric = fields::metric(f, origin)?,
+            "run_cap" => self.run_cap = Some(fields::count(f, 1, origin)?),
+            "time_cap" => self.time_cap = Some(fields::duration(f, origin)?),
+            "seed" => self.seed = fields::count(f, 0, origin)? as u64,
+            "folds" => self.folds = fields::count(f, 1, origin)?,
+            "repeats" => self.repeats = fields::count(f, 1, origin)?,
+            "refit" => self.refit = fields::flag(f, origin)?,
+            "early_terminate" => self.early_terminate = fields::early_terminate(f, origin)?,
+            "report_best_by" => self.report_best_by = Some(fields::parameter(f, origin)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Replaces (or adds) a parameter by `KEY=V1,V2`; `method=…`, `folds=…` and so on set what stands beside the parameters.
     ///
     /// # Errors
     /// A text of another form, an unknown key, a value that the key cannot hold.
@@ -120,20 +211,16 @@ impl SweepConfig {
         let (key, values) = text.split_once('=').ok_or_else(|| Error::setting(format!("`{text}` is no setting"), form))?;
         let list = Node::parse(&format!("[{values}]"), Path::new("command line"));
         let values = match list.ok().as_ref().and_then(Node::items) {
-            Some(items) if !values.trim().is_empty() => items.iter().map(Node::to_json).collect::<Vec<_>>(),
+            Some(items) if !values.trim().is_empty() => items.to_vec(),
             _ => return Err(Error::setting(format!("`{text}` has no usable values"), form)),
         };
-        let entry = |line| Entry { line, key: key.into(), value: Node { line, yaml: super::yaml::Yaml::Scalar(values[0].clone()) } };
-        match key {
-            "method" => self.method = method(&entry(0), &self.origin)?,
-            "run_cap" => self.run_cap = Some(count(&entry(0), 1, &self.origin)?),
-            _ => {
-                let axis = Axis::of(key, values)?;
-                match self.axes.iter_mut().find(|a| a.key == axis.key) {
-                    Some(old) => *old = axis,
-                    None => self.axes.push(axis),
-                }
-            }
+        if SETTABLE.contains(&key) {
+            return self.read_field(&Entry { line: 0, key: key.into(), value: values[0].without_lines() });
+        }
+        let axis = Axis::of(key, values.iter().map(Node::to_json).collect())?;
+        match self.axes.iter_mut().find(|a| a.key == axis.key) {
+            Some(old) => *old = axis,
+            None => self.axes.push(axis),
         }
         Ok(())
     }
@@ -150,6 +237,11 @@ impl SweepConfig {
             }
         }
         Ok(())
+    }
+
+    /// On which rows trials are trained and judged.
+    pub fn protocol(&self) -> Protocol {
+        Protocol { folds: self.folds, repeats: self.repeats, seed: self.seed }
     }
 
     /// The sweep as YAML again, overrides included.
@@ -178,51 +270,22 @@ impl SweepConfig {
             };
             out += &format!("  {}: {{{domain}}}\n", axis.key);
         }
-        if let Some(cap) = self.run_cap {
-            out += &format!("run_cap: {cap}\n");
-        }
-        out + &format!("seed: {}\n", self.seed)
+        let mut line = |key: &str, value: Option<String>| out += &value.map_or(String::new(), |v| format!("{key}: {v}\n"));
+        let unless = |usual: usize, value: usize| (value != usual).then(|| value.to_string());
+        line("run_cap", self.run_cap.map(|cap| cap.to_string()));
+        line("time_cap", self.time_cap.map(|cap| format!("{}s", cap.as_secs_f64())));
+        line("folds", unless(1, self.folds));
+        line("repeats", unless(1, self.repeats));
+        line("refit", self.refit.then(|| "true".into()));
+        let early = |e: EarlyTerminate| {
+            let name = if e.brackets { "hyperband" } else { "halving" };
+            format!("{{type: {name}, min_iter: {}, eta: {}}}", e.min_iter, e.eta)
+        };
+        line("early_terminate", self.early_terminate.map(early));
+        line("report_best_by", self.report_best_by.clone());
+        line("seed", Some(self.seed.to_string()));
+        out
     }
-}
-
-fn method(field: &Entry, origin: &Origin) -> Result<Method> {
-    let word = plain(&field.value.to_json());
-    match word.as_str() {
-        "grid" => Ok(Method::Grid),
-        "random" => Ok(Method::Random),
-        _ => Err(origin.mistake(field.value.line, format!("`method: {word}` is unknown"), did_you_mean(&word, Method::WORDS))),
-    }
-}
-
-fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
-    let value = field.value.to_json();
-    let (name, goal) = match &value {
-        Value::String(name) => (name.clone(), None),
-        other => (plain(&other["name"]), other.get("goal").map(plain)),
-    };
-    let bare = name.strip_prefix("val.").unwrap_or(&name);
-    let known = METRICS.iter().map(|(n, _)| *n);
-    let Some(&(name, more)) = METRICS.iter().find(|(n, _)| *n == bare) else {
-        let hint = if bare.starts_with("test.") { "trials are compared on val alone".into() } else { did_you_mean(bare, known) };
-        return Err(origin.mistake(field.value.line, format!("`{name}` is not a metric"), hint));
-    };
-    match goal.as_deref() {
-        None => Ok(Metric { name, more }),
-        Some("maximize") => Ok(Metric { name, more: true }),
-        Some("minimize") => Ok(Metric { name, more: false }),
-        Some(word) => {
-            let hint = did_you_mean(word, ["maximize", "minimize"]);
-            Err(origin.mistake(field.value.line, format!("`goal: {word}` is unknown"), hint))
-        }
-    }
-}
-
-fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {
-    let value = field.value.to_json();
-    value.as_u64().filter(|&n| n >= least).map(|n| n as usize).ok_or_else(|| {
-        let problem = format!("`{}: {}` cannot be used", field.key, plain(&value));
-        origin.mistake(field.value.line, problem, format!("use a whole number of at least {least}"))
-    })
 }
 
 #[cfg(test)]

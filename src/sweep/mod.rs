@@ -1,18 +1,27 @@
 //! Sweeps: many heads on cached features, and the directory that they leave.
 
+mod cohort;
+mod conclude;
 mod config;
+mod features;
+mod fields;
+mod halving;
 mod output;
 mod plan;
 mod record;
+mod result;
 mod run;
 mod source;
 mod space;
+mod splits;
+mod tpe;
 mod yaml;
 
-pub use config::{DEFAULT, Method, Metric, SweepConfig};
-pub use plan::{Inputs, Plan, Trial, plan};
+pub use config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
+pub use plan::{Inputs, Search, Trial};
 pub use record::{EpochRecord, FinalRecord, Record, Status, flat};
-pub use run::{Job, Observer, SweepOutcome, TrialResult, run};
+pub use result::TrialResult;
+pub use run::{BestOf, Job, Observer, SweepOutcome, run};
 pub use source::{HELD_OUT, Source, TapFeatures, open_all};
 pub use space::{Axis, Domain, INPUTS, Range};
 pub use yaml::{Entry, Node, Origin, Yaml};

@@ -5,12 +5,35 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::config::SweepConfig;
-use super::run::TrialResult;
+use super::result::TrialResult;
+use super::run::BestOf;
 use super::source::Source;
 use super::space::Domain;
 use crate::heads::{HEAD_FILE, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::store::{create_folder, replace};
 use crate::{Error, Result};
+
+/// Rows and the class probabilities of each, `[rows, classes]`.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    pub(super) rows: Vec<usize>,
+    pub(super) probabilities: Vec<f32>,
+}
+
+impl Judged {
+    pub(super) fn extend(&mut self, rows: &[usize], probabilities: &[f32]) {
+        self.rows.extend_from_slice(rows);
+        self.probabilities.extend_from_slice(probabilities);
+    }
+
+    /// Puts the rows into ascending order.
+    pub(super) fn sort(&mut self, classes: usize) {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_unstable_by_key(|&i| self.rows[i]);
+        self.probabilities = order.iter().flat_map(|&i| self.probabilities[i * classes..][..classes].to_vec()).collect();
+        self.rows.sort_unstable();
+    }
+}
 
 /// A CSV file, whole or not at all.
 fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
@@ -32,8 +55,10 @@ pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
             keys.push(key);
         }
     }
-    let metrics: Vec<String> =
-        metrics.map(|name| format!("val.{name}")).filter(|name| results.iter().any(|r| r.metrics.contains_key(name))).collect();
+    let metrics: Vec<String> = metrics
+        .flat_map(|name| [format!("val.{name}"), format!("val.{name}.std")])
+        .filter(|name| results.iter().any(|r| r.metrics.contains_key(name)))
+        .collect();
     let header = ["trial", "status", "epochs"].into_iter().chain(keys.iter().copied()).chain(metrics.iter().map(String::as_str));
     let cell = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(plain).unwrap_or_default();
     let row = |r: &&TrialResult| {
@@ -55,12 +80,12 @@ pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     replace(&best.join(MODEL_FILE), &model)
 }
 
-/// `predictions.csv`: one row an image of val and test, with the best head's answer.
-pub(super) fn write_predictions(folder: &Path, source: &Source, val: &[f32], test: &[f32]) -> Result<()> {
+/// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer; probabilities as `predict` gives them.
+pub(super) fn write_predictions(folder: &Path, source: &Source, val: &Judged, test: &Judged) -> Result<()> {
     let classes = source.classes.len();
     let name = |label: usize| source.classes[label].as_str();
     let header = ["path", "split", "class", "predicted", "correct", "probability", "probability_of_class"].map(str::to_owned).to_vec();
-    let part = |split: &'static str, rows: &'_ [usize], probabilities: &[f32]| {
+    let part = |split: &'static str, judged: &Judged| {
         let row = |(&row, p): (&usize, &[f32])| {
             let answer = most_probable(p);
             let labels = source.labels.of(row);
@@ -76,14 +101,15 @@ pub(super) fn write_predictions(folder: &Path, source: &Source, val: &[f32], tes
                 format!("{own:.6}"),
             ]
         };
-        rows.iter().zip(probabilities.chunks_exact(classes)).map(row).collect::<Vec<_>>()
+        judged.rows.iter().zip(judged.probabilities.chunks_exact(classes)).map(row).collect::<Vec<_>>()
     };
-    let (val, test) = (part("val", &source.partition.val, val), part("test", &source.partition.test, test));
+    let (val, test) = (part("val", val), part("test", test));
     write_csv(&folder.join("predictions.csv"), std::iter::once(header).chain(val).chain(test))
 }
 
-/// `confusion.csv` (a row a class, a column an answer) and `classes.csv` (recall, precision and F1 of each class).
-pub(super) fn write_confusion(folder: &Path, source: &Source, rows: &[usize], probabilities: &[f32]) -> Result<()> {
+/// `confusion.csv` (a row a class, a column an answer) and `per_class.csv` (recall, precision and F1 of each class).
+pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -> Result<()> {
+    let Judged { rows, probabilities } = judged;
     let n = source.classes.len();
     let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
     let line =
@@ -98,7 +124,18 @@ pub(super) fn write_confusion(folder: &Path, source: &Source, rows: &[usize], pr
         vec![class.clone(), c.is.to_string(), share(c.both, c.is), share(c.both, c.called), share(2 * c.both, c.is + c.called)]
     };
     let lines: Vec<_> = source.classes.iter().zip(&counts).map(line).collect();
-    write_csv(&folder.join("classes.csv"), std::iter::once(header).chain(lines))
+    write_csv(&folder.join("per_class.csv"), std::iter::once(header).chain(lines))
+}
+
+/// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and test.
+pub(super) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
+    let names: Vec<&String> = found.first().map(|best| best.metrics.keys().collect()).unwrap_or_default();
+    let header = [key.to_owned(), "trial".to_owned()].into_iter().chain(names.iter().map(|n| (*n).clone())).collect();
+    let cell = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(plain).unwrap_or_default();
+    let row = |best: &BestOf| {
+        [plain(&best.value), best.trial.to_string()].into_iter().chain(names.iter().map(|n| cell(best.metrics.get(*n)))).collect()
+    };
+    write_csv(&folder.join(format!("best_by_{key}.csv")), std::iter::once(header).chain(found.iter().map(row)))
 }
 
 /// Warnings where the best value of a numeric parameter is the smallest or largest that was tried.
@@ -106,7 +143,7 @@ pub(super) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<St
     let mut warnings = vec![];
     for axis in &config.axes {
         let Some(best) = leaderboard[0].settings.get(&axis.key).and_then(Value::as_f64) else { continue };
-        if matches!(axis.key.as_str(), "seed" | "epochs" | "patience") {
+        if matches!(axis.key.as_str(), "seed" | "epochs" | "patience" | "shots" | "batch_size") {
             continue;
         }
         let tried: Vec<f64> = leaderboard.iter().filter_map(|r| r.settings.get(&axis.key)).filter_map(Value::as_f64).collect();

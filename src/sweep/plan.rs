@@ -1,6 +1,6 @@
 //! From a sweep's axes to its list of trials.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::config::{Method, SweepConfig};
 use super::source::Source;
 use super::space::{Domain, INPUTS};
+use super::tpe::{STARTUP, Tpe};
 use crate::heads::{Fit, HeadSpec, Key, Params, did_you_mean, plain};
 use crate::rng::Philox;
 use crate::{Error, Result};
@@ -16,6 +17,12 @@ use crate::{Error, Result};
 const SEARCH: u64 = 0x5357_4545_0001;
 /// Trials of a random search that names no `run_cap`.
 const DEFAULT_CAP: usize = 30;
+/// Trials of a Bayesian search that are drawn from the same results: a constant, so that the search does not depend on the number of threads.
+const GENERATION: usize = 8;
+/// Draws for a trial that the sweep does not have yet.
+const ATTEMPTS: usize = 100;
+/// Trials in training at a time where some are ended early: those that wait for the others to be judged stay in memory.
+const COHORT: usize = 16;
 /// More combinations than anybody means.
 const MOST_COMBINATIONS: usize = 1_000_000;
 
@@ -31,43 +38,98 @@ pub struct Trial {
     pub settings: Map<String, Value>,
     /// The features.
     pub inputs: Inputs,
+    /// Training rows a class, where they are limited.
+    pub shots: Option<usize>,
     /// The head.
     pub spec: HeadSpec,
     /// Digest of everything that decides its numbers.
     pub id: String,
 }
 
-/// All trials of a sweep.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// In the order of the sweep file: the last parameter changes fastest.
-    pub trials: Vec<Trial>,
+/// What a sweep tries, cohort by cohort: trials that need nothing of each other. Each cohort may build on the results of those before.
+pub struct Search<'a> {
+    planner: Planner<'a>,
+    axes: Vec<(String, Domain)>,
+    /// Trials that are decided but not handed out.
+    waiting: VecDeque<Trial>,
+    handed_out: usize,
+    /// Trials at most, where they are not all decided from the start.
+    cap: usize,
+    seen: HashSet<String>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
 
-/// Lists the trials of a sweep over some sources.
-///
-/// # Errors
-/// An unknown cache or tap, a head that fits none of them, a grid without a trial.
-pub fn plan(config: &SweepConfig, sources: &[Source], trainer: &str) -> Result<Plan> {
-    let planner = Planner { config, sources, trainer, digests: sources.iter().map(Source::digest).collect() };
-    let mut trials: Vec<Trial> = vec![];
-    let mut seen = HashSet::new();
-    let mut misfits: Vec<(Map<String, Value>, Error)> = vec![];
-    let cap = config.run_cap.unwrap_or(if config.method == Method::Grid { usize::MAX } else { DEFAULT_CAP });
-    for settings in planner.candidates(cap)? {
-        if trials.len() == cap {
-            break;
+impl<'a> Search<'a> {
+    /// Reads a sweep's axes and lists its trials, or of a Bayesian search the first ones.
+    ///
+    /// # Errors
+    /// An unknown cache or tap, a head that fits none of them, a grid without a trial.
+    pub fn new(config: &'a SweepConfig, sources: &'a [Source], trainer: &'a str) -> Result<Search<'a>> {
+        let planner = Planner { config, sources, trainer, digests: sources.iter().map(Source::digest).collect() };
+        let axes = planner.axes();
+        let cap = config.run_cap.unwrap_or(if config.method == Method::Grid { usize::MAX } else { DEFAULT_CAP });
+        let first = if config.method == Method::Bayes { cap.min(STARTUP) } else { cap };
+        let candidates = if config.method == Method::Grid { grid(&axes)? } else { planner.random(&axes, first) };
+        let mut search = Search { planner, axes, waiting: VecDeque::new(), handed_out: 0, cap, seen: HashSet::new(), notes: vec![] };
+        let mut misfits: Vec<(Map<String, Value>, Error)> = vec![];
+        for settings in candidates {
+            if search.waiting.len() == first {
+                break;
+            }
+            match search.planner.trial(settings.clone())? {
+                Ok(trial) => search.take(trial),
+                Err(misfit) => misfits.push((settings, misfit)),
+            }
         }
-        match planner.trial(settings.clone())? {
-            Ok(trial) if seen.insert(trial.id.clone()) => trials.push(Trial { number: trials.len(), ..trial }),
-            Ok(_) => {}
-            Err(misfit) => misfits.push((settings, misfit)),
+        search.notes = search.planner.judge(misfits, &search.waiting)?;
+        Ok(search)
+    }
+
+    /// Adds a trial unless the sweep has it.
+    fn take(&mut self, trial: Trial) {
+        if self.seen.insert(trial.id.clone()) {
+            let number = self.handed_out + self.waiting.len();
+            self.waiting.push_back(Trial { number, ..trial });
         }
     }
-    let notes = planner.judge(misfits, &trials)?;
-    Ok(Plan { trials, notes })
+
+    /// Number of trials: of a grid or a random search all, of a Bayesian one at most so many.
+    pub fn total(&self) -> usize {
+        if self.planner.config.method == Method::Bayes { self.cap } else { self.handed_out + self.waiting.len() }
+    }
+
+    /// The next trials, given those so far, the best first. None are left where the list is empty.
+    ///
+    /// # Errors
+    /// As [`Search::new`].
+    pub fn next(&mut self, ranked: &[(usize, &Map<String, Value>)]) -> Result<Vec<Trial>> {
+        let config = self.planner.config;
+        if self.waiting.is_empty() && config.method == Method::Bayes {
+            self.propose(ranked)?;
+        }
+        let most = if config.early_terminate.is_some() { COHORT } else { usize::MAX };
+        let cohort: Vec<Trial> = self.waiting.drain(..self.waiting.len().min(most)).collect();
+        self.handed_out += cohort.len();
+        Ok(cohort)
+    }
+
+    /// A generation of a Bayesian search. Where settings are few, draws come twice: after many the space is taken as exhausted.
+    fn propose(&mut self, ranked: &[(usize, &Map<String, Value>)]) -> Result<()> {
+        let tpe = Tpe::new(ranked.to_vec(), self.planner.config.seed);
+        for place in 0..GENERATION.min(self.cap - self.handed_out.min(self.cap)) {
+            let before = self.waiting.len();
+            for attempt in 0..ATTEMPTS {
+                if let Ok(trial) = self.planner.trial(tpe.draw(&self.axes, self.handed_out + place, attempt))? {
+                    self.take(trial);
+                }
+                if self.waiting.len() > before {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Planner<'a> {
@@ -78,8 +140,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Combinations of settings, axes over inputs added where the file names none.
-    fn candidates(&self, cap: usize) -> Result<Vec<Map<String, Value>>> {
+    /// The axes, those over inputs added where the file names none.
+    fn axes(&self) -> Vec<(String, Domain)> {
         let mut axes: Vec<(String, Domain)> = vec![];
         let has = |key: &str| self.config.axes.iter().any(|a| a.key == key);
         let named = |values: Vec<String>| Domain::Values(values.into_iter().map(|v| (0, v.into())).collect());
@@ -97,10 +159,7 @@ impl Planner<'_> {
             axes.push(("tap".into(), named(names)));
         }
         axes.extend(self.config.axes.iter().map(|a| (a.key.clone(), a.domain.clone())));
-        match self.config.method {
-            Method::Grid => grid(&axes),
-            Method::Random => Ok(self.random(&axes, cap)),
-        }
+        axes
     }
 
     /// Many more draws than trials: where few settings differ, some come twice.
@@ -120,18 +179,24 @@ impl Planner<'_> {
         let all = self.params(&settings)?;
         let used = |key: &str| INPUTS.contains(&key) || Key::find(key).is_ok_and(|k| k.applies(&all));
         let settings: Map<String, Value> = settings.into_iter().filter(|(key, _)| used(key)).collect();
+        let shots = settings.get("shots").and_then(Value::as_u64).map(|n| n as usize);
         // Without what the head does not use, so that two settings of the same head are the same.
         let params = self.params(&settings)?;
         let Some(inputs) = self.inputs(&settings)? else {
             return Ok(Err(Error::setting("this cache has no such tap", "extract it with `headstart features --tap`")));
         };
+        let views = inputs.iter().map(|&(s, t)| 1 + self.sources[s].taps[t].views.len()).min().unwrap_or(1);
+        if params.views > views {
+            let problem = format!("`views: {}` where the cache has {views}", params.views);
+            return Ok(Err(Error::setting(problem, format!("extract more: `headstart features --views {}`", params.views))));
+        }
         let shape = self.shape(&inputs);
         let tap = settings.get("tap").map(plain).unwrap_or_default();
         let source = &self.sources[inputs[0].0];
         let fit = Fit { tap: &tap, shape: &shape, classes: source.classes.len(), many: source.labels.are_many() };
         Ok(params.check(fit).map(|spec| {
-            let id = self.id(&inputs, &spec);
-            Trial { number: 0, settings, inputs, spec, id }
+            let id = self.id(&inputs, &spec, shots);
+            Trial { number: 0, settings, inputs, shots, spec, id }
         }))
     }
 
@@ -146,7 +211,10 @@ impl Planner<'_> {
 
     /// The sources and taps that settings name; `None` where this source lacks that tap but another has it.
     fn inputs(&self, settings: &Map<String, Value>) -> Result<Option<Inputs>> {
-        let many = |value: &Value| value.as_array().map_or_else(|| vec![plain(value)], |all| all.iter().map(plain).collect());
+        let many = |value: &Value| match value {
+            Value::Array(all) => all.iter().map(plain).collect(),
+            one => plain(one).split('+').map(|name| name.trim().to_owned()).collect::<Vec<_>>(),
+        };
         let caches = settings.get("cache").map_or_else(|| vec![self.sources[0].name.clone()], many);
         let taps = settings.get("tap").map_or_else(Vec::new, many);
         let mut inputs = vec![];
@@ -178,15 +246,23 @@ impl Planner<'_> {
         }
     }
 
-    fn id(&self, inputs: &Inputs, spec: &HeadSpec) -> String {
+    fn id(&self, inputs: &Inputs, spec: &HeadSpec, shots: Option<usize>) -> String {
         let features: Vec<(&str, &str)> =
             inputs.iter().map(|&(s, t)| (self.digests[s].as_str(), self.sources[s].taps[t].name.as_str())).collect();
-        let text = serde_json::json!({"head": spec, "features": features, "trainer": self.trainer}).to_string();
+        let config = self.config;
+        let rows = serde_json::json!([config.folds, config.repeats, config.seed, shots]);
+        // The metric and what ends trials early decide how long one is trained; of what is solved for there is no long and short.
+        let ends = (!spec.params().head.is_solved()).then(|| {
+            let judged =
+                (spec.params().patience > 0 || config.early_terminate.is_some()).then_some((config.metric.name, config.metric.more));
+            (judged, config.early_terminate.map(|e| (e.brackets, e.min_iter, e.eta)))
+        });
+        let text = serde_json::json!({"head": spec, "features": features, "trainer": self.trainer, "rows": rows, "ends": ends}).to_string();
         Sha256::digest(text)[..8].iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Heads that fit some features are left out on the others, with a note; a head that fits none, and an empty sweep, are refused.
-    fn judge(&self, misfits: Vec<(Map<String, Value>, Error)>, trials: &[Trial]) -> Result<Vec<String>> {
+    fn judge(&self, misfits: Vec<(Map<String, Value>, Error)>, trials: &VecDeque<Trial>) -> Result<Vec<String>> {
         let mut notes = vec![];
         for (settings, error) in misfits {
             let head = settings.get("head");

@@ -53,6 +53,9 @@ pub struct EpochRecord {
     pub trial: usize,
     /// Digest of everything that decides its numbers.
     pub id: String,
+    /// Number of the run, where a trial has several.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub run: usize,
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Learning rate.
@@ -87,12 +90,17 @@ pub struct FinalRecord {
     pub metrics: Map<String, Value>,
 }
 
+fn is_first(run: &usize) -> bool {
+    *run == 0
+}
+
 impl EpochRecord {
     /// What is written of an epoch.
-    pub fn new(trial: usize, id: &str, epoch: &Epoch) -> EpochRecord {
+    pub fn new(trial: usize, id: &str, run: usize, epoch: &Epoch) -> EpochRecord {
         EpochRecord {
             trial,
             id: id.into(),
+            run,
             epoch: epoch.epoch,
             lr: rounded(epoch.lr),
             train_loss: Some(epoch.train_loss).filter(|l| l.is_finite()).map(rounded),
@@ -103,7 +111,7 @@ impl EpochRecord {
 }
 
 /// Ten digits: more says nothing, and as many are read back as the very number that was written.
-fn rounded(x: f64) -> f64 {
+pub(super) fn rounded(x: f64) -> f64 {
     format!("{x:.9e}").parse().unwrap_or(x)
 }
 
@@ -123,28 +131,38 @@ pub struct Log {
 pub type Finished = HashMap<String, (Vec<EpochRecord>, FinalRecord)>;
 
 impl Log {
-    /// Reads the finished trials that `known` names out of an earlier log, rewrites it with these alone (under their numbers of now) and opens it.
+    /// Reads the finished trials of an earlier log, rewrites it with these alone and opens it.
     ///
     /// # Errors
     /// A file that cannot be read or written.
-    pub fn open(path: &Path, known: &HashMap<&str, usize>) -> Result<(Log, Finished)> {
-        let mut finished = read(path)?;
-        finished.retain(|id, _| known.contains_key(id.as_str()));
+    pub fn open(path: &Path) -> Result<(Log, Finished)> {
+        let finished = read(path)?;
+        let mut all: Vec<&(Vec<EpochRecord>, FinalRecord)> = finished.values().collect();
+        all.sort_unstable_by(|(_, a), (_, b)| (a.trial, &a.id).cmp(&(b.trial, &b.id)));
+        rewrite(path, all.into_iter())?;
+        Ok((Log::append_to(path)?, finished))
+    }
+
+    fn append_to(path: &Path) -> Result<Log> {
+        let file = OpenOptions::new().append(true).open(path).map_err(Error::io("open", path))?;
+        Ok(Log { path: path.into(), file: Mutex::new(file) })
+    }
+
+    /// Rewrites the file with the trials that `numbers` names, by id, under these numbers.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn settle(&self, numbers: &HashMap<&str, usize>) -> Result<()> {
+        let mut finished = read(&self.path)?;
+        finished.retain(|id, _| numbers.contains_key(id.as_str()));
         for (id, (epochs, end)) in &mut finished {
-            let number = known[id.as_str()];
+            let number = numbers[id.as_str()];
             epochs.iter_mut().for_each(|e| e.trial = number);
             end.trial = number;
         }
-        let mut order: Vec<&(Vec<EpochRecord>, FinalRecord)> = finished.values().collect();
-        order.sort_unstable_by_key(|(_, end)| end.trial);
-        let mut text = String::new();
-        for (epochs, end) in order {
-            epochs.iter().for_each(|e| text += &line(&Record::Epoch(e.clone())));
-            text += &line(&Record::Final(end.clone()));
-        }
-        replace(path, text.as_bytes())?;
-        let file = OpenOptions::new().append(true).open(path).map_err(Error::io("open", path))?;
-        Ok((Log { path: path.into(), file: Mutex::new(file) }, finished))
+        let mut all: Vec<&(Vec<EpochRecord>, FinalRecord)> = finished.values().collect();
+        all.sort_unstable_by_key(|(_, end)| end.trial);
+        rewrite(&self.path, all.into_iter())
     }
 
     /// Appends one record.
@@ -155,6 +173,15 @@ impl Log {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line(record).as_bytes()).map_err(Error::io("write", &self.path))
     }
+}
+
+fn rewrite<'a>(path: &Path, trials: impl Iterator<Item = &'a (Vec<EpochRecord>, FinalRecord)>) -> Result<()> {
+    let mut text = String::new();
+    for (epochs, end) in trials {
+        epochs.iter().for_each(|e| text += &line(&Record::Epoch(e.clone())));
+        text += &line(&Record::Final(end.clone()));
+    }
+    replace(path, text.as_bytes())
 }
 
 fn line(record: &Record) -> String {
@@ -175,7 +202,7 @@ fn read(path: &Path) -> Result<Finished> {
         let line = line.map_err(Error::io("read", path))?;
         match serde_json::from_slice(&line) {
             // A trial that was begun again starts over.
-            Ok(Record::Epoch(e)) if e.epoch == 1 => drop(epochs.insert(e.id.clone(), vec![e])),
+            Ok(Record::Epoch(e)) if e.epoch == 1 && e.run == 0 => drop(epochs.insert(e.id.clone(), vec![e])),
             Ok(Record::Epoch(e)) => epochs.entry(e.id.clone()).or_default().push(e),
             Ok(Record::Final(end)) => {
                 let past = epochs.remove(&end.id).unwrap_or_default();
@@ -193,7 +220,8 @@ mod tests {
 
     fn records(id: &str, trial: usize) -> [Record; 2] {
         let metrics = Map::from_iter([("val.acc1".to_owned(), Value::from(0.5))]);
-        let epoch = EpochRecord { trial, id: id.into(), epoch: 1, lr: 0.1, train_loss: None, seconds: 0.0, metrics: metrics.clone() };
+        let epoch =
+            EpochRecord { trial, id: id.into(), run: 0, epoch: 1, lr: 0.1, train_loss: None, seconds: 0.0, metrics: metrics.clone() };
         let (settings, status) = (Map::from_iter([("lr".to_owned(), Value::from(0.1))]), Status::Done);
         let end = FinalRecord { trial, id: id.into(), settings, status, epochs: 1, seconds: 0.5, metrics };
         [Record::Epoch(epoch), Record::Final(end)]
@@ -203,18 +231,21 @@ mod tests {
     fn a_killed_log_keeps_its_finished_trials_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trials.jsonl");
-        let none = HashMap::new();
-        let (log, finished) = Log::open(&path, &none).unwrap();
+        let (log, finished) = Log::open(&path).unwrap();
         assert!(finished.is_empty());
         for (id, trial) in [("a", 0), ("b", 1)] {
             records(id, trial).iter().for_each(|r| log.append(r).unwrap());
         }
         log.append(&records("c", 2)[0]).unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"record\":\"ep").unwrap();
-        let known = HashMap::from([("b", 0), ("c", 1), ("d", 2)]);
-        let (_, finished) = Log::open(&path, &known).unwrap();
+        let (log, finished) = Log::open(&path).unwrap();
+        let mut ids: Vec<&String> = finished.keys().collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["a", "b"]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 4);
+        log.settle(&HashMap::from([("b", 0), ("d", 2)])).unwrap();
+        let (_, finished) = Log::open(&path).unwrap();
         assert_eq!(finished.keys().collect::<Vec<_>>(), ["b"]);
         assert_eq!(finished["b"].1.trial, 0);
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }
 }

@@ -22,6 +22,8 @@ pub struct TapFeatures {
     pub shape: Vec<usize>,
     /// Features of view 0.
     pub features: Arc<dyn FeatureTable>,
+    /// Features of the augmented views 1, 2, ….
+    pub views: Vec<Arc<dyn FeatureTable>>,
 }
 
 /// A cache as a sweep sees it.
@@ -47,8 +49,6 @@ pub struct Source {
     pub labels: Labels,
     /// Which rows serve what.
     pub partition: Partition,
-    /// Whether val was held out of train.
-    pub held_out: bool,
 }
 
 impl Source {
@@ -67,7 +67,9 @@ impl Source {
                 let problem = format!("tap `{name}` has features of {} of {} images", features.len(), rows.len());
                 return Err(Error::cache(folder, problem, "finish the extraction: start `headstart features` again as before"));
             }
-            taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features) });
+            let views = (1..).map_while(|view| cache.features(name, view).ok().filter(|v| v.row_ids() == features.row_ids()));
+            let views = views.map(|v| Arc::new(v) as Arc<dyn FeatureTable>).collect();
+            taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features), views });
         }
         let labels = rows.iter().map(|r| r.labels.iter().map(|&l| l as u32).collect()).collect();
         let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
@@ -81,7 +83,7 @@ impl Source {
         Ok(source)
     }
 
-    /// A source in memory. Where no row is for val, nothing is held out yet: [`Source::ensure_val`] does that.
+    /// A source in memory. Where no row is for val, a sweep holds some of train out.
     ///
     /// # Errors
     /// No tap, no training row, fewer than two classes, or lengths that differ.
@@ -119,24 +121,7 @@ impl Source {
             paths,
             labels: Labels::new(labels),
             partition,
-            held_out: false,
         })
-    }
-
-    /// Holds a stratified fifth of train out where no row is for val.
-    ///
-    /// # Errors
-    /// Too few rows to hold any out.
-    pub fn ensure_val(&mut self, seed: u64) -> Result<()> {
-        if self.partition.val.is_empty() {
-            self.partition.hold_out(&self.labels, HELD_OUT, seed);
-            self.held_out = true;
-        }
-        if self.partition.val.is_empty() {
-            let problem = format!("{} training rows are too few to hold any out for choosing", self.partition.train.len());
-            return Err(Error::setting(problem, "add a val split, or more images a class"));
-        }
-        Ok(())
     }
 
     /// A tap by its name.

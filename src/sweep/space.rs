@@ -8,7 +8,7 @@ use crate::heads::{Key, did_you_mean, plain};
 use crate::rng::unit_f32;
 
 /// Axes over what heads are trained on rather than over how.
-pub const INPUTS: &[&str] = &["cache", "tap"];
+pub const INPUTS: &[&str] = &["cache", "tap", "shots"];
 
 /// One parameter and what it may be.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,14 @@ impl Range {
             return json!((self.min + (u * (self.max - self.min + 1.0)).floor()) as i64);
         }
         let x = if self.log { (self.min.ln() + u * (self.max / self.min).ln()).exp() } else { self.min + u * (self.max - self.min) };
+        self.value(x)
+    }
+
+    /// The number of the distribution that is nearest to `x`.
+    pub fn value(&self, x: f64) -> Value {
+        if self.whole {
+            return json!(x.round().clamp(self.min, self.max) as i64);
+        }
         let x = if self.q > 0.0 { (x / self.q).round() * self.q } else { x };
         // Seven digits: a setting is to be read, copied and typed again.
         json!(format!("{x:.6e}").parse::<f64>().unwrap_or(x))
@@ -128,6 +136,15 @@ impl Axis {
             Domain::Values(values) => values.clone(),
             Domain::Range(range) => [0.0, 1.0 - f64::EPSILON].map(|u| (self.line, range.at(u))).into(),
         };
+        if self.key == "shots" {
+            let fits = |value: &Value| value.as_u64().is_some_and(|n| n > 0);
+            return match checked.iter().find(|(_, value)| !fits(value)) {
+                Some((line, value)) => {
+                    Err(origin.mistake(*line, format!("`shots: {}` cannot be used", plain(value)), "use whole numbers above 0"))
+                }
+                None => Ok(()),
+            };
+        }
         let Ok(key) = Key::find(&self.key) else { return Ok(()) };
         checked.iter().try_for_each(|(line, value)| key.check(value).map_err(origin.at(*line)))
     }

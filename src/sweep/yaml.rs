@@ -63,6 +63,18 @@ impl Node {
         }
     }
 
+    /// The same value, as if it came from elsewhere than a file.
+    pub fn without_lines(&self) -> Node {
+        let yaml = match &self.yaml {
+            Yaml::Scalar(value) => Yaml::Scalar(value.clone()),
+            Yaml::List(items) => Yaml::List(items.iter().map(Node::without_lines).collect()),
+            Yaml::Map(entries) => {
+                Yaml::Map(entries.iter().map(|e| Entry { line: 0, key: e.key.clone(), value: e.value.without_lines() }).collect())
+            }
+        };
+        Node { line: 0, yaml }
+    }
+
     /// The entries of a map.
     pub fn entries(&self) -> Option<&[Entry]> {
         match &self.yaml {

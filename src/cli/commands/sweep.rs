@@ -6,7 +6,7 @@ use comfy_table::Table;
 use headstart::engine;
 use headstart::heads::{Epoch, trainer};
 use headstart::report;
-use headstart::sweep::{self, Observer, Plan, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
+use headstart::sweep::{self, Observer, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -59,11 +59,17 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
             "sweep": outcome.folder, "trials": trials, "reused": outcome.reused, "seconds": outcome.seconds, "metric": outcome.metric,
             "best": best.map(|t| json!({ "trial": t.number, "settings": t.settings, "metrics": t.metrics })),
             "test": outcome.test,
+            "best_by": outcome.best_by.iter().map(|b| json!({ "value": b.value, "trial": b.trial, "metrics": b.metrics })).collect::<Vec<_>>(),
         }));
     }
     screen.result(leaderboard(outcome));
     if let Some(test) = &outcome.test {
         screen.result(format_args!("test of the best: acc1 {:.4}, loss {:.4}", test.acc1, test.loss));
+    }
+    for best in &outcome.best_by {
+        let metric = |name: &str| best.metrics.get(name).and_then(Value::as_f64).map_or(String::new(), |v| format!(", {name} {v:.4}"));
+        let [val, test] = [outcome.metric.as_str(), "test.acc1"].map(metric);
+        screen.result(format_args!("best of {}: trial {}{val}{test}", plain(&best.value), best.trial));
     }
     screen.note(format_args!(
         "all trials, the best head and its predictions: {}, to look at: {}",
@@ -117,9 +123,12 @@ impl Watch<'_> {
 }
 
 impl Observer for Watch<'_> {
-    fn started(&self, plan: &Plan, reused: usize) {
-        let bar = self.bar.get_or_init(|| self.screen.bar(plan.trials.len() as u64, "{bar:30} {pos}/{len} trials  {msg}  ETA {eta}"));
-        bar.inc(reused as u64);
+    fn started(&self, trials: usize) {
+        self.bar.get_or_init(|| self.screen.bar(trials as u64, "{bar:30} {pos}/{len} trials  {msg}  ETA {eta}"));
+    }
+
+    fn reused(&self, _result: &TrialResult) {
+        self.bar().inc(1);
     }
 
     fn epoch(&self, trial: &Trial, epoch: &Epoch) {

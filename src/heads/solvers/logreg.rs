@@ -15,7 +15,7 @@ use super::lbfgs::{Convex, minimise};
 use super::spectrum::Spectrum;
 use crate::heads::head::Layer;
 use crate::heads::loss::{Objective, Targets};
-use crate::heads::params::HeadSpec;
+use crate::heads::params::{HeadSpec, Loss};
 use crate::heads::table::Labels;
 
 /// Parts of the rows whose gradients are summed apart, whatever the number of threads.
@@ -68,7 +68,12 @@ impl Path {
         minimise(&mut Regression::new(self, spectrum, c, tol), &mut point, MOST_STEPS);
         let (weights, bias) = point.split_at(self.outputs * rank);
         let weights = Mat::from_fn(rank, self.outputs, |i, k| f64::from(weights[k * rank + i]));
-        let bias: Vec<f64> = bias.iter().map(|&b| f64::from(b)).collect();
+        // A softmax does not change where all scores rise alike: of the optima the one whose biases sum to 0, as scikit-learn's.
+        let surplus = match self.objective.loss {
+            Loss::Softmax => bias.iter().map(|&b| f64::from(b)).sum::<f64>() / self.outputs as f64,
+            _ => 0.0,
+        };
+        let bias: Vec<f64> = bias.iter().map(|&b| f64::from(b) - surplus).collect();
         super::layer(&spectrum.unrotate(weights.as_ref()), &spectrum.mean, &bias)
     }
 }

@@ -30,7 +30,8 @@ impl Ridge {
 
     /// The optimum at one strength.
     pub(super) fn solve(&self, spectrum: &Spectrum, alpha: f64) -> Layer {
-        let shrunk = Mat::from_fn(self.products.nrows(), self.products.ncols(), |i, c| self.products[(i, c)] / (spectrum.values[i] + alpha));
+        let shrunk =
+            Mat::from_fn(self.products.nrows(), self.products.ncols(), |i, c| self.products[(i, c)] / (spectrum.values[i] + alpha));
         super::layer(&spectrum.unrotate(shrunk.as_ref()), &spectrum.mean, &self.targets)
     }
 }

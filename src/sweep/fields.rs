@@ -1,0 +1,109 @@
+//! What stands beside the parameters of a sweep file, entry by entry.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::config::{EarlyTerminate, Method, Metric};
+use super::space::INPUTS;
+use super::yaml::{Entry, Origin};
+use crate::Result;
+use crate::heads::{KEYS, METRICS, did_you_mean, plain};
+
+pub(super) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
+    let word = plain(&field.value.to_json());
+    let unknown = || origin.mistake(field.value.line, format!("`method: {word}` is unknown"), did_you_mean(&word, Method::WORDS));
+    Method::ALL.into_iter().find(|m| m.name() == word).ok_or_else(unknown)
+}
+
+pub(super) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
+    let value = field.value.to_json();
+    let (name, goal) = match &value {
+        Value::String(name) => (name.clone(), None),
+        other => (plain(&other["name"]), other.get("goal").map(plain)),
+    };
+    let bare = name.strip_prefix("val.").unwrap_or(&name);
+    let known = METRICS.iter().map(|(n, _)| *n);
+    let Some(&(name, more)) = METRICS.iter().find(|(n, _)| *n == bare) else {
+        let hint = if bare.starts_with("test.") { "trials are compared on val alone".into() } else { did_you_mean(bare, known) };
+        return Err(origin.mistake(field.value.line, format!("`{name}` is not a metric"), hint));
+    };
+    match goal.as_deref() {
+        None => Ok(Metric { name, more }),
+        Some("maximize") => Ok(Metric { name, more: true }),
+        Some("minimize") => Ok(Metric { name, more: false }),
+        Some(word) => {
+            let hint = did_you_mean(word, ["maximize", "minimize"]);
+            Err(origin.mistake(field.value.line, format!("`goal: {word}` is unknown"), hint))
+        }
+    }
+}
+
+pub(super) fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {
+    let value = field.value.to_json();
+    value.as_u64().filter(|&n| n >= least).map(|n| n as usize).ok_or_else(|| {
+        let problem = format!("`{}: {}` cannot be used", field.key, plain(&value));
+        origin.mistake(field.value.line, problem, format!("use a whole number of at least {least}"))
+    })
+}
+
+pub(super) fn flag(field: &Entry, origin: &Origin) -> Result<bool> {
+    let value = field.value.to_json();
+    let problem = || format!("`{}: {}` cannot be used", field.key, plain(&value));
+    value.as_bool().ok_or_else(|| origin.mistake(field.value.line, problem(), "use true or false"))
+}
+
+/// A number of seconds, or `90s`, `10m`, `1.5h`.
+pub(super) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
+    let text = plain(&field.value.to_json());
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) if text.ends_with('m') => (number, 60.0),
+        Some(number) if text.ends_with('h') => (number, 3600.0),
+        Some(number) => (number, 1.0),
+        None => (text.as_str(), 1.0),
+    };
+    let seconds = number.trim().parse::<f64>().ok().map(|n| n * unit).filter(|s| *s > 0.0);
+    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(|| {
+        let problem = format!("`{}: {text}` is no time", field.key);
+        origin.mistake(field.value.line, problem, "use a number of seconds, or for instance 90s, 10m, 1.5h")
+    })
+}
+
+/// The name of a parameter.
+pub(super) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
+    let word = plain(&field.value.to_json());
+    let names = INPUTS.iter().copied().chain(KEYS.iter().map(|k| k.name));
+    if names.clone().any(|n| n == word) {
+        return Ok(word);
+    }
+    Err(origin.mistake(field.value.line, format!("`{}: {word}` is not a parameter", field.key), did_you_mean(&word, names)))
+}
+
+/// `{type: hyperband, min_iter: 3, eta: 3}`; `none` for none.
+pub(super) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<EarlyTerminate>> {
+    const TYPES: [&str; 3] = ["hyperband", "halving", "none"];
+    const FIELDS: [&str; 3] = ["type", "min_iter", "eta"];
+    let mut found = EarlyTerminate { brackets: true, min_iter: 3, eta: 3 };
+    let own = [Entry { line: field.line, key: "type".into(), value: field.value.clone() }];
+    let mut on = true;
+    for entry in field.value.entries().unwrap_or(&own) {
+        match entry.key.as_str() {
+            "type" => match plain(&entry.value.to_json()).as_str() {
+                "hyperband" => found.brackets = true,
+                "halving" => found.brackets = false,
+                "none" => on = false,
+                word => {
+                    let problem = format!("`type: {word}` is not a way to end trials early");
+                    return Err(origin.mistake(entry.value.line, problem, did_you_mean(word, TYPES)));
+                }
+            },
+            "min_iter" => found.min_iter = count(entry, 1, origin)?,
+            "eta" => found.eta = count(entry, 2, origin)?,
+            other => {
+                let problem = format!("`{other}` says nothing about early termination");
+                return Err(origin.mistake(entry.line, problem, did_you_mean(other, FIELDS)));
+            }
+        }
+    }
+    Ok(on.then_some(found))
+}

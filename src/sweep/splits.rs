@@ -1,0 +1,62 @@
+//! Which rows each run of a trial is trained and judged on: held-out parts, folds, few-shot subsets.
+
+use super::config::Protocol;
+use super::source::{HELD_OUT, Source};
+use crate::heads::{Partition, few, folds};
+use crate::{Error, Result};
+
+/// The rows of one training of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Rows {
+    /// Those of a run; run `r · folds + f` is fold `f` of repeat `r`.
+    Run {
+        /// Its number.
+        run: usize,
+        /// Training rows a class, where they are limited.
+        shots: Option<usize>,
+    },
+    /// Train and val together, nothing held out.
+    All {
+        /// Training rows a class, where they are limited.
+        shots: Option<usize>,
+    },
+}
+
+/// The partition for one training. Test stays as it is.
+///
+/// # Errors
+/// Too few rows to hold any out.
+pub(super) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Result<Partition> {
+    let mut partition = source.partition.clone();
+    let (run, shots) = match rows {
+        Rows::Run { run, shots } => (run, shots),
+        Rows::All { shots } => {
+            partition.train.append(&mut partition.val);
+            partition.train.sort_unstable();
+            limit(&mut partition, source, shots, protocol.seed);
+            return Ok(partition);
+        }
+    };
+    let (repeat, fold) = (run / protocol.folds, run % protocol.folds);
+    let seed = protocol.seed + repeat as u64;
+    if protocol.folds > 1 {
+        partition.train.append(&mut partition.val);
+        partition.train.sort_unstable();
+        partition.val = folds(&source.labels, &partition.train, protocol.folds, seed).swap_remove(fold);
+        partition.train.retain(|row| partition.val.binary_search(row).is_err());
+    } else if partition.val.is_empty() {
+        partition.hold_out(&source.labels, HELD_OUT, seed);
+    }
+    limit(&mut partition, source, shots, seed);
+    if partition.val.is_empty() || partition.train.is_empty() {
+        let problem = format!("{} training rows are too few to hold any out for choosing", source.partition.train.len());
+        return Err(Error::setting(problem, "add a val split, use fewer `folds`, or give more images a class"));
+    }
+    Ok(partition)
+}
+
+fn limit(partition: &mut Partition, source: &Source, shots: Option<usize>, seed: u64) {
+    if let Some(shots) = shots {
+        partition.train = few(&source.labels, &partition.train, shots, seed);
+    }
+}
