@@ -94,6 +94,8 @@ impl SweepFiles {
         // A line that a kill cut short is passed over, as the sweep does.
         for record in log.lines().filter_map(|line| serde_json::from_str(line).ok()) {
             match record {
+                // Of several runs the first stands for the trial.
+                Record::Epoch(e) if e.run > 0 => {}
                 Record::Epoch(e) if e.epoch == 1 => drop(epochs.insert(e.trial, vec![e])),
                 Record::Epoch(e) => epochs.entry(e.trial).or_default().push(e),
                 Record::Final(end) => drop(trials.insert(end.trial, end)),

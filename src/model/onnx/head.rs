@@ -31,6 +31,10 @@ pub fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String 
             };
         }
     }
+    if predictor.model.temperature != 1.0 {
+        let scale = b.floats("head.inverse_temperature", &[], &[(1.0 / predictor.model.temperature) as f32]);
+        x = b.node("head.calibrated", "Mul", &[&x, &scale], vec![]);
+    }
     probabilities(b, &x, head.spec.loss(), *dims.last().unwrap_or(&0), predictor.classes().len())
 }
 

@@ -54,6 +54,10 @@ pub fn write_onnx(model: &TrainedModel, file: &Path) -> Result<Onnx> {
 }
 
 fn encode(model: &TrainedModel) -> Result<proto::Model> {
+    if model.predictor.head.neighbours.is_some() {
+        let problem = "nearest neighbours are no network: they cannot be written as ONNX";
+        return Err(Error::setting(problem, "use --bundle, or sweep heads `ridge`, `logreg` or `linear`"));
+    }
     let mut b = Builder::default();
     let mut values = vec![String::new(); model.predictor.inputs().len()];
     let mut about = vec![("classes".to_owned(), serde_json::json!(model.predictor.classes()).to_string())];

@@ -48,6 +48,7 @@ fn model(backbone: &str, tap: &str, params: &Params) -> TrainedModel {
         inputs: vec![input],
         l2: transform.l2,
         standardise: params.standardise,
+        temperature: 1.3,
         trial: 0,
         settings: Default::default(),
         metrics: Default::default(),
