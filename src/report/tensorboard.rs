@@ -213,6 +213,7 @@ mod tests {
         let epoch = |epoch| EpochRecord {
             trial: 7,
             id: "x".into(),
+            run: 0,
             epoch,
             lr: 0.1,
             train_loss: Some(0.25),
