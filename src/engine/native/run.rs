@@ -90,13 +90,14 @@ impl NativeEngine {
     /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger ones are cut).
     ///
     /// # Errors
-    /// An instruction set that this CPU lacks, a plan whose input is no map.
+    /// An instruction set that this CPU lacks (also where `HEADSTART_ISA` names it), a plan whose input is no map.
     pub fn new(plan: &Plan, largest_batch: usize, options: Options) -> Result<NativeEngine> {
         if !Isa::available().contains(&options.isa) {
             let problem = format!("this CPU has no {}", options.isa.name());
             let names: Vec<_> = Isa::available().iter().map(|i| i.name()).collect();
             return Err(Error::setting(problem, format!("choose one of {}", names.join(", "))));
         }
+        Isa::chosen()?;
         let shape = <[usize; 3]>::try_from(plan.input_shape().as_slice())
             .map_err(|_| Error::graph("input", format!("is {:?}: the engine takes maps [C, H, W]", plan.input_shape())))?;
         let largest_batch = largest_batch.max(1);

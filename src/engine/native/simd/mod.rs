@@ -13,6 +13,8 @@ mod portable;
 
 use std::sync::OnceLock;
 
+use crate::{Error, Result};
+
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -62,15 +64,27 @@ impl Isa {
         all
     }
 
-    /// The best instruction set, or the one that `HEADSTART_ISA` names if this CPU has it. Read once.
+    /// The instruction set that `HEADSTART_ISA` names, else the best of this CPU.
+    ///
+    /// # Errors
+    /// One that is not of this CPU, or a mistyped one.
+    pub fn chosen() -> Result<Isa> {
+        choose(std::env::var("HEADSTART_ISA").ok().as_deref(), &Isa::available())
+    }
+
+    /// As [`Isa::chosen`], for where a mistake has been reported already; read once.
     pub fn best() -> Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let available = Isa::available();
-            let asked = std::env::var("HEADSTART_ISA").ok();
-            available.iter().copied().find(|isa| asked.as_deref() == Some(isa.name())).unwrap_or(available[0])
-        })
+        *BEST.get_or_init(|| Isa::chosen().unwrap_or(Isa::available()[0]))
     }
+}
+
+fn choose(asked: Option<&str>, available: &[Isa]) -> Result<Isa> {
+    let Some(asked) = asked else { return Ok(available[0]) };
+    available.iter().copied().find(|isa| isa.name() == asked).ok_or_else(|| {
+        let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+        Error::setting(format!("HEADSTART_ISA={asked} is no instruction set of this CPU"), format!("use one of {}", names.join(", ")))
+    })
 }
 
 /// Work that is generic over the instruction set.
@@ -212,6 +226,14 @@ mod tests {
             }
             out
         }
+    }
+
+    #[test]
+    fn a_mistyped_instruction_set_is_an_error() {
+        let two = [Isa::Avx2, Isa::Portable];
+        assert_eq!(choose(None, &two).unwrap(), Isa::Avx2);
+        assert_eq!(choose(Some("portable"), &two).unwrap(), Isa::Portable);
+        assert!(choose(Some("avx512"), &two).unwrap_err().to_string().contains("avx2, portable"));
     }
 
     #[test]
