@@ -81,8 +81,8 @@ impl Base {
         if kind == EngineKind::Native && !device.is_cpu() {
             return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
         }
-        if kind == EngineKind::Native && settings.bf16 {
-            return Err(Error::setting("the native engine computes in f32", "leave out --dtype bf16, or use --engine candle"));
+        if kind == EngineKind::Native {
+            native::Options { bf16: settings.bf16, ..Default::default() }.check()?;
         }
         let preprocess = preprocess(settings, info, &weights)?;
         let graph = info.graph(&weights.options);
@@ -207,10 +207,7 @@ impl Base {
         self.audit(taps)?;
         let (input, weights) = ([3, height, width], self.weights.source.as_ref());
         Ok(match self.engine {
-            EngineKind::Native => {
-                let plan = Plan::new(&self.graph, weights, taps, input)?;
-                Box::new(NativeEngine::new(&plan, batch, native::Options::default())?)
-            }
+            EngineKind::Native => Box::new(self.native(taps, batch, [height, width])?),
             // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
             EngineKind::Candle if !self.device.is_cpu() => {
                 Box::new(CandleEngine::planned(Plan::new(&self.graph, weights, taps, input)?, &self.device, self.dtype())?)
@@ -226,6 +223,14 @@ impl Base {
     pub fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
         self.audit(taps)?;
         Plan::new(&self.graph, self.weights.source.as_ref(), taps, [3, height, width])
+    }
+
+    /// The native engine for some taps, whichever engine this base runs: for profiles.
+    ///
+    /// # Errors
+    /// As [`Base::engine`].
+    pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
+        NativeEngine::new(&self.plan(taps, size)?, batch, native::Options { bf16: self.bf16, ..Default::default() })
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.

@@ -345,6 +345,9 @@ pub struct BenchForward {
     /// Also compare with the reference engine
     #[arg(long)]
     pub check: bool,
+    /// Also time each layer of the native engine: shape, kernel, ms, GFLOP/s, share of the direct roofline
+    #[arg(long)]
+    pub profile: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use headstart::base::Base;
+use headstart::engine::native::{self, LayerTime, NativeEngine};
 use headstart::engine::{self, Batch, centred_error};
 use headstart::heads::{Bench, OptimizerKind, trainer};
 use headstart::rng::Philox;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::Ending;
 use crate::cli::args::{BenchForward, BenchHeads};
-use crate::cli::screen::Screen;
+use crate::cli::screen::{Screen, table};
 
 /// Times the very plan that `features` runs, up to `gap`, on random images.
 pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
@@ -41,11 +42,17 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         true => Some(centred_error(&features[0], &base.reference(&taps, size)?.run(batch)?[0], a.batch)),
         false => None,
     };
+    let layers = match a.profile {
+        true => Some(profile(&base.native(&taps, a.batch, size)?, batch, a.repeat)?),
+        false => None,
+    };
+    let peak = layers.as_ref().map(|_| native::peak_gflops(native::Isa::best()));
     let gflop = base.flops(&taps, size)? as f64 / 1e9;
     if screen.json {
+        let layers = layers.map(|layers| layers.iter().map(layer_json).collect::<Vec<_>>());
         screen.object(&json!({
             "backbone": base.info().name, "size": size, "batch": a.batch, "engine": base.engine_name(),
-            "images_per_second": { "median": median, "best": best }, "gflops": median * gflop, "plan_seconds": plan_seconds, "error": error,
+            "images_per_second": { "median": median, "best": best }, "gflops": median * gflop, "plan_seconds": plan_seconds, "error": error, "peak_gflops": peak, "layers": layers,
         }));
     } else {
         screen.result(format_args!(
@@ -60,8 +67,41 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         if let Some(error) = error {
             screen.result(format_args!("centred error against the reference: {error:.1e}"));
         }
+        if let (Some(layers), Some(peak)) = (layers, peak) {
+            show_layers(&layers, peak, screen);
+        }
     }
     Ok(Ending::Done)
+}
+
+/// Each layer's best of some runs.
+fn profile(engine: &NativeEngine, batch: Batch<'_>, repeat: usize) -> Result<Vec<LayerTime>> {
+    let mut best = engine.profile(batch)?;
+    for _ in 0..repeat {
+        for (best, again) in best.iter_mut().zip(engine.profile(batch)?) {
+            if again.ms < best.ms {
+                *best = again;
+            }
+        }
+    }
+    Ok(best)
+}
+
+fn layer_json(l: &LayerTime) -> serde_json::Value {
+    json!({ "layer": l.name, "shape": l.shape, "kernel": l.kernel, "ms": l.ms, "gflops": l.gflops })
+}
+
+/// The table of layers, held against what the CPU's f32 multiply-adds reach on registers. Winograd multiplies less than is counted, so it may pass.
+fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
+    let counted = |l: &LayerTime, text: String| if l.gflops > 0.0 { text } else { String::new() };
+    let rows = layers.iter().map(|l| {
+        let share = counted(l, format!("{:.0} %", 100.0 * l.gflops / peak));
+        [l.name.clone(), l.shape.clone(), l.kernel.clone(), format!("{:.3}", l.ms), counted(l, format!("{:.0}", l.gflops)), share]
+    });
+    let header = ["layer", "shape", "kernel", "ms a batch", "GFLOP/s", "of the roofline"].map(str::to_string);
+    screen.result(table(header, 3, rows));
+    let total: f64 = layers.iter().map(|l| l.ms).sum();
+    screen.result(format_args!("{total:.1} ms in all; direct f32 roofline {peak:.0} GFLOP/s"));
 }
 
 /// Times epochs of heads on random features, all heads together.

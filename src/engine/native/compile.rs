@@ -2,15 +2,18 @@
 
 use rayon::prelude::*;
 
+use super::amx::Parts;
 use super::dense::{Dense, DenseSpec};
 use super::depthwise::Depthwise;
 use super::epilogue::Epilogue;
 use super::gather::{Flatten, Gather};
+use super::matrix::{self, Matrix};
 use super::memory::Operand;
 use super::places::{Places, as_map, places};
 use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
-use super::simd::{Isa, LANES};
+use super::run::Options;
+use super::simd::Isa;
 use super::step::Kernel;
 use super::winograd::{self, Winograd};
 use crate::graph::{Padding, Pool};
@@ -51,8 +54,8 @@ pub struct Program {
 ///
 /// # Errors
 /// A plan that contradicts itself.
-pub fn compile(plan: &Plan, isa: Isa, batch: usize) -> Result<Program> {
-    let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step)).unwrap_or(plan.steps.len());
+pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
+    let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
     let Places { operands, done, local, shared } = places(plan, split, batch);
     let alone = done[..split].iter().filter(|&&done| !done).count();
     let steps = plan
@@ -67,7 +70,7 @@ pub fn compile(plan: &Plan, isa: Isa, batch: usize) -> Result<Program> {
                 Layer::Conv { weight, .. } | Layer::Linear { weight, .. } => (2 * weight.len() * pixels) as u64,
                 _ => 0,
             };
-            Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, isa, &operands)? })
+            Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, options, &operands)? })
         })
         .collect::<Result<Vec<_>>>()?;
     let most = |steps: &[Prepared], images: usize| steps.iter().map(|s| s.kernel.scratch(images)).max().unwrap_or(0);
@@ -77,37 +80,66 @@ pub fn compile(plan: &Plan, isa: Isa, batch: usize) -> Result<Program> {
 }
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch
-/// are to use them while they are there. Assumes 12 operations in the time of a byte.
-fn weighs_more_than_its_map(plan: &Plan, step: &Step) -> bool {
+/// are to use them while they are there. Assumes 12 operations of vectors, 24 or 72 of tiles, in the time of a byte.
+fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool {
     const IN_CACHE: usize = 1 << 20;
-    let map = as_map(&plan.shapes[step.output]);
-    let (weights, pixels) = match &step.layer {
-        Layer::Conv { conv, weight, .. } => match winograd::worthwhile(conv, [map[1], map[2]]) {
-            Some(pairs) => (weight.len() / 9 * winograd::points(pairs), winograd::tiles(pairs, [map[1], map[2]])),
-            None => (weight.len(), map[1] * map[2]),
+    let [_, height, width] = as_map(&plan.shapes[step.output]);
+    let cost = |parts: Option<Parts>| match parts {
+        None => (size_of::<f32>(), 12),
+        Some(Parts::Three) => (6, 24),
+        Some(Parts::One) => (2, 72),
+    };
+    let (weights, pixels, (bytes, rate)) = match &step.layer {
+        Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
+            Strategy::Winograd(side) => {
+                let parts = options.parts().map(|_| Parts::Three);
+                (weight.len() / 9 * winograd::points(side), winograd::tiles(side, [height, width]), cost(parts))
+            }
+            Strategy::Matrix(parts) => (weight.len(), height * width, cost(Some(parts))),
+            _ => (weight.len(), height * width, cost(None)),
         },
-        Layer::Linear { weight, .. } => (weight.len(), 1),
+        Layer::Linear { weight, .. } => (weight.len(), 1, cost(None)),
         _ => return false,
     };
-    // Each weight is used once a pixel (or tile), four bytes for two operations.
-    weights * size_of::<f32>() > IN_CACHE && size_of::<f32>() * 12 * 5 > 2 * pixels
+    // Each weight is used once a pixel (or tile), for two operations.
+    weights * bytes > IN_CACHE && bytes * rate * 5 > 2 * pixels
 }
 
-fn prepare(step: &Step, isa: Isa, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+/// How a convolution is computed.
+enum Strategy {
+    Depthwise,
+    Winograd(usize),
+    Matrix(Parts),
+    Direct,
+}
+
+fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy {
+    let parts = options.parts();
+    let in_tiles = parts.filter(|&parts| matrix::worthwhile(conv, parts, output));
+    match (winograd::worthwhile(conv, output), in_tiles) {
+        _ if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 => Strategy::Depthwise,
+        // One product of bf16 parts is sooner done than what Winograd leaves of six.
+        (_, Some(Parts::One)) => Strategy::Matrix(Parts::One),
+        (Some(side), _) => Strategy::Winograd(side),
+        (None, Some(parts)) => Strategy::Matrix(parts),
+        (None, None) => Strategy::Direct,
+    }
+}
+
+fn prepare(step: &Step, options: Options, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+    let isa = options.isa;
     let inputs: Vec<Operand> = step.inputs.iter().map(|&v| operands[v]).collect();
     let (input, output) = (inputs[0], operands[step.output]);
     let second = || inputs.get(1).copied().ok_or_else(|| Error::graph(&step.name, "lacks its second input"));
     Ok(match &step.layer {
         Layer::Conv { conv, weight, bias, residual, act } => {
             let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
-            if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 {
-                Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue))
-            } else if let Some(pairs) = winograd::worthwhile(conv, [output.map.height, output.map.width])
-                && input.map.lane == LANES
-            {
-                Box::new(Winograd::new(isa, pairs, conv, weight, bias, input, output, epilogue))
-            } else {
-                Box::new(Dense::new(isa, DenseSpec { conv: *conv, weight, bias, input, output, epilogue }))
+            let spec = DenseSpec { conv: *conv, weight, bias, input, output, epilogue };
+            match strategy(conv, [output.map.height, output.map.width], options) {
+                Strategy::Depthwise => Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue)),
+                Strategy::Winograd(side) => Box::new(Winograd::new(isa, side, conv, weight, bias, input, output, epilogue)),
+                Strategy::Matrix(parts) => Box::new(Matrix::new(isa, parts, spec)),
+                Strategy::Direct => Box::new(Dense::new(isa, spec)),
             }
         }
         Layer::Linear { input: from, output: to, weight, bias, residual, act } => {

@@ -76,6 +76,9 @@ struct Row {
 
 type RowKernel = unsafe fn(&Row);
 
+/// Terms that one register sums before they are put aside.
+const CHAIN: u32 = 256;
+
 struct RowWork<'a, const P: usize, const V: usize, const STEP: usize>(&'a Row);
 
 impl<const P: usize, const V: usize, const STEP: usize> Vectorized for RowWork<'_, P, V, STEP> {
@@ -110,14 +113,28 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const STEP: usize>(s: S,
             *bias = s.load(row.bias.add(v * LANES));
         }
         let mut sum = [bias; P];
+        // A single pixel has registers to spare: four sums are sooner done than one, and closer to the truth.
+        let mut others = [[[s.splat(0.0); V]; P]; 3];
+        // Long sums are made of sums of some hundred terms each: rounding errors grow with the terms of one chain.
+        let mut total = [[s.splat(0.0); V]; P];
+        let mut terms = 0;
         let mut weights = row.weights;
         for i in 0..row.run_count {
+            if terms >= CHAIN {
+                terms = 0;
+                for (total, sum) in total.iter_mut().flatten().zip(sum.iter_mut().flatten()) {
+                    *total = s.add(*total, *sum);
+                    *sum = s.splat(0.0);
+                }
+            }
             let run = *row.runs.add(i);
             let mut from = input.add(run.offset as usize);
             let mut left = run.channels;
+            terms += left;
             while left >= 4 {
                 for k in 0..4 {
-                    channel::<S, P, V>(s, &mut sum, from.add(k), step, weights.add(k * V * LANES));
+                    let sum = if P == 1 && k > 0 { &mut others[k - 1] } else { &mut sum };
+                    channel::<S, P, V>(s, sum, from.add(k), step, weights.add(k * V * LANES));
                 }
                 from = from.add(4);
                 weights = weights.add(4 * V * LANES);
@@ -129,6 +146,14 @@ unsafe fn tile<S: Simd, const P: usize, const V: usize, const STEP: usize>(s: S,
                 weights = weights.add(V * LANES);
                 left -= 1;
             }
+        }
+        if P == 1 {
+            for (v, sum) in sum[0].iter_mut().enumerate() {
+                *sum = s.add(s.add(*sum, others[0][0][v]), s.add(others[1][0][v], others[2][0][v]));
+            }
+        }
+        for (total, sum) in total.iter().flatten().zip(sum.iter_mut().flatten()) {
+            *sum = s.add(*total, *sum);
         }
         let residual = if row.residual.is_null() { row.residual } else { row.residual.add(at) };
         finish_tile(s, &sum, row.output.add(at), row.output_block, residual, row.residual_block, row.bounds, row.act);
@@ -262,7 +287,7 @@ fn cut(blocks: usize, width: usize) -> Vec<(usize, usize)> {
 
 /// First block and width of each tile of a [`Product`] with so many output blocks.
 pub fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
-    cut(blocks, if isa == Isa::Avx512 { 2 } else { 1 })
+    cut(blocks, if isa.vectors() == Isa::Avx512 { 2 } else { 1 })
 }
 
 /// A matrix product of rows × channels with channels × outputs, both in blocks of sixteen: `[channel block][row][16]` to
@@ -278,6 +303,7 @@ pub struct Product {
 impl Product {
     /// Chooses the register tile.
     pub fn new(isa: Isa, channels: usize, blocks: usize, rows: usize) -> Product {
+        let isa = isa.vectors();
         let run = |b: usize| Run { offset: (b * rows * LANES) as u32, channels: (channels - b * LANES).min(LANES) as u32 };
         let runs = (0..channels.div_ceil(LANES)).map(run).collect();
         let kernels = [1, 1, if isa == Isa::Avx512 { 2 } else { 1 }].map(|v| row_kernel(isa, v, best_tile(isa, v, rows).0, LANES));
@@ -331,6 +357,7 @@ pub struct DenseSpec<'a> {
 impl Dense {
     /// Packs weights and chooses the register tile.
     pub fn new(isa: Isa, spec: DenseSpec<'_>) -> Dense {
+        let isa = isa.vectors();
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);
         assert!(conv.padding.iter().zip(from.halo).all(|(&p, h)| p <= h), "the halo holds the padding");

@@ -111,6 +111,7 @@ fn row_kernel(isa: Isa, p: usize, step: usize) -> RowKernel {
 impl Depthwise {
     /// Packs `[channels, 1, kh, kw]` weights.
     pub fn new(isa: Isa, conv: &ConvShape, weight: &[f32], bias: &[f32], input: Operand, output: Operand, epilogue: Epilogue) -> Depthwise {
+        let isa = isa.vectors();
         assert!(conv.padding.iter().zip(input.map.halo).all(|(&p, h)| p <= h), "the halo holds the padding");
         let columns = output.map.width;
         let cells = conv.kernel[0] * conv.kernel[1];

@@ -95,6 +95,14 @@ impl Map {
         self.row == self.width * self.lane || self.height == 1
     }
 
+    /// Which lanes of a block are channels: none where there is no such block.
+    pub fn wanted_lanes(&self, block: usize) -> u16 {
+        match self.channels.saturating_sub(block * LANES) {
+            0 => 0,
+            n => u16::MAX >> (LANES - n.min(LANES)),
+        }
+    }
+
     /// Number of pixels.
     pub fn pixels(&self) -> usize {
         self.height * self.width

@@ -6,20 +6,25 @@
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
+//! | `amx.rs`, `matrix.rs` | matrix products in tiles, convolutions by them |
 //! | `epilogue.rs` | residual, clamp, activation at a sum's end |
 //! | `compile.rs` | a plan's steps to prepared kernels |
 //! | `run.rs`, `io.rs` | images over threads, values in and out |
+//! | `peak.rs` | what profiles are held against |
 //!
 //! An image's features depend on the weights, the kernels chosen and the image alone: not on its neighbours in the batch, nor on the
 //! number of threads.
 
+mod amx;
 mod compile;
 mod dense;
 mod depthwise;
 mod epilogue;
 mod gather;
 mod io;
+mod matrix;
 mod memory;
+mod peak;
 mod places;
 mod pointwise;
 mod pool;
@@ -30,11 +35,12 @@ mod step;
 mod tests;
 mod winograd;
 
+pub use peak::peak_gflops;
 pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
-pub const NUMERICS_VERSION: u32 = 1;
+pub const NUMERICS_VERSION: u32 = 2;
 
 /// The instruction set in use, as it goes into the cache key (the class of CPU features). `HEADSTART_ISA` can name a lower one.
 pub fn isa() -> &'static str {

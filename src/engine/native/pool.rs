@@ -93,13 +93,16 @@ impl Vectorized for Block<'_> {
             for (x, column) in columns.iter().enumerate() {
                 let first = if *reduce == Reduce::Max { f32::NEG_INFINITY } else { 0.0 };
                 let mut sum = s.splat(first);
+                let with = |a, b| if *reduce == Reduce::Max { s.max(a, b) } else { s.add(a, b) };
                 for i in row.start..row.end {
                     let line = &self.input[input.map.at(0, i, column.start)..];
+                    // Each row by itself: the sum of a large map is as exact as its longer side's.
+                    let mut part = s.splat(first);
                     for v in line.chunks_exact(LANES).take(column.end - column.start) {
                         // SAFETY: `v` has sixteen values.
-                        let v = unsafe { s.load(v.as_ptr()) };
-                        sum = if *reduce == Reduce::Max { s.max(sum, v) } else { s.add(sum, v) };
+                        part = with(part, unsafe { s.load(v.as_ptr()) });
                     }
+                    sum = with(sum, part);
                 }
                 if *reduce == Reduce::Mean {
                     sum = s.mul(sum, s.splat(1.0 / (row.divisor * column.divisor) as f32));

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::amx::Parts;
 use super::compile::{Prepared, Program, compile};
 use super::io;
 use super::memory::{Line, SharedMemory, Space, Unit, floats_mut, zero_halo, zeroed_lines};
@@ -18,11 +19,32 @@ use crate::{Error, Result};
 pub struct Options {
     /// Instruction set.
     pub isa: Isa,
+    /// Compute in bf16 where that is faster, sums in f32.
+    pub bf16: bool,
+}
+
+impl Options {
+    /// Whether this instruction set can compute in this type.
+    ///
+    /// # Errors
+    /// bf16 without AMX.
+    pub fn check(self) -> Result<()> {
+        if self.bf16 && self.isa != Isa::Amx {
+            let problem = format!("the native engine computes bf16 in AMX tiles, which {} has not", self.isa.name());
+            return Err(Error::setting(problem, "leave out --dtype bf16: f32 is as fast here; or use --engine candle"));
+        }
+        Ok(())
+    }
+
+    /// What operands of matrix products are made of where they run in tiles.
+    pub(super) fn parts(self) -> Option<Parts> {
+        (self.isa == Isa::Amx).then_some(if self.bf16 { Parts::One } else { Parts::Three })
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { isa: Isa::best() }
+        Options { isa: Isa::best(), bf16: false }
     }
 }
 
@@ -90,7 +112,7 @@ impl NativeEngine {
     /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger ones are cut).
     ///
     /// # Errors
-    /// An instruction set that this CPU lacks (also where `HEADSTART_ISA` names it), a plan whose input is no map.
+    /// An instruction set that this CPU lacks (also where `HEADSTART_ISA` names it) or that has no bf16, a plan whose input is no map.
     pub fn new(plan: &Plan, largest_batch: usize, options: Options) -> Result<NativeEngine> {
         if !Isa::available().contains(&options.isa) {
             let problem = format!("this CPU has no {}", options.isa.name());
@@ -98,10 +120,11 @@ impl NativeEngine {
             return Err(Error::setting(problem, format!("choose one of {}", names.join(", "))));
         }
         Isa::chosen()?;
+        options.check()?;
         let shape = <[usize; 3]>::try_from(plan.input_shape().as_slice())
             .map_err(|_| Error::graph("input", format!("is {:?}: the engine takes maps [C, H, W]", plan.input_shape())))?;
         let largest_batch = largest_batch.max(1);
-        let program = compile(plan, options.isa, largest_batch)?;
+        let program = compile(plan, options, largest_batch)?;
         let tap_lengths = plan.tap_shapes().iter().map(|s| s.iter().product()).collect();
         Ok(NativeEngine { program, shape, tap_lengths, largest_batch, memory: Pools::default() })
     }

@@ -11,7 +11,7 @@ pub fn drop_block(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, block: 
     match (isa, <&[f32; MASK_BLOCK]>::try_from(from)) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: an `Isa` is made only where the CPU has the instructions.
-        (Isa::Avx512, Ok(from)) => unsafe { avx512(dropout, dropout.place(epoch, row, block), from, to) },
+        (Isa::Avx512 | Isa::Amx, Ok(from)) => unsafe { avx512(dropout, dropout.place(epoch, row, block), from, to) },
         _ => dispatch(isa, Plain { dropout, epoch, row, block, from, to }),
     }
 }

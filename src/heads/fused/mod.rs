@@ -73,7 +73,7 @@ impl Trainer for FusedTrainer {
             Isa::Portable => "fused-portable",
             Isa::Neon => "fused-neon",
             Isa::Avx2 => "fused-avx2",
-            Isa::Avx512 => "fused-avx512",
+            Isa::Avx512 | Isa::Amx => "fused-avx512",
         }
     }
 

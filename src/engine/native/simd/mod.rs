@@ -37,6 +37,8 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F, BW, DQ, VL.
     Avx512,
+    /// AVX-512 with AMX: matrix products in bf16 tiles.
+    Amx,
 }
 
 impl Isa {
@@ -47,7 +49,13 @@ impl Isa {
             Isa::Neon => "neon",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
         }
+    }
+
+    /// The set that vector code is compiled for.
+    pub fn vectors(self) -> Isa {
+        if self == Isa::Amx { Isa::Avx512 } else { self }
     }
 
     /// Instruction sets that this CPU has, best first; the portable one is always there.
@@ -55,7 +63,9 @@ impl Isa {
         let mut all = vec![];
         #[cfg(target_arch = "x86_64")]
         {
-            all.extend(Avx512::detect().map(|_| Isa::Avx512));
+            let wide = Avx512::detect().is_some();
+            all.extend((wide && super::amx::available()).then_some(Isa::Amx));
+            all.extend(wide.then_some(Isa::Avx512));
             all.extend(Avx2::detect().map(|_| Isa::Avx2));
         }
         #[cfg(target_arch = "aarch64")]
@@ -155,7 +165,7 @@ pub fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
     match isa {
         // SAFETY: an `Isa` comes from `Isa::available` (checked by the engine when it is made).
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { Avx512::assume() }.vectorize(work),
+        Isa::Avx512 | Isa::Amx => unsafe { Avx512::assume() }.vectorize(work),
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { Avx2::assume() }.vectorize(work),

@@ -86,8 +86,10 @@ fn check(mut sketch: Sketch, what: &str) {
     let data = sketch.draw.floats(IMAGES * len);
     let plan = sketch.plan;
     let want: Vec<_> = data.chunks(len).map(|image| reference::run(&plan, image)).collect();
-    for isa in Isa::available() {
-        let engine = NativeEngine::new(&plan, IMAGES, Options { isa }).unwrap();
+    let exact = Isa::available().into_iter().map(|isa| (Options { isa, bf16: false }, 3e-5));
+    let coarse = Isa::available().into_iter().filter(|&isa| isa == Isa::Amx).map(|isa| (Options { isa, bf16: true }, 4e-2));
+    for (options, bound) in exact.chain(coarse) {
+        let engine = NativeEngine::new(&plan, IMAGES, options).unwrap();
         let run = |images: usize| engine.run(Batch::Floats { images, shape, data: &data[..images * len] }).unwrap();
         let got = run(IMAGES);
         for (tap, got) in got.iter().enumerate() {
@@ -95,11 +97,11 @@ fn check(mut sketch: Sketch, what: &str) {
             assert_eq!(got.len(), want.len(), "{what}: tap {tap}");
             let scale = want.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
             for (i, (&g, w)) in got.iter().zip(&want).enumerate() {
-                assert!((f64::from(g) - w).abs() <= 3e-5 * scale, "{what} on {isa:?}: tap {tap}[{i}] = {g}, not {w}");
+                assert!((f64::from(g) - w).abs() <= bound * scale, "{what} on {options:?}: tap {tap}[{i}] = {g}, not {w}");
             }
         }
-        assert!(run(1).iter().zip(&got).all(|(one, all)| all.starts_with(one)), "{what} on {isa:?}: neighbours change an image");
-        assert_eq!(run(IMAGES), got, "{what} on {isa:?}: a second run differs");
+        assert!(run(1).iter().zip(&got).all(|(one, all)| all.starts_with(one)), "{what} on {options:?}: neighbours change an image");
+        assert_eq!(run(IMAGES), got, "{what} on {options:?}: a second run differs");
     }
 }
 
@@ -142,7 +144,7 @@ fn winograd_convolutions() {
         chosen.extend(engine.kernels().map(|(_, kernel)| kernel.split(' ').take(2).collect::<Vec<_>>().join(" ")));
         check(s, &format!("Winograd on {h}×{w}, seed {seed}"));
     }
-    assert!(["winograd 4×4", "winograd 6×6"].iter().all(|k| chosen.contains(*k)), "{chosen:?}");
+    assert!(["winograd 4×4", "winograd 5×5", "winograd 6×6"].iter().all(|k| chosen.contains(*k)), "{chosen:?}");
 }
 
 /// Weights above a megabyte are used by all images of the batch together.
@@ -312,6 +314,15 @@ fn a_batch_of_another_shape_is_refused() {
         let error = engine.run(Batch::Floats { images, shape, data: &vec![0.0; len] }).unwrap_err();
         assert!(error.to_string().starts_with("native: taking a batch"), "{error}");
     }
+}
+
+#[test]
+fn bf16_needs_tiles() {
+    let mut s = Sketch::new(1, [3, 8, 8]);
+    let conv = s.square(0, 16, 3, 1, 1);
+    s.plan.taps = vec![s.conv(0, conv, None, None)];
+    let error = NativeEngine::new(&s.plan, 1, Options { isa: Isa::Portable, bf16: true }).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("bf16"), "{error}");
 }
 
 #[test]

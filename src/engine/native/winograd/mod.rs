@@ -1,10 +1,11 @@
-//! Winograd convolution: F(6×6, 3×3) or F(4×4, 3×3).
+//! Winograd convolution: F(6×6, 3×3), F(5×5, 3×3) or F(4×4, 3×3).
 //!
 //! *Shape class*: 3×3, stride 1, dense. *Algorithm*: blocks of tiles; all their input transforms, then a matrix product of tiles × input
-//! channels × output channels at each of the 64 (36) points, then the inverse transforms with bias, residual and activation. A block's
+//! channels × output channels at each of the 64 (49, 36) points, then the inverse transforms with bias, residual and activation. A block's
 //! transforms stay in the second-level cache where channels are few; where they are many, a block takes tiles of several images, so
-//! that the transformed weights (7.1 or 4 times as large) are read seldom. *Layout*: transforms are `[point][channel block][tile][16]`,
-//! weights `[point][tile of V blocks][input channel][V · 16]`. An image's tiles do not depend on its neighbours.
+//! that the transformed weights (7.1, 5.4 or 4 times as large) are read seldom. *Layout*: transforms are `[point][channel block][tile][16]`,
+//! weights `[point][tile of V blocks][input channel][V · 16]`, or as [`super::amx`] has them: with AMX the products run in its tiles, three
+//! bf16 parts an operand. An image's tiles do not depend on its neighbours.
 
 mod transform;
 
@@ -12,20 +13,21 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
+use super::amx::{self, Panel, Parts, Session};
 use super::dense::{Product, widths};
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Line, Operand, Unit, zeroed_lines};
 use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use super::step::Kernel;
 use crate::plan::ConvShape;
-use transform::{F4, F6, MOST, Tile, kernel_rows};
+use transform::{F4, F5, F6, MOST, Tile, kernel_rows};
 
 /// A prepared Winograd convolution.
 pub struct Winograd {
     isa: Isa,
     label: String,
-    /// Pairs of points: outputs of a tile are twice as many a side.
-    pairs: usize,
+    /// Outputs of a tile's side.
+    side: usize,
     padding: [usize; 4],
     input: Operand,
     output: Operand,
@@ -35,32 +37,37 @@ pub struct Winograd {
     /// Most tiles of a task.
     block: usize,
     /// Weights of each point, as the product reads them.
-    weights: Vec<Line>,
+    weights: Weights,
     bias: Vec<Line>,
 }
 
+enum Weights {
+    Vectors(Vec<Line>),
+    Tiles(amx::Weights),
+}
+
 /// Points of a transformed tile.
-pub fn points(pairs: usize) -> usize {
-    (2 * pairs + 2).pow(2)
+pub fn points(side: usize) -> usize {
+    (side + 2).pow(2)
 }
 
 /// Tiles of an output map.
-pub fn tiles(pairs: usize, map: [usize; 2]) -> usize {
-    map.iter().map(|n| n.div_ceil(2 * pairs)).product()
+pub fn tiles(side: usize, map: [usize; 2]) -> usize {
+    map.iter().map(|n| n.div_ceil(side)).product()
 }
 
-/// Whether Winograd is the faster way, and with how many pairs of points.
+/// Whether Winograd is the faster way, and with how many outputs a tile's side.
 pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
     let fits = conv.kernel == [3, 3] && conv.stride == [1, 1] && conv.groups == 1 && conv.input >= LANES && conv.output >= LANES;
     // Transforms cost about as much as a product with so many more channels.
-    let cost = |pairs: usize| {
+    let cost = |side: usize| {
         let (input, output_channels) = (conv.input as f64, conv.output as f64);
-        let product = (points(pairs) * tiles(pairs, output)) as f64 * input * output_channels;
+        let product = (points(side) * tiles(side, output)) as f64 * input * output_channels;
         product * (1.0 + 7.0 / output_channels + 5.0 / input)
     };
     let direct = (9 * output[0] * output[1]) as f64 * conv.input as f64 * conv.output as f64;
-    let best = if cost(3) < cost(2) { 3 } else { 2 };
-    (fits && cost(best) * 1.15 < direct).then_some(best)
+    let best = [4, 5, 6].into_iter().min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
+    best.filter(|&side| fits && cost(side) * 1.15 < direct)
 }
 
 impl Winograd {
@@ -68,7 +75,7 @@ impl Winograd {
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         isa: Isa,
-        pairs: usize,
+        side: usize,
         conv: &ConvShape,
         weight: &[f32],
         bias: &[f32],
@@ -76,66 +83,120 @@ impl Winograd {
         output: Operand,
         epilogue: Epilogue,
     ) -> Winograd {
-        let side = 2 * pairs;
-        let rows = if pairs == 3 { kernel_rows::<F6>() } else { kernel_rows::<F4>() };
+        let rows = match side {
+            6 => kernel_rows::<F6>(),
+            5 => kernel_rows::<F5>(),
+            _ => kernel_rows::<F4>(),
+        };
         let mut biases = zeroed_lines(output.map.blocks() * LANES);
         super::memory::floats_mut(&mut biases)[..bias.len()].copy_from_slice(bias);
         let tiles = [output.map.height.div_ceil(side), output.map.width.div_ceil(side)];
         // Transforms of a block: about the second-level cache, but enough tiles to use each weight often.
         let per_tile = (side + 2) * (side + 2) * (input.map.blocks() + output.map.blocks()) * size_of::<Line>();
-        let block = ((3 << 19) / per_tile).clamp(56, 112);
+        let block = if isa == Isa::Amx {
+            ((3 << 19) / per_tile).clamp(48, 96) / amx::ROWS * amx::ROWS
+        } else {
+            ((3 << 19) / per_tile).clamp(56, 112)
+        };
         Winograd {
             isa,
             label: format!("winograd {side}×{side}"),
-            pairs,
+            side,
             padding: conv.padding,
             input,
             output,
             epilogue,
             tiles,
             block,
-            weights: pack(isa, conv, weight, &rows),
+            weights: if isa == Isa::Amx { pack_tiles(conv, weight, &rows) } else { pack_vectors(isa, conv, weight, &rows) },
             bias: biases,
         }
     }
 
     fn task_tiles(&self, images: usize, task: usize, tasks: usize) -> std::ops::Range<usize> {
         let all = images * self.tiles[0] * self.tiles[1];
-        all * task / tasks..all * (task + 1) / tasks
+        let grain = if self.isa == Isa::Amx { amx::ROWS } else { 1 };
+        let edge = |task: usize| (all.div_ceil(grain) * task / tasks * grain).min(all);
+        edge(task)..edge(task + 1)
     }
 
     /// Image and first output row and column of a tile.
     fn tile(&self, index: usize) -> (usize, usize, usize) {
         let per_image = self.tiles[0] * self.tiles[1];
         let (image, t) = (index / per_image, index % per_image);
-        (image, t / self.tiles[1] * 2 * self.pairs, t % self.tiles[1] * 2 * self.pairs)
+        (image, t / self.tiles[1] * self.side, t % self.tiles[1] * self.side)
     }
 
-    /// Distance from point to point of the transforms of `tiles` tiles: a line more than they need, for the cache's sake.
-    fn point(blocks: usize, tiles: usize) -> usize {
-        (blocks * tiles + 1) * LANES
+    /// Lines of a block's transforms at one point: as many as tiles, and those that fill a product's last rows.
+    fn rows(&self, tiles: usize) -> usize {
+        if self.isa == Isa::Amx { tiles.next_multiple_of(amx::ROWS) } else { tiles }
+    }
+
+    /// Distances from point to point of the transforms and the products of `tiles` tiles: a line more than they need, for the cache's sake.
+    fn distances(&self, tiles: usize) -> [usize; 2] {
+        let products = self.output.map.blocks();
+        let products = if self.isa == Isa::Amx { products.next_multiple_of(2) } else { products };
+        [self.input.map.blocks(), products].map(|blocks| (blocks * self.rows(tiles) + 1) * LANES)
     }
 
     /// All three steps for some tiles.
     fn run_tiles<T: Tile>(&self, unit: &Unit<'_>, tiles: std::ops::Range<usize>, scratch: &mut [f32]) {
         let count = tiles.len();
-        let points = points(self.pairs);
-        let (from, to) = (self.input.map, self.output.map);
-        let [a, b] = [from.blocks(), to.blocks()].map(|blocks| Winograd::point(blocks, count));
-        let (transformed, products) = scratch.split_at_mut(points * a);
+        let points = points(self.side);
+        let [a, b] = self.distances(count);
+        let (transformed, rest) = scratch.split_at_mut(points * a);
+        let (products, panel) = rest.split_at_mut(points * b);
         dispatch(self.isa, InputTransform::<T> { kernel: self, tile: PhantomData, unit, tiles: tiles.clone(), to: transformed });
-        let product = Product::new(self.isa, from.channels, to.blocks(), count);
-        let per_point = to.blocks() * from.channels;
-        for point in 0..points {
-            let weights = &self.weights[point * per_point..][..per_point];
-            product.run(&transformed[point * a..][..a], weights, &mut products[point * b..][..b]);
+        match &self.weights {
+            Weights::Vectors(weights) => {
+                let (channels, blocks) = (self.input.map.channels, self.output.map.blocks());
+                let product = Product::new(self.isa, channels, blocks, count);
+                for (point, weights) in weights.chunks_exact(blocks * channels).enumerate() {
+                    product.run(&transformed[point * a..][..a], weights, &mut products[point * b..][..b]);
+                }
+            }
+            Weights::Tiles(weights) => {
+                let _tiles = Session::start();
+                for point in 0..points {
+                    self.in_tiles(weights, point, &transformed[point * a..][..a], panel, &mut products[point * b..][..b]);
+                }
+            }
         }
         dispatch(self.isa, OutputTransform::<T> { kernel: self, tile: PhantomData, unit, tiles, from: products });
     }
+
+    /// The product at one point in AMX tiles.
+    fn in_tiles(&self, weights: &amx::Weights, point: usize, from: &[f32], panel: &mut [f32], to: &mut [f32]) {
+        let map = self.input.map;
+        let block = (from.len() / LANES - 1) / map.blocks() * LANES;
+        let rows = block / LANES;
+        let mut panel = Panel::new(weights, rows, panel);
+        let line = |b: usize| (from.as_ptr().wrapping_add(b * block), map.wanted_lanes(b));
+        for step in 0..weights.steps() {
+            let [(first, a), (second, b)] = [line(2 * step), line(2 * step + 1)];
+            // SAFETY: `from` holds `rows` lines of each block; no lane is wanted of a block that is not there.
+            unsafe { panel.fill(step, 0, rows, [first, second], [a, b], LANES) };
+        }
+        for (pair, to) in to.chunks_exact_mut(2 * block).enumerate() {
+            weights.multiply(point, pair, &panel, to);
+        }
+    }
+}
+
+fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Weights {
+    let points = rows.len() * rows.len();
+    let blocks = conv.output.div_ceil(LANES);
+    let mut packed = amx::Weights::zeros(Parts::Three, amx::steps(conv.input), blocks, points);
+    let writers: Vec<amx::Writer> = (0..points).map(|point| packed.writer(point)).collect();
+    transform_weights(conv, weight, rows, &|point, block, channel, values| {
+        // SAFETY: blocks are transformed by a thread each.
+        unsafe { writers[point].put(block, channel / amx::DEEP, channel / LANES % 2, channel % LANES, &values) };
+    });
+    Weights::Tiles(packed)
 }
 
 /// Weights at each point: `[point][tile of V blocks][input channel][V · 16]`.
-fn pack(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
+fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Weights {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let per_point = blocks * conv.input;
@@ -149,10 +210,20 @@ fn pack(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Li
     struct Shared(*mut Line);
     // SAFETY: each task writes lines of its own block.
     unsafe impl Sync for Shared {}
-    let to = Shared(packed.as_mut_ptr());
-    (0..blocks).into_par_iter().for_each(|block| {
-        let to = &to;
+    let to = &Shared(packed.as_mut_ptr());
+    transform_weights(conv, weight, rows, &|point, block, channel, values| {
         let (start, width) = lines[block];
+        let at = point * per_point + start + channel * width;
+        assert!(at < points * per_point);
+        // SAFETY: inside the buffer, and this line belongs to this block alone.
+        unsafe { to.0.add(at).write(Line(values)) };
+    });
+    Weights::Vectors(packed)
+}
+
+/// Tells of the weights at each (point, output block, input channel), output blocks on a thread each.
+fn transform_weights(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]], tell: &(dyn Fn(usize, usize, usize, [f32; LANES]) + Sync)) {
+    (0..conv.output.div_ceil(LANES)).into_par_iter().for_each(|block| {
         let lanes = block * LANES..((block + 1) * LANES).min(conv.output);
         let mut halfway = vec![[[0.0f64; LANES]; 3]; rows.len()];
         for channel in 0..conv.input {
@@ -167,15 +238,11 @@ fn pack(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Li
             for (i, half) in halfway.iter().enumerate() {
                 for (j, row) in rows.iter().enumerate() {
                     let value = |lane: usize| (0..3).map(|x| row[x] * half[x][lane]).sum::<f64>() as f32;
-                    let at = (i * rows.len() + j) * per_point + start + channel * width;
-                    assert!(at < points * per_point);
-                    // SAFETY: inside the buffer, and this line belongs to this block alone.
-                    unsafe { to.0.add(at).write(Line(std::array::from_fn(value))) };
+                    tell(i * rows.len() + j, block, channel, std::array::from_fn(value));
                 }
             }
         }
     });
-    packed
 }
 
 /// The first `n` of [`MOST`] vectors, from where `at` says.
@@ -204,7 +271,8 @@ impl<T: Tile> Vectorized for InputTransform<'_, T> {
         let (w, map) = (self.kernel, self.kernel.input.map);
         let n = T::IN;
         let count = self.tiles.len();
-        let point = Winograd::point(map.blocks(), count);
+        let rows = w.rows(count);
+        let [point, _] = w.distances(count);
         assert!(self.to.len() >= n * n * point);
         let mut edge = [[0.0f32; LANES]; 64];
         let mut half = [[0.0f32; LANES]; 64];
@@ -235,7 +303,7 @@ impl<T: Tile> Vectorized for InputTransform<'_, T> {
                         let made = T::input(s, &d);
                         (0..n).for_each(|x| s.store(half[y * n + x].as_mut_ptr(), made[x]));
                     }
-                    let to = self.to.as_mut_ptr().add((block * count + t) * LANES);
+                    let to = self.to.as_mut_ptr().add((block * rows + t) * LANES);
                     for x in 0..n {
                         let made = T::input(s, &line_of(s, n, |y| half[y * n + x].as_ptr()));
                         (0..n).for_each(|y| s.store(to.add((y * n + x) * point), made[y]));
@@ -262,7 +330,8 @@ impl<T: Tile> Vectorized for OutputTransform<'_, T> {
         let (w, map) = (self.kernel, self.kernel.output.map);
         let (n, m) = (T::IN, T::OUT);
         let count = self.tiles.len();
-        let point = Winograd::point(map.blocks(), count);
+        let lines = w.rows(count);
+        let [_, point] = w.distances(count);
         assert!(self.from.len() >= n * n * point);
         let [low, high] = w.epilogue.bounds.map(|b| s.splat(b));
         let mut half = [[0.0f32; LANES]; 48];
@@ -276,7 +345,7 @@ impl<T: Tile> Vectorized for OutputTransform<'_, T> {
                 // SAFETY: `from` holds n · n points; the tile's rows and columns lie inside the maps, whose bounds `at` checked, and
                 // belong to this task alone.
                 unsafe {
-                    let from = self.from.as_ptr().add((block * count + t) * LANES);
+                    let from = self.from.as_ptr().add((block * lines + t) * LANES);
                     for y in 0..n {
                         let made = T::output(s, &line_of(s, n, |x| from.add((y * n + x) * point)));
                         (0..m).for_each(|x| s.store(half[y * m + x].as_mut_ptr(), made[x]));
@@ -320,13 +389,18 @@ impl Kernel for Winograd {
     }
 
     fn scratch(&self, images: usize) -> usize {
-        let points = points(self.pairs);
+        let points = points(self.side);
         let tiles = self.block.min(images * self.tiles[0] * self.tiles[1]);
-        points * (Winograd::point(self.input.map.blocks(), tiles) + Winograd::point(self.output.map.blocks(), tiles))
+        let panel = if let Weights::Tiles(weights) = &self.weights { weights.panel_floats(tiles) } else { 0 };
+        points * self.distances(tiles).iter().sum::<usize>() + panel
     }
 
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
         let tiles = self.task_tiles(unit.images, task, tasks);
-        if self.pairs == 3 { self.run_tiles::<F6>(unit, tiles, scratch) } else { self.run_tiles::<F4>(unit, tiles, scratch) }
+        match self.side {
+            6 => self.run_tiles::<F6>(unit, tiles, scratch),
+            5 => self.run_tiles::<F5>(unit, tiles, scratch),
+            _ => self.run_tiles::<F4>(unit, tiles, scratch),
+        }
     }
 }

@@ -16,7 +16,7 @@ pub trait Tile {
     const OUT: usize;
     /// Inputs of a side, and points.
     const IN: usize = Self::OUT + 2;
-    /// The pairs' positive points.
+    /// The finite points in the order of the transforms' values; ∞ comes last.
     const POINTS: &'static [f64];
 
     /// Transforms one line of inputs.
@@ -28,12 +28,11 @@ pub trait Tile {
 
 /// The kernel transform's matrix: row q is (1, q, q²) / Π (q − other finite points), the last (0, 0, 1).
 pub fn kernel_rows<T: Tile>() -> Vec<[f64; 3]> {
-    let finite: Vec<f64> = std::iter::once(0.0).chain(T::POINTS.iter().flat_map(|&p| [p, -p])).collect();
     let row = |&q: &f64| {
-        let scale: f64 = finite.iter().filter(|&&other| other != q).map(|other| q - other).product();
+        let scale: f64 = T::POINTS.iter().filter(|&&other| other != q).map(|other| q - other).product();
         [1.0 / scale, q / scale, q * q / scale]
     };
-    finite.iter().map(row).chain([[0.0, 0.0, 1.0]]).collect()
+    T::POINTS.iter().map(row).chain([[0.0, 0.0, 1.0]]).collect()
 }
 
 /// a · x + b · y + z, with constants a and b.
@@ -53,7 +52,7 @@ pub struct F4;
 
 impl Tile for F4 {
     const OUT: usize = 4;
-    const POINTS: &'static [f64] = &[0.75, 1.5];
+    const POINTS: &'static [f64] = &[0.0, 0.75, -0.75, 1.5, -1.5];
 
     #[inline(always)]
     fn input<S: Simd>(s: S, d: &[S::V; MOST]) -> [S::V; MOST] {
@@ -80,12 +79,52 @@ impl Tile for F4 {
     }
 }
 
+/// F(5×5, 3×3): one point stands alone.
+pub struct F5;
+
+impl Tile for F5 {
+    const OUT: usize = 5;
+    const POINTS: &'static [f64] = &[0.0, 1.0, -1.0, 0.5, -0.5, 2.0];
+
+    #[inline(always)]
+    fn input<S: Simd>(s: S, d: &[S::V; MOST]) -> [S::V; MOST] {
+        let less_twice = |x: S::V, y: S::V| s.fma(s.splat(-2.0), y, x);
+        // (x² − 1)(x² − 1/4) = x⁴ − 5/4 x² + 1/4
+        let both = |low: usize| sum(s, 0.25, d[low], -1.25, d[low + 2], d[low + 4]);
+        let [q0, q1, q2] = [both(0), both(1), both(2)];
+        let by = |square: f32, low: usize| s.fma(s.splat(-square), d[low], d[low + 2]);
+        // x (x − 2) and x² (x − 2) times the square of the other pair.
+        let times = |square: f32| {
+            let [a, b, c] = [by(square, 1), by(square, 2), by(square, 3)];
+            (less_twice(c, b), less_twice(b, a))
+        };
+        let (even, odd) = times(0.25);
+        let [a, b] = pair(s, 1.0, even, odd);
+        let (even, odd) = times(1.0);
+        let [e, f] = pair(s, 0.5, even, odd);
+        let last = less_twice(q2, q1);
+        [less_twice(q1, q0), a, b, e, f, q1, last, last]
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(s: S, m: &[S::V; MOST]) -> [S::V; MOST] {
+        let (s1, s2) = (s.add(m[1], m[2]), s.add(m[3], m[4]));
+        let (d1, d2) = (s.sub(m[1], m[2]), s.sub(m[3], m[4]));
+        let zero = s.add(s.add(m[0], m[5]), s.add(s1, s2));
+        let one = sum(s, 0.5, d2, 2.0, m[5], d1);
+        let two = sum(s, 0.25, s2, 4.0, m[5], s1);
+        let three = sum(s, 0.125, d2, 8.0, m[5], d1);
+        let four = s.add(m[6], sum(s, 0.0625, s2, 16.0, m[5], s1));
+        [zero, one, two, three, four, four, four, four]
+    }
+}
+
 /// F(6×6, 3×3).
 pub struct F6;
 
 impl Tile for F6 {
     const OUT: usize = 6;
-    const POINTS: &'static [f64] = &[1.0, 2.0, 0.5];
+    const POINTS: &'static [f64] = &[0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5];
 
     #[inline(always)]
     fn input<S: Simd>(s: S, d: &[S::V; MOST]) -> [S::V; MOST] {

@@ -1,0 +1,313 @@
+//! Matrix products in AMX tiles: 16 × 32 by 32 × 16 bf16 products summed in f32, one instruction each.
+//!
+//! An f32 number is the exact sum of three bf16 numbers (8 + 8 + 8 bits). Of the nine products of two such sums the six largest give what
+//! f32 arithmetic gives, at twice the speed of AVX-512; the other three are below its rounding. One part and one product is bf16 arithmetic.
+//!
+//! *Panel* (left side): `[part][step][row][32]`, a step being two channel blocks whose lanes alternate, so that two vectors become one line
+//! by a shift and a mask. *Weights*: `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
+//!
+//! Registers and instructions are asked for by inline assembly: the compiler's own intrinsics are not stable. On Linux a process asks
+//! for the tiles' state once.
+
+use super::memory::{Line, zeroed_lines};
+use super::simd::LANES;
+
+/// Rows of a tile.
+pub const ROWS: usize = 16;
+
+/// Channels of a step.
+pub const DEEP: usize = 2 * LANES;
+
+/// bf16 numbers of a pair of weight tiles.
+const PAIR: usize = 2 * ROWS * DEEP;
+
+/// How many bf16 numbers an operand is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// bf16 arithmetic.
+    One,
+    /// f32 arithmetic.
+    Three,
+}
+
+impl Parts {
+    /// How many.
+    pub fn count(self) -> usize {
+        if self == Parts::One { 1 } else { 3 }
+    }
+
+    /// Tile products for each pair of tiles.
+    pub fn products(self) -> usize {
+        if self == Parts::One { 1 } else { 6 }
+    }
+
+    /// A weight's parts: cut off, which loses nothing of three, or rounded to the nearest.
+    fn of(self, x: f32) -> [u16; 3] {
+        const HIGH: u32 = 0xFFFF_0000;
+        if self == Parts::One {
+            return [half::bf16::from_f32(x).to_bits(), 0, 0];
+        }
+        let high = f32::from_bits(x.to_bits() & HIGH);
+        let rest = x - high;
+        let middle = f32::from_bits(rest.to_bits() & HIGH);
+        [high, middle, rest - middle].map(|v| (v.to_bits() >> 16) as u16)
+    }
+}
+
+/// Steps that so many channels take.
+pub fn steps(channels: usize) -> usize {
+    channels.div_ceil(DEEP)
+}
+
+/// The right side of a product.
+pub struct Weights {
+    parts: Parts,
+    steps: usize,
+    pairs: usize,
+    values: Vec<Line>,
+}
+
+/// Writes one matrix's weights; threads write different output blocks.
+#[derive(Clone, Copy)]
+pub struct Writer {
+    to: *mut u16,
+    parts: Parts,
+    steps: usize,
+    len: usize,
+}
+
+// SAFETY: whoever writes promises that blocks are written by one thread each.
+unsafe impl Send for Writer {}
+// SAFETY: as above.
+unsafe impl Sync for Writer {}
+
+impl Writer {
+    /// Puts the weights from one channel (lane `lane` of half `half` of a step) to the sixteen outputs of a block.
+    ///
+    /// # Safety
+    /// No other thread writes this block.
+    pub unsafe fn put(&self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
+        let count = self.parts.count();
+        let first = ((block / 2) * self.steps + step) * count * PAIR + block % 2 * (PAIR / 2) + lane * DEEP + half;
+        assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.len);
+        for (output, &value) in values.iter().enumerate() {
+            for (part, bits) in self.parts.of(value).into_iter().take(count).enumerate() {
+                // SAFETY: inside the buffer, as asserted; the caller's promise.
+                unsafe { self.to.add(first + part * PAIR + 2 * output).write(bits) };
+            }
+        }
+    }
+}
+
+impl Weights {
+    /// Zeros for `matrices` products of so many steps and output blocks.
+    pub fn zeros(parts: Parts, steps: usize, blocks: usize, matrices: usize) -> Weights {
+        let pairs = blocks.div_ceil(2);
+        let values = zeroed_lines(matrices * pairs * steps * parts.count() * PAIR / 2);
+        Weights { parts, steps, pairs, values }
+    }
+
+    fn matrix_len(&self) -> usize {
+        self.pairs * self.steps * self.parts.count() * PAIR
+    }
+
+    /// For filling one matrix.
+    pub fn writer(&mut self, matrix: usize) -> Writer {
+        let len = self.matrix_len();
+        assert!((matrix + 1) * len <= self.values.len() * size_of::<Line>() / 2);
+        let to = self.values.as_mut_ptr().cast::<u16>().wrapping_add(matrix * len);
+        Writer { to, parts: self.parts, steps: self.steps, len }
+    }
+
+    /// Lines of a panel of so many rows.
+    pub fn panel_floats(&self, rows: usize) -> usize {
+        self.parts.count() * self.steps * rows.next_multiple_of(ROWS) * LANES
+    }
+
+    /// Pairs of output blocks.
+    pub fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// Steps of a product.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Multiplies a panel by the weights to one pair of output blocks: `to` is `[2][rows][16]`, `rows` a multiple of [`ROWS`].
+    pub fn multiply(&self, matrix: usize, pair: usize, panel: &Panel<'_>, to: &mut [f32]) {
+        let (rows, part) = (panel.rows, self.steps * panel.rows * DEEP);
+        assert!(pair < self.pairs && rows.is_multiple_of(ROWS) && to.len() >= 2 * rows * LANES);
+        assert!(panel.values.len() * 2 >= self.parts.count() * part && (matrix + 1) * self.matrix_len() <= self.values.len() * 2 * LANES);
+        let each = self.steps * self.parts.count() * PAIR;
+        // SAFETY: inside the buffer, as asserted.
+        let weights = unsafe { self.values.as_ptr().cast::<u16>().add(matrix * self.matrix_len() + pair * each) };
+        for row in (0..rows).step_by(2 * ROWS) {
+            // SAFETY: rows × steps of every part lie inside the panel, 2 × rows lines inside `to`, as asserted. An engine of this ISA is
+            // only made where the tiles are to be had, and `Session` configured this thread's.
+            unsafe {
+                let block = Block {
+                    panel: panel.values.as_ptr().cast::<u16>().add(row * DEEP),
+                    step: rows * DEEP * 2,
+                    part: part * 2,
+                    weights,
+                    steps: self.steps,
+                    to: to.as_mut_ptr().add(row * LANES),
+                    to_block: rows * LANES * 4,
+                };
+                match (self.parts, rows - row >= 2 * ROWS) {
+                    (Parts::Three, true) => sys::three_by_two(&block),
+                    (Parts::Three, false) => sys::three_by_one(&block),
+                    (Parts::One, true) => sys::one_by_two(&block),
+                    (Parts::One, false) => sys::one_by_one(&block),
+                }
+            }
+        }
+    }
+}
+
+/// One block of a product; distances in bytes.
+struct Block {
+    panel: *const u16,
+    step: usize,
+    part: usize,
+    weights: *const u16,
+    steps: usize,
+    to: *mut f32,
+    to_block: usize,
+}
+
+/// The left side of a product, under construction or ready.
+pub struct Panel<'a> {
+    values: &'a mut [f32],
+    /// Rows, a multiple of [`ROWS`].
+    rows: usize,
+    steps: usize,
+    parts: Parts,
+}
+
+impl<'a> Panel<'a> {
+    /// A panel for `weights` in memory of [`Weights::panel_floats`].
+    pub fn new(weights: &Weights, rows: usize, values: &'a mut [f32]) -> Panel<'a> {
+        assert!(values.len() >= weights.panel_floats(rows));
+        Panel { values, rows: rows.next_multiple_of(ROWS), steps: weights.steps, parts: weights.parts }
+    }
+
+    /// Fills `count` rows from `row` on of one step from two channel blocks: pixels `distance` floats apart, zeros for lanes not wanted.
+    ///
+    /// # Safety
+    /// `blocks` are valid for reading the wanted lanes at each of the pixels; the CPU has AVX-512.
+    pub unsafe fn fill(&mut self, step: usize, row: usize, count: usize, blocks: [*const f32; 2], lanes: [u16; 2], distance: usize) {
+        assert!(step < self.steps && row + count <= self.rows);
+        let part = self.steps * self.rows * LANES;
+        let to = self.values[(step * self.rows + row) * LANES..].as_mut_ptr();
+        // SAFETY: `count` lines of every part lie inside the panel; the caller's promise.
+        unsafe {
+            match self.parts {
+                Parts::Three => sys::split(blocks, lanes, distance, count, to, part),
+                Parts::One => sys::round(blocks, lanes, distance, count, to),
+            }
+        }
+    }
+}
+
+/// This thread's tiles, configured as long as this lives.
+pub struct Session(());
+
+impl Session {
+    /// Configures the tiles: eight of 16 rows of 64 bytes.
+    pub fn start() -> Session {
+        sys::configure();
+        Session(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        sys::release();
+    }
+}
+
+/// Whether the CPU has bf16 tiles and the system lets this process use them.
+pub fn available() -> bool {
+    static AVAILABLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *AVAILABLE.get_or_init(sys::available)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[path = "amx_x86.rs"]
+mod sys;
+
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "amx_none.rs"]
+mod sys;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(seed: &mut u64) -> f32 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    #[test]
+    fn three_parts_are_the_whole_number() {
+        for x in [1.0f32, -0.1, 3.141_592_7, 1.0e-20, 16_777_215.0, -123_456.79] {
+            let parts = Parts::Three.of(x).map(|bits| f32::from_bits(u32::from(bits) << 16));
+            assert_eq!(parts[0] + (parts[1] + parts[2]), x);
+        }
+    }
+
+    /// Rows of one tile and of several, channels that fill a step and that do not, one output block and several; both precisions.
+    #[test]
+    fn products_agree_with_plain_loops() {
+        if !available() {
+            return;
+        }
+        let mut seed = 1;
+        for (rows, channels, blocks) in [(1, 32, 2), (16, 64, 1), (40, 48, 3), (96, 16, 2), (33, 128, 5)] {
+            let left: Vec<f32> = (0..channels * rows).map(|_| number(&mut seed)).collect();
+            let right: Vec<f32> = (0..channels * blocks * LANES).map(|_| number(&mut seed)).collect();
+            for (parts, bound) in [(Parts::Three, 3e-7), (Parts::One, 8e-3)] {
+                let mut weights = Weights::zeros(parts, steps(channels), blocks, 2);
+                let writer = weights.writer(1);
+                for (block, c) in (0..blocks).flat_map(|b| (0..channels).map(move |c| (b, c))) {
+                    let values = std::array::from_fn(|o| right[c * blocks * LANES + block * LANES + o]);
+                    // SAFETY: one thread.
+                    unsafe { writer.put(block, c / DEEP, c / LANES % 2, c % LANES, &values) };
+                }
+                let mut memory = zeroed_lines(weights.panel_floats(rows));
+                let mut panel = Panel::new(&weights, rows, super::super::memory::floats_mut(&mut memory));
+                // Blocked as maps are: [channel block][row][16].
+                let blocked: Vec<f32> =
+                    (0..channels * rows).map(|i| left[(i / LANES % rows) * channels + i / LANES / rows * LANES + i % LANES]).collect();
+                for step in 0..steps(channels) {
+                    let first = blocked[step * 2 * rows * LANES..].as_ptr();
+                    let (second, lanes) = match blocked.get((2 * step + 1) * rows * LANES..) {
+                        Some(s) if !s.is_empty() => (s.as_ptr(), u16::MAX),
+                        _ => (std::ptr::null(), 0),
+                    };
+                    // SAFETY: `rows` pixels in each block that is there.
+                    unsafe { panel.fill(step, 0, rows, [first, second], [u16::MAX, lanes], LANES) };
+                }
+                let padded = rows.next_multiple_of(ROWS);
+                let _session = Session::start();
+                for pair in 0..weights.pairs() {
+                    let mut got = vec![0.0; 2 * padded * LANES];
+                    weights.multiply(1, pair, &panel, &mut got);
+                    for (block, row, o) in (0..2).flat_map(|b| (0..rows).flat_map(move |r| (0..LANES).map(move |o| (b, r, o)))) {
+                        let output = (2 * pair + block) * LANES + o;
+                        let term = |c: usize| f64::from(left[row * channels + c]) * f64::from(right[c * blocks * LANES + output]);
+                        let want: f64 = if output < blocks * LANES { (0..channels).map(term).sum() } else { 0.0 };
+                        let got = f64::from(got[(block * padded + row) * LANES + o]);
+                        assert!(
+                            (got - want).abs() <= bound * ((channels as f64).sqrt() + want.abs()),
+                            "{parts:?} {rows}×{channels}: {got}, not {want}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! No tiles on this architecture: nothing here is ever called, as [`available`] says no.
+
+use super::Block;
+
+pub fn available() -> bool {
+    false
+}
+
+pub fn configure() {}
+
+pub fn release() {}
+
+macro_rules! absent {
+    ($($name:ident($($argument:ty),*);)*) => {
+        $(pub unsafe fn $name($(_: $argument),*) {
+            unreachable!("no engine is made for tiles that this architecture lacks")
+        })*
+    };
+}
+
+absent! {
+    three_by_two(&Block);
+    three_by_one(&Block);
+    one_by_two(&Block);
+    one_by_one(&Block);
+    split([*const f32; 2], [u16; 2], usize, usize, *mut f32, usize);
+    round([*const f32; 2], [u16; 2], usize, usize, *mut f32);
+}
