@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn three_parts_are_the_whole_number() {
-        for x in [1.0f32, -0.1, 3.141_592_7, 1.0e-20, 16_777_215.0, -123_456.79] {
+        for x in [1.0f32, -0.1, 3.3, 1.0e-20, 16_777_215.0, -123_456.79] {
             let parts = Parts::Three.of(x).map(|bits| f32::from_bits(u32::from(bits) << 16));
             assert_eq!(parts[0] + (parts[1] + parts[2]), x);
         }
