@@ -82,7 +82,7 @@ impl Base {
             return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
         }
         if kind == EngineKind::Native {
-            native::Options { bf16: settings.bf16, ..Default::default() }.check()?;
+            native::Options::computing(settings.bf16).check()?;
         }
         let preprocess = preprocess(settings, info, &weights)?;
         let graph = info.graph(&weights.options);
@@ -117,7 +117,7 @@ impl Base {
     /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
     pub fn engine_name(&self) -> String {
         match self.engine {
-            EngineKind::Native => format!("native ({})", native::isa()),
+            EngineKind::Native => format!("native ({})", native::Options::computing(self.bf16).isa.name()),
             EngineKind::Candle => format!("candle ({})", engine::describe(&self.device)),
         }
     }
@@ -230,7 +230,7 @@ impl Base {
     /// # Errors
     /// As [`Base::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        NativeEngine::new(&self.plan(taps, size)?, batch, native::Options { bf16: self.bf16, ..Default::default() })
+        NativeEngine::new(&self.plan(taps, size)?, batch, native::Options::computing(self.bf16))
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -260,7 +260,7 @@ impl Base {
             store,
             engine: self.engine.name().into(),
             device: match self.engine {
-                EngineKind::Native => native::isa().into(),
+                EngineKind::Native => native::Options::computing(self.bf16).isa.name().into(),
                 EngineKind::Candle => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: native::NUMERICS_VERSION,

@@ -41,8 +41,3 @@ pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
 pub const NUMERICS_VERSION: u32 = 2;
-
-/// The instruction set in use, as it goes into the cache key (the class of CPU features). `HEADSTART_ISA` can name a lower one.
-pub fn isa() -> &'static str {
-    Isa::best().name()
-}

@@ -24,6 +24,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// The instruction set in use for f32 (`HEADSTART_ISA` can name another) or, where `bf16` says so, the one that has it. Its name goes into
+    /// the cache key: the class of CPU features.
+    pub fn computing(bf16: bool) -> Options {
+        let best = Isa::best();
+        let tiles = bf16 && best == Isa::Avx512 && Isa::available().contains(&Isa::Amx);
+        Options { isa: if tiles { Isa::Amx } else { best }, bf16 }
+    }
+
     /// Whether this instruction set can compute in this type.
     ///
     /// # Errors
@@ -44,7 +52,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { isa: Isa::best(), bf16: false }
+        Options::computing(false)
     }
 }
 
