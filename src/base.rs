@@ -45,7 +45,7 @@ pub struct BaseSettings {
     pub preprocess: Option<String>,
     /// Compute in bf16 instead of f32.
     pub bf16: bool,
-    /// The engine; where left out, native on a CPU and candle on a GPU.
+    /// The engine; where left out, native on a CPU and candle on a GPU and for transformers.
     pub engine: Option<EngineKind>,
     /// The device.
     pub device: DeviceChoice,
@@ -67,7 +67,7 @@ impl Base {
     ///
     /// # Errors
     /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
-    /// does not exist (native on a GPU).
+    /// does not exist (native on a GPU, or for a transformer).
     pub fn open(settings: &BaseSettings, tell: &dyn Fn(Fetching)) -> Result<Base> {
         let info = backbones::find(&settings.backbone)?;
         let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
@@ -77,7 +77,13 @@ impl Base {
     /// As [`Base::open`], with weights that are open already.
     pub(crate) fn with_weights(settings: &BaseSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Base> {
         let device = engine::device(&settings.device)?;
-        let kind = settings.engine.unwrap_or(if device.is_cpu() { EngineKind::Native } else { EngineKind::Candle });
+        let transformer = info.graph(&backbones::Options::default()).has_tokens();
+        let usual = if device.is_cpu() && !transformer { EngineKind::Native } else { EngineKind::Candle };
+        let kind = settings.engine.unwrap_or(usual);
+        if kind == EngineKind::Native && transformer {
+            let problem = format!("the native engine computes convolutional networks only, and {} is a transformer", info.name);
+            return Err(Error::setting(problem, "leave out --engine native: the candle engine runs it"));
+        }
         if kind == EngineKind::Native && !device.is_cpu() {
             return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
         }

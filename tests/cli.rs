@@ -291,6 +291,35 @@ fn weights_come_from_the_hub_once_and_serve_offline_ever_after() {
 }
 
 #[test]
+fn transformers_run_on_candle_at_any_multiple_of_their_patch() {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 4);
+    let run = |more: &[&str]| {
+        let mut command = headstart();
+        command.args(["features", "--backbone", "dinov2_vits14", "--weights", "random:1", "--batch", "4"]);
+        command.args(["--tap", "gap", "--tap", "patch-mean", "--tap", "blocks.0", "--json"]);
+        command.arg("--data").arg(&data).arg("--cache").arg(&cache).args(more).assert()
+    };
+    run(&["--size", "28", "--engine", "native"]).code(2).stderr(contains("dinov2_vits14 is a transformer").and(contains("candle")));
+    run(&["--size", "30"]).code(2).stderr(contains("the nearest sizes that do are 28 and 42"));
+    let done = run(&["--size", "28"]).success().stderr(contains("on candle (cpu)")).get_output().stdout.clone();
+    let folder = PathBuf::from(object(&done)["cache"].as_str().unwrap());
+    let shape = |tap: &str| {
+        object(&fs::read(folder.join("manifest.json")).unwrap().into_iter().filter(|b| *b != b'\n').collect::<Vec<_>>())["taps"][tap]["shape"].clone()
+    };
+    assert_eq!((shape("gap"), shape("blocks.0")), (serde_json::json!([384]), serde_json::json!([5, 384])));
+    headstart().arg("verify").arg(&folder).args(["--sample", "3", "--data"]).arg(&data).assert().success();
+    headstart().arg("export").arg(&folder).args(["--tap", "blocks.0", "--npz"]).arg(dir.path().join("f.npz")).assert().success();
+    headstart().arg("sweep").arg(&folder).arg("--out").arg(dir.path().join("sweep")).arg("epochs=2").assert().success();
+    headstart().args(["backbones", "dinov2_vits14", "--size", "225"]).assert().code(2).stderr(contains("--size 224"));
+    let known = headstart().args(["backbones", "dinov2_vits14", "--size", "518", "--json"]).output().unwrap();
+    let known = object(&known.stdout);
+    assert!(
+        known["taps"].as_array().unwrap().iter().any(|t| t["tap"] == "blocks.11" && t["shape"] == serde_json::json!([1370, 384])),
+        "{known}"
+    );
+}
+
+#[test]
 fn forward_passes_are_timed_and_checked() {
     let args =
         ["bench", "forward", "--backbone", "efficientnet_lite0", "--weights", "random", "--size", "64", "--batch", "4", "--repeat", "2"];

@@ -1,6 +1,7 @@
 //! Every backbone against its original: weights and images from formulas, outputs as torchvision or Keras computes them in float64.
 //!
-//! `tests/goldens/make_backbones.py` and `make_keras.py` wrote the goldens. Large networks run in release mode only (`make parity`).
+//! `make_backbones.py`, `make_keras.py` and `make_transformers.py` in `tests/goldens` wrote the goldens. Large networks run in release mode only
+//! (`make parity`).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -91,7 +92,10 @@ fn cpu(graph: &Graph, weights: &Formula, taps: &[String], size: usize) -> Candle
     CandleEngine::new(graph, weights, taps, [3, size, size], &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()
 }
 
-/// Both engines against the golden: the reference within 5e-5, the fast one (Winograd included) within the same.
+/// Inputs larger than this take long in debug builds: `make parity` has them.
+const LARGE: usize = 400;
+
+/// All engines against the golden: the reference within 5e-5, the fast one (Winograd included; planned candle for transformers) within the same.
 fn check(name: &str) {
     let graph = graph(name);
     let Golden { seed, scale, taps: wanted } = golden(name);
@@ -99,9 +103,15 @@ fn check(name: &str) {
     for (size, wanted) in wanted {
         let taps: Vec<String> = wanted.iter().map(|(tap, _)| tap.clone()).collect();
         let data: Vec<f32> = images(size).into_iter().map(|v| v * scale).collect();
+        if cfg!(debug_assertions) && size > LARGE {
+            continue;
+        }
         let plan = Plan::new(&graph, &weights, &taps, [3, size, size]).unwrap();
-        let native = NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap();
-        let engines: [&dyn Engine; 2] = [&cpu(&graph, &weights, &taps, size), &native];
+        let fast: Box<dyn Engine> = match graph.has_tokens() {
+            true => Box::new(CandleEngine::planned(plan, &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()),
+            false => Box::new(NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap()),
+        };
+        let engines: [&dyn Engine; 2] = [&cpu(&graph, &weights, &taps, size), &*fast];
         for engine in engines {
             let got = engine.run(Batch::Floats { images: IMAGES, shape: [3, size, size], data: &data }).unwrap();
             for ((tap, want), got) in wanted.iter().zip(got) {
@@ -173,6 +183,13 @@ networks! {
     convnext_tiny: "convnext_tiny",
     convnext_small: "convnext_small",
     convnext_base: "convnext_base",
+    vit_b_16: "vit_b_16",
+    dinov2_vits14: "dinov2_vits14",
+    #[cfg_attr(debug_assertions, ignore = "large: `make parity` has it")]
+    dinov2_vitb14: "dinov2_vitb14",
+    clip_vit_b_32: "clip_vit_b_32",
+    #[cfg_attr(debug_assertions, ignore = "large: `make parity` has it")]
+    clip_vit_b_16: "clip_vit_b_16",
 }
 
 #[test]
@@ -201,11 +218,12 @@ fn plans_and_batches_change_nothing() {
         "convnext_tiny",
         "xception",
         "mobilenet_v2_keras",
+        "dinov2_vits14",
     ] {
         let graph = graph(name);
         let Golden { seed, scale, .. } = golden(name);
         let weights = Formula::new(graph.parameters(), seed);
-        let (size, taps) = (107, ["gap".to_string(), "logits".into()]);
+        let (size, taps) = (if graph.has_tokens() { 112 } else { 107 }, ["gap".to_string(), "logits".into()]);
         let data: Vec<f32> = images(size).into_iter().map(|v| v * scale).collect();
         let shape = [3, size, size];
         let plain = cpu(&graph, &weights, &taps, size);

@@ -5,7 +5,7 @@ use super::{BackboneInfo, Options};
 use crate::graph::Graph;
 
 pub(super) const ALL: [BackboneInfo; 1] =
-    [BackboneInfo { name: "alexnet", family: "AlexNet", size: 224, classifier: "classifier.6.weight", build }];
+    [BackboneInfo { name: "alexnet", family: "AlexNet", size: 224, classifier: Some("classifier.6.weight"), build }];
 
 fn build(options: &Options) -> Graph {
     let (mut net, x) = Net::new(0.0);

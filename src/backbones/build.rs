@@ -1,7 +1,7 @@
 //! Words in which the families are written down: a thin layer over [`Graph`] that keeps channel counts.
 
 use super::Options;
-use crate::graph::{Act, Conv, Graph, NodeId, Op, Padding, Pool};
+use crate::graph::{Act, Conv, Graph, NodeId, Op, Padding, Pool, Tokens};
 
 /// A value inside a network under construction.
 #[derive(Clone, Copy)]
@@ -115,7 +115,7 @@ impl Net {
     }
 
     pub fn layer_scale(&mut self, name: impl Into<String>, x: Value) -> Value {
-        self.node(name, Op::LayerScale { channels: x.channels }, &[x], x.channels)
+        self.node(name, Op::LayerScale { channels: x.channels, tokens: false }, &[x], x.channels)
     }
 
     pub fn act(&mut self, name: impl Into<String>, x: Value, act: Act) -> Value {
@@ -162,7 +162,37 @@ impl Net {
     }
 
     pub fn linear(&mut self, name: impl Into<String>, x: Value, output: usize) -> Value {
-        self.node(name, Op::Linear { input: x.channels, output }, &[x], output)
+        self.node(name, Op::Linear { input: x.channels, output, bias: true }, &[x], output)
+    }
+
+    /// A linear layer without a bias.
+    pub fn project(&mut self, name: impl Into<String>, x: Value, output: usize) -> Value {
+        self.node(name, Op::Linear { input: x.channels, output, bias: false }, &[x], output)
+    }
+
+    /// A map of patches made tokens.
+    pub fn tokens(&mut self, name: impl Into<String>, x: Value, tokens: Tokens) -> Value {
+        self.node(name, Op::Tokens(tokens), &[x], x.channels)
+    }
+
+    /// Attention of tokens that hold query, key and value.
+    pub fn attention(&mut self, name: impl Into<String>, x: Value, heads: usize) -> Value {
+        self.node(name, Op::Attention { heads }, &[x], x.channels / 3)
+    }
+
+    /// A learned scale of each channel of tokens.
+    pub fn token_scale(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.node(name, Op::LayerScale { channels: x.channels, tokens: true }, &[x], x.channels)
+    }
+
+    /// The first token.
+    pub fn class_token(&mut self, name: impl Into<String>, x: Value) -> Value {
+        self.node(name, Op::ClassToken, &[x], x.channels)
+    }
+
+    /// The tokens of patches where these were on `map`.
+    pub fn patch_map(&mut self, name: impl Into<String>, x: Value, map: Value) -> Value {
+        self.node(name, Op::PatchMap, &[x, map], x.channels)
     }
 
     /// torchvision's `Conv2dNormActivation`: modules 0, 1 and 2 under `name`, which is tapped.
@@ -210,14 +240,20 @@ impl Net {
 
     /// Taps of a last map: `map`, `flat`, and its global average as a vector, `gap` and `avgpool`, which is returned.
     pub fn last_map(&mut self, map: Value) -> Value {
+        let gap = self.whole_and_mean(map, "gap");
+        self.tap("avgpool", gap);
+        gap
+    }
+
+    /// Taps of a map: `map`, `flat`, and under the name given its global average as a vector, which is returned.
+    pub fn whole_and_mean(&mut self, map: Value, mean: &str) -> Value {
         self.tap("map", map);
         let flat = self.node("flat", Op::Flatten, &[map], map.channels);
         self.tap("flat", flat);
         let pooled = self.global_pool("global_pool", map);
-        let gap = self.flatten("gap", pooled, 1);
-        self.tap("gap", gap);
-        self.tap("avgpool", gap);
-        gap
+        let vector = self.flatten(mean, pooled, 1);
+        self.tap(mean, vector);
+        vector
     }
 
     /// The classifier of AlexNet and VGG: the last map pooled to a fixed size (`avgpool`), two hidden layers (`fc6`, `fc7`: behind their

@@ -11,7 +11,7 @@ pub(super) const ALL: [BackboneInfo; 3] = [
 ];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "ConvNeXt", size: 224, classifier: "classifier.2.weight", build }
+    BackboneInfo { name, family: "ConvNeXt", size: 224, classifier: Some("classifier.2.weight"), build }
 }
 
 fn build(options: &Options, width: usize, blocks: [usize; 4]) -> Graph {

@@ -12,7 +12,7 @@ pub(super) const ALL: [BackboneInfo; 4] = [
 ];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "DenseNet", size: 224, classifier: "classifier.weight", build }
+    BackboneInfo { name, family: "DenseNet", size: 224, classifier: Some("classifier.weight"), build }
 }
 
 /// `growth` is the number of channels that each layer adds.

@@ -15,7 +15,7 @@ pub(super) const ALL: [BackboneInfo; 5] = [
 ];
 
 const fn info(name: &'static str, size: usize, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "EfficientNet", size, classifier: "classifier.1.weight", build }
+    BackboneInfo { name, family: "EfficientNet", size, classifier: Some("classifier.1.weight"), build }
 }
 
 /// Expansion, kernel, stride, channels, blocks of each stage.

@@ -13,7 +13,7 @@ pub(super) const ALL: [BackboneInfo; 3] = [
 ];
 
 const fn info(name: &'static str, size: usize, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "EfficientNet-Lite", size, classifier: "_fc.weight", build }
+    BackboneInfo { name, family: "EfficientNet-Lite", size, classifier: Some("_fc.weight"), build }
 }
 
 /// Blocks, kernel, stride, expansion, channels of each stage.

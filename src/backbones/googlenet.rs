@@ -5,7 +5,7 @@ use super::{BackboneInfo, Options};
 use crate::graph::Graph;
 
 pub(super) const ALL: [BackboneInfo; 1] =
-    [BackboneInfo { name: "googlenet", family: "GoogLeNet", size: 224, classifier: "fc.weight", build }];
+    [BackboneInfo { name: "googlenet", family: "GoogLeNet", size: 224, classifier: Some("fc.weight"), build }];
 
 /// Name, then channels: 1×1; 3×3 reduced and whole; "5×5" reduced and whole; after the pool. A pool may follow.
 struct Module(&'static str, [usize; 6], Option<(&'static str, usize)>);

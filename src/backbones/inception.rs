@@ -12,7 +12,7 @@ pub(super) const ALL: [BackboneInfo; 2] = [
 ];
 
 const fn info(name: &'static str, classifier: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "Inception", size: 299, classifier, build }
+    BackboneInfo { name, family: "Inception", size: 299, classifier: Some(classifier), build }
 }
 
 /// 3×3 max-pool by which the network halves its maps.

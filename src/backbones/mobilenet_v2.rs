@@ -7,8 +7,8 @@ use super::{BackboneInfo, Options};
 use crate::graph::{Act, Graph};
 
 pub(super) const ALL: [BackboneInfo; 2] = [
-    BackboneInfo { name: "mobilenet_v2", family: "MobileNet V2", size: 224, classifier: "classifier.1.weight", build },
-    BackboneInfo { name: "mobilenet_v2_keras", family: "MobileNet V2", size: 224, classifier: "predictions.weight", build: keras },
+    BackboneInfo { name: "mobilenet_v2", family: "MobileNet V2", size: 224, classifier: Some("classifier.1.weight"), build },
+    BackboneInfo { name: "mobilenet_v2_keras", family: "MobileNet V2", size: 224, classifier: Some("predictions.weight"), build: keras },
 ];
 
 /// Expansion, channels, blocks, stride of each stage.

@@ -10,7 +10,7 @@ pub(super) const ALL: [BackboneInfo; 2] =
     [info("mobilenet_v3_large", |o| build(o, &LARGE, 1280)), info("mobilenet_v3_small", |o| build(o, &SMALL, 1024))];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "MobileNet V3", size: 224, classifier: "classifier.3.weight", build }
+    BackboneInfo { name, family: "MobileNet V3", size: 224, classifier: Some("classifier.3.weight"), build }
 }
 
 /// Kernel, expanded channels, output channels, squeeze-excite, activation, stride.

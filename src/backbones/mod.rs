@@ -2,8 +2,10 @@
 
 mod alexnet;
 mod build;
+mod clip;
 mod convnext;
 mod densenet;
+mod dinov2;
 mod efficientnet;
 mod efficientnet_lite;
 mod entries;
@@ -14,7 +16,9 @@ mod mobilenet_v3;
 mod resnet;
 mod shufflenet;
 mod squeezenet;
+mod transformer;
 mod vgg;
+mod vit;
 mod xception;
 
 use std::sync::OnceLock;
@@ -66,8 +70,8 @@ pub struct BackboneInfo {
     pub family: &'static str,
     /// Side of the square input that it was made for, in pixels.
     pub size: usize,
-    /// The tensor whose first extent is the number of classes.
-    pub classifier: &'static str,
+    /// The tensor whose first extent is the number of classes, where there is one.
+    pub classifier: Option<&'static str>,
     build: fn(&Options) -> Graph,
 }
 
@@ -97,6 +101,9 @@ pub fn all() -> &'static [BackboneInfo] {
             &efficientnet::ALL,
             &efficientnet_lite::ALL,
             &convnext::ALL,
+            &vit::ALL,
+            &dinov2::ALL,
+            &clip::ALL,
         ]
         .concat()
     })

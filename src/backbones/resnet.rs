@@ -15,11 +15,11 @@ pub(super) const ALL: [BackboneInfo; 8] = [
     info("resnet152", |o| build(o, [3, 8, 36, 3], Block::PLAIN)),
     info("resnext50_32x4d", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 32, base: 4 })),
     info("wide_resnet50_2", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 1, base: 128 })),
-    BackboneInfo { classifier: "predictions.weight", ..info("resnet50_keras", |o| keras(o, [3, 4, 6, 3])) },
+    BackboneInfo { classifier: Some("predictions.weight"), ..info("resnet50_keras", |o| keras(o, [3, 4, 6, 3])) },
 ];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "ResNet", size: 224, classifier: "fc.weight", build }
+    BackboneInfo { name, family: "ResNet", size: 224, classifier: Some("fc.weight"), build }
 }
 
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ pub(super) const ALL: [BackboneInfo; 4] = [
 ];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "ShuffleNet v2", size: 224, classifier: "fc.weight", build }
+    BackboneInfo { name, family: "ShuffleNet v2", size: 224, classifier: Some("fc.weight"), build }
 }
 
 fn build(options: &Options, [stage2, stage3, stage4, last]: [usize; 4]) -> Graph {

@@ -10,7 +10,7 @@ pub(super) const ALL: [BackboneInfo; 2] =
     [info("squeezenet1_0", |o| build(o, &VERSION_1_0)), info("squeezenet1_1", |o| build(o, &VERSION_1_1))];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "SqueezeNet", size: 224, classifier: "classifier.1.weight", build }
+    BackboneInfo { name, family: "SqueezeNet", size: 224, classifier: Some("classifier.1.weight"), build }
 }
 
 enum Layer {

@@ -20,11 +20,11 @@ pub(super) const ALL: [BackboneInfo; 10] = [
 ];
 
 const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "VGG", size: 224, classifier: "classifier.6.weight", build }
+    BackboneInfo { name, family: "VGG", size: 224, classifier: Some("classifier.6.weight"), build }
 }
 
 const fn keras_info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { classifier: "predictions.weight", ..info(name, build) }
+    BackboneInfo { classifier: Some("predictions.weight"), ..info(name, build) }
 }
 
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];

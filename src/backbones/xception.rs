@@ -5,7 +5,7 @@ use super::{BackboneInfo, Options};
 use crate::graph::Graph;
 
 pub(super) const ALL: [BackboneInfo; 1] =
-    [BackboneInfo { name: "xception", family: "Xception", size: 299, classifier: "predictions.weight", build }];
+    [BackboneInfo { name: "xception", family: "Xception", size: 299, classifier: Some("predictions.weight"), build }];
 
 struct Xception {
     net: Net,

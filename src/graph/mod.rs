@@ -1,7 +1,9 @@
 //! A backbone as data: a graph of ops that carries torchvision's parameter names, batch norm unfolded.
 //!
-//! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors; the batch dimension is implied.
+//! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors, `[T, D]` for the tokens of a transformer; the batch dimension is
+//! implied. What works by channel works on the first extent of maps and vectors, and on the last one of tokens.
 
+mod positions;
 mod shape;
 mod split;
 
@@ -9,9 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Result};
 
-pub use shape::resolve_padding;
+pub use positions::bicubic;
+pub use shape::{channels, resolve_padding};
 
-/// Shape of one image's value at a node: `[C, H, W]` or `[D]`.
+/// Shape of one image's value at a node: `[C, H, W]`, `[D]` or `[T, D]`.
 pub type Shape = Vec<usize>;
 
 /// Index of a node in its graph; inputs always come before their users.
@@ -34,6 +37,8 @@ pub enum Act {
     Sigmoid,
     /// x · Φ(x), the exact (erf) form
     Gelu,
+    /// x · σ(1.702 x), CLIP's approximation of it
+    QuickGelu,
 }
 
 /// Padding of a window op.
@@ -86,6 +91,30 @@ pub struct Pool {
     pub count_padding: bool,
 }
 
+/// Patches made tokens: the class token ahead, to each the embedding of its position added; `[C, H, W]` → `[1 + H · W, C]`.
+///
+/// Parameters as DINOv2 and timm name them: `cls_token`, `[1, 1, C]`, and `pos_embed`, `[1, 1 + grid², C]`, the class token's first. On another
+/// grid than the weights' own, positions are interpolated by [`bicubic`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// Width of a token.
+    pub channels: usize,
+    /// Side of a patch in pixels: sides of the image must be multiples of it.
+    pub patch: usize,
+    /// Rows and columns of the grid that the positions were trained on.
+    pub grid: usize,
+    /// Added to the rows and columns wanted where the scale of interpolation is computed: 0.1 in DINOv2, else 0.
+    pub offset: f64,
+}
+
+impl Tokens {
+    /// `[to, grid]` matrix that interpolates one axis of the positions' grid; `None` where nothing changes.
+    pub fn interpolation(&self, rows: usize, columns: usize) -> Option<[Vec<f64>; 2]> {
+        let axis = |to: usize| bicubic(self.grid, to, self.grid as f64 / (to as f64 + self.offset));
+        ([rows, columns] != [self.grid; 2]).then(|| [axis(rows), axis(columns)])
+    }
+}
+
 /// One operation. Parameter names hang under the node's name.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -117,10 +146,13 @@ pub enum Op {
         /// Shift of each channel.
         shift: Vec<f32>,
     },
-    /// Learned scale of each channel, the parameter being the node's name itself (ConvNeXt's `layer_scale`, `[C, 1, 1]`).
+    /// Learned scale of each channel, the parameter being the node's name itself: `[C, 1, 1]` (ConvNeXt's `layer_scale`), `[C]` where it scales
+    /// tokens (DINOv2's `ls1.gamma`).
     LayerScale {
         /// Channels.
         channels: usize,
+        /// Whether it scales tokens.
+        tokens: bool,
     },
     /// Pointwise activation.
     Act(Act),
@@ -150,13 +182,27 @@ pub enum Op {
     AdaptiveAvgPool([usize; 2]),
     /// `[C, H, W]` → `[C · H · W]`, in that order.
     Flatten,
-    /// Fully connected, on a vector or on the channels of each pixel: weight `[output, input]`, bias `[output]`.
+    /// Fully connected, on a vector, each token or the channels of each pixel: weight `[output, input]`, bias `[output]`.
     Linear {
         /// Input features.
         input: usize,
         /// Output features.
         output: usize,
+        /// Whether there is a bias parameter.
+        bias: bool,
     },
+    /// A map of patches made tokens.
+    Tokens(Tokens),
+    /// Self-attention of tokens that hold query, key and value one behind the other, each `heads` times: softmax(q · kᵀ / √d) · v;
+    /// `[T, 3 · D]` → `[T, D]`.
+    Attention {
+        /// Heads.
+        heads: usize,
+    },
+    /// The first token: `[T, D]` → `[D]`.
+    ClassToken,
+    /// All tokens but the first, where their patches were: `[1 + H · W, D]` and a map `[…, H, W]` → `[D, H, W]`.
+    PatchMap,
 }
 
 /// One node of a graph.
@@ -244,6 +290,11 @@ impl Graph {
         Sha256::digest(nodes).iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    /// Whether it is a transformer: the native engine computes convolutional networks only.
+    pub fn has_tokens(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, Op::Tokens(_) | Op::Attention { .. } | Op::ClassToken | Op::PatchMap))
+    }
+
     /// Parameters in the order of the nodes.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.nodes.iter().flat_map(Node::parameters).collect()
@@ -264,8 +315,19 @@ impl Node {
                 ["weight", "bias", "running_mean", "running_var"].iter().map(|f| under(f, &[*channels])).collect()
             }
             Op::LayerNorm { channels, .. } => vec![under("weight", &[*channels]), under("bias", &[*channels])],
-            Op::LayerScale { channels } => vec![Parameter { name: self.name.clone(), shape: vec![*channels, 1, 1] }],
-            Op::Linear { input, output } => vec![under("weight", &[*output, *input]), under("bias", &[*output])],
+            Op::LayerScale { channels, tokens } => {
+                let shape = if *tokens { vec![*channels] } else { vec![*channels, 1, 1] };
+                vec![Parameter { name: self.name.clone(), shape }]
+            }
+            Op::Linear { input, output, bias } => {
+                let mut all = vec![under("weight", &[*output, *input])];
+                all.extend(bias.then(|| under("bias", &[*output])));
+                all
+            }
+            Op::Tokens(t) => {
+                let tokens = |name: &str, count: usize| Parameter { name: name.into(), shape: vec![1, count, t.channels] };
+                vec![tokens("cls_token", 1), tokens("pos_embed", 1 + t.grid * t.grid)]
+            }
             _ => vec![],
         }
     }

@@ -1,7 +1,15 @@
 //! Shape inference, and what depends on it: padding made explicit, floating-point operations counted.
 
-use super::{Conv, Graph, Node, NodeId, Op, Padding, Pool, Shape};
+use super::{Conv, Graph, Node, NodeId, Op, Padding, Pool, Shape, Tokens};
 use crate::{Error, Result};
+
+/// Channels of a value: the last extent of tokens `[T, D]`, the first one of anything else.
+pub fn channels(shape: &[usize]) -> usize {
+    match *shape {
+        [_, width] => width,
+        _ => shape.first().copied().unwrap_or(0),
+    }
+}
 
 /// Padding `[top, bottom, left, right]` of a window on a map of `[height, width]`.
 pub fn resolve_padding(padding: Padding, map: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> [usize; 4] {
@@ -67,6 +75,8 @@ impl Node {
                 (each * out.iter().product::<usize>()) as u64
             }
             Op::Linear { input, .. } => (2 * input * out.iter().product::<usize>()) as u64,
+            // Two products of tokens × tokens × width.
+            Op::Attention { .. } => (4 * out[0] * out.iter().product::<usize>()) as u64,
             _ => 0,
         }
     }
@@ -78,7 +88,7 @@ impl Node {
             Op::Input { .. } => Ok(image.to_vec()),
             Op::Conv(conv) => self.conv_shape(conv, inputs[0]),
             Op::MaxPool(pool) | Op::AvgPool(pool) => self.pool_shape(pool, inputs[0]),
-            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } | Op::LayerScale { channels } => {
+            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } | Op::LayerScale { channels, .. } => {
                 self.check_channels(*channels, inputs[0])
             }
             Op::Affine { scale, .. } => self.check_channels(scale.len(), inputs[0]),
@@ -96,17 +106,45 @@ impl Node {
             Op::Slice { len, .. } => Ok([&[*len], &inputs[0][1..]].concat()),
             Op::AdaptiveAvgPool(to) => Ok(vec![as_map(self, inputs[0])?[0], to[0], to[1]]),
             Op::Flatten => Ok(vec![inputs[0].iter().product()]),
-            Op::Linear { input, .. } if inputs[0][0] != *input => {
+            Op::Linear { input, .. } if channels(inputs[0]) != *input => {
                 fail(format!("takes {input} features, not {:?}: the input size is not the one this layer was made for", inputs[0]))
             }
-            Op::Linear { output, .. } => Ok([&[*output], &inputs[0][1..]].concat()),
+            Op::Linear { output, .. } => Ok(match inputs[0][..] {
+                [tokens, _] => vec![tokens, *output],
+                _ => [&[*output], &inputs[0][1..]].concat(),
+            }),
+            Op::Tokens(tokens) => self.tokens_shape(tokens, inputs[0], image),
+            Op::Attention { heads } => match inputs[0][..] {
+                [tokens, width] if width.is_multiple_of(3 * heads) => Ok(vec![tokens, width / 3]),
+                _ => fail(format!("takes tokens of three times {heads} heads, not {:?}", inputs[0])),
+            },
+            Op::ClassToken => match inputs[0][..] {
+                [_, width] => Ok(vec![width]),
+                _ => fail(format!("takes tokens, not {:?}", inputs[0])),
+            },
+            Op::PatchMap => match (&inputs[0][..], as_map(self, inputs[1])?) {
+                (&[tokens, width], [_, h, w]) if tokens == 1 + h * w => Ok(vec![width, h, w]),
+                _ => fail(format!("{:?} are not the tokens of a map {:?}", inputs[0], inputs[1])),
+            },
         }
     }
 
-    fn check_channels(&self, channels: usize, input: &Shape) -> Result<Shape> {
-        match input.first() {
-            Some(&c) if c == channels => Ok(input.clone()),
-            _ => Err(Error::graph(&self.name, format!("takes {channels} channels, not {input:?}"))),
+    fn tokens_shape(&self, tokens: &Tokens, input: &Shape, [_, height, width]: [usize; 3]) -> Result<Shape> {
+        self.check_channels(tokens.channels, input)?;
+        let map = as_map(self, input)?;
+        let patch = tokens.patch;
+        let Some(side) = [height, width].into_iter().find(|side| !side.is_multiple_of(patch)) else {
+            return Ok(vec![1 + map[1] * map[2], tokens.channels]);
+        };
+        let below = side / patch * patch;
+        let problem = format!("an input of {height}×{width} does not divide into patches of {patch}×{patch}");
+        Err(Error::setting(problem, format!("the nearest sizes that do are {below} and {}: --size {below}", below + patch)))
+    }
+
+    fn check_channels(&self, wanted: usize, input: &Shape) -> Result<Shape> {
+        match channels(input) {
+            there if there == wanted => Ok(input.clone()),
+            _ => Err(Error::graph(&self.name, format!("takes {wanted} channels, not {input:?}"))),
         }
     }
 

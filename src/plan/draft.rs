@@ -2,7 +2,7 @@
 
 use super::{ConvShape, Layer, Plan, Step, ValueId};
 use crate::Result;
-use crate::graph::{Act, Graph, Node, NodeId, Op, Padding, Pool, Shape, resolve_padding};
+use crate::graph::{Act, Graph, Node, NodeId, Op, Padding, Pool, Shape, Tokens, channels, resolve_padding};
 use crate::weights::{TensorSource, read_shaped};
 
 /// `x · scale + shift` by channel, in f64 until the very end.
@@ -183,16 +183,16 @@ impl Drafts<'_> {
                 Some(ConvShape { input: c.input, output: c.output, kernel: c.kernel, stride: c.stride, padding, groups: c.groups })
             }
             // A linear layer on the channels of each pixel is a 1×1 convolution.
-            Op::Linear { input, output } if map.len() == 3 => {
+            Op::Linear { input, output, .. } if map.len() == 3 => {
                 Some(ConvShape { input: *input, output: *output, kernel: [1, 1], stride: [1, 1], padding: [0; 4], groups: 1 })
             }
             _ => None,
         };
-        let outputs = self.shapes[id][0];
+        let outputs = channels(&self.shapes[id]);
         let groups = conv.map_or(1, |c| c.groups);
         let shift = bias.map_or(vec![0.0; outputs], |b| b.into_iter().map(f64::from).collect());
         let after = ChannelMap { scale: vec![1.0; outputs], shift };
-        Ok(Product { conv, weight, outputs, inputs_per_group: map[0] / groups, groups, after, before: None })
+        Ok(Product { conv, weight, outputs, inputs_per_group: channels(map) / groups, groups, after, before: None })
     }
 
     fn plain_layer(&self, node: &Node, id: NodeId) -> Result<Layer> {
@@ -216,6 +216,10 @@ impl Drafts<'_> {
             Op::AdaptiveAvgPool([1, 1]) => Layer::GlobalAvgPool,
             Op::AdaptiveAvgPool(to) => Layer::AdaptiveAvgPool(*to),
             Op::Flatten => Layer::Flatten,
+            Op::Tokens(tokens) => self.tokens(node, tokens, id)?,
+            Op::Attention { heads } => Layer::Attention { heads: *heads },
+            Op::ClassToken => Layer::ClassToken,
+            Op::PatchMap => Layer::PatchMap,
             Op::Input { .. }
             | Op::Conv(_)
             | Op::Linear { .. }
@@ -225,6 +229,21 @@ impl Drafts<'_> {
             | Op::Act(_)
             | Op::Add => unreachable!("node {id} `{}` is no plain layer", node.name),
         })
+    }
+
+    /// The class token and the positions of the grid at hand, interpolated in f64.
+    fn tokens(&self, node: &Node, tokens: &Tokens, id: NodeId) -> Result<Layer> {
+        let params = node.parameters();
+        let read = |i: usize| -> Result<Vec<f32>> { Ok(read_shaped(self.weights, &params[i].name, &params[i].shape)?.data) };
+        let (class, positions) = (read(0)?, read(1)?);
+        let (first, patches) = positions.split_at(tokens.channels);
+        let class = class.iter().zip(first).map(|(c, p)| c + p).collect();
+        let map = &self.shapes[self.graph.nodes()[id].inputs[0]];
+        let positions = match tokens.interpolation(map[1], map[2]) {
+            None => patches.into(),
+            Some(matrices) => resample(patches, tokens, &matrices),
+        };
+        Ok(Layer::Tokens { class, positions })
     }
 
     fn finish(mut self) -> Plan {
@@ -276,13 +295,31 @@ fn channel_map(node: &Node, weights: &dyn TensorSource) -> Result<ChannelMap> {
             let shift = bias.iter().zip(&mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
             ChannelMap { scale, shift }
         }
-        Op::LayerScale { channels } => ChannelMap { scale: read(0)?, shift: vec![0.0; *channels] },
+        Op::LayerScale { channels, .. } => ChannelMap { scale: read(0)?, shift: vec![0.0; *channels] },
         Op::Affine { scale, shift } => {
             let wide = |v: &[f32]| v.iter().copied().map(f64::from).collect();
             ChannelMap { scale: wide(scale), shift: wide(shift) }
         }
         other => unreachable!("{other:?} is no per-channel map"),
     })
+}
+
+/// A grid of vectors `[grid, grid, C]` by a matrix for its rows and one for its columns.
+fn resample(grid: &[f32], tokens: &Tokens, [rows, columns]: &[Vec<f64>; 2]) -> std::sync::Arc<[f32]> {
+    let (side, width) = (tokens.grid, tokens.channels);
+    let mut result = Vec::with_capacity(rows.len() / side * (columns.len() / side) * width);
+    let mut cell = vec![0f64; width];
+    for (row, column) in rows.chunks_exact(side).flat_map(|r| columns.chunks_exact(side).map(move |c| (r, c))) {
+        cell.fill(0.0);
+        for (place, vector) in grid.chunks_exact(width).enumerate() {
+            let weight = row[place / side] * column[place % side];
+            if weight != 0.0 {
+                cell.iter_mut().zip(vector).for_each(|(sum, &v)| *sum += weight * f64::from(v));
+            }
+        }
+        result.extend(cell.iter().map(|&v| v as f32));
+    }
+    result.into()
 }
 
 fn layer(core: Core, residual: bool, act: Option<Act>) -> Layer {

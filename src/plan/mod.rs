@@ -20,7 +20,7 @@ pub type ValueId = usize;
 pub struct Plan {
     /// Steps; each reads values that were computed before it. Step `i` makes value `i + 1`.
     pub steps: Vec<Step>,
-    /// Shape of every value for one image, `[C, H, W]` or `[D]`.
+    /// Shape of every value for one image: `[C, H, W]`, `[D]`, or tokens `[T, D]`.
     pub shapes: Vec<Shape>,
     /// The taps' values, in the order asked for; several taps may share one, and a tap may be the input itself.
     pub taps: Vec<ValueId>,
@@ -74,7 +74,7 @@ pub enum Layer {
         /// Last of all.
         act: Option<Act>,
     },
-    /// `act(weight · inputs[0] + bias (+ inputs[1]))` on a vector.
+    /// `act(weight · inputs[0] + bias (+ inputs[1]))` on a vector, or on each token.
     Linear {
         /// Input features.
         input: usize,
@@ -107,7 +107,7 @@ pub enum Layer {
     Mul,
     /// Activation alone.
     Act(Act),
-    /// Norm over the channels of each pixel (or of the vector).
+    /// Norm over the channels of each pixel (of the vector, of each token).
     LayerNorm {
         /// Scale of each channel.
         weight: Arc<[f32]>,
@@ -141,6 +141,29 @@ pub enum Layer {
     },
     /// The same numbers as a vector in C, H, W order; nothing to do where the layout in memory is that already.
     Flatten,
+    /// A map of patches `[C, H, W]` made tokens `[1 + H · W, C]`: the class token ahead, to each patch the embedding of its position added.
+    Tokens {
+        /// The class token with its position, `[C]`.
+        class: Arc<[f32]>,
+        /// The positions of this very grid, `[H · W, C]`.
+        positions: Arc<[f32]>,
+    },
+    /// Self-attention of tokens `[T, 3 · D]`: [`crate::graph::Op::Attention`].
+    Attention {
+        /// Heads.
+        heads: usize,
+    },
+    /// The first token.
+    ClassToken,
+    /// All tokens but the first as a map: [`crate::graph::Op::PatchMap`].
+    PatchMap,
+}
+
+impl Layer {
+    /// Whether it belongs to a transformer.
+    pub fn is_of_tokens(&self) -> bool {
+        matches!(self, Layer::Tokens { .. } | Layer::Attention { .. } | Layer::ClassToken | Layer::PatchMap)
+    }
 }
 
 impl Plan {

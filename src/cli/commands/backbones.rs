@@ -51,6 +51,10 @@ fn one(info: &BackboneInfo, size: Option<usize>, screen: &Screen) -> Result<()> 
     let graph = info.graph(&Options::default());
     // Deep taps may not fit a small input where shallow ones do: each is judged by itself.
     let taps: Vec<(&String, Option<Vec<usize>>)> = graph.taps().iter().map(|(tap, _)| (tap, shape(&graph, tap, size))).collect();
+    if taps.iter().all(|(_, shape)| shape.is_none()) {
+        // Nothing fits: the network itself says why.
+        graph.shapes([3, size, size])?;
+    }
     let (parameters, _) = cost(info)?;
     let flops = graph.flops([3, size, size]).ok();
     let entries: Vec<Value> = backbones::entries(info)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::ops;
+use super::{ops, tokens};
 use crate::graph::{Act, Graph, Node, Op, Shape, resolve_padding};
 use crate::plan::{Layer, Plan};
 use crate::weights::{TensorSource, read_shaped};
@@ -105,7 +105,11 @@ fn apply(node: &Node, parameters: &[&Tensor], values: &[&Tensor], shape: &Shape)
         Op::AvgPool(pool) => ops::avg_pool(x, pool, [shape[1], shape[2]]),
         Op::AdaptiveAvgPool(to) => ops::adaptive_avg_pool(x, *to),
         Op::Flatten => ops::flatten(x),
-        Op::Linear { .. } => ops::linear(x, parameters[0], parameters[1]),
+        Op::Linear { .. } => ops::linear(x, parameters[0], parameters.get(1).copied()),
+        Op::Tokens(t) => tokens::tokens(x, parameters[0], parameters[1], t),
+        Op::Attention { heads } => tokens::attention(x, *heads),
+        Op::ClassToken => tokens::class_token(x),
+        Op::PatchMap => tokens::patch_map(x, values[1]),
     }
 }
 
@@ -151,6 +155,10 @@ fn on_device(layer: &Layer, device: &Device, dtype: DType) -> candle_core::Resul
         Layer::Linear { input, output, weight, bias, .. } => Ok(vec![tensor(weight, &[*output, *input])?, tensor(bias, &[*output])?]),
         Layer::Affine { scale, shift, .. } => pair(scale, shift),
         Layer::LayerNorm { weight, bias, .. } => pair(weight, bias),
+        Layer::Tokens { class, positions } => {
+            let rows = positions.len() / class.len();
+            Ok(vec![tensor(class, &[1, 1, class.len()])?, tensor(positions, &[1, rows, class.len()])?])
+        }
         _ => Ok(vec![]),
     }
 }
@@ -166,7 +174,7 @@ fn apply_planned(layer: &Layer, parameters: &[Tensor], values: &[&Tensor], shape
             let y = ops::conv(x, &parameters[0], Some(&parameters[1]), c.padding, c.stride[0], c.groups)?;
             finish(y, *residual, act)
         }
-        Layer::Linear { residual, act, .. } => finish(ops::linear(x, &parameters[0], &parameters[1])?, *residual, act),
+        Layer::Linear { residual, act, .. } => finish(ops::linear(x, &parameters[0], Some(&parameters[1]))?, *residual, act),
         Layer::Affine { act, .. } => finish(ops::affine(x, &parameters[0], &parameters[1])?, false, act),
         Layer::Add { act } => finish(x.clone(), true, act),
         Layer::Mul => x.broadcast_mul(values[1]),
@@ -180,5 +188,9 @@ fn apply_planned(layer: &Layer, parameters: &[Tensor], values: &[&Tensor], shape
         Layer::Slice { start, len } => x.narrow(1, *start, *len)?.contiguous(),
         Layer::Shuffle { groups } => ops::shuffle(x, *groups),
         Layer::Flatten => ops::flatten(x),
+        Layer::Tokens { .. } => tokens::with_class_token(x, &parameters[0], &parameters[1]),
+        Layer::Attention { heads } => tokens::attention(x, *heads),
+        Layer::ClassToken => tokens::class_token(x),
+        Layer::PatchMap => tokens::patch_map(x, values[1]),
     }
 }

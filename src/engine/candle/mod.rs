@@ -2,6 +2,7 @@
 
 mod forward;
 mod ops;
+mod tokens;
 
 use candle_core::{DType, Device, Tensor};
 

@@ -1,4 +1,5 @@
-//! Every layer in plain candle ops, on any device and dtype, maps `[N, C, H, W]`, vectors `[N, D]`; gradients flow through all of them.
+//! Every layer in plain candle ops, on any device and dtype, maps `[N, C, H, W]`, vectors `[N, D]`, tokens `[N, T, D]`; gradients flow through
+//! all of them.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{Activation, Module};
@@ -15,6 +16,7 @@ pub(super) fn act(act: Act, x: &Tensor) -> Result<Tensor> {
         Act::HardSigmoid => Activation::HardSigmoid,
         Act::Sigmoid => Activation::Sigmoid,
         Act::Gelu => Activation::Gelu,
+        Act::QuickGelu => return x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
     }
     .forward(x)
 }
@@ -23,7 +25,7 @@ pub(super) fn act(act: Act, x: &Tensor) -> Result<Tensor> {
 pub(super) fn per_channel(values: &Tensor, x: &Tensor) -> Result<Tensor> {
     match x.rank() {
         4 => values.reshape((1, (), 1, 1)),
-        _ => values.reshape((1, ())),
+        _ => values.flatten_all(),
     }
 }
 
@@ -51,19 +53,25 @@ pub(super) fn conv(
     }
 }
 
-/// Fully connected, `weight` being `[output, input]`: on vectors, or on the channels of each pixel of a map.
-pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    if x.rank() == 4 {
-        let (output, input) = weight.dims2()?;
-        return conv(x, &weight.reshape((output, input, 1, 1))?, Some(bias), [0; 4], 1, 1);
+/// Fully connected, `weight` being `[output, input]`: on vectors, on each token, or on the channels of each pixel of a map.
+pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (output, input) = weight.dims2()?;
+    let y = match *x.dims() {
+        [_, _, _, _] => return conv(x, &weight.reshape((output, input, 1, 1))?, bias, [0; 4], 1, 1),
+        [n, t, _] => x.reshape((n * t, input))?.matmul(&weight.t()?)?.reshape((n, t, output))?,
+        _ => x.matmul(&weight.t()?)?,
+    };
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
     }
-    x.matmul(&weight.t()?)?.broadcast_add(bias)
 }
 
-/// Norm over the channels of each pixel, or of the vector.
+/// Norm over the channels of each pixel, of each token or of the vector.
 pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
-    let deviation = (centred.sqr()?.mean_keepdim(1)? + eps)?.sqrt()?;
+    let channels = if x.rank() == 4 { 1 } else { x.rank() - 1 };
+    let centred = x.broadcast_sub(&x.mean_keepdim(channels)?)?;
+    let deviation = (centred.sqr()?.mean_keepdim(channels)? + eps)?.sqrt()?;
     affine(&centred.broadcast_div(&deviation)?, weight, bias)
 }
 

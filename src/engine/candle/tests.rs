@@ -189,16 +189,16 @@ fn everything() -> Graph {
     let pre = norm(&mut g, "pre_bn", shuffled, 8);
     let pre = g.add("pre_act", Op::Act(Act::Relu6), &[pre]);
     let ln = g.add("ln", Op::LayerNorm { channels: 8, eps: 1e-6 }, &[pre]);
-    let wide = g.add("wide", Op::Linear { input: 8, output: 16 }, &[ln]);
+    let wide = g.add("wide", Op::Linear { input: 8, output: 16, bias: true }, &[ln]);
     let wide = g.add("gelu", Op::Act(Act::Gelu), &[wide]);
-    let narrow = g.add("narrow", Op::Linear { input: 16, output: 8 }, &[wide]);
-    let scaled = g.add("layer_scale", Op::LayerScale { channels: 8 }, &[narrow]);
+    let narrow = g.add("narrow", Op::Linear { input: 16, output: 8, bias: true }, &[wide]);
+    let scaled = g.add("layer_scale", Op::LayerScale { channels: 8, tokens: false }, &[narrow]);
     let sum = g.add("block_add", Op::Add, &[scaled, shuffled]);
     let pool = Pool { kernel: [2; 2], stride: [2; 2], padding: Padding::all(1), ceil: false, count_padding: false };
     let avg = g.add("avg", Op::AvgPool(pool), &[sum]);
     let two = g.add("adaptive", Op::AdaptiveAvgPool([3, 2]), &[avg]);
     let flat = g.add("flatten", Op::Flatten, &[two]);
-    let fc = g.add("fc", Op::Linear { input: 48, output: 5 }, &[flat]);
+    let fc = g.add("fc", Op::Linear { input: 48, output: 5, bias: true }, &[flat]);
     let out = g.add("fc_act", Op::Act(Act::HardSigmoid), &[fc]);
     for (name, id) in [("stem", stem), ("sum", sum), ("project_bn", n), ("map", avg), ("flat", flat), ("out", out)] {
         g.tap(name, id);

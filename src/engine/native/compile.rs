@@ -53,8 +53,11 @@ pub struct Program {
 /// Chooses and packs every kernel of a plan.
 ///
 /// # Errors
-/// A plan that contradicts itself.
+/// A transformer; a plan that contradicts itself.
 pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
+    if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
+        return Err(no_transformer(step));
+    }
     let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
     let Places { operands, done, local, shared } = places(plan, split, batch);
     let alone = done[..split].iter().filter(|&&done| !done).count();
@@ -169,7 +172,12 @@ fn prepare(step: &Step, options: Options, operands: &[Operand]) -> Result<Box<dy
             Box::new(Gather::new(inputs, output, channels))
         }
         Layer::Flatten => Box::new(Flatten::new(input, output)),
+        Layer::Tokens { .. } | Layer::Attention { .. } | Layer::ClassToken | Layer::PatchMap => return Err(no_transformer(step)),
     })
+}
+
+fn no_transformer(step: &Step) -> Error {
+    Error::graph(&step.name, "belongs to a transformer: these run on the candle engine")
 }
 
 fn sliding(isa: Isa, reduce: Reduce, pool: &Pool, input: Operand, output: Operand, name: &str) -> Result<Box<dyn Kernel>> {

@@ -4,6 +4,9 @@ use super::memory::Operand;
 use super::simd::{LANES, Simd, Vectorized};
 use crate::graph::Act;
 
+/// Slope of the logistic curve that [`Act::QuickGelu`] takes for the normal distribution's.
+const QUICK: f32 = 1.702;
+
 /// Last step of a convolution or of a pointwise kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct Epilogue {
@@ -104,6 +107,7 @@ impl Vectorized for Activate {
             Act::HardSwish => each(s, &self, |x| s.mul(x, hard_gate(x))),
             Act::HardSigmoid => each(s, &self, hard_gate),
             Act::Sigmoid => each(s, &self, |x| sigmoid(s, x)),
+            Act::QuickGelu => each(s, &self, |x| s.mul(x, sigmoid(s, s.mul(s.splat(QUICK), x)))),
             Act::Gelu => each(s, &self, |x| {
                 let half = s.mul(s.splat(0.5), x);
                 s.fma(half, erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2))), half)
@@ -170,6 +174,7 @@ mod tests {
             Act::HardSwish => x * gate,
             Act::HardSigmoid => gate,
             Act::Sigmoid => sigmoid,
+            Act::QuickGelu => x / (1.0 + (-f64::from(QUICK) * x).exp()),
             // Φ(x) by summing the density: enough for six digits.
             Act::Gelu => {
                 let steps = 20_000;
@@ -183,7 +188,7 @@ mod tests {
 
     #[test]
     fn activations_are_right_to_the_last_digits() {
-        let acts = [Act::Relu, Act::Relu6, Act::Silu, Act::HardSwish, Act::HardSigmoid, Act::Sigmoid, Act::Gelu];
+        let acts = [Act::Relu, Act::Relu6, Act::Silu, Act::HardSwish, Act::HardSigmoid, Act::Sigmoid, Act::Gelu, Act::QuickGelu];
         let inputs: Vec<f32> = (0..10 * LANES).map(|i| (i as f32 - 80.0) / 8.0).chain([-100.0; LANES]).chain([100.0; LANES]).collect();
         for (isa, act) in Isa::available().into_iter().flat_map(|isa| acts.map(|a| (isa, a))) {
             let mut got = inputs.clone();

@@ -40,7 +40,13 @@ impl StepNodes<'_> {
             Layer::Linear { input, output, weight, bias, residual, act } => {
                 let weight = self.floats("weight", &[*output, *input], weight);
                 let bias = self.floats("bias", &[*output], bias);
-                let y = self.node("Gemm", &[x, &weight, &bias], vec![Attr::Int("transB", 1)]);
+                let y = if self.shapes[0].len() == 2 {
+                    let turned = self.node("Transpose", &[&weight], vec![Attr::Ints("perm", vec![1, 0])]);
+                    let product = self.node("MatMul", &[x, &turned], vec![]);
+                    self.node("Add", &[&product, &bias], vec![])
+                } else {
+                    self.node("Gemm", &[x, &weight, &bias], vec![Attr::Int("transB", 1)])
+                };
                 self.end(y, *residual, *act)
             }
             Layer::Affine { scale, shift, act } => {
@@ -71,6 +77,18 @@ impl StepNodes<'_> {
             }
             Layer::Shuffle { groups } => self.shuffle(*groups),
             Layer::Flatten => self.node("Flatten", &[x], vec![Attr::Int("axis", 1)]),
+            Layer::Tokens { class, positions } => self.tokens(class, positions),
+            Layer::Attention { heads } => self.attention(*heads),
+            Layer::ClassToken => {
+                let first = self.rows(0, 1);
+                self.node("Flatten", &[&first], vec![Attr::Int("axis", 1)])
+            }
+            Layer::PatchMap => {
+                let patches = self.rows(1, self.shapes[0][0]);
+                let turned = self.node("Transpose", &[&patches], vec![Attr::Ints("perm", vec![0, 2, 1])]);
+                let shape = self.ints("shape", &[0, self.output[0] as i64, self.output[1] as i64, self.output[2] as i64]);
+                self.node("Reshape", &[&turned, &shape], vec![])
+            }
         })
     }
 
@@ -124,7 +142,53 @@ impl StepNodes<'_> {
             Act::HardSigmoid => self.node("HardSigmoid", &[x], vec![Attr::Float("alpha", 1.0 / 6.0), Attr::Float("beta", 0.5)]),
             Act::Sigmoid => self.node("Sigmoid", &[x], vec![]),
             Act::Gelu => gelu(self.b, self.name, x),
+            Act::QuickGelu => {
+                let slope = self.floats("slope", &[], &[1.702]);
+                let steeper = self.node("Mul", &[x, &slope], vec![]);
+                let gate = self.node("Sigmoid", &[&steeper], vec![]);
+                self.node("Mul", &[x, &gate], vec![])
+            }
         }
+    }
+
+    /// Tokens `from .. to` of the first input.
+    fn rows(&mut self, from: usize, to: usize) -> String {
+        let bounds = [("starts", from), ("ends", to), ("axes", 1)].map(|(n, v)| self.ints(n, &[v as i64]));
+        self.node("Slice", &[self.inputs[0], &bounds[0], &bounds[1], &bounds[2]], vec![])
+    }
+
+    /// A map as rows of tokens, a row of zeros before them, to which the class token and the positions are added.
+    fn tokens(&mut self, class: &[f32], positions: &[f32]) -> String {
+        let [count, width] = [self.output[0], self.output[1]];
+        let shape = self.ints("shape", &[0, width as i64, count as i64 - 1]);
+        let flat = self.node("Reshape", &[self.inputs[0], &shape], vec![]);
+        let patches = self.node("Transpose", &[&flat], vec![Attr::Ints("perm", vec![0, 2, 1])]);
+        let before = self.ints("before", &[0, 1, 0, 0, 0, 0]);
+        let padded = self.node("Pad", &[&patches, &before], vec![]);
+        let added = self.floats("positions", &[count, width], &[class, positions].concat());
+        self.node("Add", &[&padded, &added], vec![])
+    }
+
+    /// Query, key and value are taken apart as `[1, N, heads, T, d]`.
+    fn attention(&mut self, heads: usize) -> String {
+        let [count, width] = [self.output[0], self.output[1]];
+        let apart = self.ints("apart", &[0, count as i64, 3, heads as i64, (width / heads) as i64]);
+        let apart = self.node("Reshape", &[self.inputs[0], &apart], vec![]);
+        let apart = self.node("Transpose", &[&apart], vec![Attr::Ints("perm", vec![2, 0, 3, 1, 4])]);
+        let axis = self.ints("axis", &[0]);
+        let [query, key, value] = [0, 1, 2].map(|i| {
+            let bounds = [("starts", i), ("ends", i + 1)].map(|(n, v)| self.ints(n, &[v]));
+            self.node("Slice", &[&apart, &bounds[0], &bounds[1], &axis], vec![])
+        });
+        let key = self.node("Transpose", &[&key], vec![Attr::Ints("perm", vec![0, 1, 2, 4, 3])]);
+        let scale = self.floats("scale", &[], &[((width / heads) as f32).powf(-0.5)]);
+        let query = self.node("Mul", &[&query, &scale], vec![]);
+        let scores = self.node("MatMul", &[&query, &key], vec![]);
+        let shares = self.node("Softmax", &[&scores], vec![Attr::Int("axis", -1)]);
+        let mixed = self.node("MatMul", &[&shares, &value], vec![]);
+        let together = self.node("Transpose", &[&mixed], vec![Attr::Ints("perm", vec![1, 3, 2, 4, 0])]);
+        let shape = self.ints("together", &[0, count as i64, width as i64]);
+        self.node("Reshape", &[&together, &shape], vec![])
     }
 
     /// Window of a pool; `ceil` becomes padding behind the map, so that all windows are whole.

@@ -112,6 +112,7 @@ fn every_kind_of_head_and_layer_makes_a_consistent_graph() {
         ("googlenet", "gap", &sigmoid, "MaxPool"),
         ("mobilenet_v3_small", "gap", &dense, "HardSwish"),
         ("convnext_tiny", "gap", &sigmoid, "LayerNormalization"),
+        ("clip_vit_b_32", "map", &gap, "Softmax"),
     ] {
         let message = encode(&model(backbone, tap, params)).unwrap();
         check(&message);

@@ -28,6 +28,15 @@ pub enum Axes {
     /// A matrix that reads a map of `[height, width, channels]` flattened in this order, `[height · width · channels, out]`, to one that reads it
     /// channel by channel, `[out, channels · height · width]`.
     HwcRowsToChw([usize; 3]),
+    /// A vector or matrix to `[1, tokens, channels]`.
+    ToTokens,
+    /// Rows of a larger tensor that is stored in several: with the other parts, one below the other.
+    Part {
+        /// Which part, from 0.
+        index: usize,
+        /// Of how many.
+        of: usize,
+    },
 }
 
 /// How to read a stored tensor.
@@ -52,6 +61,8 @@ impl Axes {
             (Axes::HwcRowsToChw([h, w, c]), &[i, o]) if i == h * w * c => {
                 return Turn { stored: vec![h, w, c, o], order: vec![3, 2, 0, 1], shape: vec![o, i] };
             }
+            (Axes::ToTokens, &[c]) => (vec![0], vec![1, 1, c]),
+            (Axes::ToTokens, &[t, c]) => (vec![0, 1], vec![1, t, c]),
             _ => ((0..stored.len()).collect(), stored.to_vec()),
         };
         Turn { stored: stored.to_vec(), order, shape }
@@ -74,20 +85,35 @@ pub struct Mapped {
 }
 
 enum Route {
-    /// A stored tensor, and what to do with its axes.
-    Stored(Parameter, Axes),
+    /// A stored tensor, or all of its parts in order, and what to do with their axes.
+    Stored(Vec<(Parameter, Axes)>),
     /// Ones, so many of them.
     Ones(usize),
 }
 
 impl Mapped {
-    /// Renames every tensor for which `rename` gives a name; the others keep theirs.
+    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do parts of what is not complete.
     pub fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
-        let route = |entry: Parameter| {
-            let (name, axes) = rename(&entry).unwrap_or_else(|| (entry.name.clone(), Axes::Same));
-            (name, Route::Stored(entry, axes))
-        };
-        let routes = source.entries().into_iter().map(route).collect();
+        let mut routes = BTreeMap::new();
+        let mut parts: BTreeMap<String, Vec<(usize, usize, Parameter)>> = BTreeMap::new();
+        for entry in source.entries() {
+            match rename(&entry) {
+                Some((name, Axes::Part { index, of })) => parts.entry(name).or_default().push((index, of, entry)),
+                Some((name, axes)) => _ = routes.insert(name, Route::Stored(vec![(entry, axes)])),
+                None => _ = routes.insert(entry.name.clone(), Route::Stored(vec![(entry, Axes::Same)])),
+            }
+        }
+        for (name, mut parts) in parts {
+            parts.sort_by_key(|&(index, ..)| index);
+            let complete = parts.iter().enumerate().all(|(i, &(index, of, _))| i == index && of == parts.len());
+            let same_rows = parts.iter().all(|(.., p)| p.shape.get(1..) == parts[0].2.shape.get(1..));
+            let stored = parts.into_iter().map(|(.., entry)| (entry, Axes::Same));
+            if complete && same_rows {
+                routes.insert(name, Route::Stored(stored.collect()));
+            } else {
+                routes.extend(stored.map(|(entry, axes)| (entry.name.clone(), Route::Stored(vec![(entry, axes)]))));
+            }
+        }
         Mapped { source, routes }
     }
 
@@ -113,26 +139,43 @@ impl TensorSource for Mapped {
     fn digest(&self) -> String {
         let mut text = self.source.digest();
         for (name, route) in &self.routes {
-            text += &match route {
-                Route::Stored(stored, axes) => format!("\n{name} {} {axes:?}", stored.name),
-                Route::Ones(_) => format!("\n{name} ones"),
-            };
+            match route {
+                Route::Stored(parts) => parts.iter().for_each(|(stored, axes)| text += &format!("\n{name} {} {axes:?}", stored.name)),
+                Route::Ones(_) => text += &format!("\n{name} ones"),
+            }
         }
         hex(&Sha256::digest(text))
     }
 
     fn entries(&self) -> Vec<Parameter> {
         let shape = |route: &Route| match route {
-            Route::Stored(stored, axes) => axes.turn(&stored.shape).shape,
+            Route::Stored(parts) => parts.iter().map(|(stored, axes)| axes.turn(&stored.shape).shape).reduce(stack).unwrap_or_default(),
             Route::Ones(channels) => vec![*channels],
         };
         self.routes.iter().map(|(name, route)| Parameter { name: name.clone(), shape: shape(route) }).collect()
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        match self.routes.get(name).ok_or_else(|| no_tensor(self, name))? {
-            Route::Stored(stored, axes) => Ok(axes.apply(self.source.read(&stored.name)?)),
-            Route::Ones(channels) => Ok(Tensor { shape: vec![*channels], data: vec![1.0; *channels] }),
+        let parts = match self.routes.get(name).ok_or_else(|| no_tensor(self, name))? {
+            Route::Stored(parts) => parts,
+            Route::Ones(channels) => return Ok(Tensor { shape: vec![*channels], data: vec![1.0; *channels] }),
+        };
+        let mut whole: Option<Tensor> = None;
+        for (stored, axes) in parts {
+            let Tensor { shape, data } = axes.apply(self.source.read(&stored.name)?);
+            match &mut whole {
+                None => whole = Some(Tensor { shape, data }),
+                Some(above) => {
+                    above.shape = stack(std::mem::take(&mut above.shape), shape);
+                    above.data.extend(data);
+                }
+            }
         }
+        whole.ok_or_else(|| no_tensor(self, name))
     }
+}
+
+/// The shape of two tensors one below the other.
+fn stack(above: Vec<usize>, below: Vec<usize>) -> Vec<usize> {
+    above.iter().enumerate().map(|(axis, &n)| if axis == 0 { n + below[0] } else { n }).collect()
 }

@@ -8,6 +8,7 @@ mod keras;
 mod mapped;
 mod timm;
 mod torchvision;
+mod transformers;
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ pub use mapped::{Axes, Mapped};
 pub enum Dialect {
     /// torchvision's, or whatever the graph itself was written after.
     Native,
-    /// timm's: torchvision's but for names, and for the epsilon of MobileNet V3's norms (1e-5).
+    /// timm's: torchvision's but for names, the epsilon of MobileNet V3's norms (1e-5), and what ViT wants to see (also Hugging Face's).
     Timm,
     /// Keras's and TensorFlow's.
     Keras,
@@ -66,7 +67,17 @@ const MAPS: &[NameMap] = &[
     NameMap { backbones: &["efficientnet_b"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::efficientnet },
     NameMap { backbones: &["convnext"], dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm::convnext },
     NameMap { backbones: &["vgg"], dialect: Dialect::Timm, witness: "classifier.0.weight", rename: timm::vgg },
+    transformer(&["vit_b_16"], Dialect::Native, transformers::torchvision_vit),
+    transformer(&["vit_b_16"], Dialect::Timm, transformers::huggingface_vit),
+    transformer(&["dinov2"], Dialect::Native, transformers::huggingface_dinov2),
+    transformer(&["clip"], Dialect::Native, transformers::huggingface_clip),
+    transformer(&["clip"], Dialect::Native, transformers::openai_clip),
 ];
+
+/// Libraries name transformers each in their own way and compute them alike; the dialect tells what ViT's weights want to see.
+const fn transformer(backbones: &'static [&'static str], dialect: Dialect, rename: Rename) -> NameMap {
+    NameMap { backbones, dialect, witness: "patch_embed.proj.weight", rename }
+}
 
 /// Networks whose graphs carry the layer names of Keras Applications.
 const KERAS: [&str; 6] = ["vgg16_keras", "vgg19_keras", "resnet50_keras", "inception_v3_keras", "xception", "mobilenet_v2_keras"];
@@ -89,7 +100,9 @@ pub fn adapt(backbone: &str, needed: &[Parameter], source: Box<dyn TensorSource>
         true => applications::adapt(needed, source),
         false => Err(source),
     };
-    kept.unwrap_or_else(|source| Adapted { source, dialect: Dialect::Native })
+    // The graph of ViT itself has timm's names.
+    let dialect = if backbone == "vit_b_16" { Dialect::Timm } else { Dialect::Native };
+    kept.unwrap_or_else(|source| Adapted { source, dialect })
 }
 
 #[cfg(test)]

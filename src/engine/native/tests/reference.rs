@@ -14,6 +14,7 @@ fn activate(act: Option<Act>, x: f64) -> f64 {
         Some(Act::HardSwish) => x * gate(x),
         Some(Act::HardSigmoid) => gate(x),
         Some(Act::Sigmoid) => sigmoid(x),
+        Some(Act::QuickGelu) => x * sigmoid(1.702 * x),
         // A logistic stand-in is not enough here: kernels' own tests cover it.
         Some(Act::Gelu) => unreachable!("not drawn by these tests"),
     }
@@ -113,6 +114,7 @@ fn layer(step: &Step, inputs: &[Map<'_>], out: [usize; 3]) -> Vec<f64> {
             x.data[(from * out[1] + y) * out[2] + x_]
         }),
         Layer::Flatten => x.data.to_vec(),
+        Layer::Tokens { .. } | Layer::Attention { .. } | Layer::ClassToken | Layer::PatchMap => unreachable!("not drawn by these tests"),
     }
 }
 
