@@ -5,15 +5,15 @@
 //! seconds: the same log gives the same files.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use prost::Message;
 use serde_json::{Map, Value};
 
 use super::files::SweepFiles;
-use crate::Result;
-use crate::store::{create_folder, replace};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
+use crate::{Error, Result};
 
 /// The folder in a sweep directory.
 pub const TENSORBOARD_FOLDER: &str = "tensorboard";
@@ -108,19 +108,30 @@ impl From<&Value> for Setting {
     }
 }
 
-/// Writes the event files of all finished trials; returns how many.
+/// Writes the event files of all finished trials, and removes those of trials that are no longer there; returns how many.
 ///
 /// # Errors
 /// A folder that is no sweep or cannot be written to.
 pub fn write_tensorboard(folder: &Path) -> Result<usize> {
     let files = SweepFiles::read(folder)?;
-    for (number, end) in &files.trials {
-        let run = folder.join(TENSORBOARD_FOLDER).join(format!("trial-{number:04}"));
-        create_folder(&run)?;
-        let epochs = files.epochs.get(number).map_or(&[][..], Vec::as_slice);
-        replace(&run.join(format!("events.out.tfevents.{number}.headstart")), &events(epochs, end))?;
+    let logs = folder.join(TENSORBOARD_FOLDER);
+    fs::create_dir_all(&logs).map_err(Error::io("create the folder", &logs))?;
+    let runs: BTreeMap<String, &FinalRecord> = files.trials.values().map(|end| (format!("trial-{:04}", end.trial), end)).collect();
+    for entry in fs::read_dir(&logs).map_err(Error::io("list", &logs))?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("trial-") && !runs.contains_key(&name) {
+            fs::remove_dir_all(entry.path()).map_err(Error::io("delete", entry.path()))?;
+        }
     }
-    Ok(files.trials.len())
+    for (name, end) in &runs {
+        let run = logs.join(name);
+        fs::create_dir_all(&run).map_err(Error::io("create the folder", &run))?;
+        let epochs = files.epochs.get(&end.trial).map_or(&[][..], Vec::as_slice);
+        let file = run.join(format!("events.out.tfevents.{}.headstart", end.trial));
+        // Not synced: hundreds of small files would take seconds, and all of it can be made again from trials.jsonl.
+        fs::write(&file, events(epochs, end)).map_err(Error::io("write", &file))?;
+    }
+    Ok(runs.len())
 }
 
 /// The event file of a trial.

@@ -76,3 +76,19 @@ fn an_unfinished_sweep_shows_what_there_is_and_a_foreign_folder_is_refused() {
     let empty = tempfile::tempdir().unwrap();
     assert!(write(empty.path(), None).unwrap_err().to_string().contains("no sweep"));
 }
+
+#[test]
+fn tensorboard_shows_the_trials_that_there_are() {
+    let folder = sweep();
+    let runs = || {
+        let mut names: Vec<_> = fs::read_dir(folder.path().join(TENSORBOARD_FOLDER)).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(write_tensorboard(folder.path()).unwrap(), 2);
+    assert_eq!(runs(), ["trial-0000", "trial-0001"]);
+    let log = fs::read_to_string(folder.path().join("trials.jsonl")).unwrap();
+    fs::write(folder.path().join("trials.jsonl"), log.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(write_tensorboard(folder.path()).unwrap(), 1);
+    assert_eq!(runs(), ["trial-0000"]);
+}
