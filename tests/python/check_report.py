@@ -55,6 +55,23 @@ def curves(page: Page) -> None:
     assert lines() < before, (before, lines())
 
 
+def tips(page: Page) -> None:
+    """A tip is drawn in the page's own colours."""
+    chart = page.locator("#curve-loss > svg, #curve-loss figure > svg").last
+    chart.scroll_into_view_if_needed()
+    page.wait_for_timeout(600)
+    box = chart.bounding_box()
+    assert box
+    for y in range(40, int(box["height"]) - 40, 20):
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + y)
+        page.wait_for_timeout(60)
+        if page.locator("#curve-loss g[aria-label=tip] path").count():
+            break
+    fill = page.locator("#curve-loss g[aria-label=tip]").evaluate("e => getComputedStyle(e).fill")
+    card = page.locator("#curves").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert fill == card, (fill, card)
+
+
 def colours(page: Page) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(background)
@@ -107,7 +124,7 @@ def main() -> None:
                 a.screenshots.mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=a.screenshots / f"{name}.png", full_page=True)
             steps = [keyboard, sorts, filters]
-            steps += [curves] if page.locator("#curves").count() else []
+            steps += [tips, curves] if page.locator("#curves").count() else []
             steps += [settings] if page.locator("#settings").count() else []
             steps += [colours] if scheme == "light" else []
             for step in steps:

@@ -213,7 +213,7 @@
         x: { domain: classes, label: null, tickRotate: -40, tickFormat: trimmed, axis: labelled ? "bottom" : null },
         y: { domain: classes, label: null, tickFormat: trimmed, axis: labelled ? "left" : null },
         marks: [
-          Plot.cell(cells.filter((c) => c.n > 0), { x: "called", y: "is", fill: (c) => (c.right ? css("--accent") : css("--wrong")), fillOpacity: (c) => 0.08 + 0.8 * c.share, inset: 0.5 }),
+          Plot.cell(cells.filter((c) => c.n > 0), { x: "called", y: "is", fill: (c) => (c.right ? css("--accent") : css("--wrong")), fillOpacity: (c) => 0.08 + 0.8 * c.share, inset: labelled ? 0.5 : -0.5 }),
           classes.length <= 16 ? Plot.text(cells.filter((c) => c.n > 0), { x: "called", y: "is", text: (c) => String(c.n), fill: "currentColor" }) : null,
           Plot.frame({ stroke: css("--line") }),
           Plot.tip(cells.filter((c) => c.n > 0), Plot.pointer({ x: "called", y: "is", title: (c) => `${c.n} × ${c.is}\nsaid to be ${c.called}\n${(100 * c.share).toFixed(1)}% of the row` })),
