@@ -11,7 +11,7 @@ use super::loss::{Objective, Targets};
 use super::optimizer::{Optimizer, clip_factor};
 use super::params::{Activation, Loss, OptimizerKind};
 use super::random::{Dropout, order, window_rows};
-use super::train::{Session, Task, Trainer};
+use super::train::{Pass, Session, Task, Trainer};
 use crate::{Error, Result};
 
 /// Trains heads with candle.
@@ -143,9 +143,11 @@ impl<'a> CandleSession<'a> {
         sum * f64::from(targets.scale)
     }
 
-    fn step(&mut self, epoch: usize, lr: f64, rows: &[usize], targets: &Targets) -> candle_core::Result<f64> {
+    /// One step; its loss, and how many of its rows were answered right.
+    fn step(&mut self, epoch: usize, lr: f64, rows: &[usize], targets: &Targets) -> candle_core::Result<(f64, usize)> {
         let x = self.input(epoch, rows)?;
-        let loss = self.loss(&self.forward(x, Some((epoch, rows)))?, targets)?;
+        let logits = self.forward(x, Some((epoch, rows)))?;
+        let loss = self.loss(&logits, targets)?;
         let gradients = loss.backward()?;
         let mut of = vec![];
         for parameter in &self.parameters {
@@ -164,7 +166,9 @@ impl<'a> CandleSession<'a> {
         for (parameter, gradient) in self.parameters.iter_mut().zip(of) {
             update(&self.optimizer, lr, self.steps, parameter, gradient)?;
         }
-        Ok(f64::from(loss.to_scalar::<f32>()?))
+        let right = |(row, z): (&usize, &Vec<f32>)| self.objective.is_right(z, self.task.labels.of(*row));
+        let right = rows.iter().zip(&logits.to_vec2()?).filter(|row| right(*row)).count();
+        Ok((f64::from(loss.to_scalar::<f32>()?), right))
     }
 }
 
@@ -217,18 +221,20 @@ fn update(o: &Optimizer, lr: f64, step: i32, parameter: &mut Parameter, mut g: T
 }
 
 impl Session for CandleSession<'_> {
-    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<f64> {
+    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass> {
         let (features, train) = (self.task.features, &self.task.partition.train);
         let params = self.start.spec.params();
         let (seed, batch) = (params.seed, params.batch_size);
         let order = order(seed, epoch, train, features.block_rows(), window_rows(features.dim()));
         let mut targets = Targets::default();
-        let mut sum = 0.0;
+        let (mut sum, mut all_right) = (0.0, 0);
         for rows in order.chunks(batch) {
             self.objective.targets(self.task.labels, rows, &mut targets);
-            sum += rows.len() as f64 * self.step(epoch, lr, rows, &targets).map_err(failed("training a head"))?;
+            let (loss, right) = self.step(epoch, lr, rows, &targets).map_err(failed("training a head"))?;
+            sum += rows.len() as f64 * loss;
+            all_right += right;
         }
-        Ok(sum / train.len().max(1) as f64)
+        Ok(Pass::new(sum, all_right as f64, train.len()))
     }
 
     fn head(&self) -> Result<Head> {

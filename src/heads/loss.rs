@@ -3,6 +3,7 @@
 //! Both losses have one form: row `i` has targets `q_i` and a mass `m_i` (their sum, or the row's weight), and the gradient of the batch's
 //! loss is `(m_i · p_i − q_i) · scale`, where `p_i` are the softmax or the sigmoids of its logits.
 
+use super::metrics::most_probable;
 use super::params::{ClassWeights, HeadSpec, Loss};
 use super::table::Labels;
 
@@ -61,6 +62,12 @@ impl Objective {
             Loss::Sigmoid => self.sigmoid_targets(labels, q),
             _ => self.softmax_targets(labels, q),
         }
+    }
+
+    /// Whether a row of logits puts one of its own classes first; two classes that share a sigmoid are told apart by its sign.
+    pub fn is_right(&self, logits: &[f32], labels: &[u32]) -> bool {
+        let answer = if self.outputs == 1 { usize::from(logits[0] > 0.0) } else { most_probable(logits) };
+        labels.contains(&(answer as u32))
     }
 
     /// What the sum over a batch is multiplied by.

@@ -38,5 +38,5 @@ pub use params::{Activation, ClassWeights, Fit, HeadKind, HeadSpec, Init, Loss, 
 pub use random::{Dropout, order, window_rows};
 pub use solvers::{Neighbours, Solver};
 pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled, few, folds};
-pub use train::{Epoch, Session, Task, Trained, Trainer, Training, Watch, score, solve};
+pub use train::{Epoch, Pass, Session, Task, Trained, Trainer, Training, Watch, score, solve};
 pub use transform::Transform;

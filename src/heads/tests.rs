@@ -58,7 +58,7 @@ fn follows_pytorch(trainer: &dyn Trainer) {
         let rate = LearningRate::new(spec.params());
         let mut session = trainer.begin(task, start(&spec)).unwrap();
         for (epoch, want) in floats(&case["losses"]).into_iter().enumerate() {
-            let loss = session.epoch(epoch, rate.at(epoch)).unwrap();
+            let loss = session.epoch(epoch, rate.at(epoch)).unwrap().loss;
             assert!((loss - want).abs() < 1e-5, "{settings}: loss of step {epoch} is {loss}, not {want}");
         }
         let head = session.head().unwrap();
@@ -95,11 +95,11 @@ fn cloud(rows: usize, dim: usize, many: bool) -> (Matrix, Labels, Partition) {
     (x, labels, Partition { train: (0..cut).collect(), val: (cut..rows).collect(), test: vec![] })
 }
 
-/// Losses of a few epochs, the weights and the probabilities of val.
+/// Losses and accuracies of a few epochs, the weights and the probabilities of val.
 fn course(trainer: &dyn Trainer, task: Task<'_>, spec: &HeadSpec) -> (Vec<f64>, Vec<f32>, Vec<f32>) {
     let mut session = trainer.begin(task, Head::initial(spec)).unwrap();
     let rate = LearningRate::new(spec.params());
-    let losses = (0..3).map(|e| session.epoch(e, rate.at(e)).unwrap()).collect();
+    let losses = (0..3).map(|e| session.epoch(e, rate.at(e)).unwrap()).flat_map(|pass| [pass.loss, pass.acc1]).collect();
     let head = session.head().unwrap();
     let mut weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
     weights.extend(head.batch_norm.iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
@@ -161,5 +161,20 @@ fn the_fused_trainer_gives_the_same_bits_on_any_number_of_threads() {
         for threads in [2, 3, 4] {
             assert_eq!(course(&FusedTrainer::eager(threads), task, &spec), one, "{threads} threads, {params:?}");
         }
+    }
+}
+
+#[test]
+fn training_accuracy_is_that_of_the_head_where_nothing_moves() {
+    let trainers: [Box<dyn Trainer>; 2] = [Box::new(CandleTrainer { device: Device::Cpu }), Box::new(FusedTrainer::new(2))];
+    for (trainer, many) in trainers.iter().flat_map(|t| [(t, false), (t, true)]) {
+        let (x, labels, partition) = cloud(90, 20, many);
+        let task = Task { features: &x, labels: &labels, partition: &partition };
+        let spec = Params { batch_size: 7, ..Params::default() }.check(Fit { tap: "t", shape: &[20], classes: 3, many }).unwrap();
+        let mut session = trainer.begin(task, Head::initial(&spec)).unwrap();
+        let pass = session.epoch(0, 0.0).unwrap();
+        let rows = &partition.train;
+        let want = Metrics::of(&session.classify(rows).unwrap(), 3, &labels, rows).acc1;
+        assert!(want > 0.0 && (pass.acc1 - want).abs() < 1e-9, "{}: {} instead of {want}", trainer.name(), pass.acc1);
     }
 }

@@ -37,11 +37,11 @@ pub trait Trainer: Send + Sync {
 
 /// A head in training.
 pub trait Session: Send {
-    /// One pass over the training rows; returns the mean loss of its steps, weighted by rows.
+    /// One pass over the training rows.
     ///
     /// # Errors
     /// The device's own failure.
-    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<f64>;
+    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass>;
 
     /// The head as it is now.
     ///
@@ -56,6 +56,23 @@ pub trait Session: Send {
     fn classify(&self, rows: &[usize]) -> Result<Vec<f32>>;
 }
 
+/// How a pass over the training rows went, as its steps met them: with dropout, and while the weights changed (what Keras reports, too).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pass {
+    /// Mean loss of its steps, weighted by rows.
+    pub loss: f64,
+    /// Share of the rows whose most probable class was (among) theirs.
+    pub acc1: f64,
+}
+
+impl Pass {
+    /// Of sums over `rows` training rows.
+    pub fn new(loss: f64, right: f64, rows: usize) -> Pass {
+        let rows = rows.max(1) as f64;
+        Pass { loss: loss / rows, acc1: right / rows }
+    }
+}
+
 /// What happened in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
@@ -63,8 +80,8 @@ pub struct Epoch {
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Mean loss of its steps.
-    pub train_loss: f64,
+    /// How its pass over the training rows went.
+    pub train: Pass,
     /// Metrics on val after it.
     pub val: Metrics,
     /// Seconds of training and evaluation.
@@ -129,14 +146,14 @@ impl<'a> Training<'a> {
             let start = Instant::now();
             let lr = self.rate.at(self.epoch);
             self.task.features.begin_epoch(self.epoch);
-            let train_loss = self.session.epoch(self.epoch, lr)?;
+            let train = self.session.epoch(self.epoch, lr)?;
             self.epoch += 1;
             let rows = &self.task.partition.val;
             let val = Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows);
-            let record = Epoch { epoch: self.epoch, lr, train_loss, val, seconds: start.elapsed().as_secs_f64() };
+            let record = Epoch { epoch: self.epoch, lr, train, val, seconds: start.elapsed().as_secs_f64() };
             let stop = watch(&record) == Watch::Stop;
             self.val = Some(val);
-            self.diverged = !train_loss.is_finite() || !val.loss.is_finite();
+            self.diverged = !train.loss.is_finite() || !val.loss.is_finite();
             let waited = self.remember(val)?;
             self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
         }
@@ -184,7 +201,7 @@ pub fn solve(solver: &mut Solver, task: Task<'_>, spec: &HeadSpec, watch: &mut d
     let head = solver.solve(task, spec)?;
     let rows = &task.partition.val;
     let val = Metrics::of(&head.classify(task.features, rows), spec.classes(), task.labels, rows);
-    watch(&Epoch { epoch: 1, lr: 0.0, train_loss: f64::NAN, val, seconds: start.elapsed().as_secs_f64() });
+    watch(&Epoch { epoch: 1, lr: 0.0, train: Pass { loss: f64::NAN, acc1: f64::NAN }, val, seconds: start.elapsed().as_secs_f64() });
     Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
 }
 

@@ -97,15 +97,16 @@ fn is_first(run: &usize) -> bool {
 impl EpochRecord {
     /// What is written of an epoch.
     pub fn new(trial: usize, id: &str, run: usize, epoch: &Epoch) -> EpochRecord {
+        let trained = Some(epoch.train.acc1).filter(|a| a.is_finite()).map(|a| ("train.acc1".to_owned(), rounded(a).into()));
         EpochRecord {
             trial,
             id: id.into(),
             run,
             epoch: epoch.epoch,
             lr: rounded(epoch.lr),
-            train_loss: Some(epoch.train_loss).filter(|l| l.is_finite()).map(rounded),
+            train_loss: Some(epoch.train.loss).filter(|l| l.is_finite()).map(rounded),
             seconds: epoch.seconds,
-            metrics: flat("val", &epoch.val),
+            metrics: trained.into_iter().chain(flat("val", &epoch.val)).collect(),
         }
     }
 }

@@ -29,7 +29,7 @@ use super::head::Head;
 use super::loss::Objective;
 use super::optimizer::Optimizer;
 use super::random::{Dropout, order, window_rows};
-use super::train::{Session, Task, Trainer};
+use super::train::{Pass, Session, Task, Trainer};
 use crate::Result;
 use crate::engine::native::simd::{Isa, LANES};
 
@@ -173,7 +173,7 @@ impl FusedSession<'_> {
 }
 
 impl Session for FusedSession<'_> {
-    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<f64> {
+    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass> {
         let params = self.start.spec.params();
         let (features, train) = (self.task.features, &self.task.partition.train);
         let order = order(params.seed, epoch, train, features.block_rows(), window_rows(features.dim()));
@@ -191,7 +191,7 @@ impl Session for FusedSession<'_> {
             lr,
             buffers: &self.buffers,
         };
-        let losses = Shared::new(batches.len());
+        let (losses, right) = (Shared::new(batches.len()), Shared::new(batches.len()));
         Team::run(self.threads(train.len()), |member| {
             let mut scratch = Scratch::default();
             if let Some(first) = batches.first() {
@@ -204,15 +204,17 @@ impl Session for FusedSession<'_> {
                 run.clip(member, rows.len(), s % 2);
                 if member.index == 0 {
                     // SAFETY: the first member alone writes here; it is read when all are done.
-                    unsafe { losses.part(s..s + 1)[0] = (run.loss(rows.len()) * rows.len() as f64) as f32 };
+                    unsafe {
+                        losses.part(s..s + 1)[0] = (run.loss(rows.len()) * rows.len() as f64) as f32;
+                        right.part(s..s + 1)[0] = run.right(rows.len());
+                    }
                 }
                 run.weights(member, rows, batches.get(s + 1).copied(), self.steps + s as i32 + 1, s % 2);
             }
         });
         self.steps += batches.len() as i32;
-        // SAFETY: the team is done.
-        let sum: f64 = unsafe { losses.read(0..batches.len()) }.iter().map(|&l| f64::from(l)).sum();
-        Ok(sum / train.len().max(1) as f64)
+        let sum = |values: Shared| values.into_values().into_iter().map(f64::from).sum();
+        Ok(Pass::new(sum(losses), sum(right), train.len()))
     }
 
     fn head(&self) -> Result<Head> {

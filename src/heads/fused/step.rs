@@ -41,6 +41,8 @@ pub struct Buffers {
     inputs: Vec<Between>,
     /// Loss of each row.
     losses: Shared,
+    /// 1 for each row that was answered right.
+    right: Shared,
     /// Squared norm of the gradient, a value for each chunk of all layers.
     norms: Shared,
 }
@@ -75,6 +77,7 @@ impl Buffers {
             gradients: layers.iter().map(|l| shared(l.tape)).collect(),
             inputs: layers[1..].iter().map(between).collect(),
             losses: Shared::new(batch),
+            right: Shared::new(batch),
             norms: Shared::new(layers.iter().map(Layer::chunks).sum()),
         }
     }
@@ -170,11 +173,16 @@ impl Run<'_> {
             let outputs = self.layers[last].tape.outputs;
             scratch.other.clear();
             scratch.other.resize(scratch.row.len(), 0.0);
-            let mass = self.objective.row_targets(self.task.labels.of(rows[b]), &mut scratch.other[..outputs]);
+            let labels = self.task.labels.of(rows[b]);
+            let mass = self.objective.row_targets(labels, &mut scratch.other[..outputs]);
+            let right = self.objective.is_right(&scratch.row[..outputs], labels);
             let judge = Judge { objective: self.objective, logits: &mut scratch.row, q: &scratch.other, mass, scale, outputs };
             let loss = judge.run(self.isa) * f64::from(scale);
             // SAFETY: the row's owner.
-            unsafe { self.buffers.losses.part(b..b + 1)[0] = loss as f32 };
+            unsafe {
+                self.buffers.losses.part(b..b + 1)[0] = loss as f32;
+                self.buffers.right.part(b..b + 1)[0] = f32::from(u8::from(right));
+            }
             self.store_gradient(last, n, b, &scratch.row);
         }
         for l in (1..self.layers.len()).rev() {
@@ -339,6 +347,12 @@ impl Run<'_> {
     pub fn loss(&self, n: usize) -> f64 {
         // SAFETY: written before the barrier.
         unsafe { self.buffers.losses.read(0..n) }.iter().map(|&l| f64::from(l)).sum()
+    }
+
+    /// Rows of the step that is over that were answered right, to be read behind its barrier.
+    pub fn right(&self, n: usize) -> f32 {
+        // SAFETY: written before the barrier.
+        unsafe { self.buffers.right.read(0..n) }.iter().sum()
     }
 }
 
