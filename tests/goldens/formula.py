@@ -1,4 +1,4 @@
-"""Weights from a formula: the numpy twin of `src/weights/formula.rs`, bit for bit.
+"""Weights from a formula, the numpy twin of `src/weights/formula.rs`, bit for bit; images from another, and which values goldens keep.
 
     from formula import fill
     fill(torchvision.models.resnet18(weights=None), seed=0)
@@ -9,6 +9,9 @@ Each value depends on the seed, the parameter's name, its shape and the element'
 import math
 
 import numpy as np
+
+IMAGES = 3
+SAMPLES = 256
 
 
 def mix(x):
@@ -63,3 +66,19 @@ def fill(module, seed=0):
         if tensor.is_floating_point():
             tensor.copy_(torch.from_numpy(values(name, tensor.shape, seed)))
     return module
+
+
+def images(size):
+    """[IMAGES, 3, size, size]: blocks and noise; the images differ in the blocks' size, in brightness and in contrast."""
+    n, c, y, x = np.meshgrid(*(np.arange(k, dtype=np.uint32) for k in (IMAGES, 3, size, size)), indexing="ij")
+    plane = (n * np.uint32(3) + c) * np.uint32(0x9E3779B9)
+    cell = n + np.uint32(3)
+    block = mix(plane + (y >> cell) * np.uint32(0x85EBCA6B) + (x >> cell) * np.uint32(0xC2B2AE35)) >> np.uint32(24)
+    noise = mix(plane + y * np.uint32(0x27D4EB2F) + x * np.uint32(0x165667B1)) >> np.uint32(24)
+    value = block.astype(np.int32) * 3 + noise.astype(np.int32) - 510 + 256 * (n.astype(np.int32) - 1)
+    return value.astype(np.float32) * np.float32([1 / 512, 1 / 256, 1 / 128]).reshape(-1, 1, 1, 1)
+
+
+def sampled(count):
+    """Which of an image's values are kept: spread over channels and places alike."""
+    return np.arange(count) if count <= SAMPLES else (np.arange(SAMPLES, dtype=np.int64) * 982451653) % count

@@ -14,10 +14,8 @@ import torch
 import torchvision
 from safetensors.numpy import save_file
 
-from formula import fill, mix
+from formula import fill, images, sampled
 
-IMAGES = 3
-SAMPLES = 256
 ODD = 107
 
 # Seed of the weights and factor of the images, where not 0 and 1: squeeze-excite multiplies, and with other seeds these networks die out or
@@ -32,26 +30,10 @@ CONDITIONS = {
 }
 
 
-def images(size):
-    """[IMAGES, 3, size, size]: blocks and noise; the images differ in the blocks' size, in brightness and in contrast."""
-    n, c, y, x = np.meshgrid(*(np.arange(k, dtype=np.uint32) for k in (IMAGES, 3, size, size)), indexing="ij")
-    plane = (n * np.uint32(3) + c) * np.uint32(0x9E3779B9)
-    cell = n + np.uint32(3)
-    block = mix(plane + (y >> cell) * np.uint32(0x85EBCA6B) + (x >> cell) * np.uint32(0xC2B2AE35)) >> np.uint32(24)
-    noise = mix(plane + y * np.uint32(0x27D4EB2F) + x * np.uint32(0x165667B1)) >> np.uint32(24)
-    value = block.astype(np.int32) * 3 + noise.astype(np.int32) - 510 + 256 * (n.astype(np.int32) - 1)
-    return value.astype(np.float32) * np.float32([1 / 512, 1 / 256, 1 / 128]).reshape(-1, 1, 1, 1)
-
-
-def sampled(count):
-    """Which of an image's values are kept: spread over channels and places alike."""
-    return np.arange(count) if count <= SAMPLES else (np.arange(SAMPLES, dtype=np.int64) * 982451653) % count
-
-
 def lite(name):
     from efficientnet_lite_pytorch import EfficientNet
 
-    return EfficientNet.from_name(name.replace("_", "-").replace("efficientnet-lite", "efficientnet-lite"), image_size=None)
+    return EfficientNet.from_name(name.replace("_", "-"), image_size=None)
 
 
 def keras_squeezenet():

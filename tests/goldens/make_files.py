@@ -16,8 +16,8 @@ import torchvision
 from safetensors.numpy import save_file
 from safetensors.torch import save
 
-from formula import spread, values
-from make_backbones import MEAN, images, paths
+from formula import images, spread, values
+from make_backbones import MEAN, paths
 from make_backbones import values as taps_of
 
 NAME, SIZE, PERIOD = "shufflenet_v2_x0_5", 64, 1009

@@ -16,10 +16,7 @@ import numpy as np
 from keras import applications, layers
 from safetensors.numpy import save_file
 
-from formula import mix, values
-
-IMAGES = 3
-SAMPLES = 256
+from formula import IMAGES, images, sampled, values
 
 # name: (model, size of the input, an odd size, inner taps, whether the classifier takes other sizes too)
 NETS = {
@@ -30,21 +27,6 @@ NETS = {
     "xception": (applications.Xception, 299, 139, ["add_1", "block13_sepconv2"], True),
     "mobilenet_v2_keras": (applications.MobileNetV2, 224, 107, ["block_6_project_BN", "block_12_add"], True),
 }
-
-
-def images(size):
-    """[IMAGES, 3, size, size], as in make_backbones.py."""
-    n, c, y, x = np.meshgrid(*(np.arange(k, dtype=np.uint32) for k in (IMAGES, 3, size, size)), indexing="ij")
-    plane = (n * np.uint32(3) + c) * np.uint32(0x9E3779B9)
-    cell = n + np.uint32(3)
-    block = mix(plane + (y >> cell) * np.uint32(0x85EBCA6B) + (x >> cell) * np.uint32(0xC2B2AE35)) >> np.uint32(24)
-    noise = mix(plane + y * np.uint32(0x27D4EB2F) + x * np.uint32(0x165667B1)) >> np.uint32(24)
-    value = block.astype(np.int32) * 3 + noise.astype(np.int32) - 510 + 256 * (n.astype(np.int32) - 1)
-    return value.astype(np.float32) * np.float32([1 / 512, 1 / 256, 1 / 128]).reshape(-1, 1, 1, 1)
-
-
-def sampled(count):
-    return np.arange(count) if count <= SAMPLES else (np.arange(SAMPLES, dtype=np.int64) * 982451653) % count
 
 
 def kernel(name, shape):

@@ -22,8 +22,7 @@ import torchvision
 import transformers
 from safetensors.numpy import save_file
 
-from formula import values
-from make_backbones import images, sampled
+from formula import images, sampled, values
 
 BLOCKS = 12
 INNER = 5
