@@ -70,29 +70,27 @@ impl Base {
     /// does not exist (native on a GPU, or for a transformer).
     pub fn open(settings: &BaseSettings, tell: &dyn Fn(Fetching)) -> Result<Base> {
         let info = backbones::find(&settings.backbone)?;
+        // Before anything is fetched: a combination that does not exist should cost no download.
+        let place = place(settings, info)?;
         let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
-        Base::with_weights(settings, info, weights)
+        Base::placed(settings, info, weights, place)
     }
 
     /// As [`Base::open`], with weights that are open already.
     pub(crate) fn with_weights(settings: &BaseSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Base> {
-        let device = engine::device(&settings.device)?;
-        let transformer = info.graph(&backbones::Options::default()).has_tokens();
-        let usual = if device.is_cpu() && !transformer { EngineKind::Native } else { EngineKind::Candle };
-        let kind = settings.engine.unwrap_or(usual);
-        if kind == EngineKind::Native && transformer {
-            let problem = format!("the native engine computes convolutional networks only, and {} is a transformer", info.name);
-            return Err(Error::setting(problem, "leave out --engine native: the candle engine runs it"));
-        }
-        if kind == EngineKind::Native && !device.is_cpu() {
-            return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
-        }
-        if kind == EngineKind::Native {
-            native::Options::computing(settings.bf16).check()?;
-        }
+        let place = place(settings, info)?;
+        Base::placed(settings, info, weights, place)
+    }
+
+    fn placed(
+        settings: &BaseSettings,
+        info: &'static BackboneInfo,
+        weights: Opened,
+        (device, engine): (Device, EngineKind),
+    ) -> Result<Base> {
         let preprocess = preprocess(settings, info, &weights)?;
         let graph = info.graph(&weights.options);
-        Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine: kind, device })
+        Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine, device })
     }
 
     /// What is known of the backbone beside its weights.
@@ -276,6 +274,25 @@ impl Base {
     fn dtype(&self) -> DType {
         if self.bf16 { DType::BF16 } else { DType::F32 }
     }
+}
+
+/// Where a base runs, and by which engine.
+fn place(settings: &BaseSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
+    let device = engine::device(&settings.device)?;
+    let transformer = info.graph(&backbones::Options::default()).has_tokens();
+    let usual = if device.is_cpu() && !transformer { EngineKind::Native } else { EngineKind::Candle };
+    let kind = settings.engine.unwrap_or(usual);
+    if kind == EngineKind::Native {
+        if transformer {
+            let problem = format!("the native engine computes convolutional networks only, and {} is a transformer", info.name);
+            return Err(Error::setting(problem, "leave out --engine native: the candle engine runs it"));
+        }
+        if !device.is_cpu() {
+            return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
+        }
+        native::Options::computing(settings.bf16).check()?;
+    }
+    Ok((device, kind))
 }
 
 /// The weights' own preprocess, with what the user says above it: another entry's, single settings, another size.

@@ -217,10 +217,19 @@ fn open_file(info: &BackboneInfo, text: &str) -> Result<Opened> {
     open_path(info, path, recognised(info, path))
 }
 
-/// The entry whose file this is, by the name that torchvision gives it: part of the name is its digest, which opening it checks.
+/// The entry whose file this is: by the name that torchvision gives it, part of which is its digest, which opening it checks; or by the
+/// repository's folder that it lies in, in the hub's cache or cloned.
 fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry> {
     let name = path.file_name()?.to_str()?;
-    entries(info).find(|e| matches!(e.source, Source::Torchvision(file) if file == name))
+    let inside = |folder: &str| path.parent().is_some_and(|p| p.components().any(|c| c.as_os_str() == folder));
+    entries(info).find(|e| match e.source {
+        Source::Torchvision(file) => file == name,
+        Source::Hub { file, .. } => {
+            let cloned = file.repo.rsplit('/').next().unwrap_or(file.repo);
+            file.file == name && (inside(&file.folder_name()) || inside(cloned))
+        }
+        Source::Wheel(_) => false,
+    })
 }
 
 /// A file under the names of a backbone's graph.
@@ -344,7 +353,12 @@ mod tests {
             assert!(!opened.options.input_transform);
             assert!(!open_weights(info, Some("random"), &|_| {}).unwrap().options.input_transform);
         }
-        assert!(entries(find("inception_v3").unwrap()).all(|e| e.input_transform));
+        let inception = find("inception_v3").unwrap();
+        for known in ["hub/models--timm--inception_v3.tv_in1k/snapshots/abc/model.safetensors", "inception_v3.tv_in1k/model.safetensors"] {
+            assert_eq!(recognised(inception, Path::new(known)).map(|e| e.name), Some("inception_v3.tv_in1k"), "{known}");
+        }
+        assert!(recognised(inception, Path::new("resnet50.tv_in1k/model.safetensors")).is_none());
+        assert!(entries(inception).all(|e| e.input_transform));
         assert!(catalogue::all().filter(|e| e.input_transform).all(|e| matches!(e.backbone, "inception_v3" | "googlenet")));
     }
 

@@ -35,9 +35,13 @@ impl<'a> HubFile<'a> {
         HubFile { repo, revision: "main", file: "model.safetensors", sha256: None }
     }
 
-    /// The repository's folder in the cache.
+    /// The name of the repository's folder in the cache.
+    pub(crate) fn folder_name(&self) -> String {
+        format!("models--{}", self.repo.replace('/', "--"))
+    }
+
     fn folder(&self, hub: &Hub) -> PathBuf {
-        hub.cache.join(format!("models--{}", self.repo.replace('/', "--")))
+        hub.cache.join(self.folder_name())
     }
 
     /// Repository, revision and file in the words of a message.
