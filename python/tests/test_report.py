@@ -1,0 +1,20 @@
+"""The report in headless Chromium, where there is one and Playwright is installed: `tests/python/check_report.py` says what is tried."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+
+def test_in_chromium(sweep: Path) -> None:
+    pytest.importorskip("playwright.sync_api")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("there is no Chromium; name one in $CHROMIUM")
+    check = [sys.executable, ROOT / "tests/python/check_report.py", sweep / "report.html", "--chromium", chromium]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
