@@ -100,6 +100,23 @@ def settings(page: Page) -> None:
     for choice in choices:
         page.locator("#setting").select_option(choice)
         assert page.locator("#scatter svg circle").count() > 0, choice
+        apart(page, "#scatter")
+    apart(page, "#parallel")
+
+
+def apart(page: Page, chart: str) -> None:
+    """Upright words of a chart do not run into each other, and none is wider than the screen."""
+    words = page.locator(f"{chart} svg text").evaluate_all(
+        "all => all.filter(e => !/rotate/.test(e.getAttribute('transform') || '') && e.textContent.trim())"
+        ".map(e => [e.textContent, e.getBoundingClientRect()]).map(([t, b]) => [t, b.left, b.right, b.top, b.bottom])"
+    )
+    wide = page.evaluate("innerWidth")
+    for i, (text, left, right, top, bottom) in enumerate(words):
+        assert 0 <= left and right <= wide, f"{chart}: `{text}` leaves the screen"
+        for other, left2, right2, top2, bottom2 in words[:i]:
+            # Boxes of text are higher than the letters.
+            over = min(bottom, bottom2) - max(top, top2) > 8 and min(right, right2) - max(left, left2) > 1
+            assert not over, f"{chart}: `{text}` runs into `{other}`"
 
 
 def main() -> None:

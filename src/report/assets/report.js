@@ -4,6 +4,8 @@
   const at = (id) => document.getElementById(id);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (v) => (typeof v === "number" && Number.isFinite(v) ? v : null);
+  // Names of one kind differ at their ends more often than at their beginnings.
+  const ended = (text, room) => (text.length > room ? `…${text.slice(1 - Math.max(room, 2))}` : text);
   const short = (v) => {
     if (v === null || v === undefined) return "–";
     if (typeof v !== "number") return Array.isArray(v) ? v.join(" × ") : String(v);
@@ -186,10 +188,15 @@
       const title = (r) => `trial ${r.t.trial}\n${report.metric} ${short(r.y)}\n${report.keys.map((k) => `${k} ${short(setting(r.t, k))}`).join("\n")}`;
       const ordinal = !numeric || distinct <= 6;
       const x = ordinal
-        ? { type: "point", label: key, domain: [...new Set(rows.map((r) => r.x))].sort(compare).map(short), padding: 0.7 }
+        ? { type: "point", label: key, domain: [...new Set(rows.map((r) => r.x))].sort(compare).map(short), padding: 0.7, tickFormat: (v) => ended(v, 18) }
         : { type: scale(rows.map((r) => r.x)), label: key, ticks: narrow(width) ? 4 : 6, tickFormat: (v) => short(v) };
+      // Names that would run into each other are turned.
+      const longest = ordinal ? d3.max(x.domain, (v) => Math.min(v.length, 18)) * 7 : 0;
+      const turned = ordinal && longest > (width - 64) / (x.domain.length + 0.4);
+      const bottom = turned ? longest * 0.64 + 24 : 40;
       plot(host, `${key} and ${report.metric}`, base(width, {
-        height: 300, marginLeft: 48, marginBottom: 40, inset: 8, x: { ...x, labelAnchor: "center", labelOffset: 34 }, y: { label: null, grid: true },
+        height: 260 + bottom, marginLeft: turned ? Math.max(48, longest * 0.5) : 48, marginBottom: bottom, inset: 8, y: { label: null, grid: true },
+        x: turned ? { ...x, label: null, tickRotate: -40 } : { ...x, labelAnchor: "center", labelOffset: 34 },
         marks: [
           Plot.dot(rows, { x: ordinal ? (r) => short(r.x) : "x", y: "y", r: 4.5, fill: css("--accent"), fillOpacity: 0.55, stroke: css("--accent") }),
           Plot.tip(rows, Plot.pointer({ x: ordinal ? (r) => short(r.x) : "x", y: "y", title })),
@@ -270,14 +277,21 @@
       return [name, { place: (v) => s(short(v)), ticks: values }];
     }));
     const data = report.trials.flatMap((t) => names.filter((n) => of(t, n) !== null).map((name) => ({ trial: t.trial, name, x: axes.get(name).place(of(t, name)), score: of(t, report.metric), t })));
-    const ticks = names.flatMap((name) => axes.get(name).ticks.map((v) => ({ name, x: axes.get(name).place(v), text: short(v) })));
+    const left = Math.min(150, d3.max(names, (n) => n.length) * 7 + 42), right = 40;
+    // As many letters as there is room for to the next value, and at the right end to the edge.
+    const room = (count) => Math.floor(Math.min(count > 1 ? (width - left - right) / (count - 1) : width, 2 * right) / 6.6);
+    const ticks = names.flatMap((name) => {
+      const { place, ticks: all } = axes.get(name), fits = room(all.length);
+      // Of numbers that stand too close the ends are enough; of names, the letters that tell them apart.
+      const shown = all.every((v) => typeof v !== "number" || short(v).length <= fits) ? all : [all[0], all[all.length - 1]];
+      return shown.map((v) => ({ name, x: place(v), text: typeof v === "number" ? short(v) : ended(short(v), fits) }));
+    });
     const scores = data.map((d) => d.score).filter((s) => s !== null);
     // Half of the trials share the weaker half of the colours, whatever the spread of the metric.
     const color = d3.scaleQuantile().domain(scores).range(d3.quantize(d3.interpolateRgb(css("--weak"), css("--accent")), 8));
     const strong = (d) => (report.trials.length < 12 || d.t.rank <= Math.max(5, report.trials.length / 10) ? 0.95 : 0.3);
-    const left = Math.min(150, d3.max(names, (n) => n.length) * 7 + 42);
     plot(host, "All settings together", base(width, {
-      height: 50 + names.length * 44, marginLeft: left, marginRight: 28, marginTop: 24, marginBottom: 16,
+      height: 50 + names.length * 44, marginLeft: left, marginRight: right, marginTop: 24, marginBottom: 16,
       x: { axis: null, domain: [0, 1] }, y: { type: "point", domain: names, label: null, tickSize: 0, tickPadding: 30 },
       marks: [
         Plot.ruleY(names, { stroke: css("--line") }),
