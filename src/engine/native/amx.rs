@@ -18,6 +18,9 @@ pub const ROWS: usize = 16;
 /// Channels of a step.
 pub const DEEP: usize = 2 * LANES;
 
+/// Bytes of a line: a tile's row.
+const LINE: usize = size_of::<Line>();
+
 /// bf16 numbers of a pair of weight tiles.
 const PAIR: usize = 2 * ROWS * DEEP;
 
@@ -34,6 +37,11 @@ impl Parts {
     /// How many.
     pub fn count(self) -> usize {
         if self == Parts::One { 1 } else { 3 }
+    }
+
+    /// The type that they compute in.
+    pub fn dtype(self) -> &'static str {
+        if self == Parts::One { "bf16" } else { "f32" }
     }
 
     /// Tile products for each pair of tiles.
@@ -119,11 +127,6 @@ impl Weights {
         Writer { to, parts: self.parts, steps: self.steps, len }
     }
 
-    /// Lines of a panel of so many rows.
-    pub fn panel_floats(&self, rows: usize) -> usize {
-        self.parts.count() * self.steps * rows.next_multiple_of(ROWS) * LANES
-    }
-
     /// Pairs of output blocks.
     pub fn pairs(&self) -> usize {
         self.pairs
@@ -134,32 +137,34 @@ impl Weights {
         self.steps
     }
 
-    /// Multiplies a panel by the weights to one pair of output blocks: `to` is `[2][rows][16]`, `rows` a multiple of [`ROWS`].
-    pub fn multiply(&self, matrix: usize, pair: usize, panel: &Panel<'_>, to: &mut [f32]) {
-        let (rows, part) = (panel.rows, self.steps * panel.rows * DEEP);
-        assert!(pair < self.pairs && rows.is_multiple_of(ROWS) && to.len() >= 2 * rows * LANES);
-        assert!(panel.values.len() * 2 >= self.parts.count() * part && (matrix + 1) * self.matrix_len() <= self.values.len() * 2 * LANES);
+    /// Multiplies a panel by the weights to one pair of output blocks: `to` is `[2][tiles · 16][16]`.
+    pub fn multiply(&self, matrix: usize, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
+        let rows = walk.rows();
+        assert!(pair < self.pairs && to.len() >= 2 * rows * LANES && size_of_val(panel) >= self.parts.count() * walk.part);
+        assert!(walk.offsets.len() == self.steps && (matrix + 1) * self.matrix_len() <= self.values.len() * 2 * LANES);
         let each = self.steps * self.parts.count() * PAIR;
         // SAFETY: inside the buffer, as asserted.
         let weights = unsafe { self.values.as_ptr().cast::<u16>().add(matrix * self.matrix_len() + pair * each) };
-        for row in (0..rows).step_by(2 * ROWS) {
-            // SAFETY: rows × steps of every part lie inside the panel, 2 × rows lines inside `to`, as asserted. An engine of this ISA is
-            // only made where the tiles are to be had, and `Session` configured this thread's.
+        for (i, tiles) in walk.tiles.chunks(2).enumerate() {
+            let block = Block {
+                panel: panel.as_ptr().cast::<u8>().wrapping_add(tiles[0]),
+                second: tiles.get(1).map_or(0, |second| second.wrapping_sub(tiles[0])),
+                offsets: walk.offsets.as_ptr(),
+                row: walk.row,
+                part: walk.part,
+                weights,
+                steps: self.steps,
+                to: to.as_mut_ptr().wrapping_add(2 * i * ROWS * LANES),
+                to_block: rows * LANES * 4,
+            };
+            // SAFETY: `Walk::new` has every tile at every step inside each part, all parts lie in the panel and both output blocks in `to`,
+            // as asserted. An engine of this ISA is only made where the tiles are to be had, and `Session` configured this thread's.
             unsafe {
-                let block = Block {
-                    panel: panel.values.as_ptr().cast::<u16>().add(row * DEEP),
-                    step: rows * DEEP * 2,
-                    part: part * 2,
-                    weights,
-                    steps: self.steps,
-                    to: to.as_mut_ptr().add(row * LANES),
-                    to_block: rows * LANES * 4,
-                };
-                match (self.parts, rows - row >= 2 * ROWS) {
-                    (Parts::Three, true) => sys::three_by_two(&block),
-                    (Parts::Three, false) => sys::three_by_one(&block),
-                    (Parts::One, true) => sys::one_by_two(&block),
-                    (Parts::One, false) => sys::one_by_one(&block),
+                match (self.parts, tiles.len()) {
+                    (Parts::Three, 2) => sys::three_by_two(&block),
+                    (Parts::Three, _) => sys::three_by_one(&block),
+                    (Parts::One, 2) => sys::one_by_two(&block),
+                    (Parts::One, _) => sys::one_by_one(&block),
                 }
             }
         }
@@ -168,8 +173,12 @@ impl Weights {
 
 /// One block of a product; distances in bytes.
 struct Block {
-    panel: *const u16,
-    step: usize,
+    panel: *const u8,
+    /// From the first tile of sixteen rows to the second.
+    second: usize,
+    /// From a tile to what each step multiplies.
+    offsets: *const usize,
+    row: usize,
     part: usize,
     weights: *const u16,
     steps: usize,
@@ -177,37 +186,89 @@ struct Block {
     to_block: usize,
 }
 
-/// The left side of a product, under construction or ready.
-pub struct Panel<'a> {
-    values: &'a mut [f32],
-    /// Rows, a multiple of [`ROWS`].
-    rows: usize,
-    steps: usize,
-    parts: Parts,
+/// Where a product finds its left side in a panel; distances in bytes.
+pub struct Walk {
+    /// From a tile to what each step of the weights multiplies.
+    offsets: Vec<usize>,
+    /// From the panel's start to each tile of sixteen rows.
+    tiles: Vec<usize>,
+    /// From row to row of a tile.
+    row: usize,
+    /// From part to part.
+    part: usize,
 }
 
-impl<'a> Panel<'a> {
-    /// A panel for `weights` in memory of [`Weights::panel_floats`].
-    pub fn new(weights: &Weights, rows: usize, values: &'a mut [f32]) -> Panel<'a> {
-        assert!(values.len() >= weights.panel_floats(rows));
-        Panel { values, rows: rows.next_multiple_of(ROWS), steps: weights.steps, parts: weights.parts }
+impl Walk {
+    /// Tiles of a panel whose parts and rows are so many bytes apart: each row is the 64 bytes from there on.
+    pub fn new(part: usize, row: usize, tiles: Vec<usize>, offsets: Vec<usize>) -> Walk {
+        let most = |of: &[usize]| of.iter().max().copied().unwrap_or(0);
+        assert!(most(&tiles) + most(&offsets) + (ROWS - 1) * row + LINE <= part, "tiles lie inside the panel");
+        Walk { offsets, tiles, row, part }
     }
 
-    /// Fills `count` rows from `row` on of one step from two channel blocks: pixels `distance` floats apart, zeros for lanes not wanted.
+    /// Tiles that begin at these lines, steps these lines further on; `lines` make a part.
+    pub fn of_lines(lines: usize, tiles: impl Iterator<Item = usize>, offsets: impl Iterator<Item = usize>) -> Walk {
+        Walk::new(lines * LINE, LINE, tiles.map(|line| line * LINE).collect(), offsets.map(|line| line * LINE).collect())
+    }
+
+    /// A plain matrix: `[part][step][row][32]`.
+    pub fn plain(steps: usize, rows: usize) -> Walk {
+        let rows = rows.next_multiple_of(ROWS);
+        Walk::of_lines(steps * rows, (0..rows).step_by(ROWS), (0..steps).map(|step| step * rows))
+    }
+
+    /// Lines of a part.
+    pub fn lines(&self) -> usize {
+        self.part / LINE
+    }
+
+    /// Rows of the product.
+    pub fn rows(&self) -> usize {
+        self.tiles.len() * ROWS
+    }
+}
+
+/// Lines of a panel under construction: pixels of two channel blocks, `distance` floats apart, and the lanes wanted of each.
+#[derive(Clone, Copy)]
+pub struct Pixels {
+    /// First pixel of each block.
+    pub blocks: [*const f32; 2],
+    /// Lanes that are channels; none of a block that is not there.
+    pub lanes: [u16; 2],
+    /// From pixel to pixel.
+    pub distance: usize,
+    /// How many.
+    pub count: usize,
+}
+
+impl Parts {
+    /// Writes a line for each of the pixels to every part of a panel, from `line` on; a part has `lines` lines.
     ///
     /// # Safety
-    /// `blocks` are valid for reading the wanted lanes at each of the pixels; the CPU has AVX-512.
-    pub unsafe fn fill(&mut self, step: usize, row: usize, count: usize, blocks: [*const f32; 2], lanes: [u16; 2], distance: usize) {
-        assert!(step < self.steps && row + count <= self.rows);
-        let part = self.steps * self.rows * LANES;
-        let to = self.values[(step * self.rows + row) * LANES..].as_mut_ptr();
-        // SAFETY: `count` lines of every part lie inside the panel; the caller's promise.
+    /// The pixels' wanted lanes are valid for reading; the CPU has AVX-512.
+    pub unsafe fn fill(self, pixels: Pixels, panel: &mut [f32], lines: usize, line: usize) {
+        assert!(line + pixels.count <= lines && self.count() * lines * LANES <= panel.len());
+        // SAFETY: every line written lies inside the panel; the caller's promise.
         unsafe {
-            match self.parts {
-                Parts::Three => sys::split(blocks, lanes, distance, count, to, part),
-                Parts::One => sys::round(blocks, lanes, distance, count, to),
+            let to = panel.as_mut_ptr().add(line * LANES);
+            match self {
+                Parts::Three => sys::split(&pixels, to, lines * LANES),
+                Parts::One => sys::round(&pixels, to),
             }
         }
+    }
+}
+
+impl Parts {
+    /// Writes `count` pixels, a multiple of sixteen, of up to four planes to every part of a panel, from byte `at` on: the four channels of a
+    /// pixel side by side, eight bytes; zeros where there is no plane, and behind the first `there` pixels. Parts are `part` bytes apart.
+    ///
+    /// # Safety
+    /// `there` values of each plane that is there are valid for reading; the CPU has AVX-512.
+    pub unsafe fn interleave(self, planes: [Option<*const f32>; 4], there: usize, count: usize, panel: &mut [f32], part: usize, at: usize) {
+        assert!(count.is_multiple_of(ROWS) && at + count * 8 <= part && self.count() * part <= size_of_val(panel) && (at | part) % 4 == 0);
+        // SAFETY: every pixel written lies inside its part; the caller's promise.
+        unsafe { sys::interleave(self, planes, there, count, panel.as_mut_ptr().add(at / 4), part / 4) };
     }
 }
 
@@ -277,8 +338,10 @@ mod tests {
                     // SAFETY: one thread.
                     unsafe { writer.put(block, c / DEEP, c / LANES % 2, c % LANES, &values) };
                 }
-                let mut memory = zeroed_lines(weights.panel_floats(rows));
-                let mut panel = Panel::new(&weights, rows, super::super::memory::floats_mut(&mut memory));
+                let padded = rows.next_multiple_of(ROWS);
+                let walk = Walk::plain(steps(channels), rows);
+                let mut memory = zeroed_lines(parts.count() * walk.lines() * LANES);
+                let panel = super::super::memory::floats_mut(&mut memory);
                 // Blocked as maps are: [channel block][row][16].
                 let blocked: Vec<f32> =
                     (0..channels * rows).map(|i| left[(i / LANES % rows) * channels + i / LANES / rows * LANES + i % LANES]).collect();
@@ -288,14 +351,14 @@ mod tests {
                         Some(s) if !s.is_empty() => (s.as_ptr(), u16::MAX),
                         _ => (std::ptr::null(), 0),
                     };
+                    let pixels = Pixels { blocks: [first, second], lanes: [u16::MAX, lanes], distance: LANES, count: rows };
                     // SAFETY: `rows` pixels in each block that is there.
-                    unsafe { panel.fill(step, 0, rows, [first, second], [u16::MAX, lanes], LANES) };
+                    unsafe { parts.fill(pixels, panel, walk.lines(), step * padded) };
                 }
-                let padded = rows.next_multiple_of(ROWS);
                 let _session = Session::start();
                 for pair in 0..weights.pairs() {
                     let mut got = vec![0.0; 2 * padded * LANES];
-                    weights.multiply(1, pair, &panel, &mut got);
+                    weights.multiply(1, pair, panel, &walk, &mut got);
                     for (block, row, o) in (0..2).flat_map(|b| (0..rows).flat_map(move |r| (0..LANES).map(move |o| (b, r, o)))) {
                         let output = (2 * pair + block) * LANES + o;
                         let term = |c: usize| f64::from(left[row * channels + c]) * f64::from(right[c * blocks * LANES + output]);

@@ -1,6 +1,6 @@
 //! No tiles on this architecture: nothing here is ever called, as [`available`] says no.
 
-use super::Block;
+use super::{Block, Parts, Pixels};
 
 pub fn available() -> bool {
     false
@@ -23,6 +23,7 @@ absent! {
     three_by_one(&Block);
     one_by_two(&Block);
     one_by_one(&Block);
-    split([*const f32; 2], [u16; 2], usize, usize, *mut f32, usize);
-    round([*const f32; 2], [u16; 2], usize, usize, *mut f32);
+    split(&Pixels, *mut f32, usize);
+    round(&Pixels, *mut f32);
+    interleave(Parts, [Option<*const f32>; 4], usize, usize, *mut f32, usize);
 }

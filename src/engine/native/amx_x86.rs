@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Block, ROWS};
+use super::{Block, Parts, Pixels, ROWS};
 
 /// What `ldtilecfg` reads.
 #[repr(C, align(64))]
@@ -66,7 +66,7 @@ pub fn release() {
     unsafe { asm!("tilerelease", options(nostack, nomem)) };
 }
 
-/// Sums over all steps, from zero to the stores. `$body` is one step: {p} and {q} are at its rows 0 and 16, {w} at its weights.
+/// Sums over all steps, from zero to the stores. `$body` is one step: {p} and {q} are at its two tiles of rows, {w} at its weights.
 macro_rules! product {
     ($name:ident, [$($zero:literal)*], [$($body:literal)*], $weights:literal, [$($store:literal)*]) => {
         /// # Safety
@@ -77,21 +77,26 @@ macro_rules! product {
                 asm!(
                     $($zero,)*
                     "2:",
-                    "lea {q}, [{p} + 1024]",
+                    "mov {p}, [{t}]",
+                    "add {p}, {panel}",
+                    "lea {q}, [{p} + {second}]",
                     $($body,)*
                     concat!("add {w}, ", $weights),
-                    "add {p}, {step}",
+                    "add {t}, 8",
                     "dec {n}",
                     "jnz 2b",
                     $($store,)*
                     "/* {part} {c} {d} {q} */",
-                    p = inout(reg) block.panel => _,
+                    p = out(reg) _,
                     q = out(reg) _,
+                    t = inout(reg) block.offsets => _,
                     w = inout(reg) block.weights => _,
                     n = inout(reg) block.steps => _,
-                    step = in(reg) block.step,
+                    panel = in(reg) block.panel,
+                    second = in(reg) block.second,
                     part = in(reg) block.part,
                     line = in(reg) 64usize,
+                    row = in(reg) block.row,
                     c = in(reg) block.to,
                     d = in(reg) block.to.cast::<u8>().add(block.to_block),
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
@@ -106,8 +111,8 @@ macro_rules! product {
 product!(one_by_two,
     ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"],
     [
-        "tileloadd tmm4, [{p} + {line}]" "tileloadd tmm6, [{w} + {line}]"
-        "tileloadd tmm5, [{q} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]"
+        "tileloadd tmm5, [{q} + {row}]" "tileloadd tmm7, [{w} + {line} + 1024]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
     ],
     "2048",
@@ -120,7 +125,7 @@ product!(one_by_two,
 product!(one_by_one,
     ["tilezero tmm0" "tilezero tmm1"],
     [
-        "tileloadd tmm4, [{p} + {line}]" "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
     ],
     "2048",
@@ -131,20 +136,20 @@ product!(one_by_one,
 product!(three_by_two,
     ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"],
     [
-        "tileloadd tmm4, [{p} + {line}]" "tileloadd tmm6, [{w} + {line}]"
-        "tileloadd tmm5, [{q} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]"
+        "tileloadd tmm5, [{q} + {row}]" "tileloadd tmm7, [{w} + {line} + 1024]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
         "tileloadd tmm6, [{w} + {line} + 4096]" "tileloadd tmm7, [{w} + {line} + 5120]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
         "tileloadd tmm6, [{w} + {line} + 2048]" "tileloadd tmm7, [{w} + {line} + 3072]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
-        "lea {q}, [{p} + {part}]"
-        "tileloadd tmm4, [{q} + {line}]" "tileloadd tmm5, [{q} + {line} + 1024]"
+        "add {p}, {part}" "lea {q}, [{p} + {second}]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm5, [{q} + {row}]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
         "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
-        "add {q}, {part}"
-        "tileloadd tmm4, [{q} + {line}]" "tileloadd tmm5, [{q} + {line} + 1024]"
+        "add {p}, {part}" "lea {q}, [{p} + {second}]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm5, [{q} + {row}]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
     ],
     "6144",
@@ -157,17 +162,17 @@ product!(three_by_two,
 product!(three_by_one,
     ["tilezero tmm0" "tilezero tmm1"],
     [
-        "tileloadd tmm4, [{p} + {line}]" "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
         "tileloadd tmm6, [{w} + {line} + 4096]" "tileloadd tmm7, [{w} + {line} + 5120]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
         "tileloadd tmm6, [{w} + {line} + 2048]" "tileloadd tmm7, [{w} + {line} + 3072]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
-        "lea {q}, [{p} + {part}]" "tileloadd tmm4, [{q} + {line}]"
+        "add {p}, {part}" "tileloadd tmm4, [{p} + {row}]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
         "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
-        "add {q}, {part}" "tileloadd tmm4, [{q} + {line}]"
+        "add {p}, {part}" "tileloadd tmm4, [{p} + {row}]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
     ],
     "6144",
@@ -177,9 +182,10 @@ product!(three_by_one,
 /// Splits pixels of two blocks into three lines each, `part` floats apart: lanes alternate, high halves of what is left each time.
 ///
 /// # Safety
-/// The wanted lanes of `count` pixels `distance` floats apart can be read from each block, `count` lines written to each part.
+/// The wanted lanes of the pixels can be read; lines from `to` on can be written in each part.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn split(blocks: [*const f32; 2], lanes: [u16; 2], distance: usize, count: usize, to: *mut f32, part: usize) {
+pub unsafe fn split(pixels: &Pixels, to: *mut f32, part: usize) {
+    let &Pixels { blocks, lanes, distance, count } = pixels;
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
     for i in 0..count {
         // SAFETY: the caller's promise.
@@ -203,7 +209,8 @@ pub unsafe fn split(blocks: [*const f32; 2], lanes: [u16; 2], distance: usize, c
 /// # Safety
 /// As [`split`].
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn round(blocks: [*const f32; 2], lanes: [u16; 2], distance: usize, count: usize, to: *mut f32) {
+pub unsafe fn round(pixels: &Pixels, to: *mut f32) {
+    let &Pixels { blocks, lanes, distance, count } = pixels;
     let (high, half) = (_mm512_set1_epi32(0xFFFF_0000u32 as i32), _mm512_set1_epi32(0x8000));
     for i in 0..count {
         // SAFETY: the caller's promise.
@@ -212,6 +219,41 @@ pub unsafe fn round(blocks: [*const f32; 2], lanes: [u16; 2], distance: usize, c
             let (a, b) = (_mm512_add_epi32(read(0), half), _mm512_add_epi32(read(1), half));
             let line = _mm512_or_si512(_mm512_srli_epi32::<16>(a), _mm512_and_si512(b, high));
             _mm512_storeu_si512(to.add(i * 16).cast(), line);
+        }
+    }
+}
+
+/// Writes pixels of up to four planes as bf16 parts, the four channels of a pixel side by side; zeros where there is no plane or pixel.
+///
+/// # Safety
+/// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen) times eight bytes written to each part, `part`
+/// floats apart.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub unsafe fn interleave(parts: Parts, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
+    let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
+    let half = _mm512_set1_epi32(if parts == Parts::One { 0x8000 } else { 0 });
+    let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    for i in (0..count).step_by(16) {
+        let wanted = ((1u32 << there.saturating_sub(i).min(16)) - 1) as u16;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut x = planes.map(|plane| match plane {
+                Some(from) => _mm512_maskz_loadu_ps(wanted, from.add(i)),
+                None => _mm512_setzero_ps(),
+            });
+            for p in 0..parts.count() {
+                let bits = x.map(|x| _mm512_add_epi32(_mm512_castps_si512(x), half));
+                let kept = bits.map(|b| _mm512_and_si512(b, high));
+                let low = _mm512_or_si512(_mm512_srli_epi32::<16>(bits[0]), kept[1]);
+                let top = _mm512_or_si512(_mm512_srli_epi32::<16>(bits[2]), kept[3]);
+                let to = to.add(p * part + 2 * i);
+                _mm512_storeu_si512(to.cast(), _mm512_permutex2var_epi32(low, first, top));
+                _mm512_storeu_si512(to.add(16).cast(), _mm512_permutex2var_epi32(low, second, top));
+                for (x, kept) in x.iter_mut().zip(kept) {
+                    *x = _mm512_sub_ps(*x, _mm512_castsi512_ps(kept));
+                }
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
 use super::run::Options;
 use super::simd::Isa;
+use super::stem::{self, Stem};
 use super::step::Kernel;
 use super::winograd::{self, Winograd};
 use crate::graph::{Padding, Pool};
@@ -95,7 +96,7 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool 
     let (weights, pixels, (bytes, rate)) = match &step.layer {
         Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
             Strategy::Winograd(side) => {
-                let parts = options.parts().map(|_| Parts::Three);
+                let parts = options.parts().map(|_| winograd::PARTS);
                 (weight.len() / 9 * winograd::points(side), winograd::tiles(side, [height, width]), cost(parts))
             }
             Strategy::Matrix(parts) => (weight.len(), height * width, cost(Some(parts))),
@@ -119,10 +120,14 @@ enum Strategy {
 fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy {
     let parts = options.parts();
     let in_tiles = parts.filter(|&parts| matrix::worthwhile(conv, parts, output));
-    match (winograd::worthwhile(conv, output), in_tiles) {
-        _ if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 => Strategy::Depthwise,
+    let winograd = match in_tiles {
         // One product of bf16 parts is sooner done than what Winograd leaves of six.
-        (_, Some(Parts::One)) => Strategy::Matrix(Parts::One),
+        Some(Parts::One) => None,
+        Some(Parts::Three) => winograd::worthwhile_in_tiles(conv, output),
+        None => winograd::worthwhile(conv, output),
+    };
+    match (winograd, in_tiles) {
+        _ if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 => Strategy::Depthwise,
         (Some(side), _) => Strategy::Winograd(side),
         (None, Some(parts)) => Strategy::Matrix(parts),
         (None, None) => Strategy::Direct,
@@ -138,11 +143,16 @@ fn prepare(step: &Step, options: Options, operands: &[Operand]) -> Result<Box<dy
         Layer::Conv { conv, weight, bias, residual, act } => {
             let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
             let spec = DenseSpec { conv: *conv, weight, bias, input, output, epilogue };
-            match strategy(conv, [output.map.height, output.map.width], options) {
+            let size = [output.map.height, output.map.width];
+            let stem = options.parts().filter(|&parts| input.map.lane == 1 && stem::worthwhile(conv, parts, size));
+            match strategy(conv, size, options) {
                 Strategy::Depthwise => Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue)),
                 Strategy::Winograd(side) => Box::new(Winograd::new(isa, side, conv, weight, bias, input, output, epilogue)),
                 Strategy::Matrix(parts) => Box::new(Matrix::new(isa, parts, spec)),
-                Strategy::Direct => Box::new(Dense::new(isa, spec)),
+                Strategy::Direct => match stem {
+                    Some(parts) => Box::new(Stem::new(isa, parts, spec)),
+                    None => Box::new(Dense::new(isa, spec)),
+                },
             }
         }
         Layer::Linear { input: from, output: to, weight, bias, residual, act } => {

@@ -6,7 +6,7 @@
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
-//! | `amx.rs`, `matrix.rs` | matrix products in tiles, convolutions by them |
+//! | `amx.rs`, `matrix.rs`, `stem.rs` | matrix products in tiles, convolutions by them |
 //! | `epilogue.rs` | residual, clamp, activation at a sum's end |
 //! | `compile.rs` | a plan's steps to prepared kernels |
 //! | `run.rs`, `io.rs` | images over threads, values in and out |
@@ -30,6 +30,7 @@ mod pointwise;
 mod pool;
 mod run;
 pub(crate) mod simd;
+mod stem;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -40,4 +41,4 @@ pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
-pub const NUMERICS_VERSION: u32 = 2;
+pub const NUMERICS_VERSION: u32 = 3;

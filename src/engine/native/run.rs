@@ -24,12 +24,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// The instruction set in use for f32 (`HEADSTART_ISA` can name another) or, where `bf16` says so, the one that has it. Its name goes into
-    /// the cache key: the class of CPU features.
+    /// The instruction set in use: the best of this CPU, or the one that `HEADSTART_ISA` names. Its name goes into the cache key: the class of
+    /// CPU features.
     pub fn computing(bf16: bool) -> Options {
-        let best = Isa::best();
-        let tiles = bf16 && best == Isa::Avx512 && Isa::available().contains(&Isa::Amx);
-        Options { isa: if tiles { Isa::Amx } else { best }, bf16 }
+        Options { isa: Isa::best(), bf16 }
     }
 
     /// Whether this instruction set can compute in this type.
@@ -39,7 +37,7 @@ impl Options {
     pub fn check(self) -> Result<()> {
         if self.bf16 && self.isa != Isa::Amx {
             let problem = format!("the native engine computes bf16 in AMX tiles, which {} has not", self.isa.name());
-            return Err(Error::setting(problem, "leave out --dtype bf16: f32 is as fast here; or use --engine candle"));
+            return Err(Error::setting(problem, "leave out --dtype bf16: f32 is as fast on vectors; or use --engine candle"));
         }
         Ok(())
     }

@@ -58,15 +58,14 @@ impl Isa {
         if self == Isa::Amx { Isa::Avx512 } else { self }
     }
 
-    /// Instruction sets that this CPU has, best for f32 first; the portable one is always there. Whole networks in f32 were no faster in AMX
-    /// tiles than on AVX-512 when both were last measured, and need 1.4 times its memory: tiles serve bf16, and whoever names them.
+    /// Instruction sets that this CPU has, fastest first; the portable one is always there.
     pub fn available() -> Vec<Isa> {
         let mut all = vec![];
         #[cfg(target_arch = "x86_64")]
         {
             let wide = Avx512::detect().is_some();
-            all.extend(wide.then_some(Isa::Avx512));
             all.extend((wide && super::amx::available()).then_some(Isa::Amx));
+            all.extend(wide.then_some(Isa::Avx512));
             all.extend(Avx2::detect().map(|_| Isa::Avx2));
         }
         #[cfg(target_arch = "aarch64")]

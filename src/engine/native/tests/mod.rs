@@ -123,6 +123,49 @@ fn convolutions_of_any_shape() {
     }
 }
 
+/// Names of the kernels that an instruction set is given for a plan, without their tile sizes.
+fn kernels(s: &Sketch, isa: Isa) -> Vec<String> {
+    let engine = NativeEngine::new(&s.plan, 1, Options { isa, bf16: false }).unwrap();
+    engine.kernels().map(|(_, kernel)| kernel.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn stems_of_images() {
+    for seed in 0..30 {
+        let mut d = Draw(seed + 7000);
+        let kernel = [d.from(5..=11), d.pick(&[7, 8, 9, 11])];
+        let size = [kernel[0] + d.from(0..=20), kernel[1] + d.from(0..=80)];
+        let mut s = Sketch::new(seed, [d.pick(&[1, 3, 3, 4]), size[0], size[1]]);
+        let padding = [d.from(0..=5), d.from(0..=5), d.from(0..=5), d.from(0..=5)];
+        let stride = [d.from(1..=4), d.from(1..=4)];
+        let conv = ConvShape { input: s.map(0)[0], output: d.pick(&[33, 64]), kernel, stride, padding, groups: 1 };
+        let act = s.act();
+        let out = s.conv(0, conv, None, act);
+        s.plan.taps = vec![out];
+        check(s, &format!("stem {conv:?} on {size:?}"));
+    }
+    if Isa::available().contains(&Isa::Amx) {
+        let mut s = Sketch::new(0, [3, 64, 64]);
+        let conv = s.square(0, 64, 7, 2, 1);
+        s.plan.taps = vec![s.conv(0, conv, None, None)];
+        assert_eq!(kernels(&s, Isa::Amx), ["stem f32"]);
+    }
+}
+
+/// With many channels, where products run in AMX tiles if there are any.
+#[test]
+fn wide_winograd_convolutions() {
+    for (side, size, input) in [(4, [8, 7], 128), (5, [10, 15], 130), (6, [12, 11], 128)] {
+        let mut s = Sketch::new(side, [input, size[0], size[1]]);
+        let conv = s.square(0, 144, 3, 1, 1);
+        s.plan.taps = vec![s.conv(0, conv, None, Some(Act::Relu))];
+        for isa in [Isa::Amx, Isa::Avx512].into_iter().filter(|isa| Isa::available().contains(isa)) {
+            assert!(kernels(&s, isa)[0].starts_with("winograd"), "{isa:?} {size:?}: {:?}", kernels(&s, isa));
+        }
+        check(s, &format!("wide Winograd on {size:?}"));
+    }
+}
+
 #[test]
 fn winograd_convolutions() {
     let mut chosen = std::collections::BTreeSet::new();
@@ -140,8 +183,7 @@ fn winograd_convolutions() {
         let conv = s.square(a, s.map(a)[0], 3, 1, 1);
         let b = s.conv(a, conv, Some(a), Some(Act::Relu));
         s.plan.taps = vec![a, b];
-        let engine = NativeEngine::new(&s.plan, 1, Options::default()).unwrap();
-        chosen.extend(engine.kernels().map(|(_, kernel)| kernel.split(' ').take(2).collect::<Vec<_>>().join(" ")));
+        chosen.extend(kernels(&s, Isa::Portable));
         check(s, &format!("Winograd on {h}×{w}, seed {seed}"));
     }
     assert!(["winograd 4×4", "winograd 5×5", "winograd 6×6"].iter().all(|k| chosen.contains(*k)), "{chosen:?}");

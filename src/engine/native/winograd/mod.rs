@@ -13,14 +13,18 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::amx::{self, Panel, Parts, Session};
+use super::amx::{self, Parts, Pixels, Session, Walk};
 use super::dense::{Product, widths};
 use super::epilogue::{Activate, Epilogue};
+use super::matrix;
 use super::memory::{Line, Operand, Unit, zeroed_lines};
 use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use super::step::Kernel;
 use crate::plan::ConvShape;
 use transform::{F4, F5, F6, MOST, Tile, kernel_rows};
+
+/// What operands are made of where products run in AMX tiles: transforms magnify what bf16 alone would lose.
+pub const PARTS: Parts = Parts::Three;
 
 /// A prepared Winograd convolution.
 pub struct Winograd {
@@ -56,9 +60,17 @@ pub fn tiles(side: usize, map: [usize; 2]) -> usize {
     map.iter().map(|n| n.div_ceil(side)).product()
 }
 
-/// Whether Winograd is the faster way, and with how many outputs a tile's side.
+/// Winograd tiles of a task where products run in AMX tiles.
+const IN_TILES: usize = 6 * amx::ROWS;
+
+const SIDES: [usize; 3] = [4, 5, 6];
+
+fn fits(conv: &ConvShape) -> bool {
+    conv.kernel == [3, 3] && conv.stride == [1, 1] && conv.groups == 1 && conv.input >= LANES && conv.output >= LANES
+}
+
+/// Whether Winograd is faster than direct convolution by vectors, and with how many outputs a tile's side.
 pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
-    let fits = conv.kernel == [3, 3] && conv.stride == [1, 1] && conv.groups == 1 && conv.input >= LANES && conv.output >= LANES;
     // Transforms cost about as much as a product with so many more channels.
     let cost = |side: usize| {
         let (input, output_channels) = (conv.input as f64, conv.output as f64);
@@ -66,8 +78,26 @@ pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
         product * (1.0 + 7.0 / output_channels + 5.0 / input)
     };
     let direct = (9 * output[0] * output[1]) as f64 * conv.input as f64 * conv.output as f64;
-    let best = [4, 5, 6].into_iter().min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
-    best.filter(|&side| fits && cost(side) * 1.15 < direct)
+    let best = SIDES.into_iter().min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
+    best.filter(|&side| fits(conv) && cost(side) * 1.15 < direct)
+}
+
+/// Whether Winograd with its products in AMX tiles is faster than a product in tiles alone, and with how many outputs a tile's side.
+pub fn worthwhile_in_tiles(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
+    // Cycles for an output pixel, by the model of `matrix`.
+    let cost = |side: usize| {
+        let (pixels, tiles) = ((output[0] * output[1]) as f64, tiles(side, output) as f64);
+        let whole = output.iter().map(|n| n / side).product::<usize>() as f64;
+        let points = points(side) as f64;
+        let (input, outputs) = ((amx::steps(conv.input) * amx::DEEP) as f64, conv.output.next_multiple_of(amx::DEEP) as f64);
+        let product = matrix::product(PARTS, input, outputs);
+        // Windows that reach over the edge are copied first.
+        let transforms = 1.64 * (input + outputs) * (1.0 + 1.7 * (tiles - whole) / tiles);
+        let weights = matrix::weights(PARTS, input, outputs) / IN_TILES as f64;
+        points * tiles * (product + transforms + weights) / pixels
+    };
+    let best = SIDES.into_iter().min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
+    best.filter(|&side| fits(conv) && cost(side) < matrix::cost(conv, PARTS, output))
 }
 
 impl Winograd {
@@ -91,13 +121,9 @@ impl Winograd {
         let mut biases = zeroed_lines(output.map.blocks() * LANES);
         super::memory::floats_mut(&mut biases)[..bias.len()].copy_from_slice(bias);
         let tiles = [output.map.height.div_ceil(side), output.map.width.div_ceil(side)];
-        // Transforms of a block: about the second-level cache, but enough tiles to use each weight often.
+        // Transforms of a block: about the second-level cache, but enough tiles to use each weight often; the more so the faster products are.
         let per_tile = (side + 2) * (side + 2) * (input.map.blocks() + output.map.blocks()) * size_of::<Line>();
-        let block = if isa == Isa::Amx {
-            ((3 << 19) / per_tile).clamp(48, 96) / amx::ROWS * amx::ROWS
-        } else {
-            ((3 << 19) / per_tile).clamp(56, 112)
-        };
+        let block = if isa == Isa::Amx { IN_TILES } else { ((3 << 19) / per_tile).clamp(56, 112) };
         Winograd {
             isa,
             label: format!("winograd {side}×{side}"),
@@ -170,15 +196,16 @@ impl Winograd {
         let map = self.input.map;
         let block = (from.len() / LANES - 1) / map.blocks() * LANES;
         let rows = block / LANES;
-        let mut panel = Panel::new(weights, rows, panel);
+        let walk = Walk::plain(weights.steps(), rows);
         let line = |b: usize| (from.as_ptr().wrapping_add(b * block), map.wanted_lanes(b));
         for step in 0..weights.steps() {
             let [(first, a), (second, b)] = [line(2 * step), line(2 * step + 1)];
+            let pixels = Pixels { blocks: [first, second], lanes: [a, b], distance: LANES, count: rows };
             // SAFETY: `from` holds `rows` lines of each block; no lane is wanted of a block that is not there.
-            unsafe { panel.fill(step, 0, rows, [first, second], [a, b], LANES) };
+            unsafe { PARTS.fill(pixels, panel, walk.lines(), step * rows) };
         }
         for (pair, to) in to.chunks_exact_mut(2 * block).enumerate() {
-            weights.multiply(point, pair, &panel, to);
+            weights.multiply(point, pair, panel, &walk, to);
         }
     }
 }
@@ -186,7 +213,7 @@ impl Winograd {
 fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Weights {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
-    let mut packed = amx::Weights::zeros(Parts::Three, amx::steps(conv.input), blocks, points);
+    let mut packed = amx::Weights::zeros(PARTS, amx::steps(conv.input), blocks, points);
     let writers: Vec<amx::Writer> = (0..points).map(|point| packed.writer(point)).collect();
     transform_weights(conv, weight, rows, &|point, block, channel, values| {
         // SAFETY: blocks are transformed by a thread each.
@@ -282,6 +309,9 @@ impl<T: Tile> Vectorized for InputTransform<'_, T> {
             let (image, y, x) = w.tile(index);
             let (y, x) = (y + map.halo[0] - w.padding[0], x + map.halo[2] - w.padding[2]);
             let inside = [(held[0] - y).min(n), (held[1] - x).min(n)];
+            if inside != [n, n] {
+                edge.fill([0.0; LANES]);
+            }
             // SAFETY: earlier steps are complete.
             let input = unsafe { self.unit.read(&w.input, image) };
             for block in 0..map.blocks() {
@@ -289,7 +319,6 @@ impl<T: Tile> Vectorized for InputTransform<'_, T> {
                 let (from, row) = if inside == [n, n] {
                     (input[corner..].as_ptr(), map.row)
                 } else {
-                    edge.fill([0.0; LANES]);
                     for (y, x) in (0..inside[0]).flat_map(|y| (0..inside[1]).map(move |x| (y, x))) {
                         edge[y * n + x].copy_from_slice(&input[corner + y * map.row + x * LANES..][..LANES]);
                     }
@@ -391,7 +420,10 @@ impl Kernel for Winograd {
     fn scratch(&self, images: usize) -> usize {
         let points = points(self.side);
         let tiles = self.block.min(images * self.tiles[0] * self.tiles[1]);
-        let panel = if let Weights::Tiles(weights) = &self.weights { weights.panel_floats(tiles) } else { 0 };
+        let panel = match &self.weights {
+            Weights::Vectors(_) => 0,
+            Weights::Tiles(weights) => PARTS.count() * weights.steps() * self.rows(tiles) * LANES,
+        };
         points * self.distances(tiles).iter().sum::<usize>() + panel
     }
 
