@@ -266,7 +266,12 @@ impl Parts {
     /// # Safety
     /// `there` values of each plane that is there are valid for reading; the CPU has AVX-512.
     pub unsafe fn interleave(self, planes: [Option<*const f32>; 4], there: usize, count: usize, panel: &mut [f32], part: usize, at: usize) {
-        assert!(count.is_multiple_of(ROWS) && at + count * 8 <= part && self.count() * part <= size_of_val(panel) && (at | part) % 4 == 0);
+        assert!(
+            count.is_multiple_of(ROWS)
+                && at + count * 8 <= part
+                && self.count() * part <= size_of_val(panel)
+                && (at | part).is_multiple_of(4)
+        );
         // SAFETY: every pixel written lies inside its part; the caller's promise.
         unsafe { sys::interleave(self, planes, there, count, panel.as_mut_ptr().add(at / 4), part / 4) };
     }
