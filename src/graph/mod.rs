@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 pub use positions::bicubic;
 pub use shape::{channels, resolve_padding};
+pub use split::ClassifierLayer;
 
 /// Shape of one image's value at a node: `[C, H, W]`, `[D]` or `[T, D]`.
 pub type Shape = Vec<usize>;

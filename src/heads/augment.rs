@@ -1,25 +1,33 @@
-//! Training rows that differ from epoch to epoch: a random view, features shifted at random.
+//! Training rows that differ from epoch to epoch: a random view, features shifted at random, rows mixed.
 //!
 //! The shift is the channel-wise brightness of "Frozen Feature Augmentation for few-shot image classification" (Bär et al., CVPR 2024): of a
 //! row scaled to its smallest and largest feature, each feature moves by a number of its own from ±brightness, and is cut off at 0 and 1.
+//!
+//! Mixing is that of "mixup: Beyond Empirical Risk Minimization" (Zhang et al., ICLR 2018) on features, for each row by itself: x becomes
+//! λ x + (1 − λ) x', with x' a random training row and λ from Beta(α, α); targets alike (see `Objective::mixed_targets`). As a row is as likely
+//! to be mixed into another as the other into it, λ is taken to be at least ½, so that a row stays nearest to its own class.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::params::Params;
-use super::random::AUGMENT;
+use super::random::{AUGMENT, MIXUP};
 use super::table::FeatureTable;
-use crate::rng::Philox;
+use crate::rng::{Draws, Philox};
 
-/// Tables of the same rows, one a view. A training row is read from another one each epoch and shifted; every other row is view 0 as it is.
+/// Tables of the same rows, one a view. A training row is read from another one each epoch, shifted and mixed with another row; every other
+/// row is view 0 as it is.
 pub struct Augmented {
     views: Vec<Arc<dyn FeatureTable>>,
     /// Smallest and largest feature of each row of each view; empty where nothing is shifted.
     ends: Vec<Vec<[f32; 2]>>,
+    train: Vec<usize>,
     is_train: Vec<bool>,
     brightness: f32,
-    philox: Philox,
+    mixup: f64,
+    shifts: Philox,
+    mixes: Philox,
     epoch: AtomicUsize,
 }
 
@@ -27,14 +35,41 @@ impl Augmented {
     /// The features as the settings ask for them: `views` themselves where they ask for nothing.
     pub fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
         let first = views.first()?.clone();
-        if views.len() == 1 && params.brightness == 0.0 {
+        if views.len() == 1 && params.brightness == 0.0 && params.mixup == 0.0 {
             return Some(first);
         }
         let mut is_train = vec![false; first.rows()];
         train.iter().for_each(|&row| is_train[row] = true);
         let ends = if params.brightness > 0.0 { views.iter().map(|v| ends(&**v)).collect() } else { vec![] };
-        let philox = Philox::new(params.seed, AUGMENT);
-        Some(Arc::new(Augmented { views, ends, is_train, brightness: params.brightness, philox, epoch: AtomicUsize::new(0) }))
+        Some(Arc::new(Augmented {
+            views,
+            ends,
+            train: train.to_vec(),
+            is_train,
+            brightness: params.brightness,
+            mixup: params.mixup,
+            shifts: Philox::new(params.seed, AUGMENT),
+            mixes: Philox::new(params.seed, MIXUP),
+            epoch: AtomicUsize::new(0),
+        }))
+    }
+
+    /// A training row before it is mixed: its view of this epoch, shifted.
+    fn read_shifted(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+        let epoch = self.epoch.load(Ordering::Relaxed) as u32;
+        let place = |block: usize| [block as u32, row as u32, epoch, 0];
+        // Block 0 chooses the view, block b + 1 shifts features 4 b to 4 b + 3.
+        let view = (f64::from(self.shifts.uniform(place(0))[0]) * self.views.len() as f64) as usize;
+        self.views[view].read(row, columns.clone(), out);
+        let Some([low, high]) = self.ends.get(view).map(|ends| ends[row]) else { return };
+        let reach = self.brightness * (high - low);
+        let mut drawn = (usize::MAX, [0.0; 4]);
+        for (column, x) in columns.zip(out) {
+            if drawn.0 != column / 4 {
+                drawn = (column / 4, self.shifts.uniform(place(column / 4 + 1)));
+            }
+            *x = (*x + reach * (2.0 * drawn.1[column % 4] - 1.0)).clamp(low, high);
+        }
     }
 }
 
@@ -45,6 +80,27 @@ fn ends(table: &dyn FeatureTable) -> Vec<[f32; 2]> {
         x.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &x| [low.min(x), high.max(x)])
     };
     (0..table.rows()).map(&mut of).collect()
+}
+
+/// A share from Beta(α, α), or one minus it, whichever is less.
+fn lesser_share(alpha: f64, draws: &mut Draws) -> f32 {
+    let difference = ln_gamma_variate(alpha, draws) - ln_gamma_variate(alpha, draws);
+    (1.0 / (1.0 + difference.abs().exp())) as f32
+}
+
+/// The logarithm of a number from Gamma(α, 1): of one from Gamma(α + 1, 1), as Marsaglia and Tsang (2000) draw it, times U^(1/α). As a
+/// logarithm, for small α leave no number but 0.
+fn ln_gamma_variate(alpha: f64, draws: &mut Draws) -> f64 {
+    // Never 0, whose logarithm would be infinite.
+    let mut uniform = || (f64::from(draws.bits()) + 0.5) / 4_294_967_296.0;
+    let d = alpha + 1.0 - 1.0 / 3.0;
+    loop {
+        let normal = (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+        let v = (1.0 + normal / (9.0 * d).sqrt()).powi(3);
+        if v > 0.0 && uniform().ln() < 0.5 * normal * normal + d - d * v + d * v.ln() {
+            return (d * v).ln() + uniform().ln() / alpha;
+        }
+    }
 }
 
 impl FeatureTable for Augmented {
@@ -60,20 +116,21 @@ impl FeatureTable for Augmented {
         if !self.is_train[row] {
             return self.views[0].read(row, columns, out);
         }
-        let epoch = self.epoch.load(Ordering::Relaxed) as u32;
-        let place = |block: usize| [block as u32, row as u32, epoch, 0];
-        // Block 0 chooses the view, block b + 1 shifts features 4 b to 4 b + 3.
-        let view = (f64::from(self.philox.uniform(place(0))[0]) * self.views.len() as f64) as usize;
-        self.views[view].read(row, columns.clone(), out);
-        let Some([low, high]) = self.ends.get(view).map(|ends| ends[row]) else { return };
-        let reach = self.brightness * (high - low);
-        let mut drawn = (usize::MAX, [0.0; 4]);
-        for (column, x) in columns.zip(out) {
-            if drawn.0 != column / 4 {
-                drawn = (column / 4, self.philox.uniform(place(column / 4 + 1)));
-            }
-            *x = (*x + reach * (2.0 * drawn.1[column % 4] - 1.0)).clamp(low, high);
+        self.read_shifted(row, columns.clone(), out);
+        if let Some((other, share)) = self.mixed(row) {
+            let mut others = vec![0.0; out.len()];
+            self.read_shifted(other, columns, &mut others);
+            out.iter_mut().zip(others).for_each(|(x, other)| *x += share * (other - *x));
         }
+    }
+
+    fn mixed(&self, row: usize) -> Option<(usize, f32)> {
+        if self.mixup == 0.0 || !self.is_train[row] {
+            return None;
+        }
+        let mut draws = self.mixes.draws([row as u32, self.epoch.load(Ordering::Relaxed) as u32]);
+        let other = self.train[draws.below(self.train.len() as u32) as usize];
+        Some((other, lesser_share(self.mixup, &mut draws)))
     }
 
     fn block_rows(&self) -> usize {
@@ -88,7 +145,7 @@ impl FeatureTable for Augmented {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::Matrix;
+    use crate::heads::{Fit, Labels, Matrix, Objective, Partition, Task};
 
     #[test]
     fn training_rows_change_from_epoch_to_epoch_and_others_never() {
@@ -119,5 +176,52 @@ mod tests {
         assert_eq!(part, x[3..8]);
         let one = Augmented::table(&Params::default(), vec![view(0.0)], &train).unwrap();
         assert_eq!(one.row(3).unwrap(), plain(3));
+    }
+
+    #[test]
+    fn rows_are_mixed_as_the_plain_formula_says_and_targets_alike() {
+        let (dim, rows) = (10, 40);
+        let plain: Arc<dyn FeatureTable> = Arc::new(Matrix::new(dim, (0..dim * rows).map(|i| (i as f32 * 0.7).sin()).collect()).unwrap());
+        let train: Vec<usize> = (0..30).collect();
+        let params = Params { mixup: 0.4, label_smoothing: 0.1, seed: 9, ..Params::default() };
+        let table = Augmented::table(&params, vec![plain.clone()], &train).unwrap();
+        let labels = Labels::One((0..rows as u32).map(|row| row % 3).collect());
+        let partition = Partition { train: train.clone(), ..Partition::default() };
+        let task = Task { features: &*table, labels: &labels, partition: &partition };
+        let spec = params.check(Fit { tap: "gap", shape: &[dim], classes: 3, many: false }).unwrap();
+        let objective = Objective::new(&spec, &labels, &train);
+        let mut partners = vec![];
+        for epoch in [0, 1, 7] {
+            table.begin_epoch(epoch);
+            for &row in &train {
+                let (other, share) = table.mixed(row).unwrap();
+                assert!(other < 30 && (0.0..=0.5).contains(&share));
+                partners.push(other);
+                let (mut x, mut q) = ([0.0; 10], [0.0; 3]);
+                table.read(row, 0..dim, &mut x);
+                let (a, b) = (plain.row(row).unwrap(), plain.row(other).unwrap());
+                assert!(x.iter().zip(a).zip(b).all(|((x, a), b)| (x - ((1.0 - share) * a + share * b)).abs() < 1e-6));
+                assert!((objective.mixed_targets(task, row, &mut q) - 1.0).abs() < 1e-6);
+                for (class, q) in q.into_iter().enumerate() {
+                    let hot = |row: usize| if row % 3 == class { 0.9 + 0.1 / 3.0 } else { 0.1 / 3.0 };
+                    assert!((q - ((1.0 - share) * hot(row) + share * hot(other))).abs() < 1e-6);
+                }
+            }
+            assert!(table.mixed(35).is_none());
+        }
+        partners.sort_unstable();
+        partners.dedup();
+        assert!(partners.len() > 25, "{partners:?}");
+    }
+
+    #[test]
+    fn shares_have_the_moments_of_the_beta_distribution() {
+        for alpha in [0.001, 0.2, 1.0, 4.0] {
+            let n = 20_000;
+            let share = |i| f64::from(lesser_share(alpha, &mut Philox::new(3, MIXUP).draws([i, 0])));
+            let squares = (0..n).map(|i| (share(i) - 0.5).powi(2)).sum::<f64>() / f64::from(n);
+            let variance = 0.25 / (2.0 * alpha + 1.0);
+            assert!((squares / variance - 1.0).abs() < 0.03, "{alpha}: variance {squares}, not {variance}");
+        }
     }
 }

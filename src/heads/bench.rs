@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::head::Head;
 use super::optimizer::LearningRate;
-use super::params::{Fit, HeadKind, OptimizerKind, Params};
+use super::params::{Fit, Params};
 use super::table::{Labels, Matrix, Partition};
 use super::train::{Session, Task, Trainer};
+use super::words::{HeadKind, OptimizerKind};
 use crate::Result;
 use crate::rng::Philox;
 

@@ -9,9 +9,9 @@ use super::fused::FusedTrainer;
 use super::head::{BatchNorm, Head, Layer};
 use super::loss::{Objective, Targets};
 use super::optimizer::{Optimizer, clip_factor};
-use super::params::{Activation, Loss, OptimizerKind};
 use super::random::{Dropout, order, window_rows};
 use super::train::{Pass, Session, Task, Trainer};
+use super::words::{Activation, Loss, OptimizerKind};
 use crate::{Error, Result};
 
 /// Trains heads with candle.
@@ -229,7 +229,7 @@ impl Session for CandleSession<'_> {
         let mut targets = Targets::default();
         let (mut sum, mut all_right) = (0.0, 0);
         for rows in order.chunks(batch) {
-            self.objective.targets(self.task.labels, rows, &mut targets);
+            self.objective.targets(self.task, rows, &mut targets);
             let (loss, right) = self.step(epoch, lr, rows, &targets).map_err(failed("training a head"))?;
             sum += rows.len() as f64 * loss;
             all_right += right;

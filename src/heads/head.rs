@@ -4,9 +4,10 @@ use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::loss::Objective;
-use super::params::{Activation, HeadSpec};
+use super::params::HeadSpec;
 use super::solvers::Neighbours;
 use super::table::FeatureTable;
+use super::words::Activation;
 
 /// Rows that are classified together.
 const BLOCK: usize = 256;
@@ -89,8 +90,13 @@ impl Head {
             let (weight, bias) = spec.initial(i);
             Layer { weight, bias }
         };
+        Head::of_layers(spec, (0..layers).map(layer).collect())
+    }
+
+    /// A head with these weights before its first step.
+    pub fn of_layers(spec: &HeadSpec, layers: Vec<Layer>) -> Head {
         let batch_norm = spec.has_batch_norm().then(|| BatchNorm::new(spec.inputs));
-        Head { spec: spec.clone(), batch_norm, layers: (0..layers).map(layer).collect(), neighbours: None }
+        Head { spec: spec.clone(), batch_norm, layers, neighbours: None }
     }
 
     /// Logits of rows `[n, inputs]` that went through the transform already: `[n, outputs]`.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::params::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Params, Preset, Schedule};
+use super::params::Params;
+use super::words::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
 use crate::{Error, Result, nearest};
 
 /// What a key may hold.
@@ -130,6 +131,7 @@ pub static KEYS: &[Key] = &[
     key("temperature", POSITIVE, knn, "neighbours vote with exp(cosine similarity / temperature)"),
     key("views", Kind::Count(1), trained, "views of each image, of which an epoch reads one at random"),
     key("brightness", SHARE, trained, "share of a row's range by which each of its features is shifted at random"),
+    key("mixup", ANY, trained, "α of mixup: each training row is mixed with another by a share from Beta(α, α) (0: not)"),
     key("standardise", Kind::Flag, always, "features minus their mean over their standard deviation, both from train"),
     key("l2", Kind::Flag, always, "features divided by their Euclidean norm, row by row"),
     key("seed", Kind::Count(0), trained, "seed of initial weights, dropout and order"),

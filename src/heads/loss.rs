@@ -4,8 +4,10 @@
 //! loss is `(m_i · p_i − q_i) · scale`, where `p_i` are the softmax or the sigmoids of its logits.
 
 use super::metrics::most_probable;
-use super::params::{ClassWeights, HeadSpec, Loss};
+use super::params::HeadSpec;
 use super::table::Labels;
+use super::train::Task;
+use super::words::{ClassWeights, Loss};
 
 /// Targets of a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,13 +49,23 @@ impl Objective {
 
     /// Targets of a batch, as `torch.nn.CrossEntropyLoss` (mean over the weights of the rows' classes) or `BCEWithLogitsLoss` (mean over
     /// rows and outputs) weigh them. Smoothing spreads its share over all classes; of a sigmoid, over yes and no, as Keras does.
-    pub fn targets(&self, labels: &Labels, rows: &[usize], out: &mut Targets) {
+    pub fn targets(&self, task: Task<'_>, rows: &[usize], out: &mut Targets) {
         let c = self.outputs;
         out.q.clear();
         out.q.resize(rows.len() * c, 0.0);
         out.mass.clear();
-        out.mass.extend(rows.iter().zip(out.q.chunks_exact_mut(c)).map(|(&row, q)| self.row_targets(labels.of(row), q)));
-        out.scale = self.scale(labels, rows);
+        out.mass.extend(rows.iter().zip(out.q.chunks_exact_mut(c)).map(|(&row, q)| self.mixed_targets(task, row, q)));
+        out.scale = self.scale(task, rows);
+    }
+
+    /// Targets of a training row into `q`, mixed as its features are; returns its mass.
+    pub fn mixed_targets(&self, task: Task<'_>, row: usize, q: &mut [f32]) -> f32 {
+        let mass = self.row_targets(task.labels.of(row), q);
+        let Some((other, share)) = task.features.mixed(row) else { return mass };
+        let mut others = vec![0.0; q.len()];
+        let others_mass = self.row_targets(task.labels.of(other), &mut others);
+        q.iter_mut().zip(others).for_each(|(q, other)| *q += share * (other - *q));
+        mass + share * (others_mass - mass)
     }
 
     /// Targets of one row into `q`; returns its mass.
@@ -71,8 +83,13 @@ impl Objective {
     }
 
     /// What the sum over a batch is multiplied by.
-    pub fn scale(&self, labels: &Labels, rows: &[usize]) -> f32 {
-        let total: f32 = rows.iter().map(|&row| self.weight(labels.of(row))).sum();
+    pub fn scale(&self, task: Task<'_>, rows: &[usize]) -> f32 {
+        let weight = |row: usize| self.weight(task.labels.of(row));
+        let mixed = |row: usize| match task.features.mixed(row) {
+            Some((other, share)) => weight(row) + share * (weight(other) - weight(row)),
+            None => weight(row),
+        };
+        let total: f32 = rows.iter().map(|&row| mixed(row)).sum();
         1.0 / (total * if self.loss == Loss::Sigmoid { self.outputs as f32 } else { 1.0 })
     }
 
@@ -160,6 +177,7 @@ fn softplus(z: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::heads::params::{Fit, Params};
+    use crate::heads::table::{Matrix, Partition};
 
     fn objective(params: Params, classes: usize, many: bool, labels: &Labels) -> Objective {
         let spec = params.check(Fit { tap: "gap", shape: &[4], classes, many }).unwrap();
@@ -170,7 +188,9 @@ mod tests {
     fn value(objective: &Objective, labels: &Labels, logits: &[f32]) -> (f64, Vec<f32>) {
         let rows: Vec<usize> = (0..labels.len()).collect();
         let mut t = Targets::default();
-        objective.targets(labels, &rows, &mut t);
+        let features = Matrix::new(1, vec![0.0; rows.len()]).unwrap();
+        let task = Task { features: &features, labels, partition: &Partition::default() };
+        objective.targets(task, &rows, &mut t);
         let mut grad = logits.to_vec();
         let c = objective.outputs;
         let rows = grad.chunks_exact_mut(c).zip(t.q.chunks_exact(c)).zip(&t.mass);

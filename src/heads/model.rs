@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 
 use super::calibration::rescale;
 use super::head::{BatchNorm, Head, Layer};
-use super::params::{HeadKind, HeadSpec};
+use super::params::HeadSpec;
 use super::solvers::Neighbours;
 use super::table::{Labels, Matrix, Pooled};
 use super::transform::Transform;
+use super::words::HeadKind;
 use crate::store::Key;
 use crate::{Error, Result};
 
@@ -248,7 +249,8 @@ fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::params::{Fit, HeadKind, Params};
+    use crate::heads::params::{Fit, Params};
+    use crate::heads::words::HeadKind;
 
     fn predictor(params: Params, shape: &[usize]) -> Predictor {
         let head = params.check(Fit { tap: "t", shape, classes: 3, many: false }).unwrap();

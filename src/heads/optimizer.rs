@@ -1,6 +1,7 @@
 //! Optimisers exactly as PyTorch defines them (`torch.optim`, maximize off), learning-rate schedules, gradient clipping.
 
-use super::params::{LrScale, OptimizerKind, Params, Preset, Schedule};
+use super::params::Params;
+use super::words::{LrScale, OptimizerKind, Preset, Schedule};
 
 /// Constants of an optimiser: everything but the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]

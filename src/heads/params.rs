@@ -2,153 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::classifier::Classifier;
+use super::words::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
 use crate::{Error, Result};
-
-/// Declares an enum whose variants are words of a sweep file, with the list of those words.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant,)+ }
-
-        impl $name {
-            /// The words for it in a sweep file.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-
-            /// Its word in a sweep file.
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $word,)+ }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.name())
-            }
-        }
-    };
-}
-
-words! {
-    /// What kind of head is trained.
-    HeadKind {
-        /// (Dropout and) one fully connected layer.
-        Linear = "linear",
-        /// Fully connected layers with an activation and dropout between them.
-        Dense = "dense",
-        /// Global average pooling of a map, then a linear layer.
-        Gap = "gap",
-        /// Global average pooling of a map, dropout, then a linear layer.
-        GapDropout = "gap-dropout",
-        /// Least squares on ±1 targets: a linear layer, solved for.
-        Ridge = "ridge",
-        /// Logistic regression with an L2 penalty: a linear layer, solved for.
-        Logreg = "logreg",
-        /// Weighted k nearest neighbours.
-        Knn = "knn",
-        /// The nearest class mean: a linear layer.
-        NearestMean = "nearest-mean",
-    }
-}
-
-impl HeadKind {
-    /// Whether it is solved for, without a learning rate, rather than trained.
-    pub const fn is_solved(self) -> bool {
-        matches!(self, HeadKind::Ridge | HeadKind::Logreg | HeadKind::Knn | HeadKind::NearestMean)
-    }
-}
-
-words! {
-    /// Activation between layers.
-    Activation {
-        /// max(x, 0)
-        Relu = "relu",
-        /// x · Φ(x), the exact (erf) form
-        Gelu = "gelu",
-    }
-}
-
-words! {
-    /// How weights start.
-    Init {
-        /// PyTorch's `Linear`: weights and biases uniform in ±1/√inputs.
-        Torch = "torch",
-        /// Weights uniform in ±√(6 / (inputs + outputs)) (Glorot, Keras's default), biases 0.
-        Xavier = "xavier",
-        /// Weights uniform in ±√(6 / inputs) (He), biases 0.
-        Kaiming = "kaiming",
-        /// All 0: for single layers.
-        Zero = "zero",
-    }
-}
-
-words! {
-    /// What is minimised.
-    Loss {
-        /// Sigmoid where rows have several classes, else softmax.
-        Auto = "auto",
-        /// Cross-entropy over classes that exclude each other.
-        Softmax = "softmax",
-        /// Binary cross-entropy: one output for two classes, else one a class.
-        Sigmoid = "sigmoid",
-    }
-}
-
-words! {
-    /// How classes are weighted in the loss.
-    ClassWeights {
-        /// All alike.
-        None = "none",
-        /// Inversely to their frequency: rows / (classes · rows of the class), as scikit-learn does.
-        Balanced = "balanced",
-    }
-}
-
-words! {
-    /// The rule that turns gradients into steps; each as PyTorch defines it.
-    OptimizerKind {
-        /// Stochastic gradient descent, with momentum and Nesterov's variant.
-        Sgd = "sgd",
-        /// RMSprop, also centred and with momentum.
-        Rmsprop = "rmsprop",
-        /// Adam, also with AMSGrad; weight decay joins the gradient.
-        Adam = "adam",
-        /// Adam with weight decay apart from the gradient.
-        Adamw = "adamw",
-    }
-}
-
-words! {
-    /// Whose defaults an optimiser takes where a setting is not given.
-    Preset {
-        /// PyTorch's: RMSprop α 0.99, ε 1e-8; Adam ε 1e-8.
-        Torch = "torch",
-        /// Keras's: RMSprop ρ 0.9, ε 1e-7; Adam ε 1e-7.
-        Keras = "keras",
-    }
-}
-
-words! {
-    /// How the learning rate changes over the epochs.
-    Schedule {
-        /// It does not.
-        Constant = "constant",
-        /// Multiplied by `gamma` after every `step_size` epochs.
-        Step = "step",
-        /// Falls to 0 along half a cosine.
-        Cosine = "cosine",
-    }
-}
-
-words! {
-    /// Whether the learning rate is meant for a batch of 256.
-    LrScale {
-        /// It is taken as it is.
-        None = "none",
-        /// It is multiplied by batch size / 256.
-        Batch = "batch",
-    }
-}
 
 /// All settings of a trial as a sweep file names them, unchecked. What a head does not use is ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -196,6 +52,7 @@ pub struct Params {
     pub temperature: f64,
     pub views: usize,
     pub brightness: f32,
+    pub mixup: f64,
     pub standardise: bool,
     pub l2: bool,
     pub seed: u64,
@@ -257,6 +114,7 @@ impl Default for Params {
             temperature: 0.07,
             views: 1,
             brightness: 0.0,
+            mixup: 0.0,
             standardise: false,
             l2: false,
             seed: 0,
@@ -290,10 +148,47 @@ pub struct HeadSpec {
     pub(crate) outputs: usize,
     /// The loss, no longer `auto`.
     pub(crate) loss: Loss,
+    /// Of a classifier: whether dropout lies before each of its layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) classifier_dropouts: Vec<bool>,
 }
 
 impl Params {
-    /// Checks the settings against each other and against the features.
+    /// What a kind of head is when nothing else is said of it: a classifier starts from the backbone's weights and drops half of its units, as it
+    /// did when it was trained.
+    pub fn of(head: HeadKind) -> Params {
+        match head {
+            HeadKind::Classifier => Params { head, init: Init::Pretrained, dropout: 0.5, ..Params::default() },
+            _ => Params { head, ..Params::default() },
+        }
+    }
+
+    /// Checks the settings against each other, against the features and, for head `classifier`, against the backbone's own layers.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, and what to do instead.
+    pub fn check_with(&self, fit: Fit<'_>, classifier: Option<&Classifier>) -> Result<HeadSpec> {
+        if self.head != HeadKind::Classifier {
+            return self.check(fit);
+        }
+        match classifier {
+            None => {
+                let problem = "head `classifier` is a backbone's own hidden layers, and the backbone of these features has none";
+                Err(Error::setting(problem, "use head `dense`, or features of vgg11 … vgg19 or alexnet"))
+            }
+            Some(c) if c.tap != fit.tap => {
+                let problem = format!("head `classifier` lies behind tap `{}`, not behind `{}`", c.tap, fit.tap);
+                Err(Error::setting(problem, format!("extract that tap with `headstart features --tap {}`, or use head `dense`", c.tap)))
+            }
+            Some(c) => {
+                let mut spec = Params { hidden: c.hidden.clone(), ..self.clone() }.check(fit)?;
+                spec.classifier_dropouts = c.dropouts.clone();
+                Ok(spec)
+            }
+        }
+    }
+
+    /// Checks the settings against each other and against the features. Of a head `classifier`, `hidden` tells the layers.
     ///
     /// # Errors
     /// The first setting that cannot be used, and what to do instead.
@@ -318,7 +213,7 @@ impl Params {
         };
         let outputs = if loss == Loss::Sigmoid && fit.classes == 2 && !fit.many { 1 } else { fit.classes };
         self.check_values()?;
-        Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss })
+        Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss, classifier_dropouts: vec![] })
     }
 
     /// What the outputs of a head that is solved for mean.
@@ -342,8 +237,16 @@ impl Params {
         if self.nesterov && self.optimizer == OptimizerKind::Sgd && (self.momentum <= 0.0 || self.dampening != 0.0) {
             return refuse("`nesterov` needs a momentum above 0 and no dampening", "set `momentum: 0.9` and leave `dampening` out");
         }
-        if self.init == Init::Zero && self.head == HeadKind::Dense {
-            return refuse("`init: zero` leaves the hidden units of a dense head equal for ever", "use `init: torch`, or head `linear`");
+        if self.init == Init::Zero && matches!(self.head, HeadKind::Dense | HeadKind::Classifier) {
+            return refuse("`init: zero` leaves hidden units equal for ever", "use `init: torch`, or head `linear`");
+        }
+        if self.init == Init::Pretrained && self.head != HeadKind::Classifier {
+            let problem = format!("`init: pretrained` is for head `classifier`, not for `{}`", self.head);
+            return refuse(&problem, "leave `init` out: each head has a fitting one");
+        }
+        if self.mixup > 0.0 && self.head.is_solved() {
+            let problem = format!("`mixup` mixes rows anew each epoch, and head `{}` is solved for, without any", self.head);
+            return refuse(&problem, "leave `mixup` out, or use a head that is trained: linear, dense");
         }
         if self.warmup >= self.epochs && self.warmup > 0 {
             return refuse("`warmup` takes as many epochs as there are", "use fewer epochs of `warmup` than `epochs`");
@@ -385,7 +288,8 @@ impl HeadSpec {
         if self.params.head == HeadKind::Knn {
             return vec![self.inputs];
         }
-        let hidden: &[usize] = if self.params.head == HeadKind::Dense { &self.params.hidden } else { &[] };
+        let layered = matches!(self.params.head, HeadKind::Dense | HeadKind::Classifier);
+        let hidden: &[usize] = if layered { &self.params.hidden } else { &[] };
         [&[self.inputs], hidden, &[self.outputs]].concat()
     }
 
@@ -424,6 +328,10 @@ impl HeadSpec {
         };
         let mut rates = vec![p.dropout; self.dims().len() - 1];
         rates[0] = first;
+        if p.head == HeadKind::Classifier {
+            rates = self.classifier_dropouts.iter().map(|&drops| if drops { p.dropout } else { 0.0 }).collect();
+            rates.resize(self.dims().len() - 1, 0.0);
+        }
         rates
     }
 
@@ -432,7 +340,7 @@ impl HeadSpec {
         let dims = self.dims();
         let (inputs, outputs) = (dims[layer], dims[layer + 1]);
         let (bound, biased) = match self.params.init {
-            Init::Torch => (1.0 / (inputs as f64).sqrt(), true),
+            Init::Torch | Init::Pretrained | Init::Random => (1.0 / (inputs as f64).sqrt(), true),
             Init::Xavier => ((6.0 / (inputs + outputs) as f64).sqrt(), false),
             Init::Kaiming => ((6.0 / inputs as f64).sqrt(), false),
             Init::Zero => (0.0, false),
@@ -476,6 +384,8 @@ mod tests {
             Params { batch_size: 0, ..Params::default() },
             Params { optimizer: OptimizerKind::Sgd, nesterov: true, ..Params::default() },
             Params { head: HeadKind::Dense, init: Init::Zero, ..Params::default() },
+            Params { head: HeadKind::Ridge, mixup: 0.2, ..Params::default() },
+            Params { mixup: -0.2, ..Params::default() },
         ];
         for params in bad {
             assert!(params.check(VECTOR).is_err(), "{params:?}");

@@ -13,6 +13,8 @@ pub(crate) const HOLD_OUT: u64 = 0x4845_4144_0004;
 
 /// Stream of views and shifts of features.
 pub(crate) const AUGMENT: u64 = 0x4845_4144_0005;
+/// Stream of the rows that are mixed into others, and of their shares.
+pub(crate) const MIXUP: u64 = 0x4845_4144_0006;
 
 /// Units that share sixteen counters: the block in which a mask is drawn.
 pub(crate) const MASK_BLOCK: usize = 128;

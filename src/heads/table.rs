@@ -26,6 +26,11 @@ pub trait FeatureTable: Send + Sync {
         None
     }
 
+    /// The row that is mixed into a training row this epoch and its share, in a table that mixes rows: their targets are to be mixed alike.
+    fn mixed(&self, _row: usize) -> Option<(usize, f32)> {
+        None
+    }
+
     /// Tells a table whose training rows differ from epoch to epoch which one comes.
     fn begin_epoch(&self, _epoch: usize) {}
 

@@ -1,5 +1,7 @@
 //! Every trainer against PyTorch, and trainers against each other.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 use serde_json::{Value, json};
 
@@ -13,10 +15,13 @@ fn wave(n: usize, a: f64, b: f64) -> impl Iterator<Item = f32> {
     (0..n).map(move |i| (i as f64 * a + b).sin() as f32)
 }
 
-/// The data of `tests/goldens/make_heads.py`.
-fn data() -> (Matrix, Labels, Partition) {
+/// The data of `tests/goldens/make_heads.py`, with one class a row or several.
+fn data(many: bool) -> (Matrix, Labels, Partition) {
     let x = Matrix::new(DIM, wave(ROWS * DIM, 1.7, 0.3).map(|v| v * 2.0).collect()).unwrap();
-    let labels = Labels::One((0..ROWS as u32).map(|i| i * i % CLASSES as u32).collect());
+    let is_of = |row: u32, class: u32| (row * (class + 1)).is_multiple_of(3) || (row * (class + 1)).is_multiple_of(5);
+    let classes = |row| (0..CLASSES as u32).filter(|&class| is_of(row, class)).collect();
+    let rows = 0..ROWS as u32;
+    let labels = if many { Labels::Many(rows.map(classes).collect()) } else { Labels::One(rows.map(|i| i * i % CLASSES as u32).collect()) };
     let partition = Partition { train: (0..ROWS).collect(), val: (0..ROWS).collect(), test: vec![] };
     (x, labels, partition)
 }
@@ -31,12 +36,13 @@ fn start(spec: &HeadSpec) -> Head {
     head
 }
 
-fn spec(settings: &Value) -> HeadSpec {
+fn spec(settings: &Value) -> (HeadSpec, bool) {
     let mut all = settings.clone();
+    let many = all.as_object_mut().unwrap().remove("labels").is_some();
     all["batch_size"] = json!(ROWS);
     all["epochs"] = json!(20);
     let params: Params = serde_json::from_value(all).unwrap();
-    params.check(Fit { tap: "gap", shape: &[DIM], classes: CLASSES, many: false }).unwrap()
+    (params.check(Fit { tap: "gap", shape: &[DIM], classes: CLASSES, many }).unwrap(), many)
 }
 
 fn floats(value: &Value) -> Vec<f64> {
@@ -50,11 +56,11 @@ fn largest_difference(a: &[f32], b: &[f64]) -> f64 {
 
 fn follows_pytorch(trainer: &dyn Trainer) {
     let golden: Value = serde_json::from_str(include_str!("../../tests/goldens/heads.json")).unwrap();
-    let (x, labels, partition) = data();
-    let task = Task { features: &x, labels: &labels, partition: &partition };
     for case in golden["trajectories"].as_array().unwrap() {
         let settings = &case["settings"];
-        let spec = spec(settings);
+        let (spec, many) = spec(settings);
+        let (x, labels, partition) = data(many);
+        let task = Task { features: &x, labels: &labels, partition: &partition };
         let rate = LearningRate::new(spec.params());
         let mut session = trainer.begin(task, start(&spec)).unwrap();
         for (epoch, want) in floats(&case["losses"]).into_iter().enumerate() {
@@ -95,11 +101,19 @@ fn cloud(rows: usize, dim: usize, many: bool) -> (Matrix, Labels, Partition) {
     (x, labels, Partition { train: (0..cut).collect(), val: (cut..rows).collect(), test: vec![] })
 }
 
+type Course = (Vec<f64>, Vec<f32>, Vec<f32>);
+
 /// Losses and accuracies of a few epochs, the weights and the probabilities of val.
-fn course(trainer: &dyn Trainer, task: Task<'_>, spec: &HeadSpec) -> (Vec<f64>, Vec<f32>, Vec<f32>) {
+fn course(trainer: &dyn Trainer, x: &Arc<dyn FeatureTable>, labels: &Labels, partition: &Partition, spec: &HeadSpec) -> Course {
+    let features = Augmented::table(spec.params(), vec![x.clone()], &partition.train).unwrap();
+    let task = Task { features: &*features, labels, partition };
     let mut session = trainer.begin(task, Head::initial(spec)).unwrap();
     let rate = LearningRate::new(spec.params());
-    let losses = (0..3).map(|e| session.epoch(e, rate.at(e)).unwrap()).flat_map(|pass| [pass.loss, pass.acc1]).collect();
+    let mut epoch = |e| {
+        features.begin_epoch(e);
+        session.epoch(e, rate.at(e)).unwrap()
+    };
+    let losses = (0..3).map(&mut epoch).flat_map(|pass| [pass.loss, pass.acc1]).collect();
     let head = session.head().unwrap();
     let mut weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
     weights.extend(head.batch_norm.iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
@@ -114,6 +128,7 @@ fn variants() -> Vec<Params> {
     vec![
         base.clone(),
         Params { dropout: 0.3, optimizer: OptimizerKind::Rmsprop, ..base.clone() },
+        Params { mixup: 0.3, brightness: 0.1, class_weights: ClassWeights::Balanced, label_smoothing: 0.1, ..base.clone() },
         Params { batch_norm: true, dropout: 0.2, optimizer: sgd, momentum: 0.9, lr: 1e-2, ..base.clone() },
         Params { batch_size: 1, optimizer: sgd, lr: 1e-2, ..base.clone() },
         Params { batch_size: 10_000, ..base.clone() },
@@ -128,15 +143,15 @@ fn variants() -> Vec<Params> {
 fn both_trainers_agree_step_by_step() {
     for many in [false, true] {
         let (x, labels, partition) = cloud(151, 300, many);
-        let task = Task { features: &x, labels: &labels, partition: &partition };
+        let x: Arc<dyn FeatureTable> = Arc::new(x);
         for params in variants() {
             if many && params.loss == Loss::Softmax {
                 continue;
             }
             let spec = params.check(Fit { tap: "gap", shape: &[300], classes: 3, many }).unwrap();
-            let (losses, weights, answers) = course(&CandleTrainer { device: Device::Cpu }, task, &spec);
+            let (losses, weights, answers) = course(&CandleTrainer { device: Device::Cpu }, &x, &labels, &partition, &spec);
             for isa in crate::engine::native::simd::Isa::available() {
-                let (fused_losses, fused_weights, fused_answers) = course(&FusedTrainer::with_isa(isa, 1), task, &spec);
+                let (fused_losses, fused_weights, fused_answers) = course(&FusedTrainer::with_isa(isa, 1), &x, &labels, &partition, &spec);
                 for (a, b) in losses.iter().zip(&fused_losses) {
                     assert!((a - b).abs() < 2e-5 * a.abs().max(1.0), "{isa:?} {params:?}: {losses:?} {fused_losses:?}");
                 }
@@ -154,12 +169,12 @@ fn both_trainers_agree_step_by_step() {
 #[test]
 fn the_fused_trainer_gives_the_same_bits_on_any_number_of_threads() {
     let (x, labels, partition) = cloud(400, 700, false);
-    let task = Task { features: &x, labels: &labels, partition: &partition };
+    let x: Arc<dyn FeatureTable> = Arc::new(x);
     for params in variants() {
         let spec = params.check(Fit { tap: "gap", shape: &[700], classes: 3, many: false }).unwrap();
-        let one = course(&FusedTrainer::eager(1), task, &spec);
+        let one = course(&FusedTrainer::eager(1), &x, &labels, &partition, &spec);
         for threads in [2, 3, 4] {
-            assert_eq!(course(&FusedTrainer::eager(threads), task, &spec), one, "{threads} threads, {params:?}");
+            assert_eq!(course(&FusedTrainer::eager(threads), &x, &labels, &partition, &spec), one, "{threads} threads, {params:?}");
         }
     }
 }
@@ -177,4 +192,42 @@ fn training_accuracy_is_that_of_the_head_where_nothing_moves() {
         let want = Metrics::of(&session.classify(rows).unwrap(), 3, &labels, rows).acc1;
         assert!(want > 0.0 && (pass.acc1 - want).abs() < 1e-9, "{}: {} instead of {want}", trainer.name(), pass.acc1);
     }
+}
+
+#[test]
+fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it() {
+    let (x, labels, partition) = cloud(90, 150, false);
+    let x: Arc<dyn FeatureTable> = Arc::new(x);
+    let hidden = |inputs: usize, outputs: usize| Layer {
+        weight: wave(inputs * outputs, 0.9, 0.1).map(|v| v * 0.1).collect(),
+        bias: wave(outputs, 2.3, 0.0).map(|v| v * 0.1).collect(),
+    };
+    let classifier = Classifier::new("avgpool", vec![40, 20], vec![true, true, false], move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
+    let fit = Fit { tap: "avgpool", shape: &[150], classes: 3, many: false };
+    let params = Params { batch_size: 16, epochs: 3, ..Params::of(HeadKind::Classifier) };
+    let spec = params.check_with(fit, Some(&classifier)).unwrap();
+    let start = classifier.start(&spec).unwrap();
+    assert_eq!(start.layers[1], hidden(40, 20));
+    assert_eq!(start.layers[2].weight.len(), 60);
+    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier)).unwrap();
+    assert_eq!(classifier.start(&random).unwrap(), Head::initial(&random));
+    let task = Task { features: &*x, labels: &labels, partition: &partition };
+    let trained = |trainer: &dyn Trainer| {
+        let mut training = Training::begin(trainer, task, start.clone(), ("acc1", true)).unwrap();
+        training.advance(3, &mut |_| Watch::Continue).unwrap();
+        training.finish().unwrap().head
+    };
+    let (candle, fused) = (trained(&CandleTrainer { device: Device::Cpu }), trained(&FusedTrainer::new(2)));
+    assert_ne!(candle.layers[0], start.layers[0]);
+    for (a, b) in candle.layers.iter().zip(&fused.layers) {
+        let wide: Vec<f64> = a.weight.iter().map(|&w| f64::from(w)).collect();
+        assert!(largest_difference(&b.weight, &wide) < 1e-4);
+    }
+
+    let refused = |params: &Params, fit, classifier| params.check_with(fit, classifier).unwrap_err().to_string();
+    assert!(refused(&params, fit, None).contains("the backbone of these features has none"));
+    let gap = Fit { tap: "gap", ..fit };
+    assert!(refused(&params, gap, Some(&classifier)).contains("lies behind tap `avgpool`, not behind `gap`"));
+    let linear = Params { init: Init::Pretrained, ..Params::default() };
+    assert!(refused(&linear, gap, None).contains("`init: pretrained` is for head `classifier`"));
 }

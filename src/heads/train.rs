@@ -28,7 +28,7 @@ pub trait Trainer: Send + Sync {
     /// `candle` or `fused`, with whatever else its last bits depend on.
     fn name(&self) -> &'static str;
 
-    /// A head before its first step: `start`, or one with the initial weights of its spec.
+    /// A head before its first step, which starts from the weights of `start`.
     ///
     /// # Errors
     /// The device's own failure.
@@ -130,10 +130,10 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, spec: &HeadSpec, metric: (&'a str, bool)) -> Result<Training<'a>> {
-        let session = trainer.begin(task, Head::initial(spec))?;
+    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: (&'a str, bool)) -> Result<Training<'a>> {
+        let spec = start.spec.clone();
+        let session = trainer.begin(task, start)?;
         let rate = LearningRate::new(spec.params());
-        let spec = spec.clone();
         Ok(Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false })
     }
 
@@ -216,5 +216,68 @@ pub fn score(metrics: &Metrics, (name, more): (&str, bool)) -> f64 {
             }
         }
         _ => f64::NEG_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heads::head::Layer;
+    use crate::heads::{Fit, Matrix, Params};
+
+    /// A trainer whose head answers so many rows right after each epoch.
+    struct Scripted(&'static [usize]);
+
+    struct ScriptedSession(&'static [usize], usize, HeadSpec);
+
+    impl Trainer for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        fn begin<'a>(&self, _: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
+            Ok(Box::new(ScriptedSession(self.0, 0, start.spec)))
+        }
+    }
+
+    impl Session for ScriptedSession {
+        fn epoch(&mut self, _: usize, _: f64) -> Result<Pass> {
+            self.1 += 1;
+            Ok(Pass::new(1.0, 0.0, 1))
+        }
+
+        fn head(&self) -> Result<Head> {
+            Ok(Head::of_layers(&self.2, vec![Layer { weight: vec![0.0; 2], bias: vec![self.1 as f32; 2] }]))
+        }
+
+        fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {
+            Ok(rows.iter().flat_map(|&row| if row < self.0[self.1 - 1] { [0.9, 0.1] } else { [0.1, 0.9] }).collect())
+        }
+    }
+
+    #[test]
+    fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
+        let features = Matrix::new(1, vec![0.0; 6]).unwrap();
+        let labels = Labels::One(vec![0; 6]);
+        let partition = Partition { val: (0..6).collect(), ..Partition::default() };
+        let task = Task { features: &features, labels: &labels, partition: &partition };
+        let trained = |patience, epochs| {
+            let params = Params { patience, epochs, ..Params::default() };
+            let spec = params.check(Fit { tap: "gap", shape: &[1], classes: 2, many: false }).unwrap();
+            let trainer = Scripted(&[1, 3, 2, 3, 6]);
+            let mut training = Training::begin(&trainer, task, Head::initial(&spec), ("acc1", true)).unwrap();
+            let mut seen = 0;
+            training
+                .advance(usize::MAX, &mut |_| {
+                    seen += 1;
+                    Watch::Continue
+                })
+                .unwrap();
+            let trained = training.finish().unwrap();
+            (seen, trained.epochs, trained.head.layers[0].bias[0], trained.val.acc1)
+        };
+        assert_eq!(trained(2, 5), (4, 2, 2.0, 0.5));
+        assert_eq!(trained(3, 5), (5, 5, 5.0, 1.0));
+        assert_eq!(trained(0, 4), (4, 4, 4.0, 0.5));
     }
 }

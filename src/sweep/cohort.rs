@@ -15,7 +15,7 @@ use super::result::{TrialResult, kept_epochs, rank_at, summary};
 use super::run::{Job, Observer};
 use super::splits::{Rows, partition};
 use crate::Result;
-use crate::heads::{FeatureTable, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Training, Transform, Watch, solve};
+use crate::heads::{FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Training, Transform, Watch, solve};
 
 /// A head and the transform of its features.
 pub(super) type Kept = (Trained, Transform);
@@ -139,7 +139,7 @@ impl<'a> Runner<'a> {
                 return Ok(());
             }
             let metric = (self.job.config.metric.name, self.job.config.metric.more);
-            let begin = |run: &'p Run| Training::begin(&*self.job.trainer, self.task(trial, run), &run.spec, metric);
+            let begin = |run: &'p Run| Training::begin(&*self.job.trainer, self.task(trial, run), self.start(trial, &run.spec)?, metric);
             let transforms = runs.iter().map(|run| run.transform.clone()).collect();
             *state =
                 State::Training(Course { runs: runs.iter().map(begin).collect::<Result<_>>()?, transforms, history: vec![], seconds: 0.0 });
@@ -269,6 +269,14 @@ impl<'a> Runner<'a> {
         self.record(trial, history, &kept, Status::Stopped, end.seconds)
     }
 
+    /// A trial's head before its first step.
+    fn start(&self, trial: &Trial, spec: &HeadSpec) -> Result<Head> {
+        match &self.job.sources[trial.inputs[0].0].classifier {
+            Some(classifier) if spec.params().head == HeadKind::Classifier => classifier.start(spec),
+            _ => Ok(Head::initial(spec)),
+        }
+    }
+
     fn task<'p>(&'p self, trial: &Trial, run: &'p Run) -> Task<'p> {
         let source = &self.job.sources[trial.inputs[0].0];
         Task { features: &*run.features, labels: &source.labels, partition: &run.partition }
@@ -308,7 +316,8 @@ impl<'a> Runner<'a> {
             let trained = solve(&mut Solver::default(), task, &spec, &mut |_| Watch::Continue)?;
             return Ok(((trained, transform), partition));
         }
-        let mut training = Training::begin(&*self.job.trainer, task, &spec, (self.job.config.metric.name, self.job.config.metric.more))?;
+        let metric = (self.job.config.metric.name, self.job.config.metric.more);
+        let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &spec)?, metric)?;
         training.advance(epochs, &mut |_| Watch::Continue)?;
         let trained = training.finish()?;
         Ok(((trained, transform), partition))

@@ -9,7 +9,7 @@ use super::config::{Method, SweepConfig};
 use super::source::Source;
 use super::space::{Domain, INPUTS};
 use super::tpe::{STARTUP, Tpe};
-use crate::heads::{Fit, HeadSpec, Key, Params, did_you_mean, plain};
+use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, plain};
 use crate::rng::Philox;
 use crate::{Error, Result};
 
@@ -83,6 +83,7 @@ impl<'a> Search<'a> {
             }
         }
         search.notes = search.planner.judge(misfits, &search.waiting)?;
+        search.planner.refuse_mixup_of_solved_heads()?;
         Ok(search)
     }
 
@@ -194,14 +195,16 @@ impl Planner<'_> {
         let tap = settings.get("tap").map(plain).unwrap_or_default();
         let source = &self.sources[inputs[0].0];
         let fit = Fit { tap: &tap, shape: &shape, classes: source.classes.len(), many: source.labels.are_many() };
-        Ok(params.check(fit).map(|spec| {
+        let classifier = source.classifier.as_ref().filter(|_| inputs.len() == 1);
+        Ok(params.check_with(fit, classifier).map(|spec| {
             let id = self.id(&inputs, &spec, shots);
             Trial { number: 0, settings, inputs, shots, spec, id }
         }))
     }
 
     fn params(&self, settings: &Map<String, Value>) -> Result<Params> {
-        let base = Params { seed: self.config.seed, ..Params::default() };
+        let head = settings.get("head").and_then(|head| serde_json::from_value(head.clone()).ok()).unwrap_or(HeadKind::Linear);
+        let base = Params { seed: self.config.seed, ..Params::of(head) };
         let Value::Object(mut all) = serde_json::to_value(base).map_err(|e| self.mistake(&e))? else {
             return Err(self.mistake(&"settings are no map"));
         };
@@ -259,6 +262,23 @@ impl Planner<'_> {
         });
         let text = serde_json::json!({"head": spec, "features": features, "trainer": self.trainer, "rows": rows, "ends": ends}).to_string();
         Sha256::digest(text)[..8].iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// `mixup` in a sweep none of whose heads sees batches.
+    fn refuse_mixup_of_solved_heads(&self) -> Result<()> {
+        let axis = |key: &str| self.config.axes.iter().find(|a| a.key == key).map(|a| &a.domain);
+        let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
+        match (axis("mixup"), axis("head")) {
+            (Some(_), Some(Domain::Values(heads))) if heads.iter().all(|(_, head)| is_solved(head)) => {
+                let hint = "leave it out, or add a head that is trained: linear, dense".into();
+                Err(self.at(
+                    "mixup",
+                    "`mixup` mixes the rows of training batches, and no head of this sweep is trained by batches".into(),
+                    hint,
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Heads that fit some features are left out on the others, with a note; a head that fits none, and an empty sweep, are refused.

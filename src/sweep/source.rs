@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::data::Split;
-use crate::heads::{FeatureTable, InputFeatures, Labels, Partition};
+use crate::heads::{Classifier, FeatureTable, InputFeatures, Labels, Partition};
 use crate::store::{Cache, Key, Row, Status};
 use crate::{Error, Result};
 
@@ -41,6 +41,8 @@ pub struct Source {
     pub key: Option<Key>,
     /// Its taps.
     pub taps: Vec<TapFeatures>,
+    /// The backbone's own fully connected layers, for `head: classifier`; set by whoever knows backbones.
+    pub classifier: Option<Classifier>,
     /// Class names.
     pub classes: Vec<String>,
     /// Identity of each row: the image's path.
@@ -117,6 +119,7 @@ impl Source {
             weights: String::new(),
             key: None,
             taps,
+            classifier: None,
             classes,
             paths,
             labels: Labels::new(labels),

@@ -24,6 +24,11 @@ def data():
     return tensor((ROWS, DIM), 1.7, 0.3) * 2, torch.tensor([i * i % CLASSES for i in range(ROWS)])
 
 
+def many():
+    """Several classes a row, or none: row i is of class c where i · (c + 1) is a multiple of 3 or 5."""
+    return torch.tensor([[float(i * (c + 1) % 3 == 0 or i * (c + 1) % 5 == 0) for c in range(CLASSES)] for i in range(ROWS)])
+
+
 def model(dims, activation=torch.nn.ReLU, batch_norm=False):
     layers = [torch.nn.BatchNorm1d(dims[0], affine=False)] if batch_norm else []
     for i, (a, b) in enumerate(zip(dims, dims[1:])):
@@ -93,6 +98,11 @@ def trajectories():
     add({"optimizer": "sgd", "lr": 0.2, "loss": "sigmoid"}, sgd,
         loss=lambda z, y: torch.nn.functional.binary_cross_entropy_with_logits(z, torch.nn.functional.one_hot(y, CLASSES).float()))
     add({"optimizer": "sgd", "lr": 0.2, "batch_norm": True}, sgd, batch_norm=True)
+    add({"optimizer": "adam", "lr": 0.02, "eps": 1e-3}, lambda p: o.Adam(p, lr=0.02, eps=1e-3))
+    add({"optimizer": "sgd", "lr": 4.0, "lr_scale": "batch"}, lambda p: o.SGD(p, lr=4.0 * ROWS / 256))
+    add({"optimizer": "sgd", "lr": 0.2, "warmup": 4}, sgd, schedule=lambda s: o.lr_scheduler.LambdaLR(s, lambda e: min(1, (e + 1) / 5)))
+    bce = torch.nn.BCEWithLogitsLoss()
+    add({"optimizer": "sgd", "lr": 0.2, "loss": "auto", "labels": "many"}, sgd, loss=lambda z, _: bce(z, many()))
     dense = (DIM, HIDDEN, CLASSES)
     add({"head": "dense", "hidden": HIDDEN, "optimizer": "adam", "lr": 0.02}, lambda p: o.Adam(p, lr=0.02), dims=dense)
     add({"head": "dense", "hidden": HIDDEN, "optimizer": "sgd", "lr": 0.2, "activation": "gelu", "clip_norm": 0.2}, sgd, dims=dense,

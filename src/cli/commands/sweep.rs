@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use headstart::engine;
 use headstart::heads::{Epoch, trainer};
+use headstart::model::backbone_classifier;
 use headstart::report;
 use headstart::sweep::{self, Observer, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
@@ -25,7 +26,10 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
         return Err(Error::setting("no cache to sweep over", "name the folder that `headstart features` printed").into());
     }
     let folders = caches.iter().map(|c| super::cache_folder(Path::new(c.as_str()))).collect::<Result<Vec<_>>>()?;
-    let sources = open_all(&folders)?;
+    let mut sources = open_all(&folders)?;
+    for source in &mut sources {
+        source.classifier = source.key.as_ref().and_then(|key| backbone_classifier(key, &source.weights));
+    }
     let mut config = match &a.config {
         Some(file) => SweepConfig::read(file)?,
         None => SweepConfig::parse(sweep::DEFAULT, Path::new("the built-in sweep"))?,

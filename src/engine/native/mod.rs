@@ -23,7 +23,7 @@ mod epilogue;
 mod gather;
 mod io;
 mod matrix;
-mod memory;
+pub(crate) mod memory;
 mod peak;
 mod places;
 mod pointwise;

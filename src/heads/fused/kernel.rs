@@ -208,17 +208,19 @@ unsafe fn update<S: Simd, R: Rule, const ROWS: usize, const COLUMNS: usize>(s: S
     // SAFETY: the caller's promise.
     unsafe {
         let mut tile = [[s.splat(0.0); COLUMNS]; ROWS];
-        let (mut x, mut d) = (spot.x.add(row), spot.d.add(vector * LANES));
-        for _ in 0..spot.batch {
-            let d_row: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(d.add(c * LANES)));
-            for (r, sums) in tile.iter_mut().enumerate() {
-                let value = s.splat(*x.add(r));
-                for (sum, d) in sums.iter_mut().zip(d_row) {
-                    *sum = s.fma(value, d, *sum);
-                }
+        let (x, d) = (spot.x.add(row), spot.d.add(vector * LANES));
+        // What the next tile will need comes meanwhile, two lines of each array a row, so that memory is never waited for nor crowded.
+        let asking = spot.batch.min(ROWS * COLUMNS / 2);
+        for b in 0..asking {
+            for line in [2 * b, 2 * b + 1] {
+                let at = (TILE + row + line / COLUMNS) * spot.width + (vector + line % COLUMNS) * LANES;
+                s.prefetch(spot.weights.wrapping_add(at));
+                spot.states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(at)));
             }
-            x = x.add(TILE);
-            d = d.add(spot.width);
+            add_product(s, &mut tile, x.add(b * TILE), d.add(b * spot.width));
+        }
+        for b in asking..spot.batch {
+            add_product(s, &mut tile, x.add(b * TILE), d.add(b * spot.width));
         }
         // Unrolled by hand: with an index that is not constant the tile would live in memory instead of registers.
         macro_rules! rows {
@@ -232,6 +234,26 @@ unsafe fn update<S: Simd, R: Rule, const ROWS: usize, const COLUMNS: usize>(s: S
         rows!(0 1 2 3 4 5 6 7);
         if let Some((x, rows, h)) = spot.next {
             multiply(s, &tile, x.add(row), rows, h.add(vector * LANES), spot.width);
+        }
+    }
+}
+
+/// tile += x ⊗ d for one row.
+#[inline(always)]
+unsafe fn add_product<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+    s: S,
+    tile: &mut [[S::V; COLUMNS]; ROWS],
+    x: *const f32,
+    d: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let d: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(d.add(c * LANES)));
+        for (r, sums) in tile.iter_mut().enumerate() {
+            let value = s.splat(*x.add(r));
+            for (sum, d) in sums.iter_mut().zip(d) {
+                *sum = s.fma(value, d, *sum);
+            }
         }
     }
 }
@@ -264,31 +286,51 @@ unsafe fn step_row<S: Simd, R: Rule, const COLUMNS: usize>(
     new
 }
 
-/// h_b += x_b · tile for `rows` rows.
+/// h_b += x_b · tile for `rows` rows: two at a time, for the sums of one alone would wait for each other.
 #[inline(always)]
 unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     s: S,
     tile: &[[S::V; COLUMNS]; ROWS],
-    mut x: *const f32,
+    x: *const f32,
     rows: usize,
-    mut h: *mut f32,
+    h: *mut f32,
     width: usize,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        for _ in 0..rows {
-            let mut sums: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(h.add(c * LANES)));
-            for (r, weights) in tile.iter().enumerate() {
-                let value = s.splat(*x.add(r));
+        for pair in 0..rows / 2 {
+            multiply_rows::<S, ROWS, COLUMNS, 2>(s, tile, x.add(2 * pair * TILE), h.add(2 * pair * width), width);
+        }
+        if rows % 2 == 1 {
+            multiply_rows::<S, ROWS, COLUMNS, 1>(s, tile, x.add((rows - 1) * TILE), h.add((rows - 1) * width), width);
+        }
+    }
+}
+
+/// h_b += x_b · tile for `N` rows.
+#[inline(always)]
+unsafe fn multiply_rows<S: Simd, const ROWS: usize, const COLUMNS: usize, const N: usize>(
+    s: S,
+    tile: &[[S::V; COLUMNS]; ROWS],
+    x: *const f32,
+    h: *mut f32,
+    width: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums: [[S::V; COLUMNS]; N] = std::array::from_fn(|b| std::array::from_fn(|c| s.load(h.add(b * width + c * LANES))));
+        for (r, weights) in tile.iter().enumerate() {
+            for (b, sums) in sums.iter_mut().enumerate() {
+                let value = s.splat(*x.add(b * TILE + r));
                 for (sum, weight) in sums.iter_mut().zip(weights) {
                     *sum = s.fma(value, *weight, *sum);
                 }
             }
+        }
+        for (b, sums) in sums.into_iter().enumerate() {
             for (c, sum) in sums.into_iter().enumerate() {
-                s.store(h.add(c * LANES), sum);
+                s.store(h.add(b * width + c * LANES), sum);
             }
-            x = x.add(TILE);
-            h = h.add(width);
         }
     }
 }

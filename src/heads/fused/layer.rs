@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::aligned::Aligned;
 use super::pack::Columns;
 use super::tape::{BLOCK, TILE, Tape};
 use crate::engine::native::simd::LANES;
@@ -23,11 +24,11 @@ pub struct Chunk {
     /// The same inputs as features and tiles.
     pub columns: Columns,
     /// Their part of the tape.
-    pub weights: Vec<f32>,
+    pub weights: Aligned,
     /// What the optimiser keeps, laid out as the weights are.
-    pub states: [Vec<f32>; 3],
+    pub states: [Aligned; 3],
     /// Features of this batch and of the next, in turn (first layer).
-    pub x: [Vec<f32>; 2],
+    pub x: [Aligned; 2],
     /// Batch norm of these features (first layer).
     pub norm: Option<BatchNorm>,
     /// The weights once more, transposed: from the layer's outputs to these inputs (all but the first layer).
@@ -41,7 +42,7 @@ pub struct Back {
     /// Its geometry.
     pub tape: Tape,
     /// Its values.
-    pub weights: Vec<f32>,
+    pub weights: Aligned,
     /// Where its vectors lie: `[input][vector]`.
     places: Vec<usize>,
 }
@@ -51,7 +52,7 @@ impl Back {
         let vectors = tape.vectors();
         let mut places = vec![0; tape.inputs * vectors];
         tape.runs(0..tape.blocks(), |input, output, at| places[input * vectors + output / LANES] = at);
-        Back { tape, weights: vec![0.0; tape.len()], places }
+        Back { tape, weights: Aligned::zeros(tape.len()), places }
     }
 }
 
@@ -68,12 +69,6 @@ impl Layer {
     pub fn new(features: usize, from: &head::Layer, states: usize, norm: Option<&BatchNorm>, has_back: bool) -> Layer {
         let outputs = from.bias.len();
         let tape = Tape { inputs: features + 1, outputs };
-        let mut matrix = Vec::with_capacity(outputs * tape.inputs);
-        for (row, bias) in from.weight.chunks_exact(features).zip(&from.bias) {
-            matrix.extend_from_slice(row);
-            matrix.push(*bias);
-        }
-        let whole = tape.of_matrix(&matrix);
         let most = if tape.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
         let grains = tape.blocks().div_ceil(GRAIN);
         // The bias's own tile is no reason for a chunk.
@@ -83,15 +78,18 @@ impl Layer {
             let blocks = cut(c)..cut(c + 1);
             let columns = Columns::new(blocks.start * BLOCK..(blocks.end * BLOCK).min(tape.tiles()), features);
             let values = tape.block(blocks.start)..tape.block(blocks.end).min(tape.len());
-            let state = |i| if i < states { vec![0.0; values.len()] } else { vec![] };
+            let state = |i| if i < states { Aligned::zeros(values.len()) } else { Aligned::default() };
             let norm = norm.map(|n| BatchNorm {
                 mean: n.mean[columns.features.clone()].into(),
                 variance: n.variance[columns.features.clone()].into(),
             });
             let back = has_back.then(|| Back::new(Tape { inputs: outputs, outputs: columns.features.len() }));
-            let weights = whole[values.clone()].to_vec();
+            let mut weights = Aligned::zeros(values.len());
+            tape.values(blocks.clone(), |input, output, at| {
+                weights[at] = if input < features { from.weight[output * features + input] } else { from.bias[output] };
+            });
             let mut chunk =
-                Chunk { blocks, columns, weights, states: std::array::from_fn(state), x: [vec![], vec![]], norm, back, scratch: vec![] };
+                Chunk { blocks, columns, weights, states: std::array::from_fn(state), x: Default::default(), norm, back, scratch: vec![] };
             chunk.transpose(tape);
             RwLock::new(chunk)
         };
@@ -115,11 +113,15 @@ impl Layer {
 
     /// Weight and bias in PyTorch's layout.
     pub fn to_head(&self) -> head::Layer {
-        let tape: Vec<f32> = (0..self.chunks()).flat_map(|c| self.chunk(c).weights.clone()).collect();
-        let matrix = self.tape.to_matrix(&tape);
-        let rows = || matrix.chunks_exact(self.tape.inputs);
-        let features = self.tape.inputs - 1;
-        head::Layer { weight: rows().flat_map(|row| &row[..features]).copied().collect(), bias: rows().map(|row| row[features]).collect() }
+        let (features, outputs) = (self.tape.inputs - 1, self.tape.outputs);
+        let (mut weight, mut bias) = (vec![0.0; features * outputs], vec![0.0; outputs]);
+        for c in 0..self.chunks() {
+            let chunk = self.chunk(c);
+            self.tape.values(chunk.blocks.clone(), |input, output, at| {
+                *(if input < features { &mut weight[output * features + input] } else { &mut bias[output] }) = chunk.weights[at];
+            });
+        }
+        head::Layer { weight, bias }
     }
 
     /// Running statistics of all features.

@@ -4,6 +4,7 @@
 //! optimiser. Here a step passes once over the weights (see [`kernel`]); threads share it (see [`step`]) where trials are few, and take a trial
 //! each where they are many. Numbers do not depend on the number of threads: sums are made in an order that the head's shape alone decides.
 
+mod aligned;
 mod kernel;
 mod layer;
 mod mask;
@@ -17,6 +18,7 @@ mod team;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aligned::Aligned;
 use kernel::{Packed, Product, Products};
 use layer::Layer;
 use output::Activate;
@@ -25,9 +27,10 @@ use step::{Buffers, Run, Scratch};
 use tape::TILE;
 use team::{Shared, Team};
 
-use super::head::Head;
+use super::head::{self, Head};
 use super::loss::Objective;
 use super::optimizer::Optimizer;
+use super::params::HeadSpec;
 use super::random::{Dropout, order, window_rows};
 use super::train::{Pass, Session, Task, Trainer};
 use crate::Result;
@@ -78,26 +81,27 @@ impl Trainer for FusedTrainer {
     }
 
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
-        let spec = &start.spec;
+        let Head { spec, batch_norm, layers, .. } = start;
         let optimizer = Optimizer::new(spec.params());
         let dims = spec.dims();
-        let layer = |(l, from)| {
-            let norm = if l == 0 { start.batch_norm.as_ref() } else { None };
-            Layer::new(dims[l], from, rule::states(&optimizer), norm, l > 0)
+        // Each layer's matrix goes once it lies on its tape: a head may be as large as memory allows.
+        let layer = |(l, from): (usize, head::Layer)| {
+            let norm = if l == 0 { batch_norm.as_ref() } else { None };
+            Layer::new(dims[l], &from, rule::states(&optimizer), norm, l > 0)
         };
-        let layers: Vec<Layer> = start.layers.iter().enumerate().map(layer).collect();
+        let layers: Vec<Layer> = layers.into_iter().enumerate().map(layer).collect();
         let dropouts = spec.dropouts().iter().enumerate().map(|(i, &rate)| Dropout::new(spec.params().seed, i, rate)).collect();
-        let objective = Objective::new(spec, task.labels, &task.partition.train);
+        let objective = Objective::new(&spec, task.labels, &task.partition.train);
         let buffers = Buffers::new(&layers, spec.params().batch_size.min(task.partition.train.len()));
         self.active.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(FusedSession { trainer: self.clone(), task, objective, optimizer, dropouts, layers, buffers, start, steps: 0 }))
+        Ok(Box::new(FusedSession { trainer: self.clone(), task, spec, objective, optimizer, dropouts, layers, buffers, steps: 0 }))
     }
 }
 
 struct FusedSession<'a> {
     trainer: FusedTrainer,
     task: Task<'a>,
-    start: Head,
+    spec: HeadSpec,
     objective: Objective,
     optimizer: Optimizer,
     dropouts: Vec<Dropout>,
@@ -125,14 +129,14 @@ impl FusedSession<'_> {
     /// Logits of some rows, `[rows, outputs]`.
     fn logits(&self, rows: &[usize]) -> Vec<f32> {
         let (isa, n) = (self.trainer.isa, rows.len());
-        let (mut packed, mut scratch) = (vec![], vec![]);
-        let mut products = vec![];
+        let (mut packed, mut scratch) = (Aligned::default(), vec![]);
+        let mut products = Aligned::default();
         for (l, layer) in self.layers.iter().enumerate() {
             let units = if l == 0 { vec![] } else { self.units(l, &products, n) };
-            products = vec![0.0; layer.tape.columns() * n];
+            products = Aligned::zeros(layer.tape.columns() * n);
             for c in 0..layer.chunks() {
                 let chunk = layer.chunk(c);
-                packed.resize(chunk.columns.tiles.len() * TILE * n, 0.0);
+                packed.resize(chunk.columns.tiles.len() * TILE * n);
                 if l == 0 {
                     let mode = Mode::Judge(chunk.norm.as_ref());
                     pack(isa, self.task.features, rows, &chunk.columns, mode, &mut scratch, &mut packed);
@@ -154,7 +158,7 @@ impl FusedSession<'_> {
     fn units(&self, l: usize, products: &[f32], n: usize) -> Vec<f32> {
         let mut units = self.row_major(l - 1, products, n);
         let mut slopes = vec![1.0; units.len()];
-        Activate { act: self.start.spec.params().activation, units: &mut units, slopes: &mut slopes }.run(self.trainer.isa);
+        Activate { act: self.spec.params().activation, units: &mut units, slopes: &mut slopes }.run(self.trainer.isa);
         units
     }
 
@@ -174,7 +178,7 @@ impl FusedSession<'_> {
 
 impl Session for FusedSession<'_> {
     fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass> {
-        let params = self.start.spec.params();
+        let params = self.spec.params();
         let (features, train) = (self.task.features, &self.task.partition.train);
         let order = order(params.seed, epoch, train, features.block_rows(), window_rows(features.dim()));
         let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
@@ -219,11 +223,11 @@ impl Session for FusedSession<'_> {
 
     fn head(&self) -> Result<Head> {
         let layers = self.layers.iter().map(Layer::to_head).collect();
-        Ok(Head { spec: self.start.spec.clone(), batch_norm: self.layers[0].norm(), layers, neighbours: None })
+        Ok(Head { spec: self.spec.clone(), batch_norm: self.layers[0].norm(), layers, neighbours: None })
     }
 
     fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {
-        let (outputs, classes) = (self.start.spec.outputs, self.start.spec.classes);
+        let (outputs, classes) = (self.spec.outputs, self.spec.classes);
         let blocks: Vec<&[usize]> = rows.chunks(JUDGED).collect();
         let judged = Shared::new(rows.len() * classes);
         Team::run(self.threads(rows.len()).min(blocks.len().max(1)), |member| {

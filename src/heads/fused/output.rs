@@ -4,7 +4,7 @@
 
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::loss::Objective;
-use crate::heads::params::{Activation, Loss};
+use crate::heads::words::{Activation, Loss};
 
 /// As in the rules: below 6·10⁻³⁸ gradients are 0.
 const FLOOR: f32 = 1e-30;

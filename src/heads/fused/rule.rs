@@ -5,7 +5,7 @@
 
 use crate::engine::native::simd::Simd;
 use crate::heads::optimizer::Optimizer;
-use crate::heads::params::OptimizerKind;
+use crate::heads::words::OptimizerKind;
 
 const FLOOR: f32 = 1e-30;
 

@@ -12,9 +12,9 @@ use super::team::{Member, Shared};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::loss::Objective;
 use crate::heads::optimizer::{Optimizer, clip_factor};
-use crate::heads::params::Activation;
 use crate::heads::random::Dropout;
 use crate::heads::train::Task;
+use crate::heads::words::Activation;
 
 /// What stays the same over an epoch.
 pub struct Run<'a> {
@@ -141,7 +141,7 @@ impl Run<'_> {
     fn pack_next(&self, c: usize, turn: usize, rows: &[usize]) {
         let mut chunk = self.layers[0].chunk_mut(c);
         let Chunk { columns, x, norm, scratch, .. } = &mut *chunk;
-        x[turn].resize(columns.tiles.len() * TILE * rows.len(), 0.0);
+        x[turn].resize(columns.tiles.len() * TILE * rows.len());
         let mode = Mode::Train(self.epoch, self.dropouts[0], norm.as_mut());
         pack(self.isa, self.task.features, rows, columns, mode, scratch, &mut x[turn]);
     }
@@ -149,7 +149,7 @@ impl Run<'_> {
     /// The rows' half of a step.
     pub fn rows(&self, member: &Member<'_>, rows: &[usize], scratch: &mut Scratch) {
         let n = rows.len();
-        let scale = self.objective.scale(self.task.labels, rows);
+        let scale = self.objective.scale(self.task, rows);
         let own = member.share(n);
         for l in 1..self.layers.len() {
             for b in own.clone() {
@@ -174,7 +174,7 @@ impl Run<'_> {
             scratch.other.clear();
             scratch.other.resize(scratch.row.len(), 0.0);
             let labels = self.task.labels.of(rows[b]);
-            let mass = self.objective.row_targets(labels, &mut scratch.other[..outputs]);
+            let mass = self.objective.mixed_targets(self.task, rows[b], &mut scratch.other[..outputs]);
             let right = self.objective.is_right(&scratch.row[..outputs], labels);
             let judge = Judge { objective: self.objective, logits: &mut scratch.row, q: &scratch.other, mass, scale, outputs };
             let loss = judge.run(self.isa) * f64::from(scale);
@@ -283,7 +283,7 @@ impl Run<'_> {
                     h.clear(layer.tape);
                     (Packed::new(&x[1 - turn], next.len(), first_tile), h)
                 });
-                let states = states.each_mut().map(Vec::as_mut_slice);
+                let states = states.each_mut().map(|s| &mut **s);
                 let blocks = blocks.clone();
                 let pass = Pass { tape: layer.tape, blocks, weights, states, x: features, d, next: following };
                 pass.run(self.isa, self.optimizer, self.lr, step);
@@ -327,7 +327,7 @@ impl Run<'_> {
         let (x, d) = unsafe {
             let d = self.buffers.gradients[l].read(0..layer.tape.columns() * n);
             match l {
-                0 => (chunk.x[turn].as_slice(), d),
+                0 => (&*chunk.x[turn], d),
                 _ => (self.buffers.inputs[l - 1].packed.read(tiles.start * TILE * n..tiles.end * TILE * n), d),
             }
         };

@@ -93,25 +93,19 @@ impl Tape {
         }
     }
 
-    /// The tape of a matrix `[outputs, inputs]`.
-    pub fn of_matrix(self, matrix: &[f32]) -> Vec<f32> {
-        let mut tape = vec![0.0; self.len()];
-        self.runs(0..self.blocks(), |input, output, at| {
-            for lane in 0..LANES.min(self.outputs - output) {
-                tape[at + lane] = matrix[(output + lane) * self.inputs + input];
-            }
+    /// Calls `place(input, output, position)` for every value of some blocks, positions counted from the first of them.
+    pub fn values(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
+        let start = self.block(blocks.start);
+        self.runs(blocks, |input, output, at| {
+            (0..LANES.min(self.outputs - output)).for_each(|lane| place(input, output + lane, at - start + lane))
         });
-        tape
     }
 
     /// The matrix `[outputs, inputs]` on a tape.
+    #[cfg(test)]
     pub fn to_matrix(self, tape: &[f32]) -> Vec<f32> {
         let mut matrix = vec![0.0; self.inputs * self.outputs];
-        self.runs(0..self.blocks(), |input, output, at| {
-            for lane in 0..LANES.min(self.outputs - output) {
-                matrix[(output + lane) * self.inputs + input] = tape[at + lane];
-            }
-        });
+        self.values(0..self.blocks(), |input, output, at| matrix[output * self.inputs + input] = tape[at]);
         matrix
     }
 }
@@ -125,7 +119,8 @@ mod tests {
         for (inputs, outputs) in [(1, 1), (8, 16), (37, 133), (100, 70), (33, 16)] {
             let tape = Tape { inputs, outputs };
             let matrix: Vec<f32> = (0..inputs * outputs).map(|i| i as f32 + 1.0).collect();
-            let values = tape.of_matrix(&matrix);
+            let mut values = vec![0.0; tape.len()];
+            tape.values(0..tape.blocks(), |input, output, at| values[at] = matrix[output * inputs + input]);
             assert_eq!(tape.to_matrix(&values), matrix);
             assert_eq!(values.iter().filter(|&&v| v != 0.0).count(), matrix.len());
         }

@@ -4,6 +4,8 @@ use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::aligned::Aligned;
+
 /// Turns of waiting before the processor is offered to others.
 const SPINS: u32 = 20_000;
 
@@ -69,7 +71,7 @@ impl Drop for Member<'_> {
 }
 
 /// A buffer that the members of a team share: between two barriers each of its parts is either written by one of them or read by any.
-pub struct Shared(UnsafeCell<Vec<f32>>);
+pub struct Shared(UnsafeCell<Aligned>);
 
 // SAFETY: access is through `read` and `part`, whose callers promise that no part is written while another thread uses it.
 unsafe impl Sync for Shared {}
@@ -77,21 +79,19 @@ unsafe impl Sync for Shared {}
 impl Shared {
     /// A buffer of zeros.
     pub fn new(len: usize) -> Shared {
-        Shared(UnsafeCell::new(vec![0.0; len]))
+        Shared(UnsafeCell::new(Aligned::zeros(len)))
     }
 
     /// The values, when the team is done.
     pub fn into_values(self) -> Vec<f32> {
-        self.0.into_inner()
+        self.0.into_inner().to_vec()
     }
 
     /// The first value's address and the number of values, for kernels that write some columns of some rows.
     pub fn pointer(&self) -> (*mut f32, usize) {
-        // SAFETY: the vector itself is never changed while shared.
-        unsafe {
-            let values: *mut Vec<f32> = self.0.get();
-            ((*values).as_mut_ptr(), (*values).len())
-        }
+        // SAFETY: the buffer itself is never changed while shared, only its values.
+        let values = unsafe { &*self.0.get() };
+        (values.pointer(), values.len())
     }
 
     /// Some of the values.

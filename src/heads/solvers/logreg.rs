@@ -15,8 +15,9 @@ use super::lbfgs::{Convex, minimise};
 use super::spectrum::Spectrum;
 use crate::heads::head::Layer;
 use crate::heads::loss::{Objective, Targets};
-use crate::heads::params::{HeadSpec, Loss};
+use crate::heads::params::HeadSpec;
 use crate::heads::table::Labels;
+use crate::heads::words::Loss;
 
 /// Parts of the rows whose gradients are summed apart, whatever the number of threads.
 const LANES: usize = 16;

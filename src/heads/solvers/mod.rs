@@ -24,8 +24,9 @@ use ridge::Ridge;
 use spectrum::Spectrum;
 
 use super::head::{Head, Layer};
-use super::params::{HeadKind, HeadSpec};
+use super::params::HeadSpec;
 use super::train::Task;
+use super::words::HeadKind;
 use crate::Result;
 
 /// Solves for heads on one set of training rows and keeps what they share.

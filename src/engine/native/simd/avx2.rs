@@ -64,6 +64,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        // SAFETY: a prefetch never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     fn add(self, a: V, b: V) -> V {
         // SAFETY: the token.
         zip(a, b, |a, b| unsafe { _mm256_add_ps(a, b) })

@@ -137,6 +137,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `to` is valid for writing sixteen values.
     unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// Asks for the line at an address, which may be any: a hint that what lies there will be read soon. Does nothing where the ISA has none.
+    #[inline(always)]
+    fn prefetch(self, _at: *const f32) {}
     /// a + b
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// a − b

@@ -1,0 +1,45 @@
+//! Buffers that start at a line of memory: a vector that straddles two lines takes twice as long to load and longer still to store.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::engine::native::memory::{Line, floats, floats_mut, zeroed_lines};
+use crate::engine::native::simd::LANES;
+
+/// Numbers whose first one starts a line.
+#[derive(Debug, Clone, Default)]
+pub struct Aligned {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Aligned {
+    /// So many zeros.
+    pub fn zeros(len: usize) -> Aligned {
+        Aligned { lines: zeroed_lines(len), len }
+    }
+
+    /// Changes the length; what is added is 0, or left over from a greater length within the last line.
+    pub fn resize(&mut self, len: usize) {
+        self.lines.resize(len.div_ceil(LANES), Line([0.0; LANES]));
+        self.len = len;
+    }
+
+    /// The first value's address.
+    pub fn pointer(&self) -> *mut f32 {
+        self.lines.as_ptr().cast_mut().cast()
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &floats(&self.lines)[..self.len]
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut floats_mut(&mut self.lines)[..self.len]
+    }
+}
