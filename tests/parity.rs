@@ -95,7 +95,8 @@ fn cpu(graph: &Graph, weights: &Formula, taps: &[String], size: usize) -> Candle
 /// Inputs larger than this take long in debug builds: `make parity` has them.
 const LARGE: usize = 400;
 
-/// All engines against the golden: the reference within 5e-5, the fast one (Winograd included; planned candle for transformers) within the same.
+/// All engines against the golden: the reference within 5e-5, the fast one (Winograd included; planned candle for transformers) within the same,
+/// the fast one in bf16, where the CPU has it, within 3e-2 at the pooled features.
 fn check(name: &str) {
     let graph = graph(name);
     let Golden { seed, scale, taps: wanted } = golden(name);
@@ -108,16 +109,21 @@ fn check(name: &str) {
         }
         let plan = Plan::new(&graph, &weights, &taps, [3, size, size]).unwrap();
         let fast: Box<dyn Engine> = match graph.has_tokens() {
-            true => Box::new(CandleEngine::planned(plan, &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()),
+            true => Box::new(CandleEngine::planned(plan.clone(), &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()),
             false => Box::new(NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap()),
         };
-        let engines: [&dyn Engine; 2] = [&cpu(&graph, &weights, &taps, size), &*fast];
-        for engine in engines {
+        let bf16 = native::Options { bf16: true, ..native::Options::default() };
+        let coarse = (bf16.check().is_ok() && !graph.has_tokens()).then(|| NativeEngine::new(&plan, IMAGES, bf16).unwrap());
+        let reference = cpu(&graph, &weights, &taps, size);
+        let engines = [(&reference as &dyn Engine, 5e-5), (&*fast, 5e-5)];
+        for (engine, bound) in engines.into_iter().chain(coarse.iter().map(|e| (e as &dyn Engine, 3e-2))) {
             let got = engine.run(Batch::Floats { images: IMAGES, shape: [3, size, size], data: &data }).unwrap();
             for ((tap, want), got) in wanted.iter().zip(got) {
                 let error = centred_error(&sample(&got), want, IMAGES);
-                println!("{name:24} {size} {tap:24} {} {error:.1e}", engine.name());
-                assert!(error < 5e-5, "{name} at {size}, {tap}, {}: error {error:e}", engine.name());
+                println!("{name:24} {size} {tap:24} {} {bound:.0e} {error:.1e}", engine.name());
+                // Gates of squeeze-excite layers hardly differ between images, and bf16 is meant for what pooling makes of the maps.
+                let counts = bound < 1e-2 || tap == "gap";
+                assert!(!counts || error < bound, "{name} at {size}, {tap}, {}: error {error:e}", engine.name());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! No tiles on this architecture: nothing here is ever called, as [`available`] says no.
 
-use super::{Block, Parts, Pixels};
+use super::{Block, Pixels};
 
 pub fn available() -> bool {
     false
@@ -21,9 +21,8 @@ macro_rules! absent {
 absent! {
     three_by_two(&Block);
     three_by_one(&Block);
-    one_by_two(&Block);
-    one_by_one(&Block);
-    split(&Pixels, *mut f32, usize);
-    round(&Pixels, *mut f32);
-    interleave(Parts, [Option<*const f32>; 4], usize, usize, *mut f32, usize);
+    two_by_two(&Block);
+    two_by_one(&Block);
+    split(&Pixels, usize, *mut f32, usize);
+    interleave(usize, [Option<*const f32>; 4], usize, usize, *mut f32, usize);
 }

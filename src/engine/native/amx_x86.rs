@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Block, Parts, Pixels, ROWS};
+use super::{Block, Pixels, ROWS};
 
 /// What `ldtilecfg` reads.
 #[repr(C, align(64))]
@@ -108,27 +108,37 @@ macro_rules! product {
     };
 }
 
-product!(one_by_two,
+// Left parts a, b times right parts a, b: ab, aa, ba.
+product!(two_by_two,
     ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"],
     [
-        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]"
-        "tileloadd tmm5, [{q} + {row}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line} + 2048]"
+        "tileloadd tmm5, [{q} + {row}]" "tileloadd tmm7, [{w} + {line} + 3072]"
+        "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
+        "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
+        "add {p}, {part}" "lea {q}, [{p} + {second}]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm5, [{q} + {row}]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
     ],
-    "2048",
+    "4096",
     [
         "tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"
         "tilestored [{c} + {line} + 1024], tmm2" "tilestored [{d} + {line} + 1024], tmm3"
     ]
 );
 
-product!(one_by_one,
+product!(two_by_one,
     ["tilezero tmm0" "tilezero tmm1"],
     [
-        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line} + 2048]" "tileloadd tmm7, [{w} + {line} + 3072]"
+        "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
+        "tileloadd tmm6, [{w} + {line}]" "tileloadd tmm7, [{w} + {line} + 1024]"
+        "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
+        "add {p}, {part}" "tileloadd tmm4, [{p} + {row}]"
         "tdpbf16ps tmm0, tmm4, tmm6" "tdpbf16ps tmm1, tmm4, tmm7"
     ],
-    "2048",
+    "4096",
     ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
 );
 
@@ -179,12 +189,12 @@ product!(three_by_one,
     ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
 );
 
-/// Splits pixels of two blocks into three lines each, `part` floats apart: lanes alternate, high halves of what is left each time.
+/// Splits pixels of two blocks into so many lines each, `part` floats apart: lanes alternate, high halves of what is left each time.
 ///
 /// # Safety
 /// The wanted lanes of the pixels can be read; lines from `to` on can be written in each part.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn split(pixels: &Pixels, to: *mut f32, part: usize) {
+pub unsafe fn split(pixels: &Pixels, parts: usize, to: *mut f32, part: usize) {
     let &Pixels { blocks, lanes, distance, count } = pixels;
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
     for i in 0..count {
@@ -192,7 +202,7 @@ pub unsafe fn split(pixels: &Pixels, to: *mut f32, part: usize) {
         unsafe {
             let mut a = _mm512_maskz_loadu_ps(lanes[0], blocks[0].wrapping_add(i * distance));
             let mut b = _mm512_maskz_loadu_ps(lanes[1], blocks[1].wrapping_add(i * distance));
-            for p in 0..3 {
+            for p in 0..parts {
                 let (x, y) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
                 let (kept, other) = (_mm512_and_si512(x, high), _mm512_and_si512(y, high));
                 let line = _mm512_or_si512(_mm512_srli_epi32::<16>(x), other);
@@ -204,34 +214,14 @@ pub unsafe fn split(pixels: &Pixels, to: *mut f32, part: usize) {
     }
 }
 
-/// Rounds pixels of two blocks to one line each, to the nearest, halves away from zero.
-///
-/// # Safety
-/// As [`split`].
-#[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn round(pixels: &Pixels, to: *mut f32) {
-    let &Pixels { blocks, lanes, distance, count } = pixels;
-    let (high, half) = (_mm512_set1_epi32(0xFFFF_0000u32 as i32), _mm512_set1_epi32(0x8000));
-    for i in 0..count {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let read = |b: usize| _mm512_castps_si512(_mm512_maskz_loadu_ps(lanes[b], blocks[b].wrapping_add(i * distance)));
-            let (a, b) = (_mm512_add_epi32(read(0), half), _mm512_add_epi32(read(1), half));
-            let line = _mm512_or_si512(_mm512_srli_epi32::<16>(a), _mm512_and_si512(b, high));
-            _mm512_storeu_si512(to.add(i * 16).cast(), line);
-        }
-    }
-}
-
-/// Writes pixels of up to four planes as bf16 parts, the four channels of a pixel side by side; zeros where there is no plane or pixel.
+/// Writes pixels of up to four planes as so many bf16 parts, the four channels of a pixel side by side; zeros where there is no plane or pixel.
 ///
 /// # Safety
 /// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen) times eight bytes written to each part, `part`
 /// floats apart.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn interleave(parts: Parts, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
+pub unsafe fn interleave(parts: usize, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
-    let half = _mm512_set1_epi32(if parts == Parts::One { 0x8000 } else { 0 });
     let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
     for i in (0..count).step_by(16) {
@@ -242,8 +232,8 @@ pub unsafe fn interleave(parts: Parts, planes: [Option<*const f32>; 4], there: u
                 Some(from) => _mm512_maskz_loadu_ps(wanted, from.add(i)),
                 None => _mm512_setzero_ps(),
             });
-            for p in 0..parts.count() {
-                let bits = x.map(|x| _mm512_add_epi32(_mm512_castps_si512(x), half));
+            for p in 0..parts {
+                let bits = x.map(|x| _mm512_castps_si512(x));
                 let kept = bits.map(|b| _mm512_and_si512(b, high));
                 let low = _mm512_or_si512(_mm512_srli_epi32::<16>(bits[0]), kept[1]);
                 let top = _mm512_or_si512(_mm512_srli_epi32::<16>(bits[2]), kept[3]);

@@ -84,14 +84,14 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
 }
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch
-/// are to use them while they are there. Assumes 12 operations of vectors, 24 or 72 of tiles, in the time of a byte.
+/// are to use them while they are there. Assumes 12 operations of vectors, 24 or 48 of tiles, in the time of a byte.
 fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool {
     const IN_CACHE: usize = 1 << 20;
     let [_, height, width] = as_map(&plan.shapes[step.output]);
     let cost = |parts: Option<Parts>| match parts {
         None => (size_of::<f32>(), 12),
         Some(Parts::Three) => (6, 24),
-        Some(Parts::One) => (2, 72),
+        Some(Parts::Two) => (4, 48),
     };
     let (weights, pixels, (bytes, rate)) = match &step.layer {
         Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
@@ -121,9 +121,7 @@ fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy 
     let parts = options.parts();
     let in_tiles = parts.filter(|&parts| matrix::worthwhile(conv, parts, output));
     let winograd = match in_tiles {
-        // One product of bf16 parts is sooner done than what Winograd leaves of six.
-        Some(Parts::One) => None,
-        Some(Parts::Three) => winograd::worthwhile_in_tiles(conv, output),
+        Some(parts) => winograd::worthwhile_in_tiles(conv, parts, output),
         None => winograd::worthwhile(conv, output),
     };
     match (winograd, in_tiles) {

@@ -143,7 +143,7 @@ pub fn cost(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> f64 {
     let positions = |n: usize| n as f64 / (output[0] * output[1]) as f64;
     let deep = (steps(conv.input) * DEEP) as f64;
     let wide = conv.output.next_multiple_of(DEEP) as f64;
-    let split = if parts == Parts::Three { 0.75 } else { 0.25 } * deep * positions(grid.planes().count() * (grid.image + grid.reach));
+    let split = 0.25 * parts.count() as f64 * deep * positions(grid.planes().count() * (grid.image + grid.reach));
     let cells = (conv.kernel[0] * conv.kernel[1]) as f64;
     let each = product(parts, deep, wide) + weights(parts, deep, wide) / MOST as f64;
     split + cells * each * positions(grid.image) + finish(wide)

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct Options {
     /// Instruction set.
     pub isa: Isa,
-    /// Compute in bf16 where that is faster, sums in f32.
+    /// Compute in bf16, two numbers an operand, where that is faster; sums in f32.
     pub bf16: bool,
 }
 
@@ -44,7 +44,7 @@ impl Options {
 
     /// What operands of matrix products are made of where they run in tiles.
     pub(super) fn parts(self) -> Option<Parts> {
-        (self.isa == Isa::Amx).then_some(if self.bf16 { Parts::One } else { Parts::Three })
+        (self.isa == Isa::Amx).then_some(if self.bf16 { Parts::Two } else { Parts::Three })
     }
 }
 

@@ -82,8 +82,8 @@ pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
     best.filter(|&side| fits(conv) && cost(side) * 1.15 < direct)
 }
 
-/// Whether Winograd with its products in AMX tiles is faster than a product in tiles alone, and with how many outputs a tile's side.
-pub fn worthwhile_in_tiles(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
+/// Whether Winograd with its products in AMX tiles is faster than products of so many parts alone, and with how many outputs a tile's side.
+pub fn worthwhile_in_tiles(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> Option<usize> {
     // Cycles for an output pixel, by the model of `matrix`.
     let cost = |side: usize| {
         let (pixels, tiles) = ((output[0] * output[1]) as f64, tiles(side, output) as f64);
@@ -97,7 +97,7 @@ pub fn worthwhile_in_tiles(conv: &ConvShape, output: [usize; 2]) -> Option<usize
         points * tiles * (product + transforms + weights) / pixels
     };
     let best = SIDES.into_iter().min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
-    best.filter(|&side| fits(conv) && cost(side) < matrix::cost(conv, PARTS, output))
+    best.filter(|&side| fits(conv) && cost(side) < matrix::cost(conv, parts, output))
 }
 
 impl Winograd {
