@@ -20,6 +20,8 @@ pub enum EngineKind {
     Native,
     /// Any device of candle's; on a CPU the reference.
     Candle,
+    /// The fast one on NVIDIA GPUs.
+    Cuda,
 }
 
 impl EngineKind {
@@ -28,6 +30,7 @@ impl EngineKind {
         match self {
             EngineKind::Native => "native",
             EngineKind::Candle => "candle",
+            EngineKind::Cuda => "cuda",
         }
     }
 }
@@ -45,7 +48,7 @@ pub struct BaseSettings {
     pub preprocess: Option<String>,
     /// Compute in bf16 instead of f32.
     pub bf16: bool,
-    /// The engine; where left out, native on a CPU and candle on a GPU and for transformers.
+    /// The engine; where left out, native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one and for transformers.
     pub engine: Option<EngineKind>,
     /// The device.
     pub device: DeviceChoice,
@@ -122,8 +125,14 @@ impl Base {
     pub fn engine_name(&self) -> String {
         match self.engine {
             EngineKind::Native => format!("native ({})", native::Options::computing(self.bf16).isa.name()),
-            EngineKind::Candle => format!("candle ({})", engine::describe(&self.device)),
+            kind => format!("{} ({})", kind.name(), engine::describe(&self.device)),
         }
+    }
+
+    /// What the user should know of the engine that was settled on.
+    pub fn note(&self) -> Option<String> {
+        let slower = self.device.is_cuda() && self.engine == EngineKind::Candle && self.graph.has_tokens();
+        slower.then(|| format!("the cuda engine computes convolutional networks only: {} runs on candle's kernels", self.info.name))
     }
 
     /// Height and width of the input, or `None` where images are used at the size that they come in.
@@ -212,12 +221,28 @@ impl Base {
         let (input, weights) = ([3, height, width], self.weights.source.as_ref());
         Ok(match self.engine {
             EngineKind::Native => Box::new(self.native(taps, batch, [height, width])?),
+            EngineKind::Cuda => self.cuda(taps, batch, [height, width])?,
             // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
             EngineKind::Candle if !self.device.is_cpu() => {
                 Box::new(CandleEngine::planned(Plan::new(&self.graph, weights, taps, input)?, &self.device, self.dtype())?)
             }
             EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.dtype())?),
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<Box<dyn Engine>> {
+        let gpu = match self.device.location() {
+            candle_core::DeviceLocation::Cuda { gpu_id } => gpu_id,
+            _ => 0,
+        };
+        Ok(Box::new(engine::CudaEngine::new(&self.plan(taps, size)?, gpu, self.bf16, batch)?))
+    }
+
+    /// Never called: without the feature there is no such device.
+    #[cfg(not(feature = "cuda"))]
+    fn cuda(&self, _: &[String], _: usize, _: [usize; 2]) -> Result<Box<dyn Engine>> {
+        Err(engine::device(&DeviceChoice::Cuda(0)).err().unwrap_or_else(|| Error::engine("cuda", "planning")("this build has none")))
     }
 
     /// The base planned for some taps and an input of this height and width: folded and fused, as the fast engines run it.
@@ -265,7 +290,7 @@ impl Base {
             engine: self.engine.name().into(),
             device: match self.engine {
                 EngineKind::Native => native::Options::computing(self.bf16).isa.name().into(),
-                EngineKind::Candle => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
+                _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: native::NUMERICS_VERSION,
         }
@@ -280,19 +305,41 @@ impl Base {
 fn place(settings: &BaseSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
     let device = engine::device(&settings.device)?;
     let transformer = info.graph(&backbones::Options::default()).has_tokens();
-    let usual = if device.is_cpu() && !transformer { EngineKind::Native } else { EngineKind::Candle };
-    let kind = settings.engine.unwrap_or(usual);
+    let kind = settings.engine.unwrap_or(usual_engine(&device, transformer));
+    check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {
-        if transformer {
-            let problem = format!("the native engine computes convolutional networks only, and {} is a transformer", info.name);
-            return Err(Error::setting(problem, "leave out --engine native: the candle engine runs it"));
-        }
-        if !device.is_cpu() {
-            return Err(Error::setting("the native engine runs on CPUs only", "leave out --engine native, or use --device cpu"));
-        }
         native::Options::computing(settings.bf16).check()?;
     }
     Ok((device, kind))
+}
+
+/// The engine that a device is best served by.
+fn usual_engine(device: &Device, transformer: bool) -> EngineKind {
+    match device {
+        _ if transformer => EngineKind::Candle,
+        Device::Cpu => EngineKind::Native,
+        Device::Cuda(_) => EngineKind::Cuda,
+        Device::Metal(_) => EngineKind::Candle,
+    }
+}
+
+/// Whether an engine runs on a device, and this kind of network.
+fn check_engine(kind: EngineKind, device: &Device, transformer: bool, name: &str) -> Result<()> {
+    let words = kind.name();
+    let (fits, where_) = match kind {
+        EngineKind::Native => (device.is_cpu(), "CPUs"),
+        EngineKind::Cuda => (device.is_cuda(), "NVIDIA GPUs"),
+        EngineKind::Candle => return Ok(()),
+    };
+    if !fits {
+        let hint = format!("leave out --engine {words}, or choose another --device");
+        return Err(Error::setting(format!("the {words} engine runs on {where_} only"), hint));
+    }
+    if transformer {
+        let problem = format!("the {words} engine computes convolutional networks only, and {name} is a transformer");
+        return Err(Error::setting(problem, format!("leave out --engine {words}: the candle engine runs it")));
+    }
+    Ok(())
 }
 
 /// The weights' own preprocess, with what the user says above it: another entry's, single settings, another size.

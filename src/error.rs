@@ -147,6 +147,12 @@ impl Error {
         move |e| Error::Engine { engine, doing, reason: e.to_string() }
     }
 
+    /// Whether a device ran out of memory, as CUDA, its libraries and Metal say it: less at once may work.
+    pub fn is_out_of_memory(&self) -> bool {
+        const WORDS: [&str; 4] = ["OUT_OF_MEMORY", "out of memory", "Out of memory", "ALLOC"];
+        matches!(self, Error::Engine { reason, .. } if WORDS.iter().any(|w| reason.contains(w)))
+    }
+
     /// Whether the input or usage is at fault (exit code 2) rather than the run (exit code 1).
     pub fn is_unusable_input(&self) -> bool {
         !matches!(self, Error::Io { .. } | Error::Cache { .. } | Error::Graph { .. } | Error::Engine { .. })

@@ -5,5 +5,10 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "cuda")]
+    // SAFETY: nothing has run yet: this is the only thread, and no library is in use.
+    unsafe {
+        headstart::engine::without_tf32();
+    }
     cli::main()
 }

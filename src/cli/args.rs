@@ -168,7 +168,7 @@ pub struct Base {
     /// Type in which the base computes
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub dtype: Dtype,
-    /// Engine [default: native on a CPU, candle on a GPU]
+    /// Engine [default: native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one and for transformers]
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
 }
@@ -190,6 +190,7 @@ pub enum StoreDtype {
 pub enum EngineName {
     Native,
     Candle,
+    Cuda,
 }
 
 #[derive(Debug, Args)]

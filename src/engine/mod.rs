@@ -3,14 +3,22 @@
 mod accuracy;
 mod candle;
 mod choice;
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
+mod device;
+mod fitting;
 pub mod native;
 
 use crate::Result;
 use crate::preprocess::Normalise;
 
 pub use accuracy::centred_error;
-pub use candle::{CandleEngine, Parameters, describe, device, forward, parameters};
+pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
+#[cfg(feature = "cuda")]
+pub use cuda::{CudaEngine, without_tf32};
+pub use device::{describe, device, settle};
+pub use fitting::Fitting;
 
 /// A batch of images of one size.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +45,18 @@ pub enum Batch<'a> {
     },
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// Images `start ..` of it, at most `count`.
+    pub fn part(self, start: usize, count: usize) -> Batch<'a> {
+        let images = count.min(self.images() - start);
+        let each: usize = self.shape().iter().product();
+        let range = start * each..(start + images) * each;
+        match self {
+            Batch::Pixels { size, rgb, normalise, .. } => Batch::Pixels { images, size, rgb: &rgb[range], normalise },
+            Batch::Floats { shape, data, .. } => Batch::Floats { images, shape, data: &data[range] },
+        }
+    }
+
     /// Number of images.
     pub fn images(&self) -> usize {
         match *self {
@@ -56,11 +75,21 @@ impl Batch<'_> {
 
 /// A backbone ready to run: planned for one input shape, a largest batch and a list of taps.
 pub trait Engine: Send + Sync {
-    /// `native` or `candle`.
+    /// `native`, `candle` or `cuda`.
     fn name(&self) -> &'static str;
 
     /// The device in words: `cpu`, `cuda:0`, `metal`.
     fn device(&self) -> String;
+
+    /// How many calls of [`Engine::run`] are worth making at the same time: two where copying one batch overlaps with computing another.
+    fn in_flight(&self) -> usize {
+        1
+    }
+
+    /// How it was made ready, in words for benchmarks: what is fused, how much memory it takes.
+    fn summary(&self) -> Option<String> {
+        None
+    }
 
     /// Computes the planned taps, in their order, for a batch: for each a row-major `[n, tap shape…]`.
     ///

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::data::{Dataset, Digest, ImageSource, Orientation};
-use crate::engine::Engine;
+use crate::engine::{Engine, Fitting};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::{Changes, Failure, Key, LocalFiles, Objects, Wait, Writer};
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ use crate::{Error, Result};
 pub use estimate::{Basis, Estimate, estimate};
 use matched::{Images, Matched, Tally};
 use observe::Watch;
-pub use observe::{Observer, Progress, Seconds, Silent};
+pub use observe::{Lanes, Observer, Progress, Seconds, Silent};
 pub use recheck::{Recheck, Rechecked, recheck};
 
 /// A tap and the shape of one image's features there.
@@ -45,8 +45,8 @@ pub struct Part {
     pub of: u64,
 }
 
-/// Builds an engine for a list of taps.
-pub type EngineFactory<'a> = dyn Fn(&[String]) -> Result<Box<dyn Engine>> + 'a;
+/// Builds an engine for a list of taps and batches of so many images.
+pub type EngineFactory<'a> = dyn Fn(&[String], usize) -> Result<Box<dyn Engine>> + 'a;
 
 /// Everything that an extraction needs to know.
 pub struct Job<'a> {
@@ -82,7 +82,7 @@ pub struct Job<'a> {
     pub batch: usize,
     /// Floating-point operations an image (two for a multiply-add): decides the size of shards and the estimate, never a value.
     pub flops: u64,
-    /// Builds the engine for a list of taps; called only if there is something to compute.
+    /// Builds the engine; called only if there is something to compute, and again for half the batch where memory runs out.
     pub engine: &'a EngineFactory<'a>,
     /// What to do while another process writes the cache.
     pub wait: Wait,
@@ -107,6 +107,8 @@ pub struct Outcome {
     pub failed: Vec<Failure>,
     /// Time spent, by phase.
     pub seconds: Seconds,
+    /// The phase that the others waited for, where something was computed.
+    pub bottleneck: Option<&'static str>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -141,9 +143,10 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     let mut tally = Tally::default();
     watch.started(work.rows().len(), reused);
     for pass in &work.passes {
-        let engine = (job.engine)(&pass.tap_names())?;
+        let taps = pass.tap_names();
+        let engine = Fitting::build(job.batch, |batch| (job.engine)(&taps, batch))?;
         let written = watch.progress.seconds.write;
-        let done = pipeline::run(job, pass, &matched.images, engine.as_ref(), &mut writer, &mut watch)?;
+        let done = pipeline::run(job, pass, &matched.images, &engine, &mut writer, &mut watch)?;
         // The sink goes on after the last event that anybody heard.
         watch.progress.seconds.write = written + done.write_seconds;
         let stopped = done.stopped;
@@ -156,6 +159,7 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     outcome.seconds = watch.seconds();
     outcome.warnings = writer.warnings().to_vec();
     if outcome.computed > 0 {
+        outcome.bottleneck = Some(watch.bottleneck());
         log::append(job, &outcome)?;
     }
     Ok(outcome)

@@ -18,6 +18,32 @@ pub struct Seconds {
     pub wall: f64,
 }
 
+/// How many of each phase go on at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lanes {
+    /// Files that are read.
+    pub read: usize,
+    /// Images that are decoded.
+    pub decode: usize,
+    /// Batches in the engine.
+    pub infer: usize,
+}
+
+impl Seconds {
+    /// The phase that the others wait for: the one that was at work for the largest share of the time that its lanes had.
+    pub fn bottleneck(&self, lanes: Lanes) -> &'static str {
+        let share = |seconds: f64, lanes: usize| seconds / lanes.max(1) as f64;
+        let phases = [
+            ("infer", share(self.infer, lanes.infer)),
+            ("decode", share(self.decode, lanes.decode)),
+            ("read", share(self.read, lanes.read)),
+            ("write", self.write),
+        ];
+        // The first of equals, so that an extraction that has not begun is said to wait for the engine.
+        phases.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).map_or("infer", |(name, _)| name)
+    }
+}
+
 /// How far an extraction is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Progress {
@@ -33,6 +59,15 @@ pub struct Progress {
     pub stored: usize,
     /// Seconds by phase so far.
     pub seconds: Seconds,
+    /// How many of each phase go on at the same time.
+    pub lanes: Lanes,
+}
+
+impl Progress {
+    /// The phase that the others wait for: `read`, `decode`, `infer` or `write`.
+    pub fn bottleneck(&self) -> &'static str {
+        self.seconds.bottleneck(self.lanes)
+    }
 }
 
 /// Watches an extraction. Called on the thread that called it.
@@ -78,6 +113,11 @@ impl<'a> Watch<'a> {
         self.observer.message(text);
     }
 
+    /// The phase that the others waited for.
+    pub fn bottleneck(&self) -> &'static str {
+        self.progress.bottleneck()
+    }
+
     pub fn seconds(&self) -> Seconds {
         Seconds { wall: self.start.elapsed().as_secs_f64(), ..self.progress.seconds }
     }
@@ -88,3 +128,19 @@ impl<'a> Watch<'a> {
 pub struct Silent;
 
 impl Observer for Silent {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bottleneck_is_the_phase_whose_lanes_are_busiest() {
+        let lanes = Lanes { read: 4, decode: 16, infer: 2 };
+        let seconds = Seconds { read: 10.0, decode: 150.0, infer: 12.0, write: 3.0, wall: 10.0 };
+        assert_eq!(seconds.bottleneck(lanes), "decode", "16 threads, nearly always at work");
+        assert_eq!(Seconds { infer: 19.5, ..seconds }.bottleneck(lanes), "infer");
+        assert_eq!(Seconds { read: 39.0, ..seconds }.bottleneck(lanes), "read");
+        assert_eq!(Seconds { write: 9.9, ..seconds }.bottleneck(lanes), "write");
+        assert_eq!(Seconds::default().bottleneck(lanes), "infer");
+    }
+}

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | read | a few plain threads | they sleep in the file system, not on a core |
 //! | decode | rayon's pool, injected from outside | workers look at injected jobs last, so decoding fills the gaps of the engine's own parallel sections and takes nothing from them |
-//! | infer | a CPU engine as a job of the same pool, any other on a plain thread | one pool with one thread a core: nothing is oversubscribed, nothing idles |
+//! | infer | a CPU engine as a job of the same pool, any other on plain threads, as many batches at once as it takes | one pool with one thread a core: nothing is oversubscribed, nothing idles; copying one batch to a GPU overlaps with computing another |
 //! | write | one plain thread | it sleeps in `fsync` |
 //!
 //! The calling thread only coordinates. Batches are started, inferred and written in the order of their rows, whatever the order in which
@@ -21,8 +21,8 @@ use std::time::Instant;
 use super::pass::Pass;
 use super::prepare::{Preparation, Skip};
 use super::sink::{self, Finished};
-use super::{Images, Job, Watch};
-use crate::engine::{Batch, Engine};
+use super::{Images, Job, Lanes, Watch};
+use crate::engine::{Batch, Engine, Fitting};
 use crate::preprocess::Normalise;
 use crate::store::Writer;
 use crate::{Error, Result};
@@ -43,11 +43,14 @@ pub(super) struct Done {
     pub write_seconds: f64,
 }
 
+/// Features by view and tap.
+type Outputs = Vec<Vec<Vec<f32>>>;
+
 /// What the coordinating thread hears.
 pub(super) enum Event {
     Read { ticket: Ticket, bytes: Result<Vec<u8>, Skip>, seconds: f64 },
     Decoded { ticket: Ticket, views: Result<Vec<Vec<u8>>, Skip>, seconds: f64 },
-    Inferred { outputs: Result<Vec<Vec<Vec<f32>>>>, seconds: f64 },
+    Inferred { number: usize, outputs: Result<Outputs>, told: Vec<String>, seconds: f64 },
     Stored { images: usize, seconds: f64 },
 }
 
@@ -67,16 +70,25 @@ struct Loading {
     last: bool,
 }
 
+/// A batch in the engine, and its features where they are there before those of an earlier one.
+struct InEngine {
+    number: usize,
+    finished: Finished,
+    outputs: Option<Outputs>,
+}
+
 /// Computes and stores the rows of a pass.
 pub(super) fn run(
     job: &Job<'_>,
     pass: &Pass,
     images: &Images<'_>,
-    engine: &dyn Engine,
+    engine: &Fitting,
     writer: &mut Writer,
     watch: &mut Watch<'_>,
 ) -> Result<Done> {
     let preparation = Preparation::new(job, &pass.views);
+    watch.progress.lanes = Lanes { read: READERS, decode: rayon::current_num_threads(), infer: engine.in_flight() };
+    engine.told().iter().for_each(|text| watch.message(text));
     let infer = Inference { engine, input: job.input, normalise: job.preprocess.normalise(), pass };
     let (events_in, events) = channel();
     let (to_read, requests) = channel();
@@ -94,15 +106,16 @@ pub(super) fn run(
                 let (events, preparation) = (events_in.clone(), &preparation);
                 pool.spawn(move |_| decode_image(preparation, images, ticket, &bytes, &events));
             };
-            let start_inference = |batch: Vec<Vec<Vec<u8>>>| {
+            let start_inference = |number: usize, batch: Vec<Vec<Vec<u8>>>| {
                 let (events, infer) = (events_in.clone(), &infer);
                 if infer.engine.device() == "cpu" {
-                    pool.spawn(move |_| infer.run(batch, &events));
+                    pool.spawn(move |_| infer.run(number, batch, &events));
                 } else {
-                    threads.spawn(move || infer.run(batch, &events));
+                    threads.spawn(move || infer.run(number, batch, &events));
                 }
             };
-            Coordinator { pass, images, batch: job.batch.max(1), to_read, to_sink, watch }.run(&events, decode, start_inference)
+            let in_flight = engine.in_flight().max(1);
+            Coordinator { pass, images, batch: job.batch.max(1), in_flight, to_read, to_sink, watch }.run(&events, decode, start_inference)
         });
         // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -133,7 +146,7 @@ fn decode_image(preparation: &Preparation<'_>, images: &Images<'_>, ticket: Tick
 
 /// Runs the engine on whole batches.
 struct Inference<'a> {
-    engine: &'a dyn Engine,
+    engine: &'a Fitting,
     input: [usize; 2],
     normalise: Normalise,
     pass: &'a Pass,
@@ -141,11 +154,11 @@ struct Inference<'a> {
 
 impl Inference<'_> {
     /// `batch` holds the views of each image.
-    fn run(&self, batch: Vec<Vec<Vec<u8>>>, events: &Sender<Event>) {
+    fn run(&self, number: usize, batch: Vec<Vec<Vec<u8>>>, events: &Sender<Event>) {
         let start = Instant::now();
         let run = AssertUnwindSafe(|| (0..self.pass.views.len()).map(|v| self.view(&batch, v)).collect());
         let outputs = catch_unwind(run).unwrap_or_else(|_| Err(self.failed("it panicked: please report this")));
-        let _ = events.send(Event::Inferred { outputs, seconds: start.elapsed().as_secs_f64() });
+        let _ = events.send(Event::Inferred { number, outputs, told: self.engine.told(), seconds: start.elapsed().as_secs_f64() });
     }
 
     fn view(&self, batch: &[Vec<Vec<u8>>], view: usize) -> Result<Vec<Vec<f32>>> {
@@ -171,6 +184,8 @@ struct Coordinator<'a, 'w> {
     pass: &'a Pass,
     images: &'a Images<'a>,
     batch: usize,
+    /// Batches that are in the engine at the same time.
+    in_flight: usize,
     to_read: Sender<Ticket>,
     to_sink: SyncSender<Finished>,
     watch: &'a mut Watch<'w>,
@@ -182,14 +197,14 @@ impl Coordinator<'_, '_> {
         mut self,
         events: &Receiver<Event>,
         decode: impl Fn(Ticket, Vec<u8>),
-        infer: impl Fn(Vec<Vec<Vec<u8>>>),
+        infer: impl Fn(usize, Vec<Vec<Vec<u8>>>),
     ) -> Result<(Vec<(u64, String)>, bool)> {
-        // One batch in the engine, one ready, and enough behind them to keep every thread decoding.
-        let window = 2 + (2 * rayon::current_num_threads()).div_ceil(self.batch);
+        // Those in the engine, one ready, and enough behind them to keep every thread decoding.
+        let window = self.in_flight + 1 + (2 * rayon::current_num_threads()).div_ceil(self.batch);
         let mut batches = self.pass.batches(self.batch);
         let mut loading: VecDeque<Loading> = VecDeque::new();
         let mut first = 0;
-        let mut in_engine: Option<Finished> = None;
+        let mut in_engine: VecDeque<InEngine> = VecDeque::new();
         let mut gone = vec![];
         loop {
             while loading.len() < window
@@ -198,14 +213,14 @@ impl Coordinator<'_, '_> {
                 self.issue(first + loading.len(), rows);
                 loading.push_back(Loading { rows: rows.to_vec(), views: vec![None; rows.len()], outstanding: rows.len(), last });
             }
-            if in_engine.is_none() && loading.front().is_some_and(|l| l.outstanding == 0) {
-                first += 1;
+            if in_engine.len() < self.in_flight && loading.front().is_some_and(|l| l.outstanding == 0) {
                 let (finished, views) = self.assemble(loading.pop_front(), &mut gone);
-                infer(views);
-                in_engine = Some(finished);
+                infer(first, views);
+                in_engine.push_back(InEngine { number: first, finished, outputs: None });
+                first += 1;
                 continue;
             }
-            if in_engine.is_none() && loading.is_empty() {
+            if in_engine.is_empty() && loading.is_empty() {
                 return Ok((gone, false));
             }
             match events.recv() {
@@ -218,12 +233,20 @@ impl Coordinator<'_, '_> {
                     self.watch.progress.seconds.decode += seconds;
                     fill(&mut loading[ticket.batch - first], ticket.slot, views);
                 }
-                Ok(Event::Inferred { outputs, seconds }) => {
+                Ok(Event::Inferred { number, outputs, told, seconds }) => {
                     self.watch.progress.seconds.infer += seconds;
-                    if let Some(finished) = in_engine.take()
-                        && self.hand_on(Finished { outputs: outputs?, ..finished }).is_break()
+                    told.iter().for_each(|text| self.watch.message(text));
+                    let outputs = outputs?;
+                    if let Some(batch) = in_engine.iter_mut().find(|b| b.number == number) {
+                        batch.outputs = Some(outputs);
+                    }
+                    // In the order of their rows, whichever batch is through first.
+                    while in_engine.front().is_some_and(|b| b.outputs.is_some())
+                        && let Some(InEngine { finished, outputs: Some(outputs), .. }) = in_engine.pop_front()
                     {
-                        return Ok((gone, true));
+                        if self.hand_on(Finished { outputs, ..finished }).is_break() {
+                            return Ok((gone, true));
+                        }
                     }
                 }
                 Ok(Event::Stored { images, seconds }) => {

@@ -4,7 +4,7 @@ use super::matched::Matched;
 use super::prepare::{Preparation, Skip};
 use super::{Job, JobTap};
 use crate::Result;
-use crate::engine::Batch;
+use crate::engine::{Batch, Engine, Fitting};
 use crate::store::{Cache, Dtype};
 
 /// One image, tap and view that was computed again.
@@ -75,7 +75,8 @@ pub fn recheck(job: &Job<'_>, sample: usize) -> Result<Rechecked> {
     if images.is_empty() {
         return Ok(found);
     }
-    let engine = (job.engine)(&job.taps.iter().map(|t| t.name.clone()).collect::<Vec<_>>())?;
+    let taps: Vec<String> = job.taps.iter().map(|t| t.name.clone()).collect();
+    let engine = Fitting::build(job.batch, |batch| (job.engine)(&taps, batch))?;
     let normalise = job.preprocess.normalise();
     for batch in images.chunks(job.batch.max(1)) {
         for &view in &views {

@@ -4,6 +4,7 @@
 //! between; bias, activation and residual addition become a convolution's last step. Folding is done in f64. Fusion stops at taps: a
 //! tapped value is always computed as it is. Kernel choice and packing are the engines' own affair.
 
+mod arena;
 mod draft;
 
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use crate::Result;
 use crate::graph::{Act, Graph, Pool, Shape};
 use crate::weights::TensorSource;
+
+pub use arena::arrange;
 
 /// Index of a value (one activation tensor) of a plan; the input is value 0.
 pub type ValueId = usize;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use headstart::base::Base;
 use headstart::engine::native::{self, LayerTime, NativeEngine};
-use headstart::engine::{self, Batch, centred_error};
+use headstart::engine::{self, Batch, Engine, centred_error};
 use headstart::heads::{Bench, OptimizerKind, trainer};
 use headstart::rng::Philox;
 use headstart::{Error, Result};
@@ -19,7 +19,8 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
     }
-    let base = Base::open(&a.base.settings(device)?, &screen.fetching())?;
+    let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    base.note().iter().for_each(|note| screen.note(note));
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
     let normalise = base.preprocess().normalise();
@@ -29,13 +30,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     let engine = base.engine(&taps, a.batch, size)?;
     let plan_seconds = start.elapsed().as_secs_f64();
     let mut features = engine.run(batch)?;
-    let mut rates: Vec<f64> = (0..a.repeat)
-        .map(|_| {
-            let start = Instant::now();
-            features = engine.run(batch)?;
-            Ok(a.batch as f64 / start.elapsed().as_secs_f64())
-        })
-        .collect::<Result<_>>()?;
+    let mut rates: Vec<f64> = (0..a.repeat).map(|_| rate(engine.as_ref(), batch, &mut features)).collect::<Result<_>>()?;
     rates.sort_by(f64::total_cmp);
     let (median, best) = (rates[rates.len() / 2], rates[rates.len() - 1]);
     let error = match a.check {
@@ -52,7 +47,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         let layers = layers.map(|layers| layers.iter().map(layer_json).collect::<Vec<_>>());
         screen.object(&json!({
             "backbone": base.info().name, "size": size, "batch": a.batch, "engine": base.engine_name(),
-            "images_per_second": { "median": median, "best": best }, "gflops": median * gflop, "plan_seconds": plan_seconds, "error": error, "peak_gflops": peak, "layers": layers,
+            "images_per_second": { "median": median, "best": best }, "gflops": median * gflop, "plan_seconds": plan_seconds, "error": error, "summary": engine.summary(), "peak_gflops": peak, "layers": layers,
         }));
     } else {
         screen.result(format_args!(
@@ -64,6 +59,9 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
             base.engine_name(),
             median * gflop,
         ));
+        if let Some(summary) = engine.summary() {
+            screen.result(summary);
+        }
         if let Some(error) = error {
             screen.result(format_args!("centred error against the reference: {error:.1e}"));
         }
@@ -72,6 +70,24 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         }
     }
     Ok(Ending::Done)
+}
+
+/// Images a second. An engine that takes several batches at once gets them, as from `features`: each lane a few, one after the other.
+fn rate(engine: &dyn Engine, batch: Batch<'_>, features: &mut Vec<Vec<f32>>) -> Result<f64> {
+    let lanes = engine.in_flight().max(1);
+    let each = if lanes > 1 { 4 } else { 1 };
+    let start = Instant::now();
+    if lanes == 1 {
+        *features = engine.run(batch)?;
+    } else {
+        let lane = || (0..each).try_fold(vec![], |_, _| engine.run(batch));
+        *features = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
+            let ended = running.into_iter().map(|l| l.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            ended.collect::<Result<Vec<_>>>().map(|mut lanes| lanes.pop().unwrap_or_default())
+        })?;
+    }
+    Ok((lanes * each * batch.images()) as f64 / start.elapsed().as_secs_f64())
 }
 
 /// Each layer's best of some runs.
@@ -124,7 +140,7 @@ pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<En
         epochs: a.epochs,
         trials: a.trials,
     };
-    let trainer = trainer(&engine::device(&device.parse()?)?);
+    let trainer = trainer(&engine::device(&super::device(device, screen)?)?);
     let mut seconds = bench.run(trainer.as_ref(), rayon::current_num_threads())?;
     seconds.sort_by(f64::total_cmp);
     let (median, best) = (seconds[seconds.len() / 2], seconds[0]);

@@ -50,7 +50,7 @@ impl Extraction {
             taps: &taps,
             batch: self.batch,
             flops: self.base.flops(&self.taps, self.input)?,
-            engine: &|taps| self.base.engine(taps, self.batch, self.input),
+            engine: &|taps, batch| self.base.engine(taps, batch, self.input),
             wait: Wait::Moment,
             part: self.part,
         })

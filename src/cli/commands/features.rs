@@ -23,7 +23,7 @@ const NAMED: usize = 10;
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
-    let base = Base::open(&a.base.settings(device)?, &screen.fetching())?;
+    let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     let source = data::open(&a.data, &settings.rule)?;
     let mut dataset = source.list()?;
     dataset.warnings.iter().for_each(|w| screen.warn(w));
@@ -69,6 +69,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
 
 fn announce(extraction: &Extraction, screen: &Screen) {
     let (base, images) = (&extraction.base, thousands(extraction.dataset.entries.len() as u64));
+    base.note().iter().for_each(|note| screen.note(note));
     screen.note(format_args!("{images} images, {} on {}, weights {}", base.info().name, base.engine_name(), base.weights_name()));
 }
 
@@ -223,7 +224,7 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
         screen.note(format_args!("nothing to do: features of {} images are there ({})", thousands(outcome.reused as u64), seconds(s.wall)));
     } else {
         screen.note(format_args!(
-            "{} images in {} ({:.1}/s), {} reused; reading {}, decoding {}, inferring {}, writing {}",
+            "{} images in {} ({:.1}/s), {} reused; reading {}, decoding {}, inferring {}, writing {}{}",
             thousands(outcome.computed as u64),
             seconds(s.wall),
             outcome.computed as f64 / s.wall.max(1e-9),
@@ -232,12 +233,13 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
             seconds(s.decode),
             seconds(s.infer),
             seconds(s.write),
+            outcome.bottleneck.map(|phase| format!("; bottleneck: {phase}")).unwrap_or_default(),
         ));
     }
     if screen.json {
         screen.object(&json!({
             "cache": folder, "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
-            "failed": outcome.failed.len(), "seconds": s,
+            "failed": outcome.failed.len(), "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
         screen.result(folder.display());
@@ -266,7 +268,7 @@ impl Observer for Watch<'_> {
         self.bar.set_position(progress.done as u64);
         let rate = progress.done as f64 / s.wall.max(1e-9);
         let phases = format!("read {:.1} s, decode {:.1} s, infer {:.1} s, write {:.1} s", s.read, s.decode, s.infer, s.write);
-        self.bar.set_message(format!("{rate:.1} images/s  ({phases})"));
+        self.bar.set_message(format!("{rate:.1} images/s  ({phases}; bottleneck: {})", progress.bottleneck()));
         ControlFlow::Continue(())
     }
 

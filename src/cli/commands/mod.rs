@@ -19,13 +19,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use headstart::base::{BaseSettings, EngineKind};
+use headstart::engine::{self, DeviceChoice};
 use headstart::{Error, Result};
 
 use super::args::{Base, Dtype, EngineName};
+use super::screen::Screen;
 
 impl Base {
     /// What was typed, as the library takes it.
-    fn settings(&self, device: &str) -> Result<BaseSettings> {
+    fn settings(&self, device: DeviceChoice) -> Result<BaseSettings> {
         Ok(BaseSettings {
             backbone: self.backbone.clone(),
             weights: self.weights.clone(),
@@ -35,10 +37,18 @@ impl Base {
             engine: self.engine.map(|e| match e {
                 EngineName::Native => EngineKind::Native,
                 EngineName::Candle => EngineKind::Candle,
+                EngineName::Cuda => EngineKind::Cuda,
             }),
-            device: device.parse()?,
+            device,
         })
     }
+}
+
+/// The device that was asked for; where `auto` looked for a GPU and found none that works, that is said.
+fn device(text: &str, screen: &Screen) -> Result<DeviceChoice> {
+    let (choice, note) = engine::settle(text.parse()?);
+    note.iter().for_each(|note| screen.note(note));
+    Ok(choice)
 }
 
 /// The cache that `path` names: itself, or the only one below it.

@@ -15,7 +15,7 @@ use crate::cli::screen::Screen;
 /// Runs the verb. On stdout: a line an image, with `--json` an object an image, with `--csv` a row an image and class.
 pub fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let images = list(&a.images)?;
-    let model = TrainedModel::open(&a.model, device.parse()?, &screen.fetching())?;
+    let model = TrainedModel::open(&a.model, super::device(device, screen)?, &screen.fetching())?;
     let views = views(a, &model)?;
     let mut classifier = Classifier::new(model, views);
     let mut answers = Answers::new(a, classifier.classes().to_vec(), screen)?;

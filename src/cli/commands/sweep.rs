@@ -36,7 +36,10 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     };
     settings.iter().try_for_each(|s| config.set(s))?;
     let out = a.out.clone().unwrap_or_else(|| PathBuf::from("sweeps").join(&sources[0].dataset));
-    let device = engine::device(&device.parse()?)?;
+    let device = engine::device(&super::device(device, screen)?)?;
+    if !device.is_cpu() {
+        screen.note(format_args!("heads train on {}", engine::describe(&device)));
+    }
     let job = sweep::Job { sources, config, out, trainer: trainer(&device) };
     let watch = Watch { screen, bar: std::sync::OnceLock::new() };
     let outcome = sweep::run(job, &watch);

@@ -60,7 +60,7 @@ pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> 
 fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Screen) -> anyhow::Result<Rechecked> {
     let cache = Cache::open(folder)?;
     let manifest = cache.manifest();
-    let (base, orientation) = Base::of_key(&manifest.key, &manifest.weights, device.parse()?, &screen.fetching())?;
+    let (base, orientation) = Base::of_key(&manifest.key, &manifest.weights, super::device(device, screen)?, &screen.fetching())?;
     let source = data::open(data, &SplitRule::default())?;
     let dataset = source.list()?;
     let digests = data::digests(source.as_ref(), &dataset.entries, None, &|| ())?.each;

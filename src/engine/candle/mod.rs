@@ -6,7 +6,7 @@ mod tokens;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Batch, DeviceChoice, Engine};
+use super::{Batch, Engine, describe};
 use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::weights::TensorSource;
@@ -78,6 +78,10 @@ impl Engine for CandleEngine {
         describe(&self.device)
     }
 
+    fn in_flight(&self) -> usize {
+        if self.device.is_cpu() { 1 } else { 2 }
+    }
+
     fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
         if batch.shape() != self.input {
             return Err(Error::graph("input", format!("planned for images of {:?}, not {:?}", self.input, batch.shape())));
@@ -94,42 +98,6 @@ impl Engine for CandleEngine {
             .map(|v| download(v).map_err(Error::engine("candle", format_args!("copying features back from {}", self.device()))))
             .collect()
     }
-}
-
-/// The device in words: `cpu`, `cuda:0`, `metal`.
-pub fn describe(device: &Device) -> String {
-    match device.location() {
-        candle_core::DeviceLocation::Cpu => "cpu".into(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        candle_core::DeviceLocation::Metal { .. } => "metal".into(),
-    }
-}
-
-/// Opens the device that was asked for. `auto` takes the GPU where this build can use one and one is there, else the CPU.
-///
-/// # Errors
-/// A device that this build does not know or this machine does not have, with the way out.
-pub fn device(choice: &DeviceChoice) -> Result<Device> {
-    let refused = |what: &str, e: candle_core::Error| {
-        Error::setting(format!("no usable {what} on this machine: {e}"), "check its driver, or use `--device cpu`")
-    };
-    match choice {
-        DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Auto if cfg!(feature = "cuda") => Ok(Device::new_cuda(0).unwrap_or(Device::Cpu)),
-        DeviceChoice::Auto if cfg!(feature = "metal") => Ok(Device::new_metal(0).unwrap_or(Device::Cpu)),
-        DeviceChoice::Auto => Ok(Device::Cpu),
-        DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => Err(not_built_for("cuda")),
-        DeviceChoice::Cuda(n) => Device::new_cuda(*n).map_err(|e| refused(&format!("CUDA device {n}"), e)),
-        DeviceChoice::Metal if !cfg!(feature = "metal") => Err(not_built_for("metal")),
-        DeviceChoice::Metal => Device::new_metal(0).map_err(|e| refused("Metal device", e)),
-    }
-}
-
-fn not_built_for(feature: &str) -> Error {
-    Error::setting(
-        format!("this headstart was built without {feature}"),
-        format!("build it with `cargo build --release --features {feature}`, or use `--device cpu`"),
-    )
 }
 
 #[cfg(test)]

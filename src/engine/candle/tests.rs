@@ -247,18 +247,6 @@ fn a_batch_of_another_shape_is_refused() {
     assert!(error.to_string().contains("[3, 4, 5]"), "{error}");
 }
 
-#[test]
-fn devices_that_this_build_does_not_know_are_refused_with_the_way_out() {
-    assert!(matches!(device(&DeviceChoice::Cpu), Ok(Device::Cpu)));
-    if cfg!(not(feature = "cuda")) {
-        let error = device(&DeviceChoice::Cuda(0)).unwrap_err();
-        assert!(error.is_unusable_input() && error.to_string().contains("--features cuda"), "{error}");
-    }
-    if cfg!(not(any(feature = "cuda", feature = "metal"))) {
-        assert!(matches!(device(&DeviceChoice::Auto), Ok(Device::Cpu)));
-    }
-}
-
 /// The seam for training what lies behind a tap: cut, cache, train the tail.
 #[test]
 fn a_tail_trains_from_cached_activations() {

@@ -3,7 +3,7 @@
 use super::memory::{Map, Operand, Space};
 use super::simd::LANES;
 use crate::graph::Shape;
-use crate::plan::{Layer, Plan, ValueId};
+use crate::plan::{Layer, Plan, ValueId, arrange};
 
 /// Input channels up to which an image stays planar.
 const PLANAR: usize = 4;
@@ -153,28 +153,4 @@ fn lives(plan: &Plan, views: &[View]) -> Vec<Option<[usize; 2]>> {
     }
     plan.taps.iter().for_each(|&v| touch(v, plan.steps.len()));
     lives
-}
-
-/// Gives storages that are alive at the same time different places, the largest first, each the lowest that is free. Returns the size.
-fn arrange(mut roots: Vec<ValueId>, lives: &[Option<[usize; 2]>], size: impl Fn(ValueId) -> usize, offsets: &mut [usize]) -> usize {
-    roots.sort_by_key(|&v| std::cmp::Reverse(size(v)));
-    let mut placed: Vec<ValueId> = vec![];
-    let mut total = 0;
-    for v in roots {
-        let Some(own) = lives[v] else { continue };
-        let overlaps = |u: &&ValueId| lives[**u].is_some_and(|other| other[0] <= own[1] && own[0] <= other[1]);
-        let mut taken: Vec<[usize; 2]> = placed.iter().filter(overlaps).map(|&u| [offsets[u], offsets[u] + size(u)]).collect();
-        taken.sort_unstable();
-        let mut at = 0;
-        for [start, end] in taken {
-            if at + size(v) <= start {
-                break;
-            }
-            at = at.max(end);
-        }
-        offsets[v] = at;
-        total = total.max(at + size(v));
-        placed.push(v);
-    }
-    total
 }

@@ -153,7 +153,7 @@ fn a_part_of_the_data_leaves_the_rest_alone() {
     let source = crate::data::open(&world.data(), &crate::data::SplitRule::default()).unwrap();
     let mut dataset = source.list().unwrap();
     dataset.entries.truncate(4);
-    let engine = |_: &[String]| unreachable!("nothing to compute");
+    let engine = |_: &[String], _: usize| unreachable!("nothing to compute");
     let outcome =
         world.with_source(source.as_ref(), &dataset, &engine, |job| crate::extract::run(job, &mut crate::extract::Silent)).unwrap();
     assert_eq!(counts(&outcome), [0, 4, 0, 0]);
@@ -197,7 +197,7 @@ fn rechecking_finds_features_that_are_not_those_of_the_image() {
 
     // Features of another network, say.
     let stranger = World { dtype: Dtype::F32, ..World::new(0) };
-    let engine = |_: &[String]| {
+    let engine = |_: &[String], _: usize| {
         let taps = vec!["other".to_string(), "longer".into()];
         Ok(Box::new(super::fixture::Fake { taps, pause: stranger.pause }) as Box<dyn crate::engine::Engine>)
     };

@@ -118,7 +118,7 @@ impl World {
 
     /// Lists the data and hands over a job.
     pub fn with_job<T>(&self, act: impl FnOnce(&Job<'_>) -> T) -> T {
-        let engine = |taps: &[String]| Ok(Box::new(Fake { taps: taps.to_vec(), pause: self.pause }) as Box<dyn Engine>);
+        let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: self.pause }) as Box<dyn Engine>);
         self.with_engine(&engine, act)
     }
 
@@ -170,7 +170,7 @@ impl World {
     /// The engine's tap lists, in the order in which engines were asked for.
     pub fn engines_built(&self) -> Vec<Vec<String>> {
         let built = RefCell::new(vec![]);
-        let engine = |taps: &[String]| {
+        let engine = |taps: &[String], _: usize| {
             built.borrow_mut().push(taps.to_vec());
             Ok(Box::new(Fake { taps: taps.to_vec(), pause: self.pause }) as Box<dyn Engine>)
         };

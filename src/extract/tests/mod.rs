@@ -1,6 +1,7 @@
 //! Extraction with an engine whose features depend on the batch that an image is in: whoever cuts batches differently is found out.
 
 mod change;
+mod device;
 mod fixture;
 mod interrupt;
 mod refuse;

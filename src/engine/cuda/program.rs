@@ -1,0 +1,216 @@
+//! What the GPU is told to do: a list of calls over a few blocks of memory, known entirely beforehand.
+
+use half::bf16;
+
+/// The numbers that maps and weights are made of. Sums are f32 in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// f32 throughout, TF32 off.
+    F32,
+    /// bf16 in memory.
+    Bf16,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub const fn size(self) -> usize {
+        match self {
+            Element::F32 => 4,
+            Element::Bf16 => 2,
+        }
+    }
+
+    /// Values as they lie in memory.
+    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Element::F32 => bytemuck::cast_slice(values).to_vec(),
+            Element::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_ne_bytes()).collect(),
+        }
+    }
+}
+
+/// A block of the device's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// Maps, each for as long as it is needed.
+    Arena,
+    /// Weights.
+    Constants,
+    /// The batch as it came: bytes, or f32.
+    Input,
+    /// How bytes become numbers: scale and shift of each channel, then 1 where blue comes first.
+    Normalise,
+    /// The taps' values, f32.
+    Features,
+}
+
+/// A place in the device's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The block.
+    pub space: Space,
+    /// Bytes from its start.
+    pub at: usize,
+}
+
+/// The numbers that every kernel takes; what they mean stands beside each kernel.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Numbers {
+    /// Threads that have something to do.
+    pub count: u32,
+    /// Extents and the like.
+    pub n: [i32; 19],
+    /// A fraction.
+    pub f: f32,
+}
+
+/// A kernel of our own, `kernels.cu`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kernel {
+    /// Its name there.
+    pub name: &'static str,
+    /// Whether a thread makes eight channels, or one.
+    pub wide: bool,
+    /// What it writes.
+    pub y: Place,
+    /// What it reads.
+    pub x: Place,
+    /// A second input.
+    pub z: Option<Place>,
+    /// f32 parameters.
+    pub p: Option<Place>,
+    /// More of them.
+    pub q: Option<Place>,
+    /// Extents.
+    pub numbers: Numbers,
+}
+
+/// `y = x · weightᵀ`: `[rows, input]` by `[output, input]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    /// Rows of x and y: pixels of all images.
+    pub rows: usize,
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Input.
+    pub x: Place,
+    /// Weights.
+    pub weight: Place,
+    /// Output.
+    pub y: Place,
+}
+
+/// A convolution of maps `[image][row][column][channel]` with weights `[output][row][column][input / groups]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    /// Number of images.
+    pub images: usize,
+    /// Channels, rows and columns in.
+    pub from: [usize; 3],
+    /// Channels, rows and columns out.
+    pub to: [usize; 3],
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Rows of zeros above and below, columns of zeros on either side.
+    pub padding: [usize; 2],
+    /// Groups.
+    pub groups: usize,
+    /// Input.
+    pub x: Place,
+    /// Weights.
+    pub weight: Place,
+    /// Output.
+    pub y: Place,
+}
+
+/// What follows a sum of products: bias, residual, activation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Finish {
+    /// Bias of each output channel, in the maps' numbers.
+    pub bias: Place,
+    /// A map like the output, to be added.
+    pub residual: Option<Place>,
+    /// Whether the libraries can do it on the way, and then whether negative sums become zero.
+    pub relu: Option<bool>,
+    /// The same done afterwards.
+    pub kernel: Kernel,
+}
+
+/// One step for the GPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Call {
+    /// A kernel of our own.
+    Kernel(Kernel),
+    /// cuBLAS.
+    Product(Product, Finish),
+    /// cuDNN.
+    Convolution(Convolution, Finish),
+}
+
+/// A tap's place among the features: `images · length` values from `at` bytes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tap {
+    /// Bytes from the features' start.
+    pub at: usize,
+    /// Values of one image.
+    pub length: usize,
+}
+
+/// A plan made ready for so many images.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Images of every batch.
+    pub images: usize,
+    /// Numbers of maps and weights.
+    pub element: Element,
+    /// Channels, rows and columns of an image.
+    pub input: [usize; 3],
+    /// From bytes to the first map.
+    pub pixels: Kernel,
+    /// From floats, channel by channel, to the first map.
+    pub planes: Kernel,
+    /// All that follows.
+    pub calls: Vec<Call>,
+    /// Weights as they lie on the device.
+    pub constants: Vec<u8>,
+    /// Bytes of the arena.
+    pub arena: usize,
+    /// Bytes of the features.
+    pub features: usize,
+    /// Taps in the order asked for.
+    pub taps: Vec<Tap>,
+}
+
+impl Kernel {
+    /// All places that it names.
+    fn places_mut(&mut self) -> impl Iterator<Item = &mut Place> {
+        [Some(&mut self.y), Some(&mut self.x), self.z.as_mut(), self.p.as_mut(), self.q.as_mut()].into_iter().flatten()
+    }
+}
+
+impl Finish {
+    fn places_mut(&mut self) -> impl Iterator<Item = &mut Place> {
+        [Some(&mut self.bias), self.residual.as_mut()].into_iter().flatten().chain(self.kernel.places_mut())
+    }
+}
+
+impl Call {
+    /// Gives each place of the arena, so far the number of a storage, its offset.
+    pub fn settle(&mut self, offsets: &[usize]) {
+        let settle = |place: &mut Place| {
+            if place.space == Space::Arena {
+                place.at = offsets[place.at];
+            }
+        };
+        match self {
+            Call::Kernel(kernel) => kernel.places_mut().for_each(settle),
+            Call::Product(p, finish) => [&mut p.x, &mut p.y].into_iter().chain(finish.places_mut()).for_each(settle),
+            Call::Convolution(c, finish) => [&mut c.x, &mut c.y].into_iter().chain(finish.places_mut()).for_each(settle),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// Runs a program's calls on a CPU: the kernels are those of the GPU, the libraries' parts plain loops.
+//
+// emulator DIR: reads DIR/{constants,input,normalise} and DIR/calls.txt, writes DIR/features. The arena begins as NaN, so that whatever is
+// read before it was written shows.
+
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EMULATED
+static unsigned emulated_index;
+
+#define LANES 8
+#define NAME(name) wide_##name
+#include "kernels.cu"
+#undef LANES
+#undef NAME
+#define LANES 1
+#define NAME(name) narrow_##name
+#include "kernels.cu"
+
+typedef void (*Run)(void *, const void *, const void *, const float *, const float *, Numbers);
+
+#define BOTH(name) {#name, wide_##name, narrow_##name}
+static const struct {
+  const char *name;
+  Run wide, narrow;
+} KERNELS[] = {BOTH(pixels), BOTH(planes), BOTH(finish), BOTH(gate), BOTH(pool), BOTH(adaptive), BOTH(partial), BOTH(total),
+               BOTH(channels), BOTH(shuffle), BOTH(flatten), BOTH(features), BOTH(moments), BOTH(layer_norm), BOTH(depthwise), BOTH(surround)};
+
+static char *spaces[5];
+static size_t sizes[5];
+
+static void die(const char *why) {
+  fprintf(stderr, "emulator: %s\n", why);
+  exit(1);
+}
+
+// `space:offset`, or `-` for none.
+static void *place(FILE *calls) {
+  char text[64];
+  if (fscanf(calls, "%63s", text) != 1) die("a place is missing");
+  if (text[0] == '-') return NULL;
+  size_t offset = strtoull(text + 2, NULL, 10);
+  if (offset >= sizes[text[0] - '0']) die("a place lies outside its space");
+  return spaces[text[0] - '0'] + offset;
+}
+
+static long integer(FILE *calls) {
+  long value;
+  if (fscanf(calls, "%ld", &value) != 1) die("a number is missing");
+  return value;
+}
+
+static float completed(float sum, long c, size_t at, const T *bias, const T *residual, long relu) {
+  if (bias) sum += number(bias[c]);
+  if (residual) sum += number(residual[at]);
+  return relu && sum < 0 ? 0 : sum;
+}
+
+static void kernel(FILE *calls) {
+  char name[32];
+  if (fscanf(calls, "%31s", name) != 1) die("a name is missing");
+  long wide = integer(calls);
+  void *y = place(calls);
+  const void *x = place(calls), *z = place(calls);
+  const float *p = place(calls), *q = place(calls);
+  Numbers n;
+  n.count = (unsigned)integer(calls);
+  for (int i = 0; i < 19; ++i) n.n[i] = (int)integer(calls);
+  if (fscanf(calls, "%f", &n.f) != 1) die("a fraction is missing");
+  for (size_t k = 0; k < sizeof KERNELS / sizeof *KERNELS; ++k) {
+    if (strcmp(KERNELS[k].name, name)) continue;
+    // The last block has idle threads.
+    for (emulated_index = 0; emulated_index < n.count + 3; ++emulated_index) (wide ? KERNELS[k].wide : KERNELS[k].narrow)(y, x, z, p, q, n);
+    return;
+  }
+  die("no such kernel");
+}
+
+static void product(FILE *calls) {
+  long rows = integer(calls), from = integer(calls), to = integer(calls);
+  const T *x = place(calls), *weight = place(calls);
+  T *y = place(calls);
+  const T *bias = place(calls), *residual = place(calls);
+  long relu = integer(calls);
+  for (long r = 0; r < rows; ++r) {
+    for (long o = 0; o < to; ++o) {
+      float sum = 0;
+      for (long i = 0; i < from; ++i) sum += number(x[r * from + i]) * number(weight[o * from + i]);
+      y[r * to + o] = stored(completed(sum, o, (size_t)(r * to + o), bias, residual, relu));
+    }
+  }
+}
+
+static void convolution(FILE *calls) {
+  long images = integer(calls), ci = integer(calls), h = integer(calls), w = integer(calls);
+  long co = integer(calls), oh = integer(calls), ow = integer(calls), kh = integer(calls), kw = integer(calls);
+  long sh = integer(calls), sw = integer(calls), top = integer(calls), left = integer(calls), groups = integer(calls);
+  const T *x = place(calls), *weight = place(calls);
+  T *y = place(calls);
+  const T *bias = place(calls), *residual = place(calls);
+  long relu = integer(calls), each = ci / groups;
+  for (long pixel = 0; pixel < images * oh * ow; ++pixel) {
+    long image = pixel / (oh * ow), oy = pixel / ow % oh, ox = pixel % ow;
+    for (long o = 0; o < co; ++o) {
+      float sum = 0;
+      for (long ky = 0; ky < kh; ++ky) {
+        for (long kx = 0; kx < kw; ++kx) {
+          long row = oy * sh + ky - top, column = ox * sw + kx - left;
+          if (row < 0 || row >= h || column < 0 || column >= w) continue;
+          const T *cell = x + ((image * h + row) * w + column) * ci + o / (co / groups) * each;
+          const T *by = weight + ((o * kh + ky) * kw + kx) * each;
+          for (long i = 0; i < each; ++i) sum += number(cell[i]) * number(by[i]);
+        }
+      }
+      size_t at = (size_t)(pixel * co + o);
+      y[at] = stored(completed(sum, o, at, bias, residual, relu));
+    }
+  }
+}
+
+// A file of the directory, or room for so many bytes where it names none.
+static void space(int number, const char *dir, const char *name, size_t room) {
+  if (name) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "rb");
+    if (!file) die(path);
+    fseek(file, 0, SEEK_END);
+    room = (size_t)ftell(file);
+    rewind(file);
+    spaces[number] = malloc(room + 1);
+    if (fread(spaces[number], 1, room, file) != room) die(path);
+    fclose(file);
+  } else {
+    spaces[number] = malloc(room + 1);
+    memset(spaces[number], 0xff, room);
+  }
+  sizes[number] = room;
+}
+
+int main(int argc, char **argv) {
+  char path[4096], word[32];
+  if (argc != 2) die("usage: emulator DIR");
+  snprintf(path, sizeof path, "%s/calls.txt", argv[1]);
+  FILE *calls = fopen(path, "r");
+  if (!calls) die(path);
+  space(0, NULL, NULL, (size_t)integer(calls));
+  space(1, argv[1], "constants", 0);
+  space(2, argv[1], "input", 0);
+  space(3, argv[1], "normalise", 0);
+  space(4, NULL, NULL, (size_t)integer(calls));
+  while (fscanf(calls, "%31s", word) == 1) {
+    if (!strcmp(word, "kernel")) kernel(calls);
+    else if (!strcmp(word, "product")) product(calls);
+    else if (!strcmp(word, "convolution")) convolution(calls);
+    else die(word);
+  }
+  snprintf(path, sizeof path, "%s/features", argv[1]);
+  FILE *features = fopen(path, "wb");
+  if (!features || fwrite(spaces[4], 1, sizes[4], features) != sizes[4] || fclose(features)) die(path);
+  return 0;
+}
