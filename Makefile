@@ -16,10 +16,10 @@ headstart := target/release/headstart
 features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
 
 .DEFAULT_GOAL := help
-.PHONY: help build features sweep test test-python check parity fmt bench clean
+.PHONY: help build features sweep test test-python check parity fmt bench cuda check-cuda cuda-check metal clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo; echo "  DATA=$(DATA) BACKBONE=$(BACKBONE) TAPS=$(TAPS) CONFIG=$(CONFIG) OUT=$(OUT) CACHE=$(CACHE)"
 	@echo "  FEATURES= and SWEEP= take any further flags of \`headstart features\` and \`headstart sweep\`"
 
@@ -60,6 +60,18 @@ fmt: ## Format the source
 
 bench: build ## Time the forward pass of BACKBONE and print images per second
 	$(headstart) bench forward --backbone $(BACKBONE) --weights random --size 224 --batch 16
+
+cuda: ## Compile with CUDA and cuDNN for the base on an NVIDIA GPU (docs/gpu.md)
+	$(CARGO) build --release --locked --features cuda
+
+check-cuda: ## Type-check what only a CUDA build compiles; needs nvcc, no GPU
+	$(CARGO) clippy --release --locked --features cuda --lib --bins -- -D warnings
+
+cuda-check: cuda ## On a machine with an NVIDIA GPU: errors of the whole zoo, images/s beside PyTorch, memory; PHOTOS= adds JPEGs to shards
+	$(PYTHON) benches/peers/cuda_check.py --headstart $(headstart) $(if $(PHOTOS),--photos $(PHOTOS)) | tee cuda-check.jsonl
+
+metal: ## Compile with Metal for the base on an Apple GPU (on macOS)
+	$(CARGO) build --release --locked --features metal
 
 clean: ## Remove what was built; caches and sweeps stay
 	$(CARGO) clean
