@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 
+use candle_core::cuda_backend::cudarc::cublas::sys::cublasOperation_t;
 use candle_core::cuda_backend::cudarc::cublaslt::result::{self, CublasError};
 use candle_core::cuda_backend::cudarc::cublaslt::sys;
 use candle_core::cuda_backend::cudarc::driver::CudaStream;
@@ -64,7 +65,7 @@ impl Multiply {
         made.weight = result::create_matrix_layout(numbers, input, output, p.input as i64)?;
         made.x = result::create_matrix_layout(numbers, input, rows, p.input as i64)?;
         made.y = result::create_matrix_layout(numbers, output, rows, p.output as i64)?;
-        made.set(sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA, &(sys::cublasOperation_t::CUBLAS_OP_T as u32))?;
+        made.set(sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA, &(cublasOperation_t::CUBLAS_OP_T as u32))?;
         if let Some(relu) = relu {
             let epilogue = match relu {
                 true => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
