@@ -9,6 +9,7 @@ CONFIG   ?= examples/demo.yaml
 OUT      ?= sweeps/$(NAME)
 FEATURES ?=
 SWEEP    ?=
+SPEEDUP  ?=
 CARGO    ?= cargo
 PYTHON   ?= python3
 
@@ -16,12 +17,12 @@ headstart := target/release/headstart
 features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
 
 .DEFAULT_GOAL := help
-.PHONY: help build features sweep test test-python check parity fmt bench cuda check-cuda cuda-check metal clean
+.PHONY: help build features sweep speedup speedup-peers test test-python check parity fmt bench cuda check-cuda cuda-check metal clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo; echo "  DATA=$(DATA) BACKBONE=$(BACKBONE) TAPS=$(TAPS) CONFIG=$(CONFIG) OUT=$(OUT) CACHE=$(CACHE)"
-	@echo "  FEATURES= and SWEEP= take any further flags of \`headstart features\` and \`headstart sweep\`"
+	@echo "  FEATURES=, SWEEP= and SPEEDUP= take any further flags of \`headstart features\`, \`sweep\` and \`speedup\`"
 
 build: ## Compile the release binary
 	$(CARGO) build --release --locked
@@ -34,6 +35,12 @@ features: build $(filter demo/mnist,$(DATA)) ## Run the base once over DATA and 
 
 sweep: build $(filter demo/mnist,$(DATA)) ## Cache features, then train and compare heads on them
 	@cache=$$($(features)) && $(headstart) sweep "$$cache" --config $(CONFIG) --out $(OUT) $(SWEEP)
+
+speedup: build $(filter demo/mnist,$(DATA)) ## Time one head with the base in the loop and on cached features
+	$(headstart) speedup --data $(DATA) --backbone $(BACKBONE) --tap $(firstword $(TAPS)) --out speedups/$(NAME)-$(BACKBONE) $(SPEEDUP)
+
+speedup-peers: build ## The classic case beside Keras and PyTorch: DATA=photos/{train,val}/{cats,dogs}, PYTHON= with both
+	$(PYTHON) benches/peers/speedup_compare.py $(DATA) --headstart $(headstart) $(SPEEDUP)
 
 test: ## Run all tests
 	$(CARGO) test --locked

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod preprocess;
 pub mod report;
 pub mod rng;
+pub mod speedup;
 pub mod store;
 pub mod sweep;
 pub mod weights;

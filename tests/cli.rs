@@ -3,6 +3,8 @@
 mod common;
 #[path = "common/hub.rs"]
 mod hub;
+#[path = "cli/speedup.rs"]
+mod speedup;
 
 use std::fs;
 use std::path::{Path, PathBuf};

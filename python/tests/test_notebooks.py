@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from conftest import binary
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -16,7 +17,9 @@ def test_runs_from_clean(name: str, world: "object", sweep: Path, monkeypatch: p
         pytest.importorskip(needed)
     monkeypatch.setenv("HEADSTART_CACHE", str(world.folder / "cache" / "single"))  # type: ignore[attr-defined]
     monkeypatch.setenv("HEADSTART_SWEEP", str(sweep))
+    monkeypatch.setenv("HEADSTART_DATA", str(world.data))  # type: ignore[attr-defined]
+    monkeypatch.setenv("HEADSTART", binary())
     source = str(NOTEBOOKS.parent / "python" / "src")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")])))
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=120).execute()
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()

@@ -49,6 +49,8 @@ pub enum Verb {
     Merge(Merge),
     /// Train and compare many heads on cached features
     Sweep(Sweep),
+    /// Time one head trained with the base in the loop of every epoch and on cached features
+    Speedup(Box<Speedup>),
     /// Write a sweep's report: one HTML file with its leaderboard, curves and mistakes
     Report(Report),
     /// Name what is on new photos with a trained head
@@ -186,6 +188,16 @@ pub enum StoreDtype {
     Bf16,
 }
 
+impl From<StoreDtype> for headstart::store::Dtype {
+    fn from(stored: StoreDtype) -> headstart::store::Dtype {
+        match stored {
+            StoreDtype::F32 => headstart::store::Dtype::F32,
+            StoreDtype::F16 => headstart::store::Dtype::F16,
+            StoreDtype::Bf16 => headstart::store::Dtype::BF16,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EngineName {
     Native,
@@ -229,6 +241,45 @@ pub struct Sweep {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Directory of the sweep [default: sweeps/DATASET]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Speedup {
+    /// Settings of the head such as lr=1e-3, above those of the sweep file; together they make one trial
+    #[arg(value_name = "KEY=V")]
+    pub settings: Vec<String>,
+    /// Folder of images (DIR/CLASS/… or DIR/{train,val}/CLASS/…) or a CSV (path,label[,split])
+    #[arg(long, value_name = "DIR|CSV")]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub base: Base,
+    /// What the head reads: gap, map, flat or a module path
+    #[arg(long, default_value = "gap", value_name = "TAP")]
+    pub tap: String,
+    /// Sweep file of one trial [default: Dense 256, dropout 0.5, RMSprop 2e-5, batches of 20, 30 epochs]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Run all epochs with the base in the loop, not two that are scaled
+    #[arg(long)]
+    pub full: bool,
+    /// Type in which features are stored
+    #[arg(long, value_enum, default_value_t = StoreDtype::F32)]
+    pub store: StoreDtype,
+    /// Images a batch of the base
+    #[arg(long, default_value_t = 32, value_name = "B")]
+    pub batch: usize,
+    /// Only the first N images
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Name of the data set [default: the folder's name]
+    #[arg(long, value_name = "DATASET")]
+    pub name: Option<String>,
+    /// Split of data that has none, per class: hash:TRAIN/VAL/TEST in per cent
+    #[arg(long, default_value = "hash:80/10/10", value_name = "RULE")]
+    pub split: String,
+    /// Folder of the comparison [default: speedups/DATASET-BACKBONE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

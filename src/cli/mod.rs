@@ -69,6 +69,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Gc(a) => commands::gc::run(a, screen),
         Verb::Merge(a) => commands::merge::run(a, screen),
         Verb::Sweep(a) => commands::sweep::run(a, device, screen),
+        Verb::Speedup(a) => commands::speedup::run(a, device, screen),
         Verb::Report(a) => commands::report::run(a, screen),
         Verb::Predict(a) => commands::predict::run(a, device, screen),
         Verb::Export(a) => commands::export::run(a, device, screen),

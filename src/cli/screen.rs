@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, LineStyle, Row, Table, TableStyle};
+pub use headstart::report::seconds;
 use headstart::weights::Fetching;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -99,16 +100,6 @@ pub fn table<T: Into<Row>>(header: T, left: usize, rows: impl IntoIterator<Item 
     table
 }
 
-/// Seconds as people say them: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
-pub fn seconds(s: f64) -> String {
-    match s.round() as u64 {
-        _ if s < 9.95 => format!("{s:.1} s"),
-        t if t < 60 => format!("{t} s"),
-        t if t < 3600 => format!("{} min {} s", t / 60, t % 60),
-        t => format!("{} h {} min", t / 3600, t % 3600 / 60),
-    }
-}
-
 /// Bytes as people say them.
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
@@ -140,9 +131,6 @@ mod tests {
 
     #[test]
     fn quantities_read_as_people_say_them() {
-        assert_eq!(seconds(0.44), "0.4 s");
-        assert_eq!(seconds(200.2), "3 min 20 s");
-        assert_eq!(seconds(7500.0), "2 h 5 min");
         assert_eq!(bytes(999), "999 bytes");
         assert_eq!(bytes(999_600), "1.0 MB");
         assert_eq!(thousands(12_345_678), "12,345,678");

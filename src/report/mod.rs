@@ -6,7 +6,8 @@
 //! | `content.rs` | [`Report`]: what the page shows, as plain data |
 //! | `calibration.rs` | how often answers of a given confidence are right |
 //! | `photos.rs` | thumbnails of the most confident mistakes |
-//! | `page.rs` | data → HTML |
+//! | `page.rs` | data → HTML, of a sweep and of a speed-up |
+//! | `words.rs` | durations as people say them |
 //! | `tensorboard.rs` | the trials as TensorBoard's event files |
 //! | `assets/` | template, style and script of the page; [d3](https://d3js.org) and [Observable Plot](https://observablehq.com/plot), unchanged |
 
@@ -16,6 +17,7 @@ mod files;
 mod page;
 mod photos;
 mod tensorboard;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,9 @@ use crate::Result;
 use crate::store::replace;
 
 pub use content::Report;
+pub(crate) use page::render_speedup;
 pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
+pub use words::seconds;
 
 /// The report's file name in a sweep directory.
 pub const REPORT_FILE: &str = "report.html";

@@ -1,25 +1,38 @@
-//! Data → HTML: one template, the page's style and script and the plotting library put into it.
+//! Data → HTML: a template, the style, a script and the plotting library put into one page.
 
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
+use serde::Serialize;
 
 use super::content::Report;
 use crate::{Error, Result};
 
-const TEMPLATE: &str = include_str!("assets/report.html");
 const STYLE: &str = include_str!("assets/report.css");
-const SCRIPT: &str = include_str!("assets/report.js");
+/// What the scripts of all pages share.
+const COMMON: &str = include_str!("assets/page.js");
 const D3: &str = include_str!("assets/d3.min.js");
 const PLOT: &str = include_str!("assets/plot.umd.min.js");
 const LICENSES: &str = include_str!("assets/LICENSES.txt");
+/// What the templates of all pages share.
+const FOOT: &str = include_str!("assets/foot.html");
 
-/// The whole page.
+/// The page of a sweep.
 pub fn render(report: &Report) -> Result<String> {
+    page(include_str!("assets/report.html"), include_str!("assets/report.js"), report)
+}
+
+/// The page of a speed-up.
+pub fn render_speedup(report: &impl Serialize) -> Result<String> {
+    page(include_str!("assets/speedup.html"), include_str!("assets/speedup.js"), report)
+}
+
+fn page(template: &str, script: &str, report: &impl Serialize) -> Result<String> {
     let mistake = |e: &dyn std::fmt::Display| Error::setting(format!("the report cannot be made: {e}"), "this is a mistake in headstart");
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("report.html", TEMPLATE).map_err(|e| mistake(&e))?;
-    let template = environment.get_template("report.html").map_err(|e| mistake(&e))?;
+    environment.add_template("foot.html", FOOT).map_err(|e| mistake(&e))?;
+    environment.add_template("page.html", template).map_err(|e| mistake(&e))?;
+    let template = environment.get_template("page.html").map_err(|e| mistake(&e))?;
     let data = serde_json::to_string(report).map_err(|e| mistake(&e))?;
     let verbatim = |text: &str| Value::from_safe_string(text.to_owned());
     let page = context! {
@@ -27,7 +40,8 @@ pub fn render(report: &Report) -> Result<String> {
         // Inside a script element only `<` could end it.
         data => verbatim(&data.replace('<', "\\u003c")),
         style => verbatim(STYLE),
-        script => verbatim(SCRIPT),
+        common => verbatim(COMMON),
+        script => verbatim(script),
         d3 => verbatim(D3),
         plot => verbatim(PLOT),
         licenses => verbatim(&LICENSES.replace("--", "- -")),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -50,10 +51,10 @@ pub(crate) fn encode(head: &Head, rows: &[u64], shape: &[usize], dtype: Dtype, f
     safetensors::serialize(tensors, Some(metadata)).map_err(|e| wrong(&e))
 }
 
-/// A shard mapped into memory, its header checked.
+/// A shard in memory, its header checked: a mapped file, or bytes that are in no file.
 #[derive(Debug)]
-pub(crate) struct Shard {
-    map: Mmap,
+pub(crate) struct Shard<B = Mmap> {
+    map: B,
     pub head: Head,
     pub rows: Vec<u64>,
     pub shape: Vec<usize>,
@@ -78,8 +79,14 @@ impl Shard {
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         Shard::parse(map).map_err(|problem| Error::cache(path, format!("is a damaged shard: {problem}"), RECOMPUTE))
     }
+}
 
-    fn parse(map: Mmap) -> Result<Shard, String> {
+impl<B: Deref<Target = [u8]>> Shard<B> {
+    /// Reads the header of a shard's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(map: B) -> Result<Shard<B>, String> {
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| e.to_string())?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(METADATA)).ok_or("it does not say what it is")?;
         let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::extraction::Extraction;
 use crate::cli::Ending;
-use crate::cli::args::{Features, StoreDtype};
+use crate::cli::args::Features;
 use crate::cli::screen::{Screen, bytes, seconds, thousands};
 
 /// How many of the images that could not be used are named on the screen; the manifest names them all.
@@ -59,9 +59,9 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
         return Ok(Ending::Done);
     }
     announce(&extraction, screen);
-    let mut watch = Watch { screen, bar: ProgressBar::hidden() };
+    let mut watch = Watch::new(screen);
     let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
-    watch.bar.finish_and_clear();
+    watch.clear();
     let outcome = outcome?;
     tell_outcome(&outcome, &extraction.folder, screen);
     Ok(if a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
@@ -101,11 +101,7 @@ impl Settings {
             views,
             policy: a.augment.parse()?,
             orientation: if a.exif_rotate { Orientation::Exif } else { Orientation::AsStored },
-            store: match a.store {
-                StoreDtype::F32 => Dtype::F32,
-                StoreDtype::F16 => Dtype::F16,
-                StoreDtype::Bf16 => Dtype::BF16,
-            },
+            store: a.store.into(),
             part: a.part.as_deref().map(part).transpose()?,
         })
     }
@@ -121,7 +117,7 @@ fn part(text: &str) -> Result<Part> {
 }
 
 /// `photos` for `some/photos/` and `some/photos.csv`.
-fn folder_name(data: &Path) -> Result<String> {
+pub fn folder_name(data: &Path) -> Result<String> {
     let whole =
         data.canonicalize().map_err(|_| Error::data(data, "is not there", "give a folder of images, or a CSV with path,label[,split]"))?;
     let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
@@ -130,7 +126,7 @@ fn folder_name(data: &Path) -> Result<String> {
 }
 
 /// Keeps `n` images spread over all folders: those whose paths hash lowest, so that a larger limit keeps what a smaller one took.
-fn limit(dataset: &mut Dataset, n: usize) {
+pub fn limit(dataset: &mut Dataset, n: usize) {
     let mut ranked: Vec<(Digest, usize)> = dataset.entries.iter().enumerate().map(|(i, e)| (Digest::of(e.uri.as_bytes()), i)).collect();
     ranked.sort_unstable();
     let mut kept: Vec<usize> = ranked.into_iter().take(n).map(|(_, i)| i).collect();
@@ -247,9 +243,22 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
 }
 
 /// Draws the extraction on a terminal, says the important things elsewhere.
-struct Watch<'a> {
+pub struct Watch<'a> {
     screen: &'a Screen,
     bar: ProgressBar,
+    /// What is being computed, before the count.
+    pub what: String,
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(screen: &'a Screen) -> Watch<'a> {
+        Watch { screen, bar: ProgressBar::hidden(), what: String::new() }
+    }
+
+    /// Takes the bar off the terminal.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 impl Observer for Watch<'_> {
@@ -260,7 +269,9 @@ impl Observer for Watch<'_> {
         if progress.reused > 0 {
             self.screen.note(format_args!("reusing the features of {} images", thousands(progress.reused as u64)));
         }
-        self.bar = self.screen.bar(progress.images as u64, "{bar:30} {pos}/{len}  {msg}  ETA {eta}");
+        self.clear();
+        self.bar = self.screen.bar(progress.images as u64, "{prefix}{bar:30} {pos}/{len}  {msg}  ETA {eta}");
+        self.bar.set_prefix(self.what.clone());
     }
 
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {

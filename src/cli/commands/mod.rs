@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod merge;
 pub mod predict;
 pub mod report;
+pub mod speedup;
 pub mod sweep;
 pub mod verify;
 pub mod weights;

@@ -1,0 +1,187 @@
+//! `headstart speedup`: the same head with the base in the loop and on cached features, timed.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use headstart::base::Base;
+use headstart::data::{self, Dataset, Digest, Orientation, Split};
+use headstart::engine::DeviceChoice;
+use headstart::extract::{self, Progress};
+use headstart::heads::trainer;
+use headstart::preprocess::Policy;
+use headstart::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
+use headstart::sweep::SweepConfig;
+use headstart::{Error, Result, engine};
+
+use super::extraction::Extraction;
+use super::features;
+use crate::cli::Ending;
+use crate::cli::args::Speedup;
+use crate::cli::screen::{Screen, table, thousands};
+
+/// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
+pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    if a.batch == 0 || a.limit == Some(0) {
+        return Err(Error::setting("--batch and --limit take 1 or more", "leave them out for their defaults").into());
+    }
+    let config = config(a)?;
+    let rule = a.split.parse()?;
+    let device = super::device(device, screen)?;
+    let (base, start) = open(a, device, screen)?;
+    let source = data::open(&a.data, &rule)?;
+    let mut dataset = source.list()?;
+    dataset.warnings.iter().for_each(|w| screen.warn(w));
+    if let Some(n) = a.limit {
+        features::limit(&mut dataset, n);
+    }
+    leave_out_test(&mut dataset, screen);
+    let name = a.name.clone().map_or_else(|| features::folder_name(&a.data), Ok)?;
+    let out = a.out.clone().unwrap_or_else(|| Path::new("speedups").join(format!("{name}-{}", base.info().name)));
+    let digests: Vec<Result<Digest>> = data::digests(source.as_ref(), &dataset.entries, None, &|| {})?.each;
+    let orientation = Orientation::AsStored;
+    let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
+    let policy: Policy = "standard".parse()?;
+    let key = base.key(a.store.into(), orientation, &policy, 0);
+    let extraction = Extraction {
+        folder: key.folder(&out.join("cache"), &name),
+        base,
+        source,
+        dataset,
+        digests,
+        partial: a.limit.is_some(),
+        name,
+        key,
+        orientation,
+        input,
+        policy,
+        views: 1,
+        taps: vec![a.tap.clone()],
+        batch: a.batch,
+        part: None,
+    };
+    let trainer = trainer(&engine::device(&device)?);
+    let prepared = start.elapsed().as_secs_f64();
+    announce(&extraction, screen);
+    let mut watch = Watch { screen, inner: features::Watch::new(screen), epochs: 0 };
+    let found = extraction.with_job(|job| {
+        let comparison = Comparison { job, config: &config, trainer: trainer.as_ref(), out: &out, full: a.full, prepared };
+        speedup::run(&comparison, &mut watch)
+    });
+    watch.inner.clear();
+    tell(&found?, &out, screen)?;
+    Ok(Ending::Done)
+}
+
+fn config(a: &Speedup) -> Result<SweepConfig> {
+    let mut config = match &a.config {
+        Some(file) => SweepConfig::read(file)?,
+        None => SweepConfig::parse(speedup::DEFAULT, Path::new("the built-in head"))?,
+    };
+    a.settings.iter().try_for_each(|s| config.set(s))?;
+    Ok(config)
+}
+
+/// The base, and when work on it began: a download is no part of what is compared.
+fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Base, Instant)> {
+    let (settings, fetching, fetched) = (a.base.settings(device)?, screen.fetching(), Cell::new(false));
+    let start = Instant::now();
+    let base = Base::open(&settings, &|event| {
+        fetched.set(true);
+        fetching(event);
+    })?;
+    if !fetched.get() {
+        return Ok((base, start));
+    }
+    let start = Instant::now();
+    Ok((Base::open(&settings, &fetching)?, start))
+}
+
+/// Neither way looks at test.
+fn leave_out_test(dataset: &mut Dataset, screen: &Screen) {
+    let before = dataset.entries.len();
+    dataset.entries.retain(|e| e.split != Split::Test);
+    let left_out = before - dataset.entries.len();
+    if left_out > 0 {
+        screen.note(format_args!("{} images of test are left out of both ways", thousands(left_out as u64)));
+    }
+}
+
+fn announce(extraction: &Extraction, screen: &Screen) {
+    let (base, images) = (&extraction.base, thousands(extraction.dataset.entries.len() as u64));
+    let (tap, weights) = (&extraction.taps[0], base.weights_name());
+    base.note().iter().for_each(|note| screen.note(note));
+    screen.note(format_args!("{images} images, {} on {}, weights {weights}, tap {tap}", base.info().name, base.engine_name()));
+}
+
+fn tell(found: &speedup::Speedup, out: &Path, screen: &Screen) -> anyhow::Result<()> {
+    if found.images.failed > 0 {
+        screen.warn(format_args!(
+            "{} images could not be used; {} names them",
+            found.images.failed,
+            found.about.cache.join("manifest.json").display()
+        ));
+    }
+    if screen.json {
+        screen.object(&serde_json::to_value(found)?);
+    } else {
+        let header = ["", "base in the loop", "on cached features"].map(str::to_owned);
+        screen.result(table(header, 1, found.table()));
+        found.sentences().iter().for_each(|sentence| screen.result(sentence));
+    }
+    let files: Vec<PathBuf> = [PAGE_FILE, RESULT_FILE].map(|file| out.join(file)).to_vec();
+    screen.note(format_args!("to look at: {}, for tools: {}", files[0].display(), files[1].display()));
+    Ok(())
+}
+
+/// Draws the extractions, epoch by epoch.
+struct Watch<'a> {
+    screen: &'a Screen,
+    inner: features::Watch<'a>,
+    /// Epochs of the leg.
+    epochs: usize,
+}
+
+impl extract::Observer for Watch<'_> {
+    fn started(&mut self, progress: &Progress) {
+        self.inner.started(progress);
+    }
+
+    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.inner.progress(progress)
+    }
+
+    fn message(&mut self, text: &str) {
+        self.inner.message(text);
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn leg(&mut self, way: Way, epochs: usize) {
+        self.epochs = epochs;
+        self.inner.clear();
+        match way {
+            Way::Cached => {
+                self.inner.what = "extracting ".into();
+                self.screen.note(format_args!("on cached features: the base once, then {epochs} epochs of the head"));
+            }
+            Way::InLoop => self.screen.note(format_args!("with the base in the loop: {epochs} epochs, each with the base over all images")),
+        }
+    }
+
+    fn epoch(&mut self, way: Way, epoch: usize) {
+        if way == Way::InLoop {
+            self.inner.what = format!("epoch {epoch}/{} ", self.epochs);
+        }
+    }
+
+    fn reused(&mut self, way: Way) {
+        let which = match way {
+            Way::Cached => "on cached features",
+            Way::InLoop => "with the base in the loop",
+        };
+        self.screen
+            .note(format_args!("{which}: measured by an earlier run; remove the folder, or name another with --out, to measure again"));
+    }
+}

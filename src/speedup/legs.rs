@@ -1,0 +1,187 @@
+//! Both ways of training the head, timed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::record::{self, Agreement, CachedLeg, Epoch, InLoopLeg};
+use super::swapped::Swapped;
+use super::{Comparison, Observer, Way};
+use crate::engine::{Batch, Engine};
+use crate::extract::{self, Job, Outcome, Seconds};
+use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
+use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
+use crate::sweep::Single;
+use crate::{Error, Result};
+
+/// Name prefix of folders that live as long as an epoch.
+pub(super) const TEMPORARY: &str = ".tmp-";
+
+/// A comparison and the base, planned once for both legs.
+pub(super) struct Legs<'a> {
+    pub comparison: &'a Comparison<'a>,
+    pub engine: Option<Arc<dyn Engine>>,
+}
+
+/// An engine that several extractions share.
+struct Shared(Arc<dyn Engine>);
+
+impl Engine for Shared {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn device(&self) -> String {
+        self.0.device()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
+
+    fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
+        self.0.run(batch)
+    }
+}
+
+impl Legs<'_> {
+    /// The cached way: extraction, then all epochs on what it left. What an unfinished run left is computed anew, so that all of it is timed.
+    pub fn cached(&self, observer: &mut dyn Observer) -> Result<CachedLeg> {
+        let folder = self.comparison.job.folder;
+        record::remove(folder)?;
+        let (outcome, extract) = self.extract(folder, Box::new(LocalFiles::new(folder)), observer)?;
+        let start = Instant::now();
+        let single = self.comparison.opened()?;
+        let features = single.prepare(single.values())?;
+        let open = start.elapsed().as_secs_f64();
+        let until = single.trial.spec.params().epochs;
+        let (epochs, trained) = self.train(&single, &*features, until, &mut |epoch| {
+            observer.epoch(Way::Cached, epoch);
+            Ok(None)
+        })?;
+        Ok(CachedLeg { failed: outcome.failed.len(), extract, open, epochs, val: trained.val })
+    }
+
+    /// The other way: in each epoch all images go through the base again.
+    pub fn in_loop(&self, single: &Single, until: usize, observer: &mut dyn Observer) -> Result<InLoopLeg> {
+        let cached = single.prepare(single.values())?;
+        let swapped = Swapped::like(&*cached);
+        let (epochs, trained) = self.train(single, &swapped, until, &mut |epoch| {
+            observer.epoch(Way::InLoop, epoch);
+            let (features, seconds) = self.base(single, observer)?;
+            swapped.put(features);
+            Ok(Some(seconds))
+        })?;
+        let (_, other) = self.train(single, &*cached, epochs.len(), &mut |_| Ok(None))?;
+        let rows = &single.partition.val;
+        let answers = [trained.head.classify(&swapped, rows), other.head.classify(&*cached, rows)];
+        Ok(InLoopLeg { agreement: agreement(&answers, single.trial.spec.classes(), epochs.len()), epochs })
+    }
+
+    /// Runs the base over all images; the features as the head sees them.
+    fn base(&self, single: &Single, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
+        let (job, out) = (self.comparison.job, self.comparison.out);
+        let start = Instant::now();
+        let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(out).map_err(Error::io("create a temporary folder in", out))?;
+        let memory = Memory::default();
+        let (_, seconds) = self.extract(folder.path(), Box::new(memory.clone()), observer)?;
+        let (rows, values) = memory.features(&job.taps[0].name, 0)?;
+        let cache = Cache::open(job.folder)?;
+        if !cache.rows().iter().filter(|r| r.status == Status::Ok).map(|r| r.row).eq(rows) {
+            return Err(changed(job));
+        }
+        let features = single.prepare(Arc::new(Matrix::new(job.taps[0].shape.iter().product(), values)?))?;
+        Ok((features, Seconds { wall: start.elapsed().as_secs_f64(), ..seconds }))
+    }
+
+    /// An extraction with the shared engine, and its seconds by phase.
+    fn extract(&self, folder: &Path, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<(Outcome, Seconds)> {
+        let start = Instant::now();
+        let of_job = self.comparison.job;
+        let engine = |taps: &[String], batch: usize| match &self.engine {
+            Some(engine) if batch == of_job.batch => Ok(Box::new(Shared(engine.clone())) as Box<dyn Engine>),
+            _ => (of_job.engine)(taps, batch),
+        };
+        let job = Job { folder, engine: &engine, ..*of_job };
+        let outcome = extract::run_in(&job, objects, observer)?;
+        if outcome.left > 0 {
+            return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: legs that were finished are kept"));
+        }
+        let seconds = Seconds { wall: start.elapsed().as_secs_f64(), ..outcome.seconds };
+        Ok((outcome, seconds))
+    }
+
+    /// Trains the head through `until` epochs, or to its own end; `before` each epoch comes what its way does for it.
+    fn train(
+        &self,
+        single: &Single,
+        features: &dyn FeatureTable,
+        until: usize,
+        before: &mut dyn FnMut(usize) -> Result<Option<Seconds>>,
+    ) -> Result<(Vec<Epoch>, Trained)> {
+        let metric = &self.comparison.config.metric;
+        let mut training = None;
+        let mut epochs = vec![];
+        while epochs.len() < until {
+            let base = before(epochs.len() + 1)?;
+            let start = Instant::now();
+            let task = single.task(features);
+            let training = match &mut training {
+                Some(training) => training,
+                none => none.insert(Training::begin(
+                    self.comparison.trainer,
+                    task,
+                    Head::initial(&single.trial.spec),
+                    (metric.name, metric.more),
+                )?),
+            };
+            let mut val = None;
+            training.advance(epochs.len() + 1, &mut |epoch| {
+                val = Some(epoch.val);
+                Watch::Continue
+            })?;
+            let [acc1, loss] = val.map_or([f64::NAN; 2], |val| [val.acc1, val.loss]);
+            epochs.push(Epoch { base, head: start.elapsed().as_secs_f64(), acc1, loss });
+            if training.ended() {
+                break;
+            }
+        }
+        match training.map(Training::finish).transpose()? {
+            Some(trained) if trained.diverged => Err(Error::setting("the head's loss left the finite numbers", "use a smaller lr")),
+            Some(trained) => Ok((epochs, trained)),
+            None => Err(Error::setting("no epoch was trained", "use `epochs: 1` or more")),
+        }
+    }
+}
+
+/// How two heads' probabilities of the same images agree.
+fn agreement([a, b]: &[Vec<f32>; 2], classes: usize, epochs: usize) -> Agreement {
+    let pairs = || a.chunks_exact(classes).zip(b.chunks_exact(classes));
+    Agreement {
+        epochs,
+        images: a.len() / classes,
+        identical: a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()),
+        largest_difference: a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max),
+        same_class: pairs().filter(|(a, b)| most_probable(a) == most_probable(b)).count(),
+    }
+}
+
+fn changed(job: &Job<'_>) -> Error {
+    Error::data(job.source.locate(""), "changed while it was compared", "leave the images alone, and start again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agreement_counts_bits_classes_and_the_largest_difference() {
+        let a = vec![0.75, 0.25, 0.5, 0.5];
+        assert_eq!(
+            agreement(&[a.clone(), a.clone()], 2, 3),
+            Agreement { epochs: 3, images: 2, identical: true, largest_difference: 0.0, same_class: 2 }
+        );
+        let b = vec![0.75, 0.25, 0.25, 0.75];
+        assert_eq!(agreement(&[a, b], 2, 3), Agreement { epochs: 3, images: 2, identical: false, largest_difference: 0.25, same_class: 1 });
+    }
+}
