@@ -97,8 +97,10 @@ fn a_sweep_leaves_a_directory_that_predict_can_use() {
     let results = read(folder.path(), "results.csv");
     assert_eq!(
         results.lines().next().unwrap().split(',').take(6).collect::<Vec<_>>(),
-        ["trial", "status", "epochs", "tap", "head", "dropout"]
+        ["trial", "status", "epoch", "tap", "head", "dropout"]
     );
+    let columns: std::collections::HashSet<&str> = results.lines().next().unwrap().split(',').collect();
+    assert_eq!(columns.len(), results.lines().next().unwrap().split(',').count(), "no two columns share a name");
     assert_eq!(results.lines().count(), 10);
     assert_eq!(read(folder.path(), "trials.jsonl").lines().count(), 9 * 4);
     assert_eq!(read(folder.path(), "confusion.csv").lines().count(), 4);

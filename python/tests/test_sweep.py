@@ -9,7 +9,7 @@ from headstart import CacheError, load_sweep
 def test_trials_epochs_predictions_and_confusion(sweep):
     loaded = load_sweep(sweep)
     assert [r["trial"] for r in loaded.results] == list(range(len(loaded.results)))
-    assert {r["lr"] for r in loaded.results} == {0.01, 0.001} and {r["epochs"] for r in loaded.results} <= {1, 2, 3}
+    assert {r["lr"] for r in loaded.results} == {0.01, 0.001} and {r["epoch"] for r in loaded.results} <= {1, 2, 3}
     best = loaded.best()
     assert best["val.acc1"] == max(r["val.acc1"] for r in loaded.results)
     assert loaded.best("val.loss", "minimize")["val.loss"] == min(r["val.loss"] for r in loaded.results)

@@ -45,7 +45,7 @@ fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Res
     replace(path, &csv.into_inner().map_err(|e| refused(&e))?)
 }
 
-/// `results.csv`: one row a trial in the order of their numbers, settings and metrics.
+/// `results.csv`: one row a trial in the order of their numbers, the epoch whose weights count, settings and metrics.
 pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: impl Iterator<Item = &'static str>) -> Result<()> {
     let mut results: Vec<&TrialResult> = results.iter().collect();
     results.sort_unstable_by_key(|r| r.number);
@@ -59,7 +59,7 @@ pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
         .flat_map(|name| [format!("val.{name}"), format!("val.{name}.std")])
         .filter(|name| results.iter().any(|r| r.metrics.contains_key(name)))
         .collect();
-    let header = ["trial", "status", "epochs"].into_iter().chain(keys.iter().copied()).chain(metrics.iter().map(String::as_str));
+    let header = ["trial", "status", "epoch"].into_iter().chain(keys.iter().copied()).chain(metrics.iter().map(String::as_str));
     let cell = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(plain).unwrap_or_default();
     let row = |r: &&TrialResult| {
         let mut row = vec![r.number.to_string(), r.status.name().to_owned(), r.epochs.to_string()];

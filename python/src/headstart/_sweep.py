@@ -21,7 +21,7 @@ class Sweep:
     folder: Path
     """The sweep's folder."""
     results: List[Dict[str, Any]]
-    """One trial each, by number: `trial`, `status`, `epochs`, its settings, its metrics as `val.acc1`. Empty cells are `None`."""
+    """One trial each, by number: `trial`, `status`, `epoch` (the one whose weights count), its settings, its metrics as `val.acc1`. Empty cells are `None`."""
     epochs: List[Dict[str, Any]]
     """One epoch of a trial each: `trial`, `epoch`, `lr`, `train.loss`, `val.acc1`, …"""
     predictions: List[Dict[str, Any]]
