@@ -4,10 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::params::Params;
-use super::table::{FeatureTable, Matrix};
-
-/// Largest table (in f32) that is transformed once and kept in memory; a larger one is transformed as it is read.
-const KEPT_BYTES: usize = 1 << 30;
+use super::table::FeatureTable;
 
 /// What is done to a row before a head sees it: division by its norm, then `(x − mean) · scale`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -66,14 +63,13 @@ impl Transform {
         }
     }
 
-    /// The table as heads see it.
+    /// The table as heads see it, transformed as it is read.
     pub fn table(&self, table: Arc<dyn FeatureTable>) -> Arc<dyn FeatureTable> {
         if self.is_identity() {
             return table;
         }
         let norms = if self.l2 { norms(&*table) } else { vec![] };
-        let streamed = Transformed { table, transform: self.clone(), norms };
-        if streamed.rows() * streamed.dim() * 4 <= KEPT_BYTES { Arc::new(Matrix::of(&streamed)) } else { Arc::new(streamed) }
+        Arc::new(Transformed { table, transform: self.clone(), norms })
     }
 }
 
@@ -131,6 +127,7 @@ impl FeatureTable for Transformed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::table::Matrix;
 
     #[test]
     fn standardised_columns_have_zero_mean_and_unit_deviation_on_the_fitted_rows() {
@@ -141,7 +138,12 @@ mod tests {
         let transform = Transform::fit(&params, &*table, &rows);
         let out = transform.table(table.clone());
         for c in 0..3 {
-            let column: Vec<f64> = rows.iter().map(|&r| f64::from(out.row(r).unwrap()[c])).collect();
+            let value = |&row: &usize| {
+                let mut x = [0.0];
+                out.read(row, c..c + 1, &mut x);
+                f64::from(x[0])
+            };
+            let column: Vec<f64> = rows.iter().map(value).collect();
             let mean = column.iter().sum::<f64>() / 8.0;
             let variance = column.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 8.0;
             assert!(mean.abs() < 1e-3 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");

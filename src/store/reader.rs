@@ -1,6 +1,7 @@
 //! Reading a cache: rows from `rows.csv`, features straight from mapped shards.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -144,6 +145,8 @@ pub struct FeatureMatrix {
     row_ids: Vec<u64>,
     /// Shard and index within it, for each row.
     places: Vec<(u32, u32)>,
+    /// How often a row of each shard was read.
+    reads: Vec<AtomicUsize>,
 }
 
 impl FeatureMatrix {
@@ -155,7 +158,8 @@ impl FeatureMatrix {
         }
         found.sort_unstable();
         let (row_ids, places) = found.into_iter().unzip();
-        FeatureMatrix { shape, dtype, shards, row_ids, places }
+        let reads = shards.iter().map(|_| AtomicUsize::new(0)).collect();
+        FeatureMatrix { shape, dtype, shards, row_ids, places, reads }
     }
 
     /// Number of rows.
@@ -211,15 +215,25 @@ impl FeatureMatrix {
     pub fn gather(&self, positions: &[usize], out: &mut [f32]) {
         assert_eq!(out.len(), positions.len() * self.dim(), "one row of `out` for each position");
         for (&position, row) in positions.iter().zip(out.chunks_exact_mut(self.dim().max(1))) {
-            let (shard, index) = self.places[position];
-            self.dtype.decode(self.shards[shard as usize].row_bytes(index as usize), row);
+            let (shard, index) = self.place(position);
+            self.dtype.decode(shard.row_bytes(index), row);
         }
     }
 
     /// The row at a position where values are stored as f32: straight from the mapped file.
     pub fn row(&self, position: usize) -> Option<&[f32]> {
+        let (shard, index) = self.place(position);
+        shard.values(index, index + 1)
+    }
+
+    /// Where a row lies. Whoever reads one of a shard mostly reads them all: it is asked for as a whole, once a pass over its rows.
+    fn place(&self, position: usize) -> (&Shard, usize) {
         let (shard, index) = self.places[position];
-        self.shards[shard as usize].values(index as usize, index as usize + 1)
+        let of = &self.shards[shard as usize];
+        if self.reads[shard as usize].fetch_add(1, Ordering::Relaxed).is_multiple_of(of.rows.len()) {
+            of.will_need();
+        }
+        (of, index as usize)
     }
 
     /// Copies some columns of the row at a position into `out`, as f32.
@@ -228,8 +242,8 @@ impl FeatureMatrix {
     /// If the position or a column is out of range, or `out` is not as long as `columns`.
     pub fn read(&self, position: usize, columns: std::ops::Range<usize>, out: &mut [f32]) {
         assert_eq!(out.len(), columns.len(), "one value of `out` for each column");
-        let (shard, index) = self.places[position];
-        let bytes = self.shards[shard as usize].row_bytes(index as usize);
+        let (shard, index) = self.place(position);
+        let bytes = shard.row_bytes(index);
         self.dtype.decode(&bytes[columns.start * self.dtype.size()..columns.end * self.dtype.size()], out);
     }
 

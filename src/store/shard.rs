@@ -122,6 +122,13 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
         &self.map
     }
 
+    /// Tells the system that all of it will be read soon: in one go that is many times as fast as page by page, in whatever order.
+    pub fn will_need(&self) {
+        // Advice alone: where it is not taken, pages come when they are read.
+        #[cfg(unix)]
+        self.map.advise(memmap2::Advice::WillNeed).unwrap_or_default();
+    }
+
     /// The stored bytes of one row.
     pub fn row_bytes(&self, index: usize) -> &[u8] {
         let size = self.dim() * self.dtype.size();

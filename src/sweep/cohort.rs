@@ -1,12 +1,13 @@
 //! Training a cohort of trials side by side, from rung to rung where some are ended early; resumed where an earlier run stopped.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
+use super::config::Method;
 use super::features::{Features, Recipe};
 use super::halving::{Halving, Rank};
 use super::plan::Trial;
@@ -30,6 +31,8 @@ pub(super) struct Runner<'a> {
     /// When no further trial is begun.
     pub(super) deadline: Option<Instant>,
     pub(super) features: Features,
+    /// Rows of each training, by source: trials of large caches share them.
+    partitions: Mutex<HashMap<(usize, Rows), Arc<Partition>>>,
     /// What solved heads share, between cohorts.
     solvers: Mutex<HashMap<Family, Vec<Solver>>>,
     /// The heads of the best trial that this run trained, one a run.
@@ -41,9 +44,9 @@ type Family = (HeadKind, Recipe, Option<usize>);
 
 /// Everything that one training reads.
 struct Run {
-    features: std::sync::Arc<dyn FeatureTable>,
+    features: Arc<dyn FeatureTable>,
     transform: Transform,
-    partition: Partition,
+    partition: Arc<Partition>,
     spec: HeadSpec,
 }
 
@@ -76,8 +79,8 @@ struct Member<'m, 'p> {
 impl<'a> Runner<'a> {
     pub(super) fn new(job: &'a Job, observer: &'a dyn Observer, log: Log, finished: Finished) -> Runner<'a> {
         let deadline = job.config.time_cap.and_then(|cap| Instant::now().checked_add(cap));
-        let (features, solvers, best) = (Features::default(), Mutex::default(), Mutex::default());
-        Runner { job, observer, log, finished, deadline, features, solvers, best }
+        let (features, partitions, solvers, best) = (Features::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        Runner { job, observer, log, finished, deadline, features, partitions, solvers, best }
     }
 
     /// Trains a cohort. Trials for which there is no time left are not among the results.
@@ -109,7 +112,9 @@ impl<'a> Runner<'a> {
         let mut solvers = family.as_ref().and_then(|family| lock().remove(family)).unwrap_or_default();
         solvers.resize_with(self.job.config.protocol().runs(), Solver::default);
         let outcome = members.iter_mut().try_for_each(|member| self.advance(member, &mut solvers, until));
-        if let Some(family) = family {
+        // All of a family are in one cohort, unless cohorts follow each other: then what they share is kept.
+        let config = &self.job.config;
+        if let Some(family) = family.as_ref().filter(|_| config.method == Method::Bayes || config.early_terminate.is_some()) {
             lock().insert(family.clone(), solvers);
         }
         outcome
@@ -290,26 +295,38 @@ impl<'a> Runner<'a> {
         Ok(cell.get_or_init(|| runs))
     }
 
+    /// The rows of one training of a trial.
+    pub(super) fn partition(&self, trial: &Trial, rows: Rows) -> Result<Arc<Partition>> {
+        let source = trial.inputs[0].0;
+        let mut known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(partition) = known.get(&(source, rows)) {
+            return Ok(partition.clone());
+        }
+        let partition = Arc::new(partition(&self.job.sources[source], self.job.config.protocol(), rows)?);
+        known.insert((source, rows), partition.clone());
+        Ok(partition)
+    }
+
     fn make(&self, trial: &Trial, run: usize) -> Result<Run> {
         let rows = Rows::Run { run, shots: trial.shots };
-        let partition = partition(&self.job.sources[trial.inputs[0].0], self.job.config.protocol(), rows)?;
+        let partition = self.partition(trial, rows)?;
         let spec = trial.spec.repeated(run / self.job.config.folds);
         let made = self.features.of(trial, rows, &partition, &self.job.sources)?;
-        let features = self.features.for_training(trial, spec.params().seed, &made, &partition.train, &self.job.sources)?;
+        let features = self.features.for_training(trial, rows, spec.params().seed, &made, &partition.train, &self.job.sources)?;
         Ok(Run { features, transform: made.1, partition, spec })
     }
 
     /// A trial's head once more, on some rows and for so many epochs: what an earlier run trained left no weights.
-    pub(super) fn again(&self, trial: &Trial, rows: Rows, epochs: usize) -> Result<(Kept, Partition)> {
+    pub(super) fn again(&self, trial: &Trial, rows: Rows, epochs: usize) -> Result<(Kept, Arc<Partition>)> {
         let source = &self.job.sources[trial.inputs[0].0];
         let protocol = self.job.config.protocol();
-        let partition = partition(source, protocol, rows)?;
+        let partition = self.partition(trial, rows)?;
         let made = self.features.of(trial, rows, &partition, &self.job.sources)?;
         let spec = match rows {
             Rows::Run { run, .. } => trial.spec.repeated(run / protocol.folds),
             Rows::All { .. } => trial.spec.without_patience(),
         };
-        let features = self.features.for_training(trial, spec.params().seed, &made, &partition.train, &self.job.sources)?;
+        let features = self.features.for_training(trial, rows, spec.params().seed, &made, &partition.train, &self.job.sources)?;
         let transform = made.1;
         let task = Task { features: &*features, labels: &source.labels, partition: &partition };
         if spec.params().head.is_solved() {

@@ -1,6 +1,6 @@
 //! The end of a sweep: the chosen head, perhaps trained once more on all rows, calibrated on val, judged once on test; and the files.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -75,12 +75,12 @@ fn source<'r>(runner: &Runner<'r>, trial: &Trial) -> &'r Source {
 }
 
 /// A trial's heads on the rows of the first repetition: one, or one a fold.
-fn heads(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Vec<(Kept, Partition)>> {
+fn heads(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Vec<(Kept, Arc<Partition>)>> {
     let config = &runner.job.config;
     let rows = |run| Rows::Run { run, shots: trial.shots };
     let held = runner.best.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(_, number, _)| *number == result.number);
     if let Some((_, _, kept)) = held {
-        let with_rows = |(run, kept)| Ok((kept, super::splits::partition(source(runner, trial), config.protocol(), rows(run))?));
+        let with_rows = |(run, kept)| Ok((kept, runner.partition(trial, rows(run))?));
         return kept.into_iter().take(config.folds).enumerate().map(with_rows).collect();
     }
     // A trial of an earlier run left no weights: trained again, it gives the same ones.

@@ -9,7 +9,7 @@ use super::config::{Method, SweepConfig};
 use super::source::Source;
 use super::space::{Domain, INPUTS};
 use super::tpe::{STARTUP, Tpe};
-use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, plain};
+use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, fits, plain};
 use crate::rng::Philox;
 use crate::{Error, Result};
 
@@ -196,9 +196,13 @@ impl Planner<'_> {
         let source = &self.sources[inputs[0].0];
         let fit = Fit { tap: &tap, shape: &shape, classes: source.classes.len(), many: source.labels.are_many() };
         let classifier = source.classifier.as_ref().filter(|_| inputs.len() == 1);
-        Ok(params.check_with(fit, classifier).map(|spec| {
+        let joins_val = self.config.folds > 1 || self.config.refit;
+        let most = source.partition.train.len() + if joins_val { source.partition.val.len() } else { 0 };
+        let rows = shots.map_or(most, |shots| most.min(shots.saturating_mul(source.classes.len())));
+        Ok(params.check_with(fit, classifier).and_then(|spec| {
+            fits(&spec, rows)?;
             let id = self.id(&inputs, &spec, shots);
-            Trial { number: 0, settings, inputs, shots, spec, id }
+            Ok(Trial { number: 0, settings, inputs, shots, spec, id })
         }))
     }
 
