@@ -39,7 +39,7 @@ pub use model::{HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model, Predi
 pub use optimizer::{LearningRate, Optimizer, clip_factor};
 pub use params::{Fit, HeadSpec, Params};
 pub use random::{Dropout, order, window_rows};
-pub use solvers::{Neighbours, Solver};
+pub use solvers::{Neighbours, Solver, fits};
 pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled, few, folds};
 pub use train::{Epoch, Pass, Session, Task, Trained, Trainer, Training, Watch, score, solve};
 pub use transform::Transform;

@@ -18,6 +18,8 @@ mod team;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub(super) use output::exp;
+
 use aligned::Aligned;
 use kernel::{Packed, Product, Products};
 use layer::Layer;

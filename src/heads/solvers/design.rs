@@ -40,13 +40,14 @@ impl<'a> Design<'a> {
         Labels::new((0..self.rows()).map(|row| self.labels(row).to_vec()).collect())
     }
 
-    /// Features of neighbouring rows, row by row.
-    pub(super) fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) {
-        let dim = self.dim();
-        out.resize(rows.len() * dim, 0.0);
-        for (row, out) in rows.zip(out.chunks_exact_mut(dim)) {
-            self.task.features.read(self.task.partition.train[row], 0..dim, out);
-        }
+    /// Features of a row.
+    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
+        self.read_columns(row, 0..out.len(), out);
+    }
+
+    /// Some features of a row.
+    pub(super) fn read_columns(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+        self.task.features.read(self.task.partition.train[row], columns, out);
     }
 
     /// Calls `f` with each block in turn: its rows and their features.
@@ -54,7 +55,8 @@ impl<'a> Design<'a> {
         let mut features = vec![];
         for start in (0..self.rows()).step_by(BLOCK) {
             let rows = start..self.rows().min(start + BLOCK);
-            self.read(rows.clone(), &mut features);
+            features.resize(rows.len() * self.dim(), 0.0);
+            features.chunks_exact_mut(self.dim()).zip(rows.clone()).for_each(|(out, row)| self.read_row(row, out));
             f(rows, &features);
         }
     }
@@ -67,6 +69,18 @@ impl<'a> Design<'a> {
         });
         mean.iter_mut().for_each(|m| *m /= self.rows().max(1) as f64);
         mean
+    }
+
+    /// Mean square of each feature's distance from `mean`.
+    pub(super) fn variance(&self, mean: &[f32]) -> Vec<f64> {
+        let mut squares = vec![0.0; self.dim()];
+        self.for_each_block(|_, features| {
+            let row =
+                |row: &[f32]| squares.iter_mut().zip(row).zip(mean).for_each(|((s, &x), &m)| *s += (f64::from(x) - f64::from(m)).powi(2));
+            features.chunks_exact(mean.len()).for_each(row);
+        });
+        squares.iter_mut().for_each(|s| *s /= self.rows().max(1) as f64);
+        squares
     }
 
     /// For each class its number of rows and the sum of their features less `mean`, `[classes, dim]`.

@@ -19,7 +19,7 @@ pub(super) trait Convex {
     fn gradient(&mut self, point: &[f32]) -> Vec<f32>;
 
     /// Divides a gradient by the diagonal of the Hessian at the last point whose gradient was asked for (or what comes near it).
-    fn precondition(&self, gradient: &mut [f32]);
+    fn precondition(&mut self, gradient: &mut [f32]);
 
     /// Whether a gradient is as good as 0.
     fn is_small(&self, gradient: &[f32]) -> bool;
@@ -33,10 +33,25 @@ struct Pair {
     product: f64,
 }
 
+/// The last steps: what they tell of a function holds for its neighbours, too.
+#[derive(Default)]
+pub(super) struct Memory(VecDeque<Pair>);
+
+impl Memory {
+    /// Makes it that of the function plus `curvature` · ‖x‖² / 2 over the first `count` variables.
+    pub(super) fn add_curvature(&mut self, curvature: f64, count: usize) {
+        for pair in &mut self.0 {
+            add(&mut pair.change[..count], curvature, &pair.step[..count]);
+            pair.product = dot(&pair.step, &pair.change);
+        }
+        self.0.retain(|pair| pair.product > 0.0);
+    }
+}
+
 /// Moves a point to the minimum, in at most `most` steps; returns their number.
-pub(super) fn minimise(function: &mut dyn Convex, point: &mut Vec<f32>, most: usize) -> usize {
+pub(super) fn minimise(function: &mut dyn Convex, point: &mut Vec<f32>, memory: &mut Memory, most: usize) -> usize {
     let mut gradient = function.gradient(point);
-    let mut pairs: VecDeque<Pair> = VecDeque::new();
+    let pairs = &mut memory.0;
     let (mut smallest, mut idle) = (f64::INFINITY, 0);
     for steps in 0..most {
         let size = dot(&gradient, &gradient);
@@ -44,7 +59,7 @@ pub(super) fn minimise(function: &mut dyn Convex, point: &mut Vec<f32>, most: us
         if function.is_small(&gradient) || idle > IDLE {
             return steps;
         }
-        let direction = direction(function, &gradient, &pairs);
+        let direction = direction(function, &gradient, pairs);
         let Some((next, next_gradient)) = search(function, point, &gradient, &direction) else { return steps };
         let step: Vec<f32> = next.iter().zip(&*point).map(|(a, b)| a - b).collect();
         let change: Vec<f32> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
@@ -60,7 +75,7 @@ pub(super) fn minimise(function: &mut dyn Convex, point: &mut Vec<f32>, most: us
 }
 
 /// The two-loop recursion: minus the approximate inverse Hessian times the gradient.
-fn direction(function: &dyn Convex, gradient: &[f32], pairs: &VecDeque<Pair>) -> Vec<f32> {
+fn direction(function: &mut dyn Convex, gradient: &[f32], pairs: &VecDeque<Pair>) -> Vec<f32> {
     let mut d: Vec<f32> = gradient.iter().map(|g| -g).collect();
     let mut shares = vec![];
     for pair in pairs {
@@ -103,9 +118,9 @@ fn search(function: &mut dyn Convex, point: &[f32], gradient: &[f32], direction:
             return Some((next, next_gradient));
         }
         length = match high {
-            // Where a line through both slopes is 0, but not too near either end.
+            // Where a line through both slopes is 0, but not too near either end, nor too far.
             Some((far, slope)) => (low - slope_low * (far - low) / (slope - slope_low)).clamp(0.9 * low + 0.1 * far, 0.1 * low + 0.9 * far),
-            None => 4.0 * length,
+            None => (length * start / (start - slope)).clamp(2.0 * length, 10.0 * length),
         };
     }
     None
@@ -145,7 +160,7 @@ mod tests {
             x.iter().zip(&self.curvature).map(|(x, c)| c * (x - 3.0) + x.tanh()).collect()
         }
 
-        fn precondition(&self, gradient: &mut [f32]) {
+        fn precondition(&mut self, gradient: &mut [f32]) {
             gradient.iter_mut().zip(&self.curvature).for_each(|(g, c)| *g /= c + 1.0);
         }
 
@@ -159,7 +174,7 @@ mod tests {
         let curvature: Vec<f32> = (0..101).map(|i| 10f32.powf(f32::from(i as u8) / 25.0 - 2.0)).collect();
         let mut bowl = Bowl { curvature, asked: 0 };
         let mut x = vec![-2.0; 101];
-        let steps = minimise(&mut bowl, &mut x, 1000);
+        let steps = minimise(&mut bowl, &mut x, &mut Memory::default(), 1000);
         assert!(steps < 40 && bowl.asked < 60, "{steps} steps, {} gradients", bowl.asked);
         let gradient = bowl.gradient(&x);
         assert!(bowl.is_small(&gradient));

@@ -1,16 +1,20 @@
 //! Heads without a learning rate: each is solved for rather than trained, to an optimum that its settings alone decide.
 //!
-//! Work is shared among the strengths of one kind of head on one set of rows through [`Solver`]: one decomposition for ridge and logistic
-//! regression, one path of starting points for logistic regression. Nothing that is shared depends on which strengths are asked for, so a
+//! Work is shared among the strengths of one kind of head on one set of rows through [`Solver`]: one decomposition for ridge, one path of
+//! starting points for logistic regression. Nothing that is shared depends on which strengths are asked for, so a
 //! head's numbers do not depend on its neighbours; sums are made in an order that the number of rows alone decides, so they do not depend on
 //! the number of threads either.
 
+mod curvature;
 mod design;
 mod lbfgs;
 mod logreg;
 mod nearest_mean;
 mod neighbours;
+mod regression;
+mod residuals;
 mod ridge;
+mod slabs;
 mod spectrum;
 
 #[cfg(test)]
@@ -27,7 +31,30 @@ use super::head::{Head, Layer};
 use super::params::HeadSpec;
 use super::train::Task;
 use super::words::HeadKind;
-use crate::Result;
+use crate::{Error, Result};
+
+/// Most memory for the rows that nearest neighbours remember.
+const REMEMBERED_BYTES: usize = 1 << 30;
+
+/// Whether a head can be solved for on so many training rows.
+///
+/// # Errors
+/// Ridge where both rows and features are so many that they cannot be decomposed; nearest neighbours of more rows than memory should hold.
+pub fn fits(spec: &HeadSpec, rows: usize) -> Result<()> {
+    let dim = spec.inputs;
+    match spec.params().head {
+        HeadKind::Ridge if rows.min(dim) > spectrum::LARGEST => {
+            let problem = format!("head `ridge` would decompose a matrix of {0}×{0}, more than {1}", rows.min(dim), spectrum::LARGEST);
+            Err(Error::setting(problem, "use a tap of fewer features such as `gap`, or head `logreg` or `linear`"))
+        }
+        HeadKind::Knn if rows.saturating_mul(dim).saturating_mul(4) > REMEMBERED_BYTES => {
+            let size = rows as f64 * dim as f64 * 4.0 / 1e9;
+            let problem = format!("head `knn` would remember all {rows} training rows: {size:.1} GB");
+            Err(Error::setting(problem, "limit them by `shots`, use a tap of fewer features such as `gap`, or another head"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Solves for heads on one set of training rows and keeps what they share.
 #[derive(Default)]
@@ -41,19 +68,25 @@ impl Solver {
     /// The head that is optimal for its settings. Every call must name the same task.
     ///
     /// # Errors
-    /// Features of so many dimensions and rows that they cannot be decomposed.
+    /// As [`fits`], and features that are no numbers.
     pub fn solve(&mut self, task: Task<'_>, spec: &HeadSpec) -> Result<Head> {
         let design = Design::new(task, spec.classes());
+        fits(spec, design.rows())?;
         let layers = match spec.params().head {
             HeadKind::Ridge => {
-                let spectrum = decomposed(&mut self.spectrum, &design)?;
+                let spectrum = match &mut self.spectrum {
+                    Some(spectrum) => spectrum,
+                    None => self.spectrum.insert(Spectrum::of(&design)?),
+                };
                 let ridge = self.ridge.get_or_insert_with(|| Ridge::new(&design, spectrum));
-                vec![ridge.solve(spectrum, spec.params().alpha)]
+                vec![ridge.solve(&design, spectrum, spec.params().alpha)]
             }
             HeadKind::Logreg => {
-                let spectrum = decomposed(&mut self.spectrum, &design)?;
-                let path = self.path.get_or_insert_with(|| Path::new(&design, spectrum, spec));
-                vec![path.solve(spectrum, spec.params().c, spec.params().tol)]
+                let path = match &mut self.path {
+                    Some(path) => path,
+                    None => self.path.insert(Path::new(&design, spec)?),
+                };
+                vec![path.solve(&design, spec.params().c, spec.params().tol)]
             }
             HeadKind::NearestMean => vec![nearest_mean::solve(&design)],
             _ => vec![],
@@ -61,13 +94,6 @@ impl Solver {
         let neighbours = (spec.params().head == HeadKind::Knn).then(|| Neighbours::new(&design));
         Ok(Head { spec: spec.clone(), batch_norm: None, layers, neighbours })
     }
-}
-
-fn decomposed<'a>(made: &'a mut Option<Spectrum>, design: &Design<'_>) -> Result<&'a Spectrum> {
-    Ok(match made {
-        Some(spectrum) => spectrum,
-        None => made.insert(Spectrum::of(design)?),
-    })
 }
 
 /// A layer from columns of f64: `weight[dim · classes]` by class, for features whose mean is `mean`, and the scores at that mean.

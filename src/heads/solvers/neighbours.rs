@@ -8,6 +8,9 @@ use super::design::Design;
 use crate::heads::params::Params;
 use crate::heads::table::Labels;
 
+/// Training rows that are compared together.
+const TOGETHER: usize = 4096;
+
 /// The training rows, as k nearest neighbours remember them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
@@ -39,14 +42,18 @@ impl Neighbours {
         let dim = self.rows.len() / known.max(1);
         x.chunks_exact_mut(dim.max(1)).for_each(normalise);
         let n = x.len() / dim.max(1);
-        let mut similar = vec![0.0; n * known];
-        let (x, rows) = (MatRef::from_row_major_slice(&x, n, dim), MatRef::from_row_major_slice(&self.rows, known, dim));
-        matmul(MatMut::from_row_major_slice_mut(&mut similar, n, known), Accum::Replace, x, rows.transpose(), 1.0, Par::Seq);
-        let mut shares = vec![0.0; n * classes];
+        let x = MatRef::from_row_major_slice(&x, n, dim);
         let k = params.k.clamp(1, known.max(1));
-        for (similar, shares) in similar.chunks_exact(known.max(1)).zip(shares.chunks_exact_mut(classes)) {
-            self.vote(&nearest(similar, k), params.temperature, shares);
+        let (mut found, mut similar) = (vec![vec![]; n], vec![]);
+        for first in (0..known).step_by(TOGETHER) {
+            let count = TOGETHER.min(known - first);
+            let rows = MatRef::from_row_major_slice(&self.rows[first * dim..(first + count) * dim], count, dim);
+            similar.resize(n * count, 0.0);
+            matmul(MatMut::from_row_major_slice_mut(&mut similar, n, count), Accum::Replace, x, rows.transpose(), 1.0, Par::Seq);
+            found.iter_mut().zip(similar.chunks_exact(count)).for_each(|(found, similar)| nearest(found, similar, first, k));
         }
+        let mut shares = vec![0.0; n * classes];
+        found.iter().zip(shares.chunks_exact_mut(classes)).for_each(|(found, shares)| self.vote(found, params.temperature, shares));
         shares
     }
 
@@ -62,16 +69,16 @@ impl Neighbours {
     }
 }
 
-/// The `k` largest similarities and whose they are, in order; of equal ones the first row's.
-fn nearest(similar: &[f32], k: usize) -> Vec<(f32, usize)> {
-    let mut all: Vec<(f32, usize)> = similar.iter().copied().zip(0..).collect();
+/// Keeps the `k` largest similarities and whose they are, in order, of those found so far and of the rows from `first` on; of equal ones the
+/// first row's.
+fn nearest(found: &mut Vec<(f32, usize)>, similar: &[f32], first: usize, k: usize) {
+    found.extend(similar.iter().copied().zip(first..));
     let order = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-    if k < all.len() {
-        all.select_nth_unstable_by(k, order);
-        all.truncate(k);
+    if k < found.len() {
+        found.select_nth_unstable_by(k, order);
+        found.truncate(k);
     }
-    all.sort_unstable_by(order);
-    all
+    found.sort_unstable_by(order);
 }
 
 /// Divides a row by its length.

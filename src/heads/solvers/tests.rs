@@ -121,3 +121,16 @@ fn one_row_and_features_that_do_not_vary_are_no_trouble() {
         }
     }
 }
+
+#[test]
+fn what_memory_cannot_hold_is_refused_with_a_way_out() {
+    let spec = |head, dim| Params { head, ..Params::default() }.check(Fit { tap: "gap", shape: &[dim], classes: 2, many: false }).unwrap();
+    let refused = |head, dim, rows| fits(&spec(head, dim), rows).unwrap_err().to_string();
+    let message = refused(HeadKind::Knn, 2048, 1_200_000);
+    assert!(message.contains("1200000 training rows: 9.8 GB") && message.contains("`shots`"), "{message}");
+    let message = refused(HeadKind::Ridge, 25_088, 20_000);
+    assert!(message.contains("20000×20000") && message.contains("`logreg`"), "{message}");
+    for (head, dim, rows) in [(HeadKind::Knn, 2048, 100_000), (HeadKind::Ridge, 2048, 10_000_000), (HeadKind::Logreg, 25_088, 10_000_000)] {
+        fits(&spec(head, dim), rows).unwrap();
+    }
+}
