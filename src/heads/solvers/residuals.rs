@@ -9,8 +9,8 @@ use crate::heads::fused::exp;
 use crate::heads::table::Labels;
 use crate::heads::words::Loss;
 
-/// Numbers far below this become 0: arithmetic on the smallest ones of all is slow.
-const FLOOR: f32 = 1e-30;
+/// Numbers below 6·10⁻²⁸, half this one's last place, become 0: arithmetic on the smallest numbers of all is slow.
+const FLOOR: f32 = 1e-20;
 
 /// What some rows add to the biases' gradient, and their sum of p · (1 − p), by output.
 #[derive(Debug, Clone, PartialEq)]
