@@ -128,19 +128,21 @@ pub struct Log {
     file: Mutex<File>,
 }
 
+/// Beside the log: finished trials of other sweeps in the same folder, so that a sweep with other settings loses none.
+pub const EARLIER: &str = "trials-earlier.jsonl";
+
 /// What earlier runs left: for each trial id its epochs and its end.
 pub type Finished = HashMap<String, (Vec<EpochRecord>, FinalRecord)>;
 
 impl Log {
-    /// Reads the finished trials of an earlier log, rewrites it with these alone and opens it.
+    /// Reads the finished trials of earlier runs, those put aside too, rewrites the log with these alone and opens it.
     ///
     /// # Errors
     /// A file that cannot be read or written.
     pub fn open(path: &Path) -> Result<(Log, Finished)> {
-        let finished = read(path)?;
-        let mut all: Vec<&(Vec<EpochRecord>, FinalRecord)> = finished.values().collect();
-        all.sort_unstable_by(|(_, a), (_, b)| (a.trial, &a.id).cmp(&(b.trial, &b.id)));
-        rewrite(path, all.into_iter())?;
+        let mut finished = read(&aside(path))?;
+        finished.extend(read(path)?);
+        rewrite(path, finished.values())?;
         Ok((Log::append_to(path)?, finished))
     }
 
@@ -149,21 +151,24 @@ impl Log {
         Ok(Log { path: path.into(), file: Mutex::new(file) })
     }
 
-    /// Rewrites the file with the trials that `numbers` names, by id, under these numbers.
+    /// Rewrites the file with the trials that `numbers` names, by id, under these numbers. Other sweeps' trials go to [`EARLIER`] beside it;
+    /// returns how many.
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub fn settle(&self, numbers: &HashMap<&str, usize>) -> Result<()> {
-        let mut finished = read(&self.path)?;
-        finished.retain(|id, _| numbers.contains_key(id.as_str()));
-        for (id, (epochs, end)) in &mut finished {
+    pub fn settle(&self, numbers: &HashMap<&str, usize>) -> Result<usize> {
+        let (mut own, earlier): (Finished, Finished) = read(&self.path)?.into_iter().partition(|(id, _)| numbers.contains_key(id.as_str()));
+        for (id, (epochs, end)) in &mut own {
             let number = numbers[id.as_str()];
             epochs.iter_mut().for_each(|e| e.trial = number);
             end.trial = number;
         }
-        let mut all: Vec<&(Vec<EpochRecord>, FinalRecord)> = finished.values().collect();
-        all.sort_unstable_by_key(|(_, end)| end.trial);
-        rewrite(&self.path, all.into_iter())
+        let earlier_file = aside(&self.path);
+        if !earlier.is_empty() || earlier_file.exists() {
+            rewrite(&earlier_file, earlier.values())?;
+        }
+        rewrite(&self.path, own.values())?;
+        Ok(earlier.len())
     }
 
     /// Appends one record.
@@ -176,7 +181,15 @@ impl Log {
     }
 }
 
+/// Where a log's trials of earlier sweeps are kept.
+fn aside(path: &Path) -> PathBuf {
+    path.with_file_name(EARLIER)
+}
+
+/// Writes trials in the order of their numbers.
 fn rewrite<'a>(path: &Path, trials: impl Iterator<Item = &'a (Vec<EpochRecord>, FinalRecord)>) -> Result<()> {
+    let mut trials: Vec<_> = trials.collect();
+    trials.sort_unstable_by(|(_, a), (_, b)| (a.trial, &a.id).cmp(&(b.trial, &b.id)));
     let mut text = String::new();
     for (epochs, end) in trials {
         epochs.iter().for_each(|e| text += &line(&Record::Epoch(e.clone())));
@@ -244,9 +257,13 @@ mod tests {
         ids.sort_unstable();
         assert_eq!(ids, ["a", "b"]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 4);
-        log.settle(&HashMap::from([("b", 0), ("d", 2)])).unwrap();
-        let (_, finished) = Log::open(&path).unwrap();
-        assert_eq!(finished.keys().collect::<Vec<_>>(), ["b"]);
-        assert_eq!(finished["b"].1.trial, 0);
+        assert_eq!(log.settle(&HashMap::from([("b", 0), ("d", 2)])).unwrap(), 1);
+        let ids = |path: &Path| read(path).unwrap().into_keys().collect::<Vec<_>>();
+        assert_eq!((ids(&path), ids(&folder.path().join(EARLIER))), (vec!["b".to_owned()], vec!["a".to_owned()]));
+        // A later sweep finds both.
+        let (log, finished) = Log::open(&path).unwrap();
+        assert_eq!((finished.len(), finished["b"].1.trial), (2, 0));
+        assert_eq!(log.settle(&HashMap::from([("a", 0), ("b", 1)])).unwrap(), 0);
+        assert!(ids(&folder.path().join(EARLIER)).is_empty());
     }
 }

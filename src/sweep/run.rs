@@ -13,7 +13,7 @@ use super::config::SweepConfig;
 use super::halving::Halving;
 use super::output;
 use super::plan::{Search, Trial};
-use super::record::Log;
+use super::record::{EARLIER, Log};
 use super::result::TrialResult;
 use super::source::Source;
 use crate::heads::{Epoch, Metrics, Trainer};
@@ -131,7 +131,14 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
         seconds: 0.0,
     };
     let numbers: HashMap<&str, usize> = trials.iter().map(|t| (t.id.as_str(), t.number)).collect();
-    runner.log.settle(&numbers)?;
+    let earlier = runner.log.settle(&numbers)?;
+    if earlier > 0 {
+        let kept = format!(
+            "{earlier} trials of an earlier sweep in this folder are kept in {EARLIER}; its best head and tables give way to these"
+        );
+        observer.note(&kept);
+        outcome.notes.push(kept);
+    }
     conclude(&runner, &trials, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
