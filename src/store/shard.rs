@@ -79,6 +79,13 @@ impl Shard {
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         Shard::parse(map).map_err(|problem| Error::cache(path, format!("is a damaged shard: {problem}"), RECOMPUTE))
     }
+
+    /// Tells the system that all of it will be read soon: in one go that is many times as fast as page by page, in whatever order.
+    pub fn will_need(&self) {
+        // Advice alone: where it is not taken, pages come when they are read.
+        #[cfg(unix)]
+        self.map.advise(memmap2::Advice::WillNeed).unwrap_or_default();
+    }
 }
 
 impl<B: Deref<Target = [u8]>> Shard<B> {
@@ -120,13 +127,6 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.map
-    }
-
-    /// Tells the system that all of it will be read soon: in one go that is many times as fast as page by page, in whatever order.
-    pub fn will_need(&self) {
-        // Advice alone: where it is not taken, pages come when they are read.
-        #[cfg(unix)]
-        self.map.advise(memmap2::Advice::WillNeed).unwrap_or_default();
     }
 
     /// The stored bytes of one row.
