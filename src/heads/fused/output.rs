@@ -2,12 +2,10 @@
 //!
 //! Plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
 
+use super::rule::FLOOR;
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::loss::Objective;
 use crate::heads::words::{Activation, Loss};
-
-/// As in the rules: below 6·10⁻³⁸ gradients are 0.
-const FLOOR: f32 = 1e-30;
 
 /// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
 #[inline(always)]

@@ -1,13 +1,15 @@
 //! One step of an optimiser on sixteen weights at a time, as `torch.optim` computes it.
 //!
-//! What decays towards zero is brought to zero below 6·10⁻³⁸ by adding and subtracting [`FLOOR`]: arithmetic on subnormal numbers is slow, and
-//! units that have died would stay there for ever.
+//! What decays towards zero is kept from numbers below 10⁻²⁴ by adding and subtracting [`FLOOR`]: arithmetic on subnormal numbers is slow, and
+//! what units that have died leave would stay there for ever. Far above the subnormal numbers, for roots and quotients are refined by what
+//! they leave of their arguments, 2⁴⁸ times smaller.
 
 use crate::engine::native::simd::Simd;
 use crate::heads::optimizer::Optimizer;
 use crate::heads::words::OptimizerKind;
 
-const FLOOR: f32 = 1e-30;
+/// Far below what eps leaves of a root, and of a gradient beside any weight.
+pub const FLOOR: f32 = 1e-17;
 
 /// An update rule with its constants for one step.
 pub trait Rule: Copy {
