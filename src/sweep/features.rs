@@ -15,13 +15,16 @@ pub(super) type Recipe = (Inputs, [bool; 2], Option<Rows>);
 /// Features and the transform that they went through.
 pub(super) type Made = (Arc<dyn FeatureTable>, Transform);
 
+/// Features that are made once, by whoever comes first; others wait for them.
+type Slot = Arc<Mutex<Option<Made>>>;
+
 /// Most memory, in bytes, for all features of a sweep that are made ready once; those that find no room are made anew as they are read.
 const KEPT_BYTES: usize = 1 << 30;
 
 /// The features of all trials.
 pub(super) struct Features {
     /// By recipe and view.
-    made: Mutex<HashMap<(Recipe, usize), Arc<Mutex<Option<Made>>>>>,
+    made: Mutex<HashMap<(Recipe, usize), Slot>>,
     /// Bytes that are left of [`KEPT_BYTES`].
     room: AtomicUsize,
 }

@@ -117,9 +117,8 @@ mod tests {
         let sigmoid = |z: &[f32], k: usize| 1.0 / (1.0 + f64::from(-z[k]).exp());
         let one = Labels::One(vec![9, 2, 19, 0]);
         let many = Labels::Many(vec![vec![], vec![2, 5], vec![], vec![0, 1, 19]]);
-        let cases: [(Loss, &Labels, &dyn Fn(&[f32], usize) -> f64); 2] =
-            [(Loss::Softmax, &one, &softmax), (Loss::Sigmoid, &many, &sigmoid)];
-        for (loss, labels, probability) in cases {
+        for (loss, labels) in [(Loss::Softmax, &one), (Loss::Sigmoid, &many)] {
+            let probability = |z: &[f32], k: usize| if loss == Loss::Softmax { softmax(z, k) } else { sigmoid(z, k) };
             let mut got = scores.clone();
             let sums = residuals(loss, 20, &mut got, labels, 1..4);
             let mut want = Sums::zeros(20);
