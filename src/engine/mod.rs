@@ -12,7 +12,7 @@ pub mod native;
 use crate::Result;
 use crate::preprocess::Normalise;
 
-pub use accuracy::centred_error;
+pub use accuracy::{centred_error, test_images};
 pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
 #[cfg(feature = "cuda")]

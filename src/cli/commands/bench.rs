@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use headstart::base::Base;
 use headstart::engine::native::{self, LayerTime, NativeEngine};
-use headstart::engine::{self, Batch, Engine, centred_error};
+use headstart::engine::{self, Batch, Engine, centred_error, test_images};
 use headstart::heads::{Bench, OptimizerKind, trainer};
-use headstart::rng::Philox;
 use headstart::{Error, Result};
 use serde_json::json;
 
@@ -24,7 +23,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
     let normalise = base.preprocess().normalise();
-    let rgb = images(a.batch, size);
+    let rgb = test_images(0, a.batch, size);
     let batch = Batch::Pixels { images: a.batch, size, rgb: &rgb, normalise: &normalise };
     let start = Instant::now();
     let engine = base.engine(&taps, a.batch, size)?;
@@ -153,20 +152,4 @@ pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<En
         screen.result(format_args!("{} heads, {}: {median:.4} s an epoch of all together (best {best:.4})", a.trials, trainer.name()));
     }
     Ok(Ending::Done)
-}
-
-/// Random images, the same every time: noise over gradients that differ from image to image, so that their features differ as photos' do.
-fn images(count: usize, [height, width]: [usize; 2]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(count * height * width * 3);
-    for image in 0..count {
-        let mut random = Philox::new(0, image as u64).draws([0, 0]);
-        let corners: [[f32; 3]; 4] = std::array::from_fn(|_| std::array::from_fn(|_| random.range(0.0, 200.0)));
-        for (y, x) in (0..height * width).map(|i| (i / width, i % width)) {
-            let (v, u) = (y as f32 / height as f32, x as f32 / width as f32);
-            let weights = [(1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u];
-            let noise = random.range(0.0, 55.0);
-            rgb.extend((0..3).map(|c| (corners.iter().zip(weights).map(|(k, w)| k[c] * w).sum::<f32>() + noise) as u8));
-        }
-    }
-    rgb
 }

@@ -13,11 +13,10 @@ use proptest::prelude::*;
 use super::lower::compile;
 use super::program::{Call, Element, Finish, Kernel, Place, Program, Space};
 use crate::backbones::{self, Options};
-use crate::engine::{Batch, CandleEngine, Engine, centred_error};
+use crate::engine::{Batch, CandleEngine, Engine, centred_error, test_images};
 use crate::graph::{Act, Conv, Graph, Op, Padding, Pool};
 use crate::plan::Plan;
 use crate::preprocess::Normalise;
-use crate::rng::Philox;
 use crate::weights::Formula;
 
 /// The emulator for each kind of number, built once; `None` where there is no C compiler.
@@ -118,29 +117,13 @@ fn emulate(program: &Program, batch: Batch<'_>, fused: bool) -> Option<Vec<Vec<f
 
 const SOME: Normalise = Normalise { scale: [0.02, 0.018, 0.017], shift: [-2.1, -2.0, -1.8], bgr: true };
 
-/// Images that differ as photos do: colours that flow from corner to corner, under noise.
-fn pixels(images: usize, [height, width]: [usize; 2]) -> Vec<u8> {
-    let mut rgb = vec![];
-    for image in 0..images {
-        let mut random = Philox::new(1, image as u64).draws([0, 0]);
-        let corners: [[f32; 3]; 4] = std::array::from_fn(|_| std::array::from_fn(|_| random.range(0.0, 200.0)));
-        for (y, x) in (0..height * width).map(|i| (i / width, i % width)) {
-            let (v, u) = (y as f32 / height as f32, x as f32 / width as f32);
-            let weights = [(1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u];
-            let noise = random.range(0.0, 55.0);
-            rgb.extend((0..3).map(|c| (corners.iter().zip(weights).map(|(k, w)| k[c] * w).sum::<f32>() + noise) as u8));
-        }
-    }
-    rgb
-}
-
 /// Errors of a network's taps, on bytes, as the emulator has them: f32 fused, f32 apart, bf16 fused.
 fn errors(graph: &Graph, taps: &[&str], size: [usize; 2]) -> Option<Vec<[f64; 3]>> {
     let taps: Vec<String> = taps.iter().map(|t| t.to_string()).collect();
     let (images, input) = (3, [3, size[0], size[1]]);
     let weights = Formula::new(graph.parameters(), 5);
     let plan = Plan::new(graph, &weights, &taps, input).unwrap();
-    let rgb = pixels(images, size);
+    let rgb = test_images(1, images, size);
     let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &SOME };
     let want = CandleEngine::new(graph, &weights, &taps, input, &Device::Cpu, DType::F32).unwrap().run(batch).unwrap();
     let got = [(Element::F32, true), (Element::F32, false), (Element::Bf16, true)]
