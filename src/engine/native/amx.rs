@@ -10,8 +10,7 @@
 //! Registers and instructions are asked for by inline assembly: the compiler's own intrinsics are not stable. On Linux a process asks
 //! for the tiles' state once.
 
-use super::memory::{Line, zeroed_lines};
-use super::simd::LANES;
+use super::simd::{LANES, Line, zeroed_lines};
 
 /// Rows of a tile.
 pub const ROWS: usize = 16;
@@ -338,7 +337,7 @@ mod tests {
                 let padded = rows.next_multiple_of(ROWS);
                 let walk = Walk::plain(steps(channels), rows);
                 let mut memory = zeroed_lines(parts.count() * walk.lines() * LANES);
-                let panel = super::super::memory::floats_mut(&mut memory);
+                let panel = super::super::simd::floats_mut(&mut memory);
                 // Blocked as maps are: [channel block][row][16].
                 let blocked: Vec<f32> =
                     (0..channels * rows).map(|i| left[(i / LANES % rows) * channels + i / LANES / rows * LANES + i % LANES]).collect();

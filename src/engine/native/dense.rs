@@ -9,8 +9,8 @@
 //! With AVX-512 P · V is up to 28 of the 32 registers, else 6.
 
 use super::epilogue::{Epilogue, finish_tile};
-use super::memory::{Line, Operand, Unit, floats, zeroed_lines};
-use super::simd::{Isa, LANES, Simd, Vectorized};
+use super::memory::{Operand, Unit};
+use super::simd::{Isa, LANES, Line, Simd, Vectorized, floats, zeroed_lines};
 use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;
@@ -398,7 +398,7 @@ impl Dense {
             rows_per_task: 1,
             weights_first: false,
         };
-        super::memory::floats_mut(&mut dense.bias)[..bias.len()].copy_from_slice(bias);
+        super::simd::floats_mut(&mut dense.bias)[..bias.len()].copy_from_slice(bias);
         dense.pack(&conv, weight, width);
         dense.share_out(&conv);
         dense

@@ -5,8 +5,8 @@
 //! `[block][ky][kx][16]`.
 
 use super::epilogue::{Epilogue, finish_tile};
-use super::memory::{Line, Operand, Unit, zeroed_lines};
-use super::simd::{Isa, LANES, Simd, Vectorized};
+use super::memory::{Operand, Unit};
+use super::simd::{Isa, LANES, Line, Simd, Vectorized, zeroed_lines};
 use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;

@@ -8,9 +8,9 @@
 use super::amx::{DEEP, Parts, Pixels, ROWS, Session, Walk, Weights, steps};
 use super::dense::DenseSpec;
 use super::epilogue::{Activate, Epilogue};
-use super::memory::{Line, Operand, Unit};
+use super::memory::{Operand, Unit};
 use super::pointwise::by_block;
-use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch};
 use super::step::Kernel;
 use crate::plan::ConvShape;
 
@@ -23,7 +23,6 @@ pub struct Matrix {
     label: String,
     input: Operand,
     finish: Finish,
-    stride: [usize; 2],
     /// Where the first output pixel's window begins in a block.
     window: usize,
     grid: Grid,
@@ -183,7 +182,6 @@ impl Matrix {
             label: format!("tiles {}", parts.dtype()),
             input,
             finish: Finish::new(isa, output, epilogue, bias),
-            stride: conv.stride,
             window: from.origin - conv.padding[0] * from.row - conv.padding[2] * LANES,
             grid,
             weights: pack(&conv, parts, weight, to.blocks()),
@@ -203,8 +201,8 @@ impl Matrix {
 
     /// Splits what the windows of a task's positions see.
     fn fill(&self, unit: &Unit<'_>, views: &[View], plane_lines: usize, panel: &mut [f32]) {
-        let Grid { width, reach, .. } = self.grid;
-        let (map, [sy, sx]) = (self.input.map, self.stride);
+        let Grid { width, reach, stride: [sy, sx], .. } = self.grid;
+        let map = self.input.map;
         let (pairs, planes) = (steps(map.channels), self.grid.planes().count());
         for pair in 0..pairs {
             let lanes = [map.wanted_lanes(2 * pair), map.wanted_lanes(2 * pair + 1)];

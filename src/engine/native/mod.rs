@@ -2,7 +2,7 @@
 //!
 //! | place | purpose |
 //! |---|---|
-//! | `simd/` | sixteen lanes behind ISA tokens |
+//! | `simd/` | sixteen lanes behind ISA tokens, and buffers aligned to them |
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
@@ -23,7 +23,7 @@ mod epilogue;
 mod gather;
 mod io;
 mod matrix;
-pub(crate) mod memory;
+mod memory;
 mod peak;
 mod places;
 mod pointwise;

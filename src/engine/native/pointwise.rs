@@ -3,8 +3,8 @@
 //! *Layout*: blocked maps; bound by memory. A task is one block of one image (for layer norm, one image).
 
 use super::epilogue::{Activate, Epilogue};
-use super::memory::{Line, Operand, Unit, zeroed_lines};
-use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use super::memory::{Operand, Unit};
+use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 use super::step::Kernel;
 use crate::graph::Act;
 
@@ -37,7 +37,7 @@ pub struct Pointwise {
 /// One value a channel as a line a block.
 pub fn by_block(values: &[f32]) -> Vec<Line> {
     let mut lines = zeroed_lines(values.len());
-    super::memory::floats_mut(&mut lines)[..values.len()].copy_from_slice(values);
+    super::simd::floats_mut(&mut lines)[..values.len()].copy_from_slice(values);
     lines
 }
 

@@ -2,8 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::engine::native::memory::{Line, floats, floats_mut, zeroed_lines};
-use crate::engine::native::simd::LANES;
+use crate::engine::native::simd::{LANES, Line, floats, floats_mut, zeroed_lines};
 
 /// Numbers whose first one starts a line.
 #[derive(Debug, Clone, Default)]

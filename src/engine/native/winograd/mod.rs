@@ -17,8 +17,8 @@ use super::amx::{self, Parts, Pixels, Session, Walk};
 use super::dense::{Product, widths};
 use super::epilogue::{Activate, Epilogue};
 use super::matrix;
-use super::memory::{Line, Operand, Unit, zeroed_lines};
-use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use super::memory::{Operand, Unit};
+use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 use super::step::Kernel;
 use crate::plan::ConvShape;
 use transform::{F4, F5, F6, MOST, Tile, kernel_rows};
@@ -119,7 +119,7 @@ impl Winograd {
             _ => kernel_rows::<F4>(),
         };
         let mut biases = zeroed_lines(output.map.blocks() * LANES);
-        super::memory::floats_mut(&mut biases)[..bias.len()].copy_from_slice(bias);
+        super::simd::floats_mut(&mut biases)[..bias.len()].copy_from_slice(bias);
         let tiles = [output.map.height.div_ceil(side), output.map.width.div_ceil(side)];
         // Transforms of a block: about the second-level cache, but enough tiles to use each weight often; the more so the faster products are.
         let per_tile = (side + 2) * (side + 2) * (input.map.blocks() + output.map.blocks()) * size_of::<Line>();
