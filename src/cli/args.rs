@@ -100,9 +100,8 @@ pub enum Weights {
 
 #[derive(Debug, Args)]
 pub struct Features {
-    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split])
-    #[arg(long, value_name = "DIR|CSV")]
-    pub data: PathBuf,
+    #[command(flatten)]
+    pub images: Images,
     #[command(flatten)]
     pub base: Base,
     /// What to cache: gap, map, flat, logits or a module path; may be repeated [default: gap]
@@ -117,21 +116,6 @@ pub struct Features {
     /// Seed of the views
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// Type in which features are stored
-    #[arg(long, value_enum, default_value_t = StoreDtype::F32)]
-    pub store: StoreDtype,
-    /// Images an inference batch; part of what fixes the last bits
-    #[arg(long, default_value_t = 32, value_name = "B")]
-    pub batch: usize,
-    /// Only the first N images
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-    /// Name of the data set in the cache [default: the folder's name]
-    #[arg(long, value_name = "DATASET")]
-    pub name: Option<String>,
-    /// Split of data that has none, per class: hash:TRAIN/VAL/TEST in per cent
-    #[arg(long, default_value = "hash:80/10/10", value_name = "RULE")]
-    pub split: String,
     /// Root of all caches
     #[arg(long, default_value = "cache", value_name = "DIR")]
     pub cache: PathBuf,
@@ -150,6 +134,29 @@ pub struct Features {
     /// Compute only part I of N, into a cache of its own; `headstart merge` joins the parts
     #[arg(long, value_name = "I/N")]
     pub part: Option<String>,
+}
+
+/// Images to run a base over, and how their features are kept.
+#[derive(Debug, Args)]
+pub struct Images {
+    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split])
+    #[arg(long, value_name = "DIR|CSV")]
+    pub data: PathBuf,
+    /// Type in which features are stored
+    #[arg(long, value_enum, default_value_t = StoreDtype::F32)]
+    pub store: StoreDtype,
+    /// Images an inference batch; part of what fixes the last bits
+    #[arg(long, default_value_t = 32, value_name = "B")]
+    pub batch: usize,
+    /// Only the first N images
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Name of the data set in the cache [default: the folder's name]
+    #[arg(long, value_name = "DATASET")]
+    pub name: Option<String>,
+    /// Split of data that has none, per class: hash:TRAIN/VAL/TEST in per cent
+    #[arg(long, default_value = "hash:80/10/10", value_name = "RULE")]
+    pub split: String,
 }
 
 /// A backbone, its weights and how images are made ready for it.
@@ -250,9 +257,8 @@ pub struct Speedup {
     /// Settings of the head such as lr=1e-3, above those of the sweep file; together they make one trial
     #[arg(value_name = "KEY=V")]
     pub settings: Vec<String>,
-    /// Folder of images (DIR/CLASS/… or DIR/{train,val}/CLASS/…) or a CSV (path,label[,split])
-    #[arg(long, value_name = "DIR|CSV")]
-    pub data: PathBuf,
+    #[command(flatten)]
+    pub images: Images,
     #[command(flatten)]
     pub base: Base,
     /// What the head reads: gap, map, flat or a module path
@@ -264,21 +270,6 @@ pub struct Speedup {
     /// Run all epochs with the base in the loop, not two that are scaled
     #[arg(long)]
     pub full: bool,
-    /// Type in which features are stored
-    #[arg(long, value_enum, default_value_t = StoreDtype::F32)]
-    pub store: StoreDtype,
-    /// Images a batch of the base
-    #[arg(long, default_value_t = 32, value_name = "B")]
-    pub batch: usize,
-    /// Only the first N images
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-    /// Name of the data set [default: the folder's name]
-    #[arg(long, value_name = "DATASET")]
-    pub name: Option<String>,
-    /// Split of data that has none, per class: hash:TRAIN/VAL/TEST in per cent
-    #[arg(long, default_value = "hash:80/10/10", value_name = "RULE")]
-    pub split: String,
     /// Folder of the comparison [default: speedups/DATASET-BACKBONE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

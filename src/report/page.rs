@@ -14,7 +14,7 @@ const D3: &str = include_str!("assets/d3.min.js");
 const PLOT: &str = include_str!("assets/plot.umd.min.js");
 const LICENSES: &str = include_str!("assets/LICENSES.txt");
 /// What the templates of all pages share.
-const FOOT: &str = include_str!("assets/foot.html");
+const SHARED: [(&str, &str); 2] = [("head.html", include_str!("assets/head.html")), ("foot.html", include_str!("assets/foot.html"))];
 
 /// The page of a sweep.
 pub fn render(report: &Report) -> Result<String> {
@@ -30,8 +30,9 @@ fn page(template: &str, script: &str, report: &impl Serialize) -> Result<String>
     let mistake = |e: &dyn std::fmt::Display| Error::setting(format!("the report cannot be made: {e}"), "this is a mistake in headstart");
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("foot.html", FOOT).map_err(|e| mistake(&e))?;
-    environment.add_template("page.html", template).map_err(|e| mistake(&e))?;
+    for (name, text) in SHARED.into_iter().chain([("page.html", template)]) {
+        environment.add_template(name, text).map_err(|e| mistake(&e))?;
+    }
     let template = environment.get_template("page.html").map_err(|e| mistake(&e))?;
     let data = serde_json::to_string(report).map_err(|e| mistake(&e))?;
     let verbatim = |text: &str| Value::from_safe_string(text.to_owned());

@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::extraction::Extraction;
+use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Features;
 use crate::cli::screen::{Screen, bytes, seconds, thousands};
@@ -24,13 +25,7 @@ const NAMED: usize = 10;
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
     let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
-    let source = data::open(&a.data, &settings.rule)?;
-    let mut dataset = source.list()?;
-    dataset.warnings.iter().for_each(|w| screen.warn(w));
-    if let Some(n) = a.limit {
-        limit(&mut dataset, n);
-    }
-    let name = a.name.clone().map_or_else(|| folder_name(&a.data), Ok)?;
+    let Listed { source, mut dataset, name } = a.images.list(&settings.rule, screen)?;
     let digests = digest(&a.cache, &name, source.as_ref(), &dataset, screen)?;
     let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
 
@@ -42,7 +37,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
         source,
         dataset,
         digests,
-        partial: a.limit.is_some(),
+        partial: a.images.limit.is_some(),
         name,
         key,
         folder,
@@ -51,7 +46,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
         policy: settings.policy,
         views: settings.views,
         taps: settings.taps,
-        batch: a.batch,
+        batch: a.images.batch,
         part: settings.part,
     };
     if a.dry_run {
@@ -92,16 +87,13 @@ impl Settings {
         let views = u32::try_from(a.views).ok().filter(|&v| v > 0);
         let views =
             views.ok_or_else(|| Error::setting(format!("--views {} reads no image", a.views), "the plain reading alone is --views 1"))?;
-        if a.batch == 0 || a.limit == Some(0) {
-            return Err(Error::setting("--batch and --limit take 1 or more", "leave them out for their defaults"));
-        }
         Ok(Settings {
-            rule: a.split.parse()?,
+            rule: a.images.check()?,
             taps,
             views,
             policy: a.augment.parse()?,
             orientation: if a.exif_rotate { Orientation::Exif } else { Orientation::AsStored },
-            store: a.store.into(),
+            store: a.images.store.into(),
             part: a.part.as_deref().map(part).transpose()?,
         })
     }
@@ -114,24 +106,6 @@ fn part(text: &str) -> Result<Part> {
         Some((i, of)) if 1 <= i && i <= of => Ok(Part { index: i - 1, of }),
         _ => Err(Error::setting(format!("--part {text} is not a part"), "the second of eight is --part 2/8")),
     }
-}
-
-/// `photos` for `some/photos/` and `some/photos.csv`.
-pub fn folder_name(data: &Path) -> Result<String> {
-    let whole =
-        data.canonicalize().map_err(|_| Error::data(data, "is not there", "give a folder of images, or a CSV with path,label[,split]"))?;
-    let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
-    name.map(|n| n.to_string_lossy().into_owned())
-        .ok_or_else(|| Error::setting(format!("{} has no name to call the data set by", data.display()), "give one with --name"))
-}
-
-/// Keeps `n` images spread over all folders: those whose paths hash lowest, so that a larger limit keeps what a smaller one took.
-pub fn limit(dataset: &mut Dataset, n: usize) {
-    let mut ranked: Vec<(Digest, usize)> = dataset.entries.iter().enumerate().map(|(i, e)| (Digest::of(e.uri.as_bytes()), i)).collect();
-    ranked.sort_unstable();
-    let mut kept: Vec<usize> = ranked.into_iter().take(n).map(|(_, i)| i).collect();
-    kept.sort_unstable();
-    dataset.entries = kept.into_iter().map(|i| dataset.entries[i].clone()).collect();
 }
 
 fn digest(root: &Path, name: &str, source: &dyn ImageSource, dataset: &Dataset, screen: &Screen) -> Result<Vec<Result<Digest>>> {

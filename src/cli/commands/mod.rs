@@ -7,6 +7,7 @@ pub mod export;
 mod extraction;
 pub mod features;
 pub mod gc;
+mod images;
 pub mod inspect;
 pub mod merge;
 pub mod predict;

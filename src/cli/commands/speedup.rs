@@ -13,44 +13,36 @@ use headstart::heads::trainer;
 use headstart::preprocess::Policy;
 use headstart::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
 use headstart::sweep::SweepConfig;
-use headstart::{Error, Result, engine};
+use headstart::{Result, engine};
 
 use super::extraction::Extraction;
 use super::features;
+use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Speedup;
 use crate::cli::screen::{Screen, table, thousands};
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
 pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    if a.batch == 0 || a.limit == Some(0) {
-        return Err(Error::setting("--batch and --limit take 1 or more", "leave them out for their defaults").into());
-    }
+    let rule = a.images.check()?;
     let config = config(a)?;
-    let rule = a.split.parse()?;
     let device = super::device(device, screen)?;
     let (base, start) = open(a, device, screen)?;
-    let source = data::open(&a.data, &rule)?;
-    let mut dataset = source.list()?;
-    dataset.warnings.iter().for_each(|w| screen.warn(w));
-    if let Some(n) = a.limit {
-        features::limit(&mut dataset, n);
-    }
+    let Listed { source, mut dataset, name } = a.images.list(&rule, screen)?;
     leave_out_test(&mut dataset, screen);
-    let name = a.name.clone().map_or_else(|| features::folder_name(&a.data), Ok)?;
     let out = a.out.clone().unwrap_or_else(|| Path::new("speedups").join(format!("{name}-{}", base.info().name)));
     let digests: Vec<Result<Digest>> = data::digests(source.as_ref(), &dataset.entries, None, &|| {})?.each;
     let orientation = Orientation::AsStored;
     let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
     let policy: Policy = "standard".parse()?;
-    let key = base.key(a.store.into(), orientation, &policy, 0);
+    let key = base.key(a.images.store.into(), orientation, &policy, 0);
     let extraction = Extraction {
         folder: key.folder(&out.join("cache"), &name),
         base,
         source,
         dataset,
         digests,
-        partial: a.limit.is_some(),
+        partial: a.images.limit.is_some(),
         name,
         key,
         orientation,
@@ -58,7 +50,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
         policy,
         views: 1,
         taps: vec![a.tap.clone()],
-        batch: a.batch,
+        batch: a.images.batch,
         part: None,
     };
     let trainer = trainer(&engine::device(&device)?);
