@@ -50,7 +50,7 @@ pub enum Error {
         hint: String,
     },
     /// A readable weights file whose tensors are not those of the backbone.
-    #[error("{}: does not hold the weights of {backbone}\n{audit}", path.display())]
+    #[error("{}: does not hold the weights of {backbone}\n{audit}  help: name the backbone whose weights these are, or leave --weights out for its own", path.display())]
     WeightsMismatch {
         /// The file.
         path: PathBuf,

@@ -12,6 +12,7 @@ pub mod data;
 pub mod engine;
 mod error;
 pub mod extract;
+mod files;
 pub mod graph;
 pub mod heads;
 pub mod model;

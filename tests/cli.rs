@@ -113,7 +113,7 @@ fn a_damaged_bundle_is_refused_by_name() {
 #[test]
 fn base_and_head_leave_as_onnx() {
     let (dir, _, _, out) = swept(&[]);
-    let file = dir.path().join("m.onnx");
+    let file = dir.path().join("new/m.onnx");
     let output = headstart().args(["export", "--json", "--model"]).arg(&out).arg("--onnx").arg(&file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let done = object(&output.stdout);
@@ -217,6 +217,9 @@ fn mistakes_are_answered_with_the_nearest_word_and_exit_2() {
     unusable(with(&["--augment", "flop"]), "flip");
     unusable(with(&["--device", "cuad"]), "cuda");
     unusable(with(&["--views", "0"]), "views");
+    let mut small = backbone("vgg16");
+    small.args(["--weights", "random:0", "--size", "16"]);
+    unusable(small, "too small");
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
     unusable(features(&empty, &cache), "empty");
@@ -229,6 +232,16 @@ fn mistakes_are_answered_with_the_nearest_word_and_exit_2() {
     let mut sweep = headstart();
     sweep.arg("sweep").arg(done["cache"].as_str().unwrap()).arg("--config").arg(&config).arg("--out").arg(dir.path().join("out"));
     sweep.assert().code(2).stderr(contains("sweep.yaml:3").and(contains("head")));
+}
+
+#[test]
+fn a_rule_for_splits_is_not_passed_over_in_silence() {
+    let (dir, _, cache) = scene(&[], 0);
+    for split in ["train", "val"] {
+        photos(&dir.path().join("split").join(split), &["a", "b"], 2);
+    }
+    let data = dir.path().join("split");
+    features(&data, &cache).args(["--split", "hash:50/50/0"]).assert().success().stderr(contains("has its own"));
 }
 
 #[test]

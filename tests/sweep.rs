@@ -183,8 +183,22 @@ fn without_a_val_split_a_fifth_of_train_serves_and_is_said() {
     job.sources = vec![source(false)];
     let outcome = run(job, &()).unwrap();
     assert!(outcome.notes.iter().any(|n| n.contains("no val split")), "{:?}", outcome.notes);
+    assert!(!outcome.notes.iter().any(|n| n.contains("different images")), "{:?}", outcome.notes);
     let val = read(folder.path(), "predictions.csv").lines().filter(|l| l.contains(",val,")).count();
     assert_eq!(val, 36);
+}
+
+#[test]
+fn caches_judged_by_different_images_are_compared_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(folder.path(), "parameters: {tap: {value: gap}, epochs: {value: 1}}");
+    let mut other = source(true);
+    other.name = "other".into();
+    let judge = other.partition.val[0];
+    other.paths[judge] = "img/strange.jpg".into();
+    job.sources.push(other);
+    let outcome = run(job, &()).unwrap();
+    assert!(outcome.notes.iter().any(|n| n.contains("different images (2 are in one of them only)")), "{:?}", outcome.notes);
 }
 
 #[test]

@@ -154,9 +154,9 @@ pub struct Images {
     /// Name of the data set in the cache [default: the folder's name]
     #[arg(long, value_name = "DATASET")]
     pub name: Option<String>,
-    /// Split of data that has none, per class: hash:TRAIN/VAL/TEST in per cent
-    #[arg(long, default_value = "hash:80/10/10", value_name = "RULE")]
-    pub split: String,
+    /// Split of data that has none, per class: hash: and the shares of TRAIN/VAL/TEST [default: hash:80/10/10]
+    #[arg(long, value_name = "RULE")]
+    pub split: Option<String>,
 }
 
 /// A backbone, its weights and how images are made ready for it.

@@ -16,8 +16,11 @@ const SIDE: usize = 28;
 /// The folder appears whole or not at all; one that is there already stays as it is.
 ///
 /// # Errors
-/// A damaged table, a full disk.
+/// A damaged table, a folder with something in it, a full disk.
 pub fn mnist(csv_gz: &Path, dir: &Path) -> Result<usize> {
+    if fs::read_dir(dir).is_ok_and(|mut there| there.next().is_some()) {
+        return Err(Error::data(dir, "is not empty", "name a folder that is not there yet"));
+    }
     let table = BufReader::new(GzDecoder::new(File::open(csv_gz).map_err(Error::io("open", csv_gz))?));
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -81,5 +84,13 @@ mod tests {
         let error = mnist(&csv, &out).unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
         assert!(!out.exists());
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("mine"), b"1").unwrap();
+        let error = mnist(Path::new("t.csv.gz"), dir.path()).unwrap_err().to_string();
+        assert!(error.contains("not empty"), "{error}");
     }
 }

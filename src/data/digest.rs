@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +10,7 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::{Entry, ImageSource, Stamp};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// SHA-256 of a file's bytes; its text form is lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,23 +131,17 @@ fn parse(record: &csv::StringRecord) -> Option<(String, (Stamp, Digest))> {
 }
 
 fn save(file: &Path, records: &Records) -> Result<()> {
-    let failed = Error::io("write", file);
-    let write = || -> std::io::Result<()> {
-        let folder = file.parent().ok_or(ErrorKind::NotFound)?;
-        std::fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-        let mut writer = csv::Writer::from_writer(temporary.as_file_mut());
-        writer.write_record(HEADER)?;
-        for (path, (stamp, digest)) in records {
-            writer.write_record([path, &stamp.size.to_string(), &stamp.modified_ns.to_string(), &digest.to_string()])?;
-        }
-        writer.flush()?;
-        drop(writer);
-        temporary.as_file_mut().flush()?;
-        temporary.persist(file)?;
-        Ok(())
-    };
-    write().map_err(failed)
+    files::write(file, |to| {
+        let write = || -> std::io::Result<()> {
+            let mut writer = csv::Writer::from_writer(to);
+            writer.write_record(HEADER)?;
+            for (path, (stamp, digest)) in records {
+                writer.write_record([path, &stamp.size.to_string(), &stamp.modified_ns.to_string(), &digest.to_string()])?;
+            }
+            writer.flush()
+        };
+        write().map_err(Error::io("write", file))
+    })
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ impl Found {
         if splits.is_empty() {
             rule.assign(&mut entries);
         }
-        Ok(Dataset { classes, entries, warnings })
+        Ok(Dataset { classes, entries, own_splits: !splits.is_empty(), warnings })
     }
 
     /// Which first-level folders are splits: none where the layout is flat.

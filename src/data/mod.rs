@@ -85,6 +85,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Images sorted by URI.
     pub entries: Vec<Entry>,
+    /// Whether the splits came with the data, rather than from a rule.
+    pub own_splits: bool,
     /// What the user should know: files passed over, links in a circle, empty classes.
     pub warnings: Vec<String>,
 }

@@ -27,7 +27,7 @@ pub(super) fn list(file: &Path, rule: &SplitRule) -> Result<Dataset> {
     if !has_splits {
         rule.assign(&mut entries);
     }
-    Ok(Dataset { classes, entries, warnings: Vec::new() })
+    Ok(Dataset { classes, entries, own_splits: has_splits, warnings: Vec::new() })
 }
 
 struct Row {

@@ -107,7 +107,8 @@ impl Node {
             Op::AdaptiveAvgPool(to) => Ok(vec![as_map(self, inputs[0])?[0], to[0], to[1]]),
             Op::Flatten => Ok(vec![inputs[0].iter().product()]),
             Op::Linear { input, .. } if channels(inputs[0]) != *input => {
-                fail(format!("takes {input} features, not {:?}: the input size is not the one this layer was made for", inputs[0]))
+                let problem = format!("`{}` takes {input} features, not {:?}: it was made for another input size", self.name, inputs[0]);
+                Err(Error::setting(problem, "leave --size out, or tap an earlier layer"))
             }
             Op::Linear { output, .. } => Ok(match inputs[0][..] {
                 [tokens, _] => vec![tokens, *output],
@@ -149,7 +150,11 @@ impl Node {
     }
 
     fn too_small(&self, map: [usize; 3]) -> Error {
-        Error::graph(&self.name, format!("its window does not fit a map of {}×{}: use a larger input size", map[1], map[2]))
+        let problem = format!(
+            "the input is too small: at `{}` nothing but a map of {}×{} is left, smaller than the window",
+            self.name, map[1], map[2]
+        );
+        Error::setting(problem, "use a larger one: --size, for the backbone's own leave it out")
     }
 
     fn conv_shape(&self, conv: &Conv, input: &Shape) -> Result<Shape> {

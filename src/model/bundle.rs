@@ -20,10 +20,10 @@ use super::trained::{TrainedModel, UsedBase};
 use crate::backbones::{self, Opened, Options};
 use crate::base::Base;
 use crate::engine::DeviceChoice;
+use crate::files::replace;
 use crate::graph::Parameter;
 use crate::heads::{Model, Predictor};
 use crate::preprocess::PreprocessSpec;
-use crate::store::replace;
 use crate::weights::{self, Mapped, Tensor, TensorSource, hex};
 use crate::{Error, Result};
 

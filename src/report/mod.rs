@@ -22,7 +22,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
-use crate::store::replace;
+use crate::files::replace;
 
 pub use content::Report;
 pub(crate) use page::render_speedup;

@@ -27,8 +27,9 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
 use crate::extract::{self, Job};
+use crate::files::create_folder;
 use crate::heads::Trainer;
-use crate::store::{Lock, Wait, create_folder};
+use crate::store::{Lock, Wait};
 use crate::sweep::{Single, Source, SweepConfig, TapFeatures};
 use crate::{Error, Result};
 

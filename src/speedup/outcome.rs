@@ -9,9 +9,9 @@ use super::line::{Line, break_even, trials};
 use super::record::{Agreement, Epoch, Record, to_json};
 use super::{Comparison, Single};
 use crate::extract::Seconds;
+use crate::files::replace;
 use crate::heads::Metrics;
 use crate::report::{render_speedup, seconds};
-use crate::store::replace;
 use crate::{Error, Result};
 
 /// Everything, as JSON.

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::line::Line;
 use crate::extract::Seconds;
+use crate::files::replace;
 use crate::heads::Metrics;
-use crate::store::replace;
 use crate::{Error, Result};
 
 const FILE: &str = "legs.json";

@@ -5,8 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::files;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 const LOCK: &str = ".lock";
 

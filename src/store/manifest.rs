@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dtype, Key, Row, RowSet, Status, files};
-use crate::{Error, Result, nearest};
+use super::{Dtype, Key, Row, RowSet, Status};
+use crate::{Error, Result, files, nearest};
 
 /// Version of the format on disk that this library writes and reads.
 pub const FORMAT: u32 = 1;

@@ -9,7 +9,6 @@
 
 mod dtype;
 mod export;
-mod files;
 mod gc;
 mod inspect;
 mod key;
@@ -29,7 +28,6 @@ mod writer;
 
 pub use dtype::{Dtype, Unstorable};
 pub use export::{Exported, Selection, export_npz, export_parquet};
-pub(crate) use files::{create_folder, replace};
 pub use gc::{Collected, gc};
 pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
 pub use key::{Key, folder_name};

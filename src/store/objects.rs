@@ -6,8 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::files;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// A place for immutable objects with names such as `features/gap/v0-00000.safetensors`.
 pub trait Objects: Debug + Send + Sync {

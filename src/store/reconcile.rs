@@ -188,7 +188,7 @@ mod tests {
         };
         let entries = files.iter().map(|(p, _)| entry(p)).collect();
         let digests = files.iter().map(|(_, d)| digest(d)).collect();
-        (Dataset { classes, entries, warnings: vec![] }, digests)
+        (Dataset { classes, entries, ..Dataset::default() }, digests)
     }
 
     /// Rows and their classes after a series of listings.

@@ -4,9 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::files;
 use crate::data::{Digest, Split};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 pub(super) const ROWS: &str = "rows.csv";
 const HEADER: [&str; 7] = ["row", "path", "class", "label", "split", "sha256", "status"];

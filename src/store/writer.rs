@@ -10,9 +10,9 @@ use super::objects::{LocalFiles, Objects};
 use super::rows::{self, Row, Status};
 use super::shard::{self, Head};
 use super::verify::{self, Damage};
-use super::{Dtype, FORMAT, RowSet, Unstorable, files, recover};
+use super::{Dtype, FORMAT, RowSet, Unstorable, recover};
 use crate::data::Digest;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The folder of shards below a cache's folder.
 pub(super) const FEATURES: &str = "features";

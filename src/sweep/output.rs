@@ -9,8 +9,8 @@ use super::result::TrialResult;
 use super::run::BestOf;
 use super::source::Source;
 use super::space::Domain;
+use crate::files::{create_folder, replace};
 use crate::heads::{HEAD_FILE, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
-use crate::store::{create_folder, replace};
 use crate::{Error, Result};
 
 /// Rows and the class probabilities of each, `[rows, classes]`.

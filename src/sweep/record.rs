@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::files::replace;
 use crate::heads::{Epoch, METRICS, Metrics};
-use crate::store::replace;
 use crate::{Error, Result};
 
 /// How a trial ended.

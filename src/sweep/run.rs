@@ -1,6 +1,6 @@
 //! Running a sweep: cohorts of trials until none is left, the best one chosen by val.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +16,9 @@ use super::plan::{Search, Trial};
 use super::record::{EARLIER, Log};
 use super::result::TrialResult;
 use super::source::Source;
+use crate::files::{create_folder, replace};
 use crate::heads::{Epoch, Metrics, Trainer};
-use crate::store::{Lock, Wait, create_folder, replace};
+use crate::store::{Lock, Wait};
 use crate::{Error, Result};
 
 /// A sweep to be run.
@@ -90,6 +91,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let mut search = Search::new(&job.config, &job.sources, job.trainer.name())?;
     let mut notes = std::mem::take(&mut search.notes);
     notes.extend(about_val(&job));
+    notes.extend(about_data(&job.sources));
     notes.iter().for_each(|note| observer.note(note));
     create_folder(&job.out)?;
     let _lock = Lock::take(&job.out, Wait::Moment)?;
@@ -142,6 +144,20 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     conclude(&runner, &trials, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// Caches judged by different images say little of their backbones.
+fn about_data(sources: &[Source]) -> Option<String> {
+    let judges = |source: &Source| -> BTreeSet<String> {
+        let rows = if source.partition.val.is_empty() { &source.partition.train } else { &source.partition.val };
+        rows.iter().map(|&row| source.paths[row].clone()).collect()
+    };
+    let first = judges(sources.first()?);
+    let (other, differ) = sources.iter().map(|s| (s, judges(s).symmetric_difference(&first).count())).find(|(_, differ)| *differ > 0)?;
+    Some(format!(
+        "{} and {} are judged by different images ({differ} are in one of them only): compare their figures with care",
+        sources[0].folder, other.folder
+    ))
 }
 
 /// What the user should know of the rows that serve for choosing.

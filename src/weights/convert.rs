@@ -1,13 +1,12 @@
 //! Writing any weights file as safetensors.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde_json::{Map, json};
 
-use super::{TensorSource, disk};
-use crate::{Error, Result};
+use super::TensorSource;
+use crate::{Error, Result, files};
 
 /// What [`convert`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,8 @@ pub fn convert(source: &dyn TensorSource, to: impl AsRef<Path>) -> Result<Conver
     let mut header = serde_json::Value::Object(header).to_string().into_bytes();
     // The data start at a multiple of 8, so that readers can map them as numbers.
     header.resize(header.len().next_multiple_of(8), b' ');
-    disk::write(to, |file: &mut BufWriter<File>| {
+    files::write(to, |file| {
+        let mut file = BufWriter::new(file);
         let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(Error::io("write", to));
         put(&(header.len() as u64).to_le_bytes())?;
         put(&header)?;
@@ -50,7 +50,7 @@ pub fn convert(source: &dyn TensorSource, to: impl AsRef<Path>) -> Result<Conver
             let tensor = source.read(&entry.name)?;
             tensor.data.chunks(1 << 14).try_for_each(|values| put(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()))?;
         }
-        Ok(())
+        file.flush().map_err(Error::io("write", to))
     })?;
     Ok(Converted { tensors: entries.len(), values: end / size_of::<f32>(), bytes: (8 + header.len() + end) as u64 })
 }

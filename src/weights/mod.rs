@@ -2,7 +2,6 @@
 
 mod archive;
 mod convert;
-mod disk;
 mod element;
 mod file;
 mod formula;

@@ -24,7 +24,7 @@ impl Images {
         if self.batch == 0 || self.limit == Some(0) {
             return Err(Error::setting("--batch and --limit take 1 or more", "leave them out for their defaults"));
         }
-        self.split.parse()
+        self.split.as_deref().map_or(Ok(SplitRule::default()), str::parse)
     }
 
     /// Lists the data; what the user should know of it is said.
@@ -32,6 +32,11 @@ impl Images {
         let source = data::open(&self.data, rule)?;
         let mut dataset = source.list()?;
         dataset.warnings.iter().for_each(|w| screen.warn(w));
+        if dataset.own_splits
+            && let Some(rule) = &self.split
+        {
+            screen.warn(format_args!("--split {rule} is for data without splits; this has its own, and keeps them"));
+        }
         if let Some(n) = self.limit {
             limit(&mut dataset, n);
         }

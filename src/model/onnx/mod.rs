@@ -14,7 +14,7 @@ use std::path::Path;
 use prost::Message;
 
 use super::trained::TrainedModel;
-use crate::store::replace;
+use crate::files::replace;
 use crate::{Error, Result};
 use build::Builder;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::reader::{Cache, FeatureMatrix};
 use super::rows::Row;
 use crate::data::Split;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Which features to export.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ pub struct Exported {
 /// A tap or view that is not there, no rows, a damaged shard, a file that cannot be written: nothing half-written is left.
 pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
-    chosen.done(to, super::files::write_with(to, |file| npz::write(&chosen, file)))
+    chosen.done(to, files::write(to, |file| npz::write(&chosen, file).map_err(Error::io("write", to))))
 }
 
 /// Writes a Parquet file of one line an image: `row`, `path`, `class`, `label` (of several labels an image, the list `labels`), `split`, and the list
@@ -53,7 +53,7 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
 /// As [`export_npz`].
 pub fn export_parquet(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
-    chosen.done(to, super::files::write_with(to, |file| parquet::write(&chosen, file)))
+    chosen.done(to, files::write(to, |file| parquet::write(&chosen, file).map_err(Error::io("write", to))))
 }
 
 /// The rows to export and where their features are.

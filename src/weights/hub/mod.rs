@@ -10,9 +10,8 @@ mod settings;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk;
 use super::wheel::file_sha256;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use download::Remote;
 pub use settings::Hub;
 
@@ -102,9 +101,7 @@ impl Hub {
         }
         let pointer = folder.join("snapshots").join(&remote.commit).join(file.file);
         point(&pointer, &blob, Path::new(file.file).components().count() + 1)?;
-        disk::write(&folder.join("refs").join(file.revision), |out| {
-            std::io::Write::write_all(out, remote.commit.as_bytes()).map_err(Error::io("write", &folder))
-        })?;
+        files::replace(&folder.join("refs").join(file.revision), remote.commit.as_bytes())?;
         Ok(pointer)
     }
 }
@@ -147,7 +144,7 @@ fn point(pointer: &Path, blob: &Path, depth: usize) -> Result<()> {
     #[cfg(not(unix))]
     let _ = depth;
     let mut from = fs::File::open(blob).map_err(Error::io("open", blob))?;
-    disk::write(pointer, |out| std::io::copy(&mut from, out).map(drop).map_err(Error::io("write", pointer)))
+    files::write(pointer, |out| std::io::copy(&mut from, out).map(drop).map_err(Error::io("write", pointer)))
 }
 
 #[cfg(test)]

@@ -7,35 +7,28 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// Name prefix of files that are being written: whatever carries it may be deleted by the owner of the lock.
-pub(super) const TEMPORARY: &str = ".tmp-";
+pub(crate) const TEMPORARY: &str = ".tmp-";
 
-/// Writes a temporary file in the same folder, syncs it, renames it over `path`, syncs the folder.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = parent(path);
-    let temporary = write_temporary(folder, path, bytes)?;
+/// Fills a temporary file in the same folder (made if need be), syncs it, renames it over `path`, syncs the folder. An error leaves nothing behind.
+pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let temporary = write_temporary(path, fill)?;
     temporary.persist(path).map_err(|e| Error::io("rename a temporary file to", path)(e.error))?;
-    sync_folder(folder)
+    sync_folder(parent(path))
 }
 
-/// As [`replace`], with the bytes written by `write`, for files that are too large to be made in memory.
-pub(super) fn write_with(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
-    let folder = parent(path);
-    let mut temporary = create_temporary(folder)?;
-    write(temporary.as_file_mut()).map_err(Error::io("write", path))?;
-    finish(temporary, path)?.persist(path).map_err(|e| Error::io("rename a temporary file to", path)(e.error))?;
-    sync_folder(folder)
+/// As [`write`], with bytes that are in memory.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))
 }
 
 /// As [`replace`], but leaves a file that is already there alone. Returns whether it wrote.
-pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
-    let folder = parent(path);
-    create_folder(folder)?;
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     if path.exists() {
         return Ok(false);
     }
-    let temporary = write_temporary(folder, path, bytes)?;
+    let temporary = write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?;
     match temporary.persist_noclobber(path) {
-        Ok(_) => sync_folder(folder).map(|()| true),
+        Ok(_) => sync_folder(parent(path)).map(|()| true),
         Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(Error::io("rename a temporary file to", path)(e.error)),
     }
@@ -56,7 +49,7 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
 }
 
 /// Deletes what a killed writer left half-written in `folder` and below. Returns the bytes freed.
-pub(super) fn remove_temporaries(folder: &Path) -> Result<u64> {
+pub(crate) fn remove_temporaries(folder: &Path) -> Result<u64> {
     let mut freed = 0;
     for entry in walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok) {
         if entry.file_type().is_file() && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
@@ -67,23 +60,17 @@ pub(super) fn remove_temporaries(folder: &Path) -> Result<u64> {
     Ok(freed)
 }
 
-fn write_temporary(folder: &Path, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
-    // Dropped on an error, the temporary file is deleted: a full disk leaves nothing behind.
-    let mut temporary = create_temporary(folder)?;
-    temporary.write_all(bytes).map_err(Error::io("write", path))?;
-    finish(temporary, path)
-}
-
-fn create_temporary(folder: &Path) -> Result<tempfile::NamedTempFile> {
+fn write_temporary(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<tempfile::NamedTempFile> {
+    let folder = parent(path);
+    create_folder(folder)?;
     let mut options = tempfile::Builder::new();
     options.prefix(TEMPORARY);
-    // Files of a cache are for everybody whom the umask allows, not only for their owner as temporary files are.
+    // Files are for everybody whom the umask allows, not only for their owner as temporary files are.
     #[cfg(unix)]
     options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    options.tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))
-}
-
-fn finish(temporary: tempfile::NamedTempFile, path: &Path) -> Result<tempfile::NamedTempFile> {
+    // Dropped on an error, the temporary file is deleted: a full disk leaves nothing behind.
+    let mut temporary = options.tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
+    fill(temporary.as_file_mut())?;
     temporary.as_file().sync_all().map_err(Error::io("sync", path))?;
     Ok(temporary)
 }
@@ -93,7 +80,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Makes renames in `folder` durable. Only Unix can open a folder for that.
-pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     if cfg!(unix) {
         File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io("sync the folder", folder))?;
     }
@@ -126,9 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_path() {
+    fn errors_name_the_path_and_leave_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let error = replace(&folder.path().join("absent/file"), b"").unwrap_err().to_string();
-        assert!(error.contains("absent"), "{error}");
+        let occupied = folder.path().join("file");
+        fs::write(&occupied, b"1").unwrap();
+        let error = replace(&occupied.join("below"), b"").unwrap_err().to_string();
+        assert!(error.contains("file"), "{error}");
+        let full = folder.path().join("new/full");
+        write(&full, |_| Err(Error::io("write", &full)(std::io::ErrorKind::StorageFull.into()))).unwrap_err();
+        assert_eq!(fs::read_dir(full.parent().unwrap()).unwrap().count(), 0);
     }
 }
