@@ -3,6 +3,12 @@
   const ways = ["base in the loop", "on cached features"];
   const color = () => ({ legend: true, domain: ways, range: [css("--wrong"), css("--accent")] });
   const words = (s) => (s < 1 ? `${Math.round(s * 1000)} ms` : s < 90 ? `${short(Number(s.toPrecision(3)))} s` : s < 5400 ? `${short(Number((s / 60).toPrecision(3)))} min` : `${short(Number((s / 3600).toPrecision(3)))} h`);
+  // Powers of ten are no round times: a log axis takes what people count in, from a second to a month.
+  const round = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 36000, 86400, 259200, 864000, 2592000];
+  const between = (values, most) => {
+    const inside = round.filter((t) => t >= Math.min(...values) && t <= Math.max(...values));
+    return inside.filter((_, i) => i % Math.ceil(inside.length / most) === 0);
+  };
   const seconds = { label: null, grid: true, tickFormat: words };
   const epochAxis = (label) => ({ label, labelAnchor: "center", labelOffset: 34, tickFormat: (v) => (Number.isInteger(v) ? String(v) : "") });
 
@@ -31,11 +37,15 @@
     trials() {
       const host = at("trials-chart"), width = host.clientWidth;
       const data = report.trials.flatMap((t) => [{ way: ways[0], n: t.trials, y: t.in_loop }, { way: ways[1], n: t.trials, y: t.cached }]);
+      const times = between(data.map((p) => p.y), narrow(width) ? 5 : 9);
       plot(host, `Time for so many trials${report.scaled ? " (base in the loop: scaled)" : ""}`, base(width, {
         height: narrow(width) ? 260 : 340, marginLeft: 64, marginBottom: 40, inset: 6, color: color(),
         x: { type: "log", label: "trials", labelAnchor: "center", labelOffset: 34, ticks: report.trials.map((t) => t.trials), tickFormat: String },
-        y: { ...seconds, type: "log", ticks: narrow(width) ? 4 : 7 },
+        y: { type: "log", axis: null },
         marks: [
+          Plot.gridY(times),
+          // A `tickFormat` would be left out at all but powers of ten.
+          Plot.axisY(times, { text: words, label: null }),
           Plot.lineY(data.filter((p) => p.way === ways[0]), { x: "n", y: "y", stroke: "way", strokeWidth: 2.2, strokeDasharray: report.scaled ? "5 4" : null }),
           Plot.lineY(data.filter((p) => p.way === ways[1]), { x: "n", y: "y", stroke: "way", strokeWidth: 2.2 }),
           Plot.dot(data, { x: "n", y: "y", fill: "way", r: 3 }),
@@ -47,13 +57,16 @@
     phases() {
       const host = at("phases-chart"), width = Math.min(host.clientWidth, 700);
       const names = { read: "read", decode: "decode", infer: "infer", write: "write", wall: "wall clock" };
-      const data = report.phases.flatMap((phases, i) => Object.entries(names).map(([key, phase]) => ({ way: ["an epoch in the loop", "extraction"][i], phase, seconds: phases[key] })));
+      const runs = ["an epoch in the loop", "extraction"];
+      const data = report.phases.flatMap((phases, i) => Object.entries(names).map(([key, phase]) => ({ way: runs[i], phase, seconds: phases[key] })));
       plot(host, "Seconds by phase", base(width, {
-        height: 300, marginLeft: 76, marginRight: 130,
-        x: { label: "seconds", grid: true }, y: { label: null, domain: Object.values(names) }, fy: { label: null, domain: ["an epoch in the loop", "extraction"] },
+        height: 300, marginLeft: 76, marginRight: 60,
+        x: { label: "seconds", grid: true }, y: { label: null, domain: Object.values(names) }, fy: { axis: null, domain: runs },
         marks: [
           Plot.barX(data, { x: "seconds", y: "phase", fy: "way", fill: (d) => (d.phase === "wall clock" ? css("--weak") : css("--accent")), insetTop: 2, insetBottom: 2 }),
           Plot.text(data, { x: "seconds", y: "phase", fy: "way", text: (d) => words(d.seconds), textAnchor: "start", dx: 5 }),
+          // Reading takes no time beside the rest: its line has room for the run's name.
+          Plot.text(runs, { fy: (d) => d, text: (d) => d, frameAnchor: "top-right", dy: 2, dx: 50, fontWeight: 600 }),
         ],
       }));
     },
