@@ -165,7 +165,7 @@ impl Inference<'_> {
         if batch.is_empty() {
             return Ok(vec![vec![]; self.pass.taps.len()]);
         }
-        let rgb: Vec<u8> = batch.iter().flat_map(|views| views[view].iter().copied()).collect();
+        let rgb: Vec<u8> = batch.iter().map(|views| views[view].as_slice()).collect::<Vec<_>>().concat();
         let outputs = self.engine.run(Batch::Pixels { images: batch.len(), size: self.input, rgb: &rgb, normalise: &self.normalise })?;
         let want = self.pass.taps.iter().map(|t| batch.len() * t.shape.iter().product::<usize>());
         if !outputs.iter().map(Vec::len).eq(want) {

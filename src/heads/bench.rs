@@ -8,7 +8,7 @@ use super::head::Head;
 use super::optimizer::LearningRate;
 use super::params::{Fit, Params};
 use super::table::{Labels, Matrix, Partition};
-use super::train::{Session, Task, Trainer};
+use super::train::{MOST_TOGETHER, Session, Task, Trainer};
 use super::words::{HeadKind, OptimizerKind};
 use crate::Result;
 use crate::rng::Philox;
@@ -62,8 +62,12 @@ impl Bench {
         };
         let spec = params.check(Fit { tap: "features", shape: &[self.dim], classes: self.classes, many: false })?;
         let rate = LearningRate::new(&params);
-        let begin = |_| Ok(Mutex::new(trainer.begin(task, Head::initial(&spec))?));
-        let sessions: Vec<Mutex<Box<dyn Session + '_>>> = (0..self.trials).map(begin).collect::<Result<_>>()?;
+        let mut sessions: Vec<Mutex<Box<dyn Session + '_>>> = vec![];
+        while sessions.len() < self.trials {
+            let heads = (self.trials - sessions.len()).min(MOST_TOGETHER);
+            let starts = (0..heads).map(|_| Head::initial(&spec)).collect();
+            sessions.extend(trainer.begin_together(task, starts)?.into_iter().map(Mutex::new));
+        }
         let mut seconds = vec![];
         for epoch in 0..self.epochs {
             let start = Instant::now();

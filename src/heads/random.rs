@@ -94,12 +94,13 @@ impl Dropout {
         factors
     }
 
-    /// Multiplies the units of a row by their factors.
-    #[inline(always)]
-    pub(crate) fn apply(&self, epoch: usize, row: usize, units: &mut [f32]) {
-        if !self.is_none() {
-            for (block, units) in units.chunks_mut(MASK_BLOCK).enumerate() {
-                units.iter_mut().zip(&self.block(epoch, row, block)).for_each(|(unit, factor)| *unit *= factor);
+    /// The random bits of a row's units as numbers; they depend on the rate in nothing.
+    pub(crate) fn bits(&self, epoch: usize, row: usize, units: &mut [f32]) {
+        for (block, units) in units.chunks_mut(MASK_BLOCK).enumerate() {
+            let [first, rest @ ..] = self.place(epoch, row, block);
+            let words = self.philox.sixteen_blocks(first, rest);
+            for (half, units) in units.chunks_mut(16).enumerate() {
+                units.iter_mut().zip(&words[half / 2]).for_each(|(unit, word)| *unit = (word >> (16 * (half % 2)) & 0xffff) as f32);
             }
         }
     }
@@ -157,11 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_units_gets_the_factors_of_its_units() {
+    fn blocks_and_bits_are_those_of_their_units() {
         let mask = Dropout::new(9, 1, 0.3);
-        let mut units = vec![1.0; 300];
-        mask.apply(2, 7, &mut units);
-        assert!(units.iter().enumerate().all(|(i, &u)| u == mask.factor(2, 7, i)));
+        let mut bits = vec![0.0; 300];
+        Dropout::new(9, 1, 0.0).bits(2, 7, &mut bits);
+        let blocks: Vec<f32> = (0..3).flat_map(|block| mask.block(2, 7, block)).collect();
+        for (unit, bits) in bits.into_iter().enumerate() {
+            let factor = mask.factor(2, 7, unit);
+            assert_eq!((blocks[unit], bits < mask.threshold() as f32), (factor, factor == 0.0), "{unit}");
+        }
     }
 
     #[test]

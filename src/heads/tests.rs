@@ -231,3 +231,82 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     let linear = Params { init: Init::Pretrained, ..Params::default() };
     assert!(refused(&linear, gap, None).contains("`init: pretrained` is for head `classifier`"));
 }
+
+/// Epochs and head of heads that were brought to their ends side by side, as many at once as the trainer takes.
+fn side_by_side(trainer: &dyn Trainer, task: Task<'_>, specs: &[HeadSpec], metric: (&str, bool)) -> Vec<(Vec<[f64; 4]>, Trained)> {
+    let mut all: Vec<(Vec<[f64; 4]>, Trained)> = vec![];
+    while all.len() < specs.len() {
+        let starts = specs[all.len()..].iter().map(Head::initial).collect();
+        let mut begun = Training::begin_together(trainer, task, starts, metric).unwrap();
+        let mut seen = vec![vec![]; begun.len()];
+        while begun.iter().any(|training| !training.ended()) {
+            let mut heads: Vec<_> = begun.iter_mut().collect();
+            Training::advance_together(&mut heads, &mut |at, e| {
+                seen[at].push([e.lr, e.train.loss, e.train.acc1, e.val.loss]);
+                Watch::Continue
+            })
+            .unwrap();
+        }
+        all.extend(seen.into_iter().zip(begun.into_iter().map(|training| training.finish().unwrap())));
+    }
+    all
+}
+
+#[test]
+fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_fewer_of_them() {
+    let trainer = CandleTrainer { device: Device::Cpu };
+    for many in [false, true] {
+        let (x, labels, partition) = cloud(60, 40, many);
+        let x: Arc<dyn FeatureTable> = Arc::new(x);
+        for params in variants().into_iter().filter(|p| !many || p.loss != Loss::Softmax) {
+            let features = Augmented::table(&params, vec![x.clone()], &partition.train).unwrap();
+            let task = Task { features: &*features, labels: &labels, partition: &partition };
+            let spec = |(lr, weight_decay, epochs, dropout, patience)| {
+                let (lr, dropout) = (params.lr * lr, params.dropout * dropout);
+                let params = Params { lr, weight_decay, epochs, dropout, patience, schedule: Schedule::Cosine, ..params.clone() };
+                params.check(Fit { tap: "gap", shape: &[40], classes: 3, many }).unwrap()
+            };
+            // One ends first, one has no dropout, one may stop because it gets worse.
+            let differing =
+                [(1.0, 0.0, 3, 0.5, 0), (0.3, 0.01, 1, 1.0, 0), (2.0, 0.1, 3, 0.0, 0), (30.0, 0.0, 5, 0.2, 1), (0.7, 0.0, 4, 0.2, 3)];
+            let specs = differing.map(spec);
+            assert!(specs.iter().all(|spec| trainer.in_common(spec) == trainer.in_common(&specs[0])));
+            let metric = ("loss", false);
+            let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(&trainer, task, std::slice::from_ref(spec), metric)).collect();
+            assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "{params:?}");
+            for holds in [[5, 2], [3, 1]] {
+                candle::memory::HOLDS.set(holds);
+                assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "memory for {holds:?}, {params:?}");
+            }
+            candle::memory::HOLDS.set([usize::MAX; 2]);
+            let epochs = alone.iter().map(|(seen, _)| seen.len());
+            assert!(epochs.zip(&specs).all(|(seen, spec)| seen == spec.params().epochs || spec.params().patience > 0 && seen >= 2));
+        }
+    }
+}
+
+#[test]
+fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
+    let trainer = CandleTrainer { device: Device::Cpu };
+    let (x, labels, partition) = cloud(30, 10, false);
+    let task = Task { features: &x, labels: &labels, partition: &partition };
+    let spec = |params: Params| params.check(Fit { tap: "gap", shape: &[10], classes: 3, many: false }).unwrap();
+    let base = spec(Params::default());
+    for other in [Params { seed: 9, ..Params::default() }, Params { batch_size: 7, ..Params::default() }, Params::of(HeadKind::Dense)] {
+        assert_ne!(trainer.in_common(&base), trainer.in_common(&spec(other)));
+    }
+    assert_eq!(FusedTrainer::new(1).in_common(&base), None, "the fused trainer shares its threads among heads by itself");
+    let two = || trainer.begin_together(task, vec![Head::initial(&base), Head::initial(&base)]);
+    let mut sessions = two().unwrap();
+    sessions[0].epoch(0, 0.1).unwrap();
+    assert!(sessions[0].epoch(1, 0.1).unwrap_err().to_string().contains("ahead"));
+    sessions.pop();
+    sessions[0].epoch(1, 0.1).unwrap();
+    candle::memory::HOLDS.set([2, 0]);
+    let before = two().unwrap();
+    let mut sessions = two().unwrap();
+    assert!(sessions[0].epoch(0, 0.1).unwrap_err().is_out_of_memory());
+    assert_eq!(sessions[0].head().unwrap(), before[0].head().unwrap(), "a step that fails changes nothing");
+    candle::memory::HOLDS.set([0, 0]);
+    assert!(two().map(|_| ()).unwrap_err().is_out_of_memory());
+}

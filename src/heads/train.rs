@@ -1,6 +1,6 @@
 //! Training a head to the end: epochs, evaluation on val, early stopping. Which trainer computes the epochs is its caller's choice.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,9 @@ use super::params::HeadSpec;
 use super::solvers::Solver;
 use super::table::{FeatureTable, Labels, Partition};
 use crate::Result;
+
+/// Most heads that are begun together: more of them hardly keep a GPU busier.
+pub const MOST_TOGETHER: usize = 64;
 
 /// What heads are trained and judged on; features went through the transform already.
 #[derive(Clone, Copy)]
@@ -33,6 +36,21 @@ pub trait Trainer: Send + Sync {
     /// # Errors
     /// The device's own failure.
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
+
+    /// What heads on the same task must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
+    /// itself.
+    fn in_common(&self, _spec: &HeadSpec) -> Option<HeadSpec> {
+        None
+    }
+
+    /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
+    /// device's memory holds. Their sessions go on epoch by epoch: none begins one before all others had the one before, or are settled.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
+        starts.into_iter().map(|start| self.begin(task, start)).collect()
+    }
 }
 
 /// A head in training.
@@ -42,6 +60,14 @@ pub trait Session: Send {
     /// # Errors
     /// The device's own failure.
     fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass>;
+
+    /// The head will not be trained further: those that it was trained with go on without it.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// The head as it is now.
     ///
@@ -132,9 +158,22 @@ impl<'a> Training<'a> {
     /// The trainer's own failure.
     pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: (&'a str, bool)) -> Result<Training<'a>> {
         let spec = start.spec.clone();
-        let session = trainer.begin(task, start)?;
+        Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
+    }
+
+    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_together`].
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn begin_together(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: (&'a str, bool)) -> Result<Vec<Training<'a>>> {
+        let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
+        let sessions = trainer.begin_together(task, starts)?;
+        Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
+    }
+
+    fn of(session: Box<dyn Session + 'a>, task: Task<'a>, spec: HeadSpec, metric: (&'a str, bool)) -> Training<'a> {
         let rate = LearningRate::new(spec.params());
-        Ok(Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false })
+        Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false }
     }
 
     /// Goes on through epoch `until`, or to its end: all epochs, or what `watch`, its `patience` or its loss says.
@@ -144,20 +183,49 @@ impl<'a> Training<'a> {
     pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
-            let lr = self.rate.at(self.epoch);
-            self.task.features.begin_epoch(self.epoch);
-            let train = self.session.epoch(self.epoch, lr)?;
-            self.epoch += 1;
-            let rows = &self.task.partition.val;
-            let val = Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows);
-            let record = Epoch { epoch: self.epoch, lr, train, val, seconds: start.elapsed().as_secs_f64() };
-            let stop = watch(&record) == Watch::Stop;
-            self.val = Some(val);
-            self.diverged = !train.loss.is_finite() || !val.loss.is_finite();
-            let waited = self.remember(val)?;
-            self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
+            let pass = self.pass()?;
+            self.judge(pass, start.elapsed(), watch)?;
         }
         Ok(())
+    }
+
+    /// Brings heads that were begun together on by one epoch, those of them that did not end; `watch` is told which of them an epoch is of.
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn advance_together(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+        let start = Instant::now();
+        let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
+        let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
+        let each = start.elapsed() / passes.iter().flatten().count().max(1) as u32;
+        for (number, (head, pass)) in heads.iter_mut().zip(passes).enumerate() {
+            if let Some(pass) = pass {
+                head.judge(pass, each, &mut |epoch| watch(number, epoch))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next epoch's pass over the training rows.
+    fn pass(&mut self) -> Result<Pass> {
+        self.task.features.begin_epoch(self.epoch);
+        self.session.epoch(self.epoch, self.rate.at(self.epoch))
+    }
+
+    /// Judges the head after a pass that took so long; whether it ends here.
+    fn judge(&mut self, train: Pass, taken: Duration, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+        let start = Instant::now();
+        let lr = self.rate.at(self.epoch);
+        self.epoch += 1;
+        let rows = &self.task.partition.val;
+        let val = Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows);
+        let record = Epoch { epoch: self.epoch, lr, train, val, seconds: (taken + start.elapsed()).as_secs_f64() };
+        let stop = watch(&record) == Watch::Stop;
+        self.val = Some(val);
+        self.diverged = !train.loss.is_finite() || !val.loss.is_finite();
+        let waited = self.remember(val)?;
+        self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
+        if self.ended { self.session.settle() } else { Ok(()) }
     }
 
     /// Keeps the best head where `patience` is set; whether that is exhausted.
@@ -172,6 +240,11 @@ impl<'a> Training<'a> {
             self.best = Some((score, trained));
         }
         Ok(self.best.as_ref().is_some_and(|(_, trained)| self.epoch - trained.epochs >= patience))
+    }
+
+    /// Epochs that it went through.
+    pub fn epochs(&self) -> usize {
+        self.epoch
     }
 
     /// Whether it came to its end.

@@ -1,5 +1,7 @@
 //! Training a cohort of trials side by side, from rung to rung where some are ended early; resumed where an earlier run stopped.
 
+mod together;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -16,7 +18,9 @@ use super::result::{TrialResult, kept_epochs, rank_at, summary};
 use super::run::{Job, Observer};
 use super::splits::{Rows, partition};
 use crate::Result;
-use crate::heads::{FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Training, Transform, Watch, solve};
+use crate::heads::{
+    Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Trainer, Training, Transform, Watch, solve,
+};
 
 /// A head and the transform of its features.
 pub(super) type Kept = (Trained, Transform);
@@ -41,6 +45,17 @@ pub(super) struct Runner<'a> {
 
 /// Trials that share work: heads of one kind that are solved for on the same features and rows.
 type Family = (HeadKind, Recipe, Option<usize>);
+
+/// What the trials of one family share.
+#[derive(PartialEq)]
+enum Kin {
+    /// Nothing: a trial by itself.
+    Alone,
+    /// The work of solving.
+    Solved(Family),
+    /// Every batch: heads with this in common, trained on the same features and rows.
+    Together(Box<HeadSpec>, Recipe, Option<usize>),
+}
 
 /// Everything that one training reads.
 struct Run {
@@ -67,6 +82,12 @@ struct Course<'p> {
     transforms: Vec<Transform>,
     history: Vec<EpochRecord>,
     seconds: f64,
+}
+
+impl<'p> Course<'p> {
+    fn new(of: &[Run], runs: Vec<Training<'p>>) -> Course<'p> {
+        Course { runs, transforms: of.iter().map(|run| run.transform.clone()).collect(), history: vec![], seconds: 0.0 }
+    }
 }
 
 /// A trial, its runs once they are made, and how far it is.
@@ -96,8 +117,12 @@ impl<'a> Runner<'a> {
         rungs.dedup();
         for until in rungs.into_iter().chain([usize::MAX]) {
             let members = cohort.iter().zip(&runs).zip(&mut states).map(|((trial, runs), state)| Member { trial, runs, state });
-            let mut families = families(members);
-            families.par_iter_mut().with_max_len(1).try_for_each(|(family, members)| self.advance_family(family, members, until))?;
+            let mut families = families(members, &*self.job.trainer);
+            families.par_iter_mut().with_max_len(1).try_for_each(|(kin, members)| match kin {
+                Kin::Together(..) => self.advance_together(members, until),
+                Kin::Solved(family) => self.advance_family(Some(family), members, until),
+                Kin::Alone => self.advance_family(None, members, until),
+            })?;
             if let Some(halving) = halving.as_mut().filter(|_| until != usize::MAX) {
                 self.judge(cohort, &mut states, halving, until)?;
             }
@@ -106,15 +131,15 @@ impl<'a> Runner<'a> {
         Ok(states.into_iter().filter_map(ended).collect())
     }
 
-    fn advance_family<'p>(&'p self, family: &Option<Family>, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
+    fn advance_family<'p>(&'p self, family: Option<&Family>, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
         let lock = || self.solvers.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out while they are in use: a lock that is held while products run in parallel could be waited for by its own thread.
-        let mut solvers = family.as_ref().and_then(|family| lock().remove(family)).unwrap_or_default();
+        let mut solvers = family.and_then(|family| lock().remove(family)).unwrap_or_default();
         solvers.resize_with(self.job.config.protocol().runs(), Solver::default);
         let outcome = members.iter_mut().try_for_each(|member| self.advance(member, &mut solvers, until));
         // All of a family are in one cohort, unless cohorts follow each other: then what they share is kept.
         let config = &self.job.config;
-        if let Some(family) = family.as_ref().filter(|_| config.method == Method::Bayes || config.early_terminate.is_some()) {
+        if let Some(family) = family.filter(|_| config.method == Method::Bayes || config.early_terminate.is_some()) {
             lock().insert(family.clone(), solvers);
         }
         outcome
@@ -123,6 +148,26 @@ impl<'a> Runner<'a> {
     /// Brings a trial to the end of epoch `until`, or to its own end.
     fn advance<'p>(&'p self, member: &mut Member<'_, 'p>, solvers: &mut [Solver], until: usize) -> Result<()> {
         let (trial, state) = (member.trial, &mut *member.state);
+        self.settle_past(state, until);
+        self.leave_out_late(state);
+        if matches!(state, State::Waiting) {
+            let runs = self.runs(trial, member.runs)?;
+            if trial.spec.params().head.is_solved() {
+                *state = State::Ended(self.solve(trial, runs, solvers)?);
+                return Ok(());
+            }
+            let begin =
+                |run: &'p Run| Training::begin(&*self.job.trainer, self.task(trial, run), self.start(trial, &run.spec)?, self.metric());
+            *state = State::Training(Course::new(runs, runs.iter().map(begin).collect::<Result<_>>()?));
+        }
+        if let State::Training(course) = state {
+            self.advance_course(trial, course, until)?;
+        }
+        self.end_if_done(trial, state)
+    }
+
+    /// What an earlier run has of a trial serves if it goes so far; else the trial waits to be begun.
+    fn settle_past(&self, state: &mut State<'_>, until: usize) {
         if let State::Past(history, end) = state {
             let goes_so_far = end.status != Status::Stopped || history.last().is_some_and(|last| last.epoch >= until);
             if goes_so_far && until == usize::MAX {
@@ -133,29 +178,13 @@ impl<'a> Runner<'a> {
                 *state = State::Waiting;
             }
         }
-        if matches!(state, State::Waiting) {
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                *state = State::LeftOut;
-                return Ok(());
-            }
-            let runs = self.runs(trial, member.runs)?;
-            if trial.spec.params().head.is_solved() {
-                *state = State::Ended(self.solve(trial, runs, solvers)?);
-                return Ok(());
-            }
-            let metric = (self.job.config.metric.name, self.job.config.metric.more);
-            let begin = |run: &'p Run| Training::begin(&*self.job.trainer, self.task(trial, run), self.start(trial, &run.spec)?, metric);
-            let transforms = runs.iter().map(|run| run.transform.clone()).collect();
-            *state =
-                State::Training(Course { runs: runs.iter().map(begin).collect::<Result<_>>()?, transforms, history: vec![], seconds: 0.0 });
+    }
+
+    /// No trial is begun when the time is up.
+    fn leave_out_late(&self, state: &mut State<'_>) {
+        if matches!(state, State::Waiting) && self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            *state = State::LeftOut;
         }
-        if let State::Training(course) = state {
-            self.advance_course(trial, course, until)?;
-            if course.runs.iter().all(Training::ended) {
-                self.end(trial, state, Status::Done)?;
-            }
-        }
-        Ok(())
     }
 
     fn advance_course(&self, trial: &Trial, course: &mut Course<'_>, until: usize) -> Result<()> {
@@ -163,10 +192,7 @@ impl<'a> Runner<'a> {
         for (number, run) in course.runs.iter_mut().enumerate() {
             let mut logged = Ok(());
             run.advance(until, &mut |epoch| {
-                let record = EpochRecord::new(trial.number, &trial.id, number, epoch);
-                logged = self.log.append(&Record::Epoch(record.clone()));
-                course.history.push(record);
-                self.observer.epoch(trial, epoch);
+                logged = self.write_down(trial, number, epoch, &mut course.history);
                 if logged.is_err() { Watch::Stop } else { Watch::Continue }
             })?;
             logged?;
@@ -181,16 +207,29 @@ impl<'a> Runner<'a> {
         for (number, (run, solver)) in runs.iter().zip(solvers).enumerate() {
             let mut logged = Ok(());
             let trained = solve(solver, self.task(trial, run), &run.spec, &mut |epoch| {
-                let record = EpochRecord::new(trial.number, &trial.id, number, epoch);
-                logged = self.log.append(&Record::Epoch(record.clone()));
-                history.push(record);
-                self.observer.epoch(trial, epoch);
+                logged = self.write_down(trial, number, epoch, &mut history);
                 Watch::Continue
             })?;
             logged?;
             kept.push((trained, run.transform.clone()));
         }
         self.conclude(trial, history, kept, Status::Done, start.elapsed().as_secs_f64())
+    }
+
+    /// An epoch of one training of a trial goes into the log and its history.
+    fn write_down(&self, trial: &Trial, run: usize, epoch: &Epoch, history: &mut Vec<EpochRecord>) -> Result<()> {
+        let record = EpochRecord::new(trial.number, &trial.id, run, epoch);
+        let logged = self.log.append(&Record::Epoch(record.clone()));
+        history.push(record);
+        self.observer.epoch(trial, epoch);
+        logged
+    }
+
+    fn end_if_done(&self, trial: &Trial, state: &mut State<'_>) -> Result<()> {
+        match state {
+            State::Training(course) if course.runs.iter().all(Training::ended) => self.end(trial, state, Status::Done),
+            _ => Ok(()),
+        }
     }
 
     /// Ends a trial in training.
@@ -282,6 +321,11 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// What heads are judged by, and whether more of it is better.
+    fn metric(&self) -> (&str, bool) {
+        (self.job.config.metric.name, self.job.config.metric.more)
+    }
+
     fn task<'p>(&'p self, trial: &Trial, run: &'p Run) -> Task<'p> {
         let source = &self.job.sources[trial.inputs[0].0];
         Task { features: &*run.features, labels: &source.labels, partition: &run.partition }
@@ -333,8 +377,7 @@ impl<'a> Runner<'a> {
             let trained = solve(&mut Solver::default(), task, &spec, &mut |_| Watch::Continue)?;
             return Ok(((trained, transform), partition));
         }
-        let metric = (self.job.config.metric.name, self.job.config.metric.more);
-        let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &spec)?, metric)?;
+        let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &spec)?, self.metric())?;
         training.advance(epochs, &mut |_| Watch::Continue)?;
         let trained = training.finish()?;
         Ok(((trained, transform), partition))
@@ -342,17 +385,22 @@ impl<'a> Runner<'a> {
 }
 
 /// Members that share work together, those first that take longest; every other member stands for itself.
-fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>) -> Vec<(Option<Family>, Vec<Member<'m, 'p>>)> {
-    let mut families: Vec<(Option<Family>, Vec<Member<'m, 'p>>)> = vec![];
+fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, trainer: &dyn Trainer) -> Vec<(Kin, Vec<Member<'m, 'p>>)> {
+    let mut families: Vec<(Kin, Vec<Member<'m, 'p>>)> = vec![];
     for member in members {
-        let (head, rows) = (member.trial.spec.params().head, Rows::Run { run: 0, shots: member.trial.shots });
-        let key = head.is_solved().then(|| (head, Features::recipe(member.trial, rows), member.trial.shots));
-        match families.iter_mut().find(|(other, _)| key.is_some() && *other == key) {
+        let (spec, shots) = (&member.trial.spec, member.trial.shots);
+        let (head, recipe) = (spec.params().head, Features::recipe(member.trial, Rows::Run { run: 0, shots }));
+        let kin = match trainer.in_common(spec) {
+            _ if head.is_solved() => Kin::Solved((head, recipe, shots)),
+            Some(common) => Kin::Together(common.into(), recipe, shots),
+            None => Kin::Alone,
+        };
+        match families.iter_mut().find(|(other, _)| kin != Kin::Alone && *other == kin) {
             Some((_, family)) => family.push(member),
-            None => families.push((key, vec![member])),
+            None => families.push((kin, vec![member])),
         }
     }
-    families.sort_by_key(|(key, _)| key.is_none());
+    families.sort_by_key(|(kin, _)| *kin == Kin::Alone);
     families
 }
 

@@ -1,7 +1,7 @@
 //! Engines on devices: several batches at once, and too little memory.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::fixture::{Fake, World, counts};
@@ -9,11 +9,28 @@ use crate::engine::{Batch, Engine};
 use crate::extract::{Observer, Progress, Silent, run};
 use crate::{Error, Result};
 
-/// An engine on a device that takes two batches at once and is through with every other one sooner than with the one before it.
+/// An engine on a device that takes two batches at once: the first begins only when the second is through.
 struct Overlapping {
     fake: Fake,
-    calls: AtomicUsize,
-    at_once: AtomicUsize,
+    /// Batches that came, and that are through.
+    calls: Mutex<[usize; 2]>,
+    changed: Condvar,
+}
+
+impl Overlapping {
+    fn wait_for_another(&self) {
+        let calls = self.calls.lock().unwrap();
+        let waited = self.changed.wait_timeout_while(calls, Duration::from_secs(60), |[_, through]| *through == 0).unwrap().1;
+        assert!(!waited.timed_out(), "no other batch came meanwhile");
+    }
+
+    fn count(&self, which: usize) -> usize {
+        let mut calls = self.calls.lock().unwrap();
+        calls[which] += 1;
+        assert!(calls[0] - calls[1] <= 2, "no more than it takes");
+        self.changed.notify_all();
+        calls[which]
+    }
 }
 
 impl Engine for Overlapping {
@@ -27,12 +44,13 @@ impl Engine for Overlapping {
         2
     }
     fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
-        assert!(self.at_once.fetch_add(1, Ordering::SeqCst) < 2, "no more than it takes");
-        if self.calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
-            std::thread::sleep(Duration::from_millis(20));
+        let Batch::Pixels { images, size, rgb, .. } = batch else { panic!("images travel as bytes") };
+        assert_eq!(rgb.len(), images * size[0] * size[1] * 3);
+        if self.count(0) == 1 {
+            self.wait_for_another();
         }
         let features = self.fake.run(batch);
-        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        self.count(1);
         features
     }
 }
@@ -44,7 +62,7 @@ fn two_batches_in_flight_leave_the_same_files() {
     let world = World::new(26);
     let engine = |taps: &[String], _: usize| {
         let fake = Fake { taps: taps.to_vec(), pause: Duration::ZERO };
-        Ok(Box::new(Overlapping { fake, calls: AtomicUsize::new(0), at_once: AtomicUsize::new(0) }) as Box<dyn Engine>)
+        Ok(Box::new(Overlapping { fake, calls: Mutex::default(), changed: Condvar::new() }) as Box<dyn Engine>)
     };
     let outcome = world.with_engine(&engine, |job| run(job, &mut Silent)).unwrap();
     assert_eq!(counts(&outcome), [26, 0, 0, 0]);

@@ -1,0 +1,132 @@
+//! The candle trainer: heads as autograd variables on any candle device. On a CPU it is the plain reference of the fused trainer.
+//!
+//! Heads of one shape that see the same batches train side by side: their weights lie behind each other, each batch of features goes to the
+//! device once, and each layer of all heads is one batched product. What a head computes does not depend on the others: on a CPU bit by bit, on
+//! a GPU but for the last bits, as its library may choose another kernel for another number of heads.
+
+mod group;
+mod stack;
+mod update;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::Device;
+
+use super::fused::FusedTrainer;
+use super::head::Head;
+use super::params::{HeadSpec, Params};
+use super::train::{Pass, Session, Task, Trainer};
+use super::words::{Init, LrScale, Schedule};
+use crate::{Error, Result};
+use group::Group;
+
+#[cfg(test)]
+pub(super) use stack::memory;
+
+/// Trains heads with candle.
+#[derive(Debug, Clone)]
+pub struct CandleTrainer {
+    /// Where.
+    pub device: Device,
+}
+
+/// The trainer for a device: the fused one on a CPU, candle elsewhere.
+pub fn trainer(device: &Device) -> Arc<dyn Trainer> {
+    match device {
+        Device::Cpu => Arc::new(FusedTrainer::new(rayon::current_num_threads())),
+        other => Arc::new(CandleTrainer { device: other.clone() }),
+    }
+}
+
+impl Trainer for CandleTrainer {
+    fn name(&self) -> &'static str {
+        "candle"
+    }
+
+    fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
+        let mut sessions = self.begin_together(task, vec![start])?;
+        sessions.pop().ok_or_else(|| Error::engine("candle", "training a head")("nothing was begun"))
+    }
+
+    /// All but what acts on each head by itself: where it starts, its rates over the epochs, and when it ends.
+    fn in_common(&self, spec: &HeadSpec) -> Option<HeadSpec> {
+        let params = Params {
+            init: Init::Torch,
+            dropout: 0.0,
+            input_dropout: 0.0,
+            lr: 0.0,
+            lr_scale: LrScale::None,
+            schedule: Schedule::Constant,
+            step_size: 0,
+            gamma: 0.0,
+            warmup: 0,
+            weight_decay: 0.0,
+            epochs: 0,
+            patience: 0,
+            ..spec.params().clone()
+        };
+        Some(HeadSpec { params, ..spec.clone() })
+    }
+
+    fn begin_together<'a>(&self, task: Task<'a>, mut starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
+        let group = loop {
+            match Group::new(&self.device, task, &starts).map_err(failed("copying weights")) {
+                Err(e) if e.is_out_of_memory() && starts.len() > 1 => starts.truncate(starts.len().div_ceil(2)),
+                made => break Arc::new(Mutex::new(made?)),
+            }
+        };
+        let session = |id| Box::new(CandleSession { task, group: group.clone(), id, settled: None }) as Box<dyn Session + 'a>;
+        Ok((0..starts.len()).map(session).collect())
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(candle_core::Error) -> Error {
+    move |e| Error::engine("candle", doing)(e)
+}
+
+/// One head of a group.
+struct CandleSession<'a> {
+    task: Task<'a>,
+    group: Arc<Mutex<Group<'a>>>,
+    id: usize,
+    /// The head once it is not trained further, while the group goes on without it.
+    settled: Option<Head>,
+}
+
+impl<'a> CandleSession<'a> {
+    /// Whoever failed while holding it told so, and left every head as it was before that step.
+    fn group(&self) -> MutexGuard<'_, Group<'a>> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session for CandleSession<'_> {
+    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass> {
+        self.group().pass(self.id, epoch, lr)
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        if self.settled.is_none() {
+            self.settled = Some(self.head()?);
+            self.group().leave(self.id);
+        }
+        Ok(())
+    }
+
+    fn head(&self) -> Result<Head> {
+        match &self.settled {
+            Some(head) => Ok(head.clone()),
+            None => self.group().head(self.id),
+        }
+    }
+
+    fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.head()?.classify(self.task.features, rows))
+    }
+}
+
+impl Drop for CandleSession<'_> {
+    fn drop(&mut self) {
+        self.group().leave(self.id);
+    }
+}

@@ -1,0 +1,252 @@
+//! Weights of several heads behind each other on the device: each layer of all of them is one batched product.
+
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+use candle_nn::ops::log_softmax;
+
+use super::group::Member;
+use super::update::Parameter;
+use crate::heads::head::{Head, Layer};
+use crate::heads::loss::{Objective, Targets};
+use crate::heads::optimizer::{Optimizer, clip_factor};
+use crate::heads::params::HeadSpec;
+use crate::heads::train::Task;
+use crate::heads::words::{Activation, Loss, OptimizerKind};
+
+/// What the heads of a group have in common.
+pub struct Common {
+    pub device: Device,
+    /// One head's: they agree in all that it is asked for.
+    pub spec: HeadSpec,
+    pub objective: Objective,
+    optimizer: Optimizer,
+}
+
+impl Common {
+    pub fn new(device: &Device, spec: &HeadSpec, task: Task<'_>) -> Common {
+        let objective = Objective::new(spec, task.labels, &task.partition.train);
+        Common { device: device.clone(), spec: spec.clone(), objective, optimizer: Optimizer::new(spec.params()) }
+    }
+
+    /// One number a head: `[heads, 1, 1]`.
+    fn by_head(&self, values: Vec<f32>) -> Result<Tensor> {
+        let heads = values.len();
+        Tensor::from_vec(values, (heads, 1, 1), &self.device)
+    }
+}
+
+/// A training batch on the device, the same for all heads.
+pub struct Batch {
+    /// `[1, rows, dim]`.
+    x: Tensor,
+    /// Random bits of each layer's input, `[1, rows, units]`, as numbers below 2¹⁶: a unit is dropped where they lie below its head's threshold.
+    bits: Vec<Option<Tensor>>,
+    /// Targets `[1, rows, outputs]`, each row's mass `[1, rows, 1]`, and the factor of their sum.
+    q: Tensor,
+    mass: Tensor,
+    scale: f64,
+}
+
+impl Batch {
+    /// `rows` of an epoch with their features.
+    pub fn new(common: &Common, members: &[Member], (epoch, rows): (usize, &[usize]), x: Vec<f32>, targets: &Targets) -> Result<Batch> {
+        let (dims, device) = (common.spec.dims(), &common.device);
+        let on_device = |values: &[f32], columns: usize| Tensor::from_slice(values, (1, rows.len(), columns), device);
+        let bits = |layer: usize| -> Result<Option<Tensor>> {
+            let Some(mask) = members.iter().map(|m| &m.dropouts[layer]).find(|mask| !mask.is_none()) else { return Ok(None) };
+            let mut bits = vec![0.0; rows.len() * dims[layer]];
+            bits.chunks_exact_mut(dims[layer]).zip(rows).for_each(|(out, &row)| mask.bits(epoch, row, out));
+            on_device(&bits, dims[layer]).map(Some)
+        };
+        Ok(Batch {
+            bits: (0..dims.len() - 1).map(bits).collect::<Result<_>>()?,
+            x: on_device(&x, dims[0])?,
+            q: on_device(&targets.q, dims[dims.len() - 1])?,
+            mass: on_device(&targets.mass, 1)?,
+            scale: f64::from(targets.scale),
+        })
+    }
+}
+
+/// What differs from head to head, each `[heads, 1, 1]`.
+pub struct Rates {
+    pub lr: Tensor,
+    /// Weight decays, or under AdamW what a step leaves of the weights; `None` where no head has any.
+    pub decay: Option<Tensor>,
+    /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of one head where all heads agree.
+    dropouts: Vec<Option<[Tensor; 2]>>,
+}
+
+impl Rates {
+    pub fn new(common: &Common, members: &[Member], lrs: &[f64]) -> Result<Rates> {
+        let is_adamw = common.optimizer.kind == OptimizerKind::Adamw;
+        let decay = |(m, lr): (&Member, &f64)| if is_adamw { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
+        let decays = || members.iter().zip(lrs).map(|of| decay(of) as f32).collect();
+        let has_decay = members.iter().any(|m| m.weight_decay() > 0.0);
+        let dropout = |layer: usize| -> Result<Option<[Tensor; 2]>> {
+            let mut of: Vec<_> = members.iter().map(|m| m.dropouts[layer]).collect();
+            of.dedup();
+            if of.iter().all(|mask| mask.is_none()) {
+                return Ok(None);
+            }
+            let of = if of.len() == 1 { of } else { members.iter().map(|m| m.dropouts[layer]).collect() };
+            let thresholds = common.by_head(of.iter().map(|mask| mask.threshold() as f32).collect())?;
+            Ok(Some([thresholds, common.by_head(of.iter().map(|mask| mask.scale).collect())?]))
+        };
+        Ok(Rates {
+            lr: common.by_head(lrs.iter().map(|&lr| lr as f32).collect())?,
+            decay: if has_decay { Some(common.by_head(decays())?) } else { None },
+            dropouts: (0..common.spec.dims().len() - 1).map(dropout).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The input of a layer with dropout.
+    fn drop(&self, x: Tensor, batch: &Batch, layer: usize) -> Result<Tensor> {
+        match (&self.dropouts[layer], &batch.bits[layer]) {
+            (Some([thresholds, scales]), Some(bits)) => {
+                x.broadcast_mul(&bits.broadcast_ge(thresholds)?.to_dtype(DType::F32)?.broadcast_mul(scales)?)
+            }
+            _ => Ok(x),
+        }
+    }
+}
+
+/// Weights of some heads of a group.
+pub struct Stack {
+    pub heads: usize,
+    /// Weight `[heads, outputs, inputs]` and bias `[heads, 1, outputs]` of each layer in turn.
+    parameters: Vec<Parameter>,
+}
+
+impl Stack {
+    /// Heads before their first step.
+    pub fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
+        #[cfg(test)]
+        memory::take(starts.len(), memory::WEIGHTS)?;
+        let stack = |of: &dyn Fn(&Head) -> &[f32], shape: [usize; 2]| -> Result<Parameter> {
+            let values: Vec<f32> = starts.iter().flat_map(|head| of(head).iter().copied()).collect();
+            let var = Var::from_vec(values, (starts.len(), shape[0], shape[1]), &common.device)?;
+            let states = (0..common.optimizer.states()).map(|_| var.zeros_like()).collect::<Result<_>>()?;
+            Ok(Parameter { var, states })
+        };
+        let mut parameters = vec![];
+        for (layer, io) in common.spec.dims().windows(2).enumerate() {
+            parameters.push(stack(&|head| &head.layers[layer].weight, [io[1], io[0]])?);
+            parameters.push(stack(&|head| &head.layers[layer].bias, [1, io[1]])?);
+        }
+        Ok(Stack { heads: starts.len(), parameters })
+    }
+
+    /// The layers of one head.
+    pub fn layers(&self, head: usize) -> Result<Vec<Layer>> {
+        let values = |i: usize| self.parameters[i].var.narrow(0, head, 1)?.flatten_all()?.to_vec1();
+        (0..self.parameters.len() / 2).map(|i| Ok(Layer { weight: values(2 * i)?, bias: values(2 * i + 1)? })).collect()
+    }
+
+    /// Keeps the heads of these numbers.
+    pub fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
+        self.heads = heads.len();
+        if heads.is_empty() {
+            self.parameters.clear();
+            return Ok(());
+        }
+        let heads = Tensor::new(heads, &common.device)?;
+        self.parameters.iter_mut().try_for_each(|p| p.keep(&heads))
+    }
+
+    /// Itself as two.
+    pub fn halves(self, common: &Common) -> Result<[Stack; 2]> {
+        let first = self.heads.div_ceil(2);
+        let (mut some, mut others) = (vec![], vec![]);
+        for parameter in self.parameters {
+            let [a, b] = parameter.apart(first, &common.device)?;
+            some.push(a);
+            others.push(b);
+        }
+        Ok([Stack { heads: first, parameters: some }, Stack { heads: self.heads - first, parameters: others }])
+    }
+
+    /// One step, the first of which is number 1; for each head its loss and its logits before the step. A step that fails changes nothing.
+    pub fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
+        let logits = self.forward(common, rates, batch)?;
+        let losses = losses(common, &logits, batch)?;
+        // No head's loss depends on another's weights: the gradient of their sum is each one's own.
+        let gradients = losses.sum_all()?.backward()?;
+        let missing = || candle_core::Error::Msg("a weight has no gradient".into());
+        let of = |p: &Parameter| Ok(gradients.get(&p.var).ok_or_else(missing)?.detach());
+        let mut of: Vec<Tensor> = self.parameters.iter().map(of).collect::<Result<_>>()?;
+        if let Some(largest) = common.spec.params().clip_norm {
+            of = clipped(common, of, largest)?;
+        }
+        let moved = self.parameters.iter().zip(of).map(|(p, gradient)| p.moved(&common.optimizer, rates, step, gradient));
+        let moved = moved.collect::<Result<Vec<_>>>()?;
+        #[cfg(test)]
+        memory::take(self.heads, memory::STEP)?;
+        let answers = losses.to_vec1()?.into_iter().zip(logits.to_vec3()?).collect();
+        self.parameters.iter_mut().zip(moved).try_for_each(|(p, moved)| p.set(moved))?;
+        Ok(answers)
+    }
+
+    /// Logits of a training batch, `[heads, rows, outputs]`.
+    fn forward(&self, common: &Common, rates: &Rates, batch: &Batch) -> Result<Tensor> {
+        let layers = self.parameters.len() / 2;
+        let mut x = batch.x.clone();
+        for layer in 0..layers {
+            x = rates.drop(x, batch, layer)?;
+            let (_, rows, units) = x.dims3()?;
+            let (weight, bias) = (&self.parameters[2 * layer].var, &self.parameters[2 * layer + 1].var);
+            x = x.broadcast_as((self.heads, rows, units))?.matmul(&weight.transpose(1, 2)?)?.broadcast_add(bias)?;
+            if layer + 1 < layers {
+                x = match common.spec.params().activation {
+                    Activation::Relu => x.relu()?,
+                    Activation::Gelu => x.gelu_erf()?,
+                };
+            }
+        }
+        Ok(x)
+    }
+}
+
+/// Loss of each head, `[heads]`.
+fn losses(common: &Common, logits: &Tensor, batch: &Batch) -> Result<Tensor> {
+    let sum = match common.objective.loss {
+        Loss::Sigmoid => {
+            // softplus(z) = max(z, 0) + ln(1 + exp(−|z|))
+            let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
+            (softplus.broadcast_mul(&batch.mass)? - logits.broadcast_mul(&batch.q)?)?.sum((1, 2))?
+        }
+        _ => log_softmax(logits, D::Minus1)?.broadcast_mul(&batch.q)?.sum((1, 2))?.neg()?,
+    };
+    sum * batch.scale
+}
+
+/// Gradients scaled so that no head's is longer than `largest`.
+fn clipped(common: &Common, gradients: Vec<Tensor>, largest: f64) -> Result<Vec<Tensor>> {
+    let mut squares: Vec<f64> = vec![];
+    for gradient in &gradients {
+        let of = gradient.sqr()?.sum((1, 2))?.to_vec1::<f32>()?;
+        squares.resize(of.len(), 0.0);
+        squares.iter_mut().zip(of).for_each(|(sum, square)| *sum += f64::from(square));
+    }
+    let factors = common.by_head(squares.iter().map(|s| clip_factor(s.sqrt(), Some(largest))).collect())?;
+    gradients.iter().map(|g| g.broadcast_mul(&factors)).collect()
+}
+
+/// A device whose memory holds the weights, or a step, of so many heads at once.
+#[cfg(test)]
+pub mod memory {
+    use std::cell::Cell;
+
+    pub const WEIGHTS: usize = 0;
+    pub const STEP: usize = 1;
+
+    thread_local! {
+        pub static HOLDS: Cell<[usize; 2]> = const { Cell::new([usize::MAX; 2]) };
+    }
+
+    pub fn take(heads: usize, what: usize) -> candle_core::Result<()> {
+        match heads > HOLDS.get()[what] {
+            true => Err(candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into())),
+            false => Ok(()),
+        }
+    }
+}
