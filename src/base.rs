@@ -5,7 +5,7 @@ use candle_core::{DType, Device};
 use crate::backbones::{self, BackboneInfo, Opened};
 use crate::data::{DECODER_VERSION, Orientation};
 use crate::engine::native::{self, NativeEngine};
-use crate::engine::{self, CandleEngine, DeviceChoice, Engine};
+use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
 use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
@@ -46,8 +46,8 @@ pub struct BaseSettings {
     pub size: Option<usize>,
     /// Name of a weights entry whose preprocess to use, or `key=value,…` above the weights' own.
     pub preprocess: Option<String>,
-    /// Compute in bf16 instead of f32.
-    pub bf16: bool,
+    /// The numbers to compute in.
+    pub compute: Compute,
     /// The engine; where left out, native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one and for transformers.
     pub engine: Option<EngineKind>,
     /// The device.
@@ -60,7 +60,7 @@ pub struct Base {
     graph: Graph,
     weights: Opened,
     preprocess: PreprocessSpec,
-    bf16: bool,
+    compute: Compute,
     engine: EngineKind,
     device: Device,
 }
@@ -93,7 +93,7 @@ impl Base {
     ) -> Result<Base> {
         let preprocess = preprocess(settings, info, &weights)?;
         let graph = info.graph(&weights.options);
-        Ok(Base { info, graph, weights, preprocess, bf16: settings.bf16, engine, device })
+        Ok(Base { info, graph, weights, preprocess, compute: settings.compute, engine, device })
     }
 
     /// What is known of the backbone beside its weights.
@@ -124,7 +124,7 @@ impl Base {
     /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
     pub fn engine_name(&self) -> String {
         match self.engine {
-            EngineKind::Native => format!("native ({})", native::Options::computing(self.bf16).isa.name()),
+            EngineKind::Native => format!("native ({})", native::Options::computing(self.compute == Compute::Bf16).isa.name()),
             kind => format!("{} ({})", kind.name(), engine::describe(&self.device)),
         }
     }
@@ -195,7 +195,7 @@ impl Base {
         let settings = BaseSettings {
             backbone: key.backbone.clone(),
             preprocess: parts.next().map(Into::into),
-            bf16: key.compute == "bf16",
+            compute: key.compute.parse()?,
             device,
             ..BaseSettings::default()
         };
@@ -224,9 +224,9 @@ impl Base {
             EngineKind::Cuda => self.cuda(taps, batch, [height, width])?,
             // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
             EngineKind::Candle if !self.device.is_cpu() => {
-                Box::new(CandleEngine::planned(Plan::new(&self.graph, weights, taps, input)?, &self.device, self.dtype())?)
+                Box::new(CandleEngine::planned(Plan::new(&self.graph, weights, taps, input)?, &self.device, self.compute.dtype())?)
             }
-            EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.dtype())?),
+            EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.compute.dtype())?),
         })
     }
 
@@ -236,7 +236,7 @@ impl Base {
             candle_core::DeviceLocation::Cuda { gpu_id } => gpu_id,
             _ => 0,
         };
-        Ok(Box::new(engine::CudaEngine::new(&self.plan(taps, size)?, gpu, self.bf16, batch)?))
+        Ok(Box::new(engine::CudaEngine::new(&self.plan(taps, size)?, gpu, self.compute, batch)?))
     }
 
     /// Never called: without the feature there is no such device.
@@ -259,7 +259,7 @@ impl Base {
     /// # Errors
     /// As [`Base::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        NativeEngine::new(&self.plan(taps, size)?, batch, native::Options::computing(self.bf16))
+        NativeEngine::new(&self.plan(taps, size)?, batch, native::Options::computing(self.compute == Compute::Bf16))
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -285,19 +285,15 @@ impl Base {
             preprocess: format!("{};orientation={turned};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}", self.preprocess),
             augment: policy.to_string(),
             seed,
-            compute: if self.bf16 { "bf16" } else { "f32" }.into(),
+            compute: self.compute.name().into(),
             store,
             engine: self.engine.name().into(),
             device: match self.engine {
-                EngineKind::Native => native::Options::computing(self.bf16).isa.name().into(),
+                EngineKind::Native => native::Options::computing(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: native::NUMERICS_VERSION,
         }
-    }
-
-    fn dtype(&self) -> DType {
-        if self.bf16 { DType::BF16 } else { DType::F32 }
     }
 }
 
@@ -308,7 +304,11 @@ fn place(settings: &BaseSettings, info: &BackboneInfo) -> Result<(Device, Engine
     let kind = settings.engine.unwrap_or(usual_engine(&device, transformer));
     check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {
-        native::Options::computing(settings.bf16).check()?;
+        if settings.compute == Compute::F16 {
+            let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
+            return Err(Error::setting("the native engine computes in f32 and bf16", hint));
+        }
+        native::Options::computing(settings.compute == Compute::Bf16).check()?;
     }
     Ok((device, kind))
 }
@@ -356,4 +356,36 @@ fn preprocess(settings: &BaseSettings, info: &BackboneInfo, weights: &Opened) ->
         return Err(Error::setting("--size 0 leaves no pixels", format!("{} was made for {}", info.name, info.size)));
     }
     if text.is_empty() { Ok(sized) } else { PreprocessSpec::parse(text, &sized) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Batch, centred_error};
+
+    #[test]
+    fn f16_runs_on_candle_and_the_native_engine_refuses_it() {
+        let settings = |compute, engine| BaseSettings {
+            backbone: "squeezenet1_1".into(),
+            weights: Some("random:1".into()),
+            size: Some(40),
+            compute,
+            engine: Some(engine),
+            device: DeviceChoice::Cpu,
+            ..BaseSettings::default()
+        };
+        let refused = Base::open(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
+        assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
+        let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
+        let rgb = crate::engine::test_images(1, images, size);
+        let features = |compute| {
+            let base = Base::open(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
+            assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());
+            let normalise = base.preprocess().normalise();
+            let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &normalise };
+            base.engine(&taps, images, size).unwrap().run(batch).unwrap().remove(0)
+        };
+        let error = centred_error(&features(Compute::F16), &features(Compute::F32), images);
+        assert!(error > 0.0 && error < 2e-2, "{error}");
+    }
 }

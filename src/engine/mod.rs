@@ -3,6 +3,7 @@
 mod accuracy;
 mod candle;
 mod choice;
+mod compute;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
 mod device;
@@ -15,6 +16,7 @@ use crate::preprocess::Normalise;
 pub use accuracy::{centred_error, test_images};
 pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
+pub use compute::Compute;
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaEngine, without_tf32};
 pub use device::{describe, device, settle};

@@ -23,7 +23,7 @@ pub struct Key {
     pub augment: String,
     /// Seed of the augmentation.
     pub seed: u64,
-    /// Type that the engine computes in: `f32` or `bf16`.
+    /// Type that the engine computes in: `f32`, `bf16` or `f16`.
     pub compute: String,
     /// Type that features are stored in.
     pub store: Dtype,

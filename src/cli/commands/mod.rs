@@ -21,7 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use headstart::base::{BaseSettings, EngineKind};
-use headstart::engine::{self, DeviceChoice};
+use headstart::engine::{self, Compute, DeviceChoice};
 use headstart::{Error, Result};
 
 use super::args::{Base, Dtype, EngineName};
@@ -35,7 +35,11 @@ impl Base {
             weights: self.weights.clone(),
             size: self.size,
             preprocess: self.preprocess.clone(),
-            bf16: self.dtype == Dtype::Bf16,
+            compute: match self.dtype {
+                Dtype::F32 => Compute::F32,
+                Dtype::Bf16 => Compute::Bf16,
+                Dtype::F16 => Compute::F16,
+            },
             engine: self.engine.map(|e| match e {
                 EngineName::Native => EngineKind::Native,
                 EngineName::Candle => EngineKind::Candle,

@@ -1,7 +1,7 @@
 // What the libraries leave to do: one thread makes LANES neighbouring channels of one pixel, or one number where the layout changes.
 //
-// Maps lie as [image][row][column][channel]. Compiled at run time by NVRTC, for bf16 where BF16 is defined, for LANES 8 (128-bit loads of
-// bf16) and 1 (channel counts that 8 does not divide). No headers, no shared memory and no barriers, and only what C and C++ have in common:
+// Maps lie as [image][row][column][channel]. Compiled at run time by NVRTC, for bf16 or f16 where BF16 or F16 is defined, for LANES 8 (128-bit loads of
+// these) and 1 (channel counts that 8 does not divide). No headers, no shared memory and no barriers, and only what C and C++ have in common:
 // so a test compiles this very file for a CPU (EMULATED) and runs whole networks through it.
 //
 // All kernels take the same arguments: y is written; x, z, p and q are read, p and q being always f32; n.count threads have something to do.
@@ -51,6 +51,24 @@ HELPER T stored(float x) {
   if ((value.u & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;
   return (T)((value.u + 0x7fffu + ((value.u >> 16) & 1u)) >> 16);
 }
+#elif defined F16
+typedef unsigned short T;
+
+// The test brings its own: C compilers differ in what they know of f16.
+#ifndef EMULATED
+HELPER float number(T bits) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+  return value;
+}
+
+// Rounds to the nearest, ties to even; what is too large becomes infinite.
+HELPER T stored(float x) {
+  T bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+}
+#endif
 #else
 typedef float T;
 

@@ -91,7 +91,7 @@ impl<'a> Lowering<'a> {
         let mut maps: Vec<Map> = plan.shapes.iter().map(|shape| map(shape)).collect();
         // Tensor cores want channels by eights: an image gets five of zeros where only convolutions read it.
         let padded = |step: &Step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups == 1);
-        if element == Element::Bf16 && plan.shapes[0].len() == 3 && plan.steps.iter().all(|s| !s.inputs.contains(&0) || padded(s)) {
+        if element != Element::F32 && plan.shapes[0].len() == 3 && plan.steps.iter().all(|s| !s.inputs.contains(&0) || padded(s)) {
             maps[0].stored = maps[0].channels.next_multiple_of(LANES);
         }
         let largest = maps.iter().map(|m| images * m.pixels() * m.stored).max().unwrap_or(0);

@@ -1,6 +1,8 @@
 //! What the GPU is told to do: a list of calls over a few blocks of memory, known entirely beforehand.
 
-use half::bf16;
+use half::{bf16, f16};
+
+use crate::engine::Compute;
 
 /// The numbers that maps and weights are made of. Sums are f32 in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,14 +11,35 @@ pub enum Element {
     F32,
     /// bf16 in memory.
     Bf16,
+    /// f16 in memory.
+    F16,
+}
+
+impl From<Compute> for Element {
+    fn from(compute: Compute) -> Element {
+        match compute {
+            Compute::F32 => Element::F32,
+            Compute::Bf16 => Element::Bf16,
+            Compute::F16 => Element::F16,
+        }
+    }
 }
 
 impl Element {
+    /// What `kernels.cu` is told of it.
+    pub const fn define(self) -> Option<&'static str> {
+        match self {
+            Element::F32 => None,
+            Element::Bf16 => Some("BF16"),
+            Element::F16 => Some("F16"),
+        }
+    }
+
     /// Bytes of one.
     pub const fn size(self) -> usize {
         match self {
             Element::F32 => 4,
-            Element::Bf16 => 2,
+            Element::Bf16 | Element::F16 => 2,
         }
     }
 
@@ -25,6 +48,7 @@ impl Element {
         match self {
             Element::F32 => bytemuck::cast_slice(values).to_vec(),
             Element::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_ne_bytes()).collect(),
+            Element::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_ne_bytes()).collect(),
         }
     }
 }

@@ -87,6 +87,7 @@ impl Convolve {
             // FMA: tensor cores would round f32 to TF32.
             Element::F32 => (sys::cudnnDataType_t::CUDNN_DATA_FLOAT, sys::cudnnMathType_t::CUDNN_FMA_MATH),
             Element::Bf16 => (sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16, sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH),
+            Element::F16 => (sys::cudnnDataType_t::CUDNN_DATA_HALF, sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH),
         };
         let nhwc = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
         let int = |n: usize| n as c_int;

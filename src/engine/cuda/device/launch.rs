@@ -23,8 +23,8 @@ pub struct Kernels {
 
 /// What NVRTC compiles: the source behind its settings.
 pub fn source(element: Element, lanes: usize) -> String {
-    let bf16 = if element == Element::Bf16 { "#define BF16\n" } else { "" };
-    format!("#define LANES {lanes}\n{bf16}{SOURCE}")
+    let define = element.define().map_or(String::new(), |name| format!("#define {name}\n"));
+    format!("#define LANES {lanes}\n{define}{SOURCE}")
 }
 
 impl Kernels {

@@ -14,8 +14,8 @@ use candle_core::cuda_backend::cudarc::driver::CudaContext;
 use self::machine::Machine;
 use self::slot::Slot;
 use super::lower::compile;
-use super::program::{Element, Program};
-use crate::engine::{Batch, Engine};
+use super::program::Program;
+use crate::engine::{Batch, Compute, Engine};
 use crate::plan::Plan;
 use crate::{Error, Result};
 
@@ -38,6 +38,7 @@ fn failed<E: Display>(doing: &'static str) -> impl FnOnce(E) -> Error + Copy {
 ///
 /// # Safety
 /// Sets an environment variable: call it before the process has a second thread and before any of CUDA's libraries is used.
+#[expect(clippy::disallowed_methods, reason = "the libraries take this wish from the environment alone")]
 pub unsafe fn without_tf32() {
     // SAFETY: as the caller promises.
     unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") }
@@ -50,17 +51,17 @@ pub struct CudaEngine {
     slots: Mutex<Vec<Slot>>,
     returned: Condvar,
     program: Program,
+    compute: Compute,
     context: Arc<CudaContext>,
 }
 
 impl CudaEngine {
-    /// Makes a plan ready for batches of up to `batch` images on the GPU of this number, in bf16 or f32.
+    /// Makes a plan ready for batches of up to `batch` images on the GPU of this number.
     ///
     /// # Errors
     /// A transformer; too little memory; the libraries' own failure.
-    pub fn new(plan: &Plan, gpu: usize, bf16: bool, batch: usize) -> Result<CudaEngine> {
-        let element = if bf16 { Element::Bf16 } else { Element::F32 };
-        let mut program = compile(plan, element, batch.max(1))?;
+    pub fn new(plan: &Plan, gpu: usize, compute: Compute, batch: usize) -> Result<CudaEngine> {
+        let mut program = compile(plan, compute.into(), batch.max(1))?;
         let context = CudaContext::new(gpu).map_err(failed("opening the GPU"))?;
         // SAFETY: this engine orders all uses of its memory by streams and events of its own: a slot's blocks are used by its stream and,
         // between the events `arrived` and `computed`, by the machine's; everything else by the machine's alone.
@@ -69,7 +70,7 @@ impl CudaEngine {
         let slots = (0..SLOTS).map(|_| Slot::new(&program, &context)).collect::<Result<_>>()?;
         // They are on the device now.
         program.constants = vec![];
-        Ok(CudaEngine { machine: Mutex::new(machine), slots: Mutex::new(slots), returned: Condvar::new(), program, context })
+        Ok(CudaEngine { machine: Mutex::new(machine), slots: Mutex::new(slots), returned: Condvar::new(), program, compute, context })
     }
 
     /// A free slot; waits for one.
@@ -100,7 +101,8 @@ impl CudaEngine {
             machine.start(input, normalise, &slot.arrived)?;
             machine.hand_over(&slot.output, &slot.computed)?;
         }
-        slot.download(&self.program, batch.images())
+        let features = slot.download(&self.program, batch.images())?;
+        self.compute.check(&features).map(|()| features)
     }
 }
 

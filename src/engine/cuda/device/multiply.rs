@@ -58,6 +58,7 @@ impl Multiply {
         let numbers = match element {
             Element::F32 => sys::cudaDataType_t::CUDA_R_32F,
             Element::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
+            Element::F16 => sys::cudaDataType_t::CUDA_R_16F,
         };
         let [rows, input, output] = [p.rows, p.input, p.output].map(|n| n as u64);
         // Plain f32 sums: TF32 would have to be asked for.

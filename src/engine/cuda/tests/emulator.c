@@ -12,6 +12,34 @@
 #define EMULATED
 static unsigned emulated_index;
 
+#ifdef F16
+static inline float number(unsigned short bits) {
+  unsigned exponent = bits >> 10 & 31;
+  union {
+    unsigned u;
+    float f;
+  } size;
+  size.u = ((unsigned)bits << 13 & 0x0fffe000u) + (exponent == 31 ? 0x70000000u : 0x38000000u);
+  // Subnormals by a product: as bits of f32 they would be subnormal there too, and flushed.
+  if (exponent == 0) size.f = (float)(bits & 1023) * 0x1p-24f;
+  return bits >> 15 ? -size.f : size.f;
+}
+
+// To the nearest, ties to even, as the default rounding of `nearbyintf` is.
+static unsigned short stored(float x) {
+  unsigned short sign = signbit(x) ? 0x8000 : 0;
+  float size = fabsf(x);
+  if (isnan(x)) return 0x7e00;
+  if (size >= 65520.0f) return sign | 0x7c00;
+  int exponent;
+  frexpf(size, &exponent);
+  if (size < ldexpf(1, -14)) exponent = -13;
+  unsigned short fraction = (unsigned short)nearbyintf(ldexpf(size, 11 - exponent));
+  // A fraction of 2048 carries over into the exponent; one below 1024 is subnormal.
+  return (unsigned short)(sign + fraction + (unsigned)(exponent + 13) * 1024);
+}
+#endif
+
 #define LANES 8
 #define NAME(name) wide_##name
 #include "kernels.cu"

@@ -21,23 +21,30 @@ use crate::weights::Formula;
 
 /// The emulator for each kind of number, built once; `None` where there is no C compiler.
 fn emulator(element: Element) -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<[PathBuf; 2]>> = OnceLock::new();
+    static BUILT: OnceLock<Option<[PathBuf; 3]>> = OnceLock::new();
     let build = || {
         let folder = tempfile::tempdir().ok()?.keep();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/cuda");
-        let one = |name: &str, flags: &[&str]| {
-            let exe = folder.join(name);
+        let one = |element: Element| {
+            let define = element.define();
+            let exe = folder.join(define.unwrap_or("F32"));
             let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
             cc.args(["-O3", "-ffast-math", "-fno-finite-math-only", "-fno-strict-aliasing", "-Wall", "-Werror", "-Wno-unused-function"]);
-            cc.args(flags).arg("-I").arg(&source).arg(source.join("tests/emulator.c")).arg("-o").arg(&exe).arg("-lm");
+            cc.args(define.map(|name| format!("-D{name}")))
+                .arg("-I")
+                .arg(&source)
+                .arg(source.join("tests/emulator.c"))
+                .arg("-o")
+                .arg(&exe)
+                .arg("-lm");
             let made = cc.output().ok()?;
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
             Some(exe)
         };
-        Some([one("f32", &[])?, one("bf16", &["-DBF16"])?])
+        Some([one(Element::F32)?, one(Element::Bf16)?, one(Element::F16)?])
     };
-    let both = BUILT.get_or_init(build).as_ref()?;
-    Some(&both[usize::from(element == Element::Bf16)])
+    let all = BUILT.get_or_init(build).as_ref()?;
+    Some(&all[element as usize])
 }
 
 fn place(place: Place) -> String {
@@ -117,8 +124,8 @@ fn emulate(program: &Program, batch: Batch<'_>, fused: bool) -> Option<Vec<Vec<f
 
 const SOME: Normalise = Normalise { scale: [0.02, 0.018, 0.017], shift: [-2.1, -2.0, -1.8], bgr: true };
 
-/// Errors of a network's taps, on bytes, as the emulator has them: f32 fused, f32 apart, bf16 fused.
-fn errors(graph: &Graph, taps: &[&str], size: [usize; 2]) -> Option<Vec<[f64; 3]>> {
+/// Errors of a network's taps, on bytes, as the emulator has them: f32 fused, f32 apart, bf16 fused, f16 fused.
+fn errors(graph: &Graph, taps: &[&str], size: [usize; 2]) -> Option<Vec<[f64; 4]>> {
     let taps: Vec<String> = taps.iter().map(|t| t.to_string()).collect();
     let (images, input) = (3, [3, size[0], size[1]]);
     let weights = Formula::new(graph.parameters(), 5);
@@ -126,23 +133,24 @@ fn errors(graph: &Graph, taps: &[&str], size: [usize; 2]) -> Option<Vec<[f64; 3]
     let rgb = test_images(1, images, size);
     let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &SOME };
     let want = CandleEngine::new(graph, &weights, &taps, input, &Device::Cpu, DType::F32).unwrap().run(batch).unwrap();
-    let got = [(Element::F32, true), (Element::F32, false), (Element::Bf16, true)]
+    let got = [(Element::F32, true), (Element::F32, false), (Element::Bf16, true), (Element::F16, true)]
         .map(|(element, fused)| emulate(&compile(&plan, element, images).unwrap(), batch, fused));
-    let [a, b, c] = got;
-    let got = [a?, b?, c?];
-    Some((0..taps.len()).map(|t| [0, 1, 2].map(|k| centred_error(&got[k][t], &want[t], images))).collect())
+    let [a, b, c, d] = got;
+    let got = [a?, b?, c?, d?];
+    Some((0..taps.len()).map(|t| [0, 1, 2, 3].map(|k| centred_error(&got[k][t], &want[t], images))).collect())
 }
 
 fn agrees(graph: &Graph, taps: &[&str], size: [usize; 2], name: &str) {
     let Some(errors) = errors(graph, taps, size) else { return };
-    for (tap, [fused, apart, bf16]) in taps.iter().zip(errors) {
+    for (tap, [fused, apart, bf16, f16]) in taps.iter().zip(errors) {
         assert!(fused <= 1e-4 && apart <= 1e-4, "{name} `{tap}`: {fused:.1e} fused, {apart:.1e} apart");
-        assert!(bf16 <= BF16, "{name} `{tap}`: {bf16:.1e} in bf16");
+        assert!(bf16 <= BF16 && f16 <= F16, "{name} `{tap}`: {bf16:.1e} in bf16, {f16:.1e} in f16");
     }
 }
 
 /// Random weights on small images spread little, so that rounding weighs more than with photos and trained ones.
 const BF16: f64 = 0.3;
+const F16: f64 = BF16 / 8.0;
 
 macro_rules! networks {
     ($($test:ident: $($name:literal $tap:literal at $size:literal),+;)+) => {$(
@@ -255,8 +263,8 @@ proptest! {
         if g.shapes([3, side[0], side[1]]).is_ok()
             && let Some(errors) = errors(&g, &["pooled", "each"], side)
         {
-            for [fused, apart, bf16] in errors {
-                prop_assert!(fused < 1e-5 && apart < 1e-5 && bf16 < BF16, "{fused} {apart} {bf16}");
+            for [fused, apart, bf16, f16] in errors {
+                prop_assert!(fused < 1e-5 && apart < 1e-5 && bf16 < BF16 && f16 < F16, "{fused} {apart} {bf16} {f16}");
             }
         }
     }
