@@ -186,7 +186,7 @@ pub struct Base {
 pub enum Dtype {
     F32,
     Bf16,
-    /// GPUs only: as fast as bf16 and eight times as exact, but for values above 65,504
+    /// For GPUs: eight times as exact as bf16, for values up to 65,504
     F16,
 }
 
