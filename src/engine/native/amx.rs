@@ -4,8 +4,8 @@
 //! f32 arithmetic gives, at twice the speed of AVX-512; the other three are below its rounding. Two parts and their three largest products keep
 //! sixteen bits, in half the time. One part would keep eight: its noise differs from image to image, and features are what tells images apart.
 //!
-//! *Panel* (left side): `[part][step][row][32]`, a step being two channel blocks whose lanes alternate, so that two vectors become one line
-//! by a shift and a mask. *Weights*: `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
+//! *Panel* (left side): parts one after the other, in each of which a row of a step is 64 bytes wherever a [`Walk`] says; rows may overlap.
+//! *Weights*: `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
 //!
 //! Registers and instructions are asked for by inline assembly: the compiler's own intrinsics are not stable. On Linux a process asks
 //! for the tiles' state once.
@@ -15,8 +15,8 @@ use super::simd::{LANES, Line, zeroed_lines};
 /// Rows of a tile.
 pub const ROWS: usize = 16;
 
-/// Channels of a step.
-pub const DEEP: usize = 2 * LANES;
+/// Numbers of a row in a step.
+const DEEP: usize = 2 * LANES;
 
 /// Bytes of a line: a tile's row.
 const LINE: usize = size_of::<Line>();
@@ -59,11 +59,6 @@ impl Parts {
     }
 }
 
-/// Steps that so many channels take.
-pub fn steps(channels: usize) -> usize {
-    channels.div_ceil(DEEP)
-}
-
 /// The right side of a product.
 pub struct Weights {
     parts: Parts,
@@ -72,56 +67,26 @@ pub struct Weights {
     values: Vec<Line>,
 }
 
-/// Writes one matrix's weights; threads write different output blocks.
-#[derive(Clone, Copy)]
-pub struct Writer {
-    to: *mut u16,
-    parts: Parts,
-    steps: usize,
-    len: usize,
-}
-
-// SAFETY: whoever writes promises that blocks are written by one thread each.
-unsafe impl Send for Writer {}
-// SAFETY: as above.
-unsafe impl Sync for Writer {}
-
-impl Writer {
-    /// Puts the weights from one channel (lane `lane` of half `half` of a step) to the sixteen outputs of a block.
-    ///
-    /// # Safety
-    /// No other thread writes this block.
-    pub unsafe fn put(&self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
-        let count = self.parts.count();
-        let first = ((block / 2) * self.steps + step) * count * PAIR + block % 2 * (PAIR / 2) + lane * DEEP + half;
-        assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.len);
-        for (output, &value) in values.iter().enumerate() {
-            for (part, bits) in Parts::of(value).into_iter().take(count).enumerate() {
-                // SAFETY: inside the buffer, as asserted; the caller's promise.
-                unsafe { self.to.add(first + part * PAIR + 2 * output).write(bits) };
-            }
-        }
-    }
-}
-
 impl Weights {
-    /// Zeros for `matrices` products of so many steps and output blocks.
-    pub fn zeros(parts: Parts, steps: usize, blocks: usize, matrices: usize) -> Weights {
+    /// Zeros for products of so many steps and output blocks.
+    pub fn zeros(parts: Parts, steps: usize, blocks: usize) -> Weights {
         let pairs = blocks.div_ceil(2);
-        let values = zeroed_lines(matrices * pairs * steps * parts.count() * PAIR / 2);
+        let values = zeroed_lines(pairs * steps * parts.count() * PAIR / 2);
         Weights { parts, steps, pairs, values }
     }
 
-    fn matrix_len(&self) -> usize {
-        self.pairs * self.steps * self.parts.count() * PAIR
-    }
-
-    /// For filling one matrix.
-    pub fn writer(&mut self, matrix: usize) -> Writer {
-        let len = self.matrix_len();
-        assert!((matrix + 1) * len <= self.values.len() * size_of::<Line>() / 2);
-        let to = self.values.as_mut_ptr().cast::<u16>().wrapping_add(matrix * len);
-        Writer { to, parts: self.parts, steps: self.steps, len }
+    /// Puts the weights from one channel (lane `lane` of half `half` of a step) to the sixteen outputs of a block.
+    pub fn put(&mut self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
+        let count = self.parts.count();
+        let first = ((block / 2) * self.steps + step) * count * PAIR + block % 2 * (PAIR / 2) + lane * DEEP + half;
+        assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.values.len() * 2 * LANES);
+        let to = self.values.as_mut_ptr().cast::<u16>();
+        for (output, &value) in values.iter().enumerate() {
+            for (part, bits) in Parts::of(value).into_iter().take(count).enumerate() {
+                // SAFETY: inside the buffer, as asserted.
+                unsafe { to.add(first + part * PAIR + 2 * output).write(bits) };
+            }
+        }
     }
 
     /// Pairs of output blocks.
@@ -129,19 +94,13 @@ impl Weights {
         self.pairs
     }
 
-    /// Steps of a product.
-    pub fn steps(&self) -> usize {
-        self.steps
-    }
-
     /// Multiplies a panel by the weights to one pair of output blocks: `to` is `[2][tiles · 16][16]`.
-    pub fn multiply(&self, matrix: usize, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
+    pub fn multiply(&self, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
         let rows = walk.rows();
         assert!(pair < self.pairs && to.len() >= 2 * rows * LANES && size_of_val(panel) >= self.parts.count() * walk.part);
-        assert!(walk.offsets.len() == self.steps && (matrix + 1) * self.matrix_len() <= self.values.len() * 2 * LANES);
-        let each = self.steps * self.parts.count() * PAIR;
-        // SAFETY: inside the buffer, as asserted.
-        let weights = unsafe { self.values.as_ptr().cast::<u16>().add(matrix * self.matrix_len() + pair * each) };
+        assert_eq!(walk.offsets.len(), self.steps);
+        let lines = self.steps * self.parts.count() * PAIR / 2 / LANES;
+        let weights = self.values[pair * lines..][..lines].as_ptr().cast();
         for (i, tiles) in walk.tiles.chunks(2).enumerate() {
             let block = Block {
                 panel: panel.as_ptr().cast::<u8>().wrapping_add(tiles[0]),
@@ -203,50 +162,9 @@ impl Walk {
         Walk { offsets, tiles, row, part }
     }
 
-    /// Tiles that begin at these lines, steps these lines further on; `lines` make a part.
-    pub fn of_lines(lines: usize, tiles: impl Iterator<Item = usize>, offsets: impl Iterator<Item = usize>) -> Walk {
-        Walk::new(lines * LINE, LINE, tiles.map(|line| line * LINE).collect(), offsets.map(|line| line * LINE).collect())
-    }
-
-    /// A plain matrix: `[part][step][row][32]`.
-    pub fn plain(steps: usize, rows: usize) -> Walk {
-        let rows = rows.next_multiple_of(ROWS);
-        Walk::of_lines(steps * rows, (0..rows).step_by(ROWS), (0..steps).map(|step| step * rows))
-    }
-
-    /// Lines of a part.
-    pub fn lines(&self) -> usize {
-        self.part / LINE
-    }
-
     /// Rows of the product.
     pub fn rows(&self) -> usize {
         self.tiles.len() * ROWS
-    }
-}
-
-/// Lines of a panel under construction: pixels of two channel blocks, `distance` floats apart, and the lanes wanted of each.
-#[derive(Clone, Copy)]
-pub struct Pixels {
-    /// First pixel of each block.
-    pub blocks: [*const f32; 2],
-    /// Lanes that are channels; none of a block that is not there.
-    pub lanes: [u16; 2],
-    /// From pixel to pixel.
-    pub distance: usize,
-    /// How many.
-    pub count: usize,
-}
-
-impl Parts {
-    /// Writes a line for each of the pixels to every part of a panel, from `line` on; a part has `lines` lines.
-    ///
-    /// # Safety
-    /// The pixels' wanted lanes are valid for reading; the CPU has AVX-512.
-    pub unsafe fn fill(self, pixels: Pixels, panel: &mut [f32], lines: usize, line: usize) {
-        assert!(line + pixels.count <= lines && self.count() * lines * LANES <= panel.len());
-        // SAFETY: every line written lies inside the panel; the caller's promise.
-        unsafe { sys::split(&pixels, self.count(), panel.as_mut_ptr().add(line * LANES), lines * LANES) };
     }
 }
 
@@ -323,38 +241,31 @@ mod tests {
             return;
         }
         let mut seed = 1;
-        for (rows, channels, blocks) in [(1, 32, 2), (16, 64, 1), (40, 48, 3), (96, 16, 2), (33, 128, 5)] {
+        for (rows, channels, blocks) in [(1usize, 32usize, 2usize), (16, 64, 1), (40, 48, 3), (96, 16, 2), (33, 128, 5)] {
             let left: Vec<f32> = (0..channels * rows).map(|_| number(&mut seed)).collect();
             let right: Vec<f32> = (0..channels * blocks * LANES).map(|_| number(&mut seed)).collect();
             for (parts, bound) in [(Parts::Three, 3e-7), (Parts::Two, 3e-5)] {
-                let mut weights = Weights::zeros(parts, steps(channels), blocks, 2);
-                let writer = weights.writer(1);
+                let (steps, padded) = (channels.div_ceil(DEEP), rows.next_multiple_of(ROWS));
+                let mut weights = Weights::zeros(parts, steps, blocks);
                 for (block, c) in (0..blocks).flat_map(|b| (0..channels).map(move |c| (b, c))) {
                     let values = std::array::from_fn(|o| right[c * blocks * LANES + block * LANES + o]);
-                    // SAFETY: one thread.
-                    unsafe { writer.put(block, c / DEEP, c / LANES % 2, c % LANES, &values) };
+                    weights.put(block, c / DEEP, c % 2, c % DEEP / 2, &values);
                 }
-                let padded = rows.next_multiple_of(ROWS);
-                let walk = Walk::plain(steps(channels), rows);
-                let mut memory = zeroed_lines(parts.count() * walk.lines() * LANES);
-                let panel = super::super::simd::floats_mut(&mut memory);
-                // Blocked as maps are: [channel block][row][16].
-                let blocked: Vec<f32> =
-                    (0..channels * rows).map(|i| left[(i / LANES % rows) * channels + i / LANES / rows * LANES + i % LANES]).collect();
-                for step in 0..steps(channels) {
-                    let first = blocked[step * 2 * rows * LANES..].as_ptr();
-                    let (second, lanes) = match blocked.get((2 * step + 1) * rows * LANES..) {
-                        Some(s) if !s.is_empty() => (s.as_ptr(), u16::MAX),
-                        _ => (std::ptr::null(), 0),
-                    };
-                    let pixels = Pixels { blocks: [first, second], lanes: [u16::MAX, lanes], distance: LANES, count: rows };
-                    // SAFETY: `rows` pixels in each block that is there.
-                    unsafe { parts.fill(pixels, panel, walk.lines(), step * padded) };
+                let part = steps * padded * LINE;
+                let mut memory = zeroed_lines(parts.count() * part / size_of::<f32>());
+                for (row, c) in (0..rows).flat_map(|r| (0..channels).map(move |c| (r, c))) {
+                    for (p, bits) in Parts::of(left[row * channels + c]).into_iter().take(parts.count()).enumerate() {
+                        let at = p * part + (c / DEEP * padded + row) * LINE + c % DEEP * 2;
+                        let word = &mut memory[at / LINE].0[at % LINE / 4];
+                        *word = f32::from_bits(word.to_bits() | u32::from(bits) << (at % 4 * 8));
+                    }
                 }
+                let tiles = (0..padded).step_by(ROWS).map(|row| row * LINE).collect();
+                let walk = Walk::new(part, LINE, tiles, (0..steps).map(|step| step * padded * LINE).collect());
                 let _session = Session::start();
                 for pair in 0..weights.pairs() {
                     let mut got = vec![0.0; 2 * padded * LANES];
-                    weights.multiply(1, pair, panel, &walk, &mut got);
+                    weights.multiply(pair, super::super::simd::floats(&memory), &walk, &mut got);
                     for (block, row, o) in (0..2).flat_map(|b| (0..rows).flat_map(move |r| (0..LANES).map(move |o| (b, r, o)))) {
                         let output = (2 * pair + block) * LANES + o;
                         let term = |c: usize| f64::from(left[row * channels + c]) * f64::from(right[c * blocks * LANES + output]);

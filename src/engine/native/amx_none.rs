@@ -1,6 +1,6 @@
 //! No tiles on this architecture: nothing here is ever called, as [`available`] says no.
 
-use super::{Block, Pixels};
+use super::Block;
 
 pub fn available() -> bool {
     false
@@ -23,6 +23,5 @@ absent! {
     three_by_one(&Block);
     two_by_two(&Block);
     two_by_one(&Block);
-    split(&Pixels, usize, *mut f32, usize);
     interleave(usize, [Option<*const f32>; 4], usize, usize, *mut f32, usize);
 }

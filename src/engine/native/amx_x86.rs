@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Block, Pixels, ROWS};
+use super::{Block, ROWS};
 
 /// What `ldtilecfg` reads.
 #[repr(C, align(64))]
@@ -15,14 +15,14 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// Tiles and bf16 products in the CPU, their state enabled by the system and granted to this process, AVX-512 beside them.
+/// Tiles, bf16 and int8 products in the CPU, their state enabled by the system and granted to this process, AVX-512 beside them.
 pub fn available() -> bool {
-    const BF16_AND_TILE: u32 = 1 << 22 | 1 << 24;
+    const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     const TILE_STATE: u64 = 3 << 17;
     if !is_x86_feature_detected!("avx512bw") || !is_x86_feature_detected!("xsave") {
         return false;
     }
-    let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16_AND_TILE == BF16_AND_TILE;
+    let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16_TILE_INT8 == BF16_TILE_INT8;
     // SAFETY: XSAVE is there and, as AVX-512 is, enabled.
     has && unsafe { enabled() } & TILE_STATE == TILE_STATE && granted()
 }
@@ -188,31 +188,6 @@ product!(three_by_one,
     "6144",
     ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
 );
-
-/// Splits pixels of two blocks into so many lines each, `part` floats apart: lanes alternate, high halves of what is left each time.
-///
-/// # Safety
-/// The wanted lanes of the pixels can be read; lines from `to` on can be written in each part.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn split(pixels: &Pixels, parts: usize, to: *mut f32, part: usize) {
-    let &Pixels { blocks, lanes, distance, count } = pixels;
-    let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
-    for i in 0..count {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut a = _mm512_maskz_loadu_ps(lanes[0], blocks[0].wrapping_add(i * distance));
-            let mut b = _mm512_maskz_loadu_ps(lanes[1], blocks[1].wrapping_add(i * distance));
-            for p in 0..parts {
-                let (x, y) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
-                let (kept, other) = (_mm512_and_si512(x, high), _mm512_and_si512(y, high));
-                let line = _mm512_or_si512(_mm512_srli_epi32::<16>(x), other);
-                _mm512_storeu_si512(to.add(p * part + i * 16).cast(), line);
-                a = _mm512_sub_ps(a, _mm512_castsi512_ps(kept));
-                b = _mm512_sub_ps(b, _mm512_castsi512_ps(other));
-            }
-        }
-    }
-}
 
 /// Writes pixels of up to four planes as so many bf16 parts, the four channels of a pixel side by side; zeros where there is no plane or pixel.
 ///

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::amx::Parts;
 use super::dense::{Dense, DenseSpec};
 use super::depthwise::Depthwise;
+use super::digits::Digits;
 use super::epilogue::Epilogue;
 use super::gather::{Flatten, Gather};
 use super::matrix::{self, Matrix};
@@ -16,7 +16,7 @@ use super::run::Options;
 use super::simd::Isa;
 use super::stem::{self, Stem};
 use super::step::Kernel;
-use super::winograd::{self, Winograd};
+use super::winograd::{self, Products};
 use crate::graph::{Padding, Pool};
 use crate::plan::{ConvShape, Layer, Plan, Step};
 use crate::{Error, Result};
@@ -47,6 +47,8 @@ pub struct Program {
     pub local: usize,
     /// Size of the arena of all workers in floats.
     pub shared: usize,
+    /// Memory that all tasks of a step share, in floats; steps that work on one image have none.
+    pub common: usize,
     /// Scratch memory of a task that works on one image, and of one that works on the batch, in floats.
     pub scratch: [usize; 2],
 }
@@ -79,27 +81,28 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
         .collect::<Result<Vec<_>>>()?;
     let most = |steps: &[Prepared], images: usize| steps.iter().map(|s| s.kernel.scratch(images)).max().unwrap_or(0);
     let scratch = [most(&steps[..alone], 1), most(&steps[alone..], batch)];
+    let common = steps[alone..].iter().map(|s| s.kernel.common(batch)).max().unwrap_or(0);
     let taps = plan.taps.iter().map(|&v| operands[v]).collect();
-    Ok(Program { steps, alone, input: operands[0], taps, local, shared, scratch })
+    Ok(Program { steps, alone, input: operands[0], taps, local, shared, common, scratch })
 }
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch
-/// are to use them while they are there. Assumes 12 operations of vectors, 24 or 48 of tiles, in the time of a byte.
+/// are to use them while they are there. Assumes 12 operations of vectors, 48 or 96 of tiles, in the time of a byte.
 fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool {
     const IN_CACHE: usize = 1 << 20;
     let [_, height, width] = as_map(&plan.shapes[step.output]);
-    let cost = |parts: Option<Parts>| match parts {
+    let cost = |digits: Option<Digits>| match digits {
         None => (size_of::<f32>(), 12),
-        Some(Parts::Three) => (6, 24),
-        Some(Parts::Two) => (4, 48),
+        Some(Digits::Three) => (3, 48),
+        Some(Digits::Two) => (2, 96),
     };
     let (weights, pixels, (bytes, rate)) = match &step.layer {
         Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
-            Strategy::Winograd(side) => {
-                let parts = options.parts().map(|_| winograd::PARTS);
-                (weight.len() / 9 * winograd::points(side), winograd::tiles(side, [height, width]), cost(parts))
+            Strategy::Winograd(side, products) => {
+                let digits = (products == Products::Tiles).then_some(winograd::DIGITS);
+                (weight.len() / 9 * winograd::points(side), winograd::tiles(side, [height, width]), cost(digits))
             }
-            Strategy::Matrix(parts) => (weight.len(), height * width, cost(Some(parts))),
+            Strategy::Matrix(digits) => (weight.len(), height * width, cost(Some(digits))),
             _ => (weight.len(), height * width, cost(None)),
         },
         Layer::Linear { weight, .. } => (weight.len(), 1, cost(None)),
@@ -112,22 +115,23 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool 
 /// How a convolution is computed.
 enum Strategy {
     Depthwise,
-    Winograd(usize),
-    Matrix(Parts),
+    Winograd(usize, Products),
+    Matrix(Digits),
     Direct,
 }
 
 fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy {
-    let parts = options.parts();
-    let in_tiles = parts.filter(|&parts| matrix::worthwhile(conv, parts, output));
-    let winograd = match in_tiles {
-        Some(parts) => winograd::worthwhile_in_tiles(conv, parts, output),
-        None => winograd::worthwhile(conv, output),
+    let in_tiles = options.digits().filter(|&digits| matrix::worthwhile(conv, digits, output));
+    let winograd = if options.digits().is_some() {
+        let otherwise = in_tiles.map_or(matrix::direct(conv), |digits| matrix::cost(conv, digits));
+        winograd::best_beside_tiles(conv, output).filter(|way| way.0 < otherwise).map(|(_, side, products)| (side, products))
+    } else {
+        winograd::worthwhile(conv, output).map(|side| (side, Products::Vectors))
     };
     match (winograd, in_tiles) {
         _ if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 => Strategy::Depthwise,
-        (Some(side), _) => Strategy::Winograd(side),
-        (None, Some(parts)) => Strategy::Matrix(parts),
+        (Some((side, products)), _) => Strategy::Winograd(side, products),
+        (None, Some(digits)) => Strategy::Matrix(digits),
         (None, None) => Strategy::Direct,
     }
 }
@@ -145,8 +149,8 @@ fn prepare(step: &Step, options: Options, operands: &[Operand]) -> Result<Box<dy
             let stem = options.parts().filter(|&parts| input.map.lane == 1 && stem::worthwhile(conv, parts, size));
             match strategy(conv, size, options) {
                 Strategy::Depthwise => Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue)),
-                Strategy::Winograd(side) => Box::new(Winograd::new(isa, side, conv, weight, bias, input, output, epilogue)),
-                Strategy::Matrix(parts) => Box::new(Matrix::new(isa, parts, spec)),
+                Strategy::Winograd(side, products) => winograd::prepare(isa, side, products, spec),
+                Strategy::Matrix(digits) => Box::new(Matrix::new(isa, digits, spec)),
                 Strategy::Direct => match stem {
                     Some(parts) => Box::new(Stem::new(isa, parts, spec)),
                     None => Box::new(Dense::new(isa, spec)),

@@ -1,12 +1,15 @@
 //! Convolutions as matrix products in AMX tiles.
 //!
 //! *Shape class*: dense convolutions of sixteen channels and more, any window and stride. *Algorithm*: implicit GEMM. A task takes some
-//! output pixels (of several images where these go through a layer together), splits what their windows see into a panel of bf16 parts, and
-//! multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at once. *Layout*: blocked maps with a
-//! halo; weights as [`super::amx`] has them, a step for each pair of channel blocks and cell of the window; panels as [`Grid`] says.
+//! output pixels (of several images where these go through a layer together), writes what their windows see as a panel of digits, a row for
+//! each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at once. *Layout*: blocked
+//! maps with a halo; panels and weights as [`super::digits`] has them, rows going through the cells of a window and the blocks of a cell.
 
-use super::amx::{DEEP, Parts, Pixels, ROWS, Session, Walk, Weights, steps};
+use std::ops::Range;
+
+use super::amx::{ROWS, Session};
 use super::dense::DenseSpec;
+use super::digits::{self, DEEP, Digits, Places, Rows, Run, Weights};
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
 use super::pointwise::by_block;
@@ -14,100 +17,29 @@ use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch};
 use super::step::Kernel;
 use crate::plan::ConvShape;
 
-/// Most positions of a task.
+/// Most pixels of a task.
 const MOST: usize = 512;
+
+/// Pixels whose products are finished together: their sums stay in the first-level cache.
+const TOGETHER: usize = 4 * ROWS;
 
 /// A prepared convolution.
 pub struct Matrix {
-    parts: Parts,
     label: String,
+    digits: Digits,
     input: Operand,
     finish: Finish,
-    /// Where the first output pixel's window begins in a block.
-    window: usize,
-    grid: Grid,
-    weights: Weights,
-    /// Most positions of a task.
-    most: usize,
-}
-
-/// How output pixels and what their windows see are numbered, so that each input pixel is split once for all cells that read it.
-///
-/// The input is taken apart by the stride into planes, of which each holds every so many rows and columns. Output pixel (y, x) has position
-/// y · width + x, and cell (ky, kx) of its window is line y · width + x + (ky / sy) · width + kx / sx of plane (ky mod sy, kx mod sx): the
-/// windows of sixteen positions in a row are sixteen lines in a row, at each cell. A row has as many positions as a plane has columns; those
-/// right of the output's last column are computed and not kept.
-struct Grid {
     /// Rows and columns of output as they are walked: one row where none has a gap.
     output: [usize; 2],
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    /// Positions of a row.
-    width: usize,
-    /// Positions of an image: full tiles where windows have several cells.
-    image: usize,
-    /// Lines behind its own that a position's window reaches.
-    reach: usize,
-}
-
-impl Grid {
-    fn new(conv: &ConvShape, output: [usize; 2]) -> Grid {
-        let &ConvShape { kernel, stride, .. } = conv;
-        let width = output[1] + (kernel[1] - 1) / stride[1];
-        let positions = (output[0] - 1) * width + output[1];
-        let image = if kernel == [1, 1] { positions } else { positions.next_multiple_of(ROWS) };
-        let reach = (kernel[0] - 1) / stride[0] * width + (kernel[1] - 1) / stride[1];
-        Grid { output, kernel, stride, width, image, reach }
-    }
-
-    /// First row and column of each plane that some cell reads.
-    fn planes(&self) -> impl Iterator<Item = [usize; 2]> {
-        let [rows, columns] = [0, 1].map(|d| self.kernel[d].min(self.stride[d]));
-        (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
-    }
-
-    /// Rows and columns of a plane that some window sees.
-    fn plane_size(&self, plane: [usize; 2]) -> [usize; 2] {
-        [0, 1].map(|d| self.output[d] + (self.kernel[d] - 1 - plane[d]) / self.stride[d])
-    }
-
-    /// The line of each cell from a position on, where planes have so many lines.
-    fn cells(&self, lines: usize) -> impl Iterator<Item = usize> {
-        let columns = self.kernel[1].min(self.stride[1]);
-        let cell = move |[y, x]: [usize; 2]| {
-            let [sy, sx] = self.stride;
-            (y % sy * columns + x % sx) * lines + y / sy * self.width + x / sx
-        };
-        (0..self.kernel[0]).flat_map(|y| (0..self.kernel[1]).map(move |x| [y, x])).map(cell)
-    }
-
-    /// What a task's positions, counted over all images, see of each image.
-    fn views(&self, positions: std::ops::Range<usize>) -> Vec<View> {
-        let images = positions.start / self.image..positions.end.div_ceil(self.image);
-        let view = |image: usize| {
-            let all = image * self.image..(image + 1) * self.image;
-            let start = positions.start.max(all.start);
-            let seen = start - all.start..positions.end.min(all.end) - all.start;
-            View {
-                image,
-                row: start - positions.start,
-                line: start - positions.start + (image - positions.start / self.image) * self.reach,
-                seen,
-            }
-        };
-        images.map(view).collect()
-    }
-}
-
-/// Positions of one image in a task.
-struct View {
-    image: usize,
-    /// Row of the product of the first of them.
-    row: usize,
-    /// Its line in each plane.
-    line: usize,
-    /// The positions, counted from the image's first.
-    seen: std::ops::Range<usize>,
+    /// Where the first output pixel's window begins.
+    window: usize,
+    /// From there to the window of the pixel below, and of the next one.
+    strides: [usize; 2],
+    /// What a window is made of.
+    runs: Vec<Run>,
+    weights: Weights,
+    /// Most pixels of a task.
+    most: usize,
 }
 
 /// Output pixels side by side.
@@ -125,8 +57,10 @@ pub struct Segment {
 }
 
 /// Whether tiles are faster than vectors.
-pub fn worthwhile(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> bool {
-    conv.groups == 1 && conv.input >= LANES && output[0] * output[1] > 1 && cost(conv, parts, output) < direct(conv)
+pub fn worthwhile(conv: &ConvShape, digits: Digits, output: [usize; 2]) -> bool {
+    let deep = conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1];
+    let fits = conv.groups == 1 && conv.input >= LANES && deep <= digits::DEEPEST && output[0] * output[1] > 1;
+    fits && cost(conv, digits) < direct(conv)
 }
 
 // A model of cycles for an output pixel, its constants fitted to profiles.
@@ -137,26 +71,21 @@ pub fn direct(conv: &ConvShape) -> f64 {
 }
 
 /// Direct convolution in tiles.
-pub fn cost(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> f64 {
-    let grid = Grid::new(conv, output);
-    let positions = |n: usize| n as f64 / (output[0] * output[1]) as f64;
-    let deep = (steps(conv.input) * DEEP) as f64;
-    let wide = conv.output.next_multiple_of(DEEP) as f64;
-    let split = 0.25 * parts.count() as f64 * deep * positions(grid.planes().count() * (grid.image + grid.reach));
-    let cells = (conv.kernel[0] * conv.kernel[1]) as f64;
-    let each = product(parts, deep, wide) + weights(parts, deep, wide) / MOST as f64;
-    split + cells * each * positions(grid.image) + finish(wide)
+pub fn cost(conv: &ConvShape, digits: Digits) -> f64 {
+    let deep = (digits::steps(conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1]) * DEEP) as f64;
+    let wide = conv.output.next_multiple_of(2 * LANES) as f64;
+    deep + product(digits, deep, wide) + weights(digits, deep, wide) / MOST as f64 + finish(wide)
 }
 
 /// A row of a product.
-pub fn product(parts: Parts, deep: f64, wide: f64) -> f64 {
-    2.6 * parts.products() as f64 * deep * wide / 1024.0
+pub fn product(digits: Digits, deep: f64, wide: f64) -> f64 {
+    3.1 * digits.products() as f64 * deep * wide / 2048.0 + 0.1 * digits.count() as f64 * wide
 }
 
 /// Reading a product's weights from the third-level cache.
-pub fn weights(parts: Parts, deep: f64, wide: f64) -> f64 {
+pub fn weights(digits: Digits, deep: f64, wide: f64) -> f64 {
     const BYTES: f64 = 4.6;
-    deep * wide * (parts.count() * size_of::<u16>()) as f64 / BYTES
+    deep * wide * digits.count() as f64 / BYTES
 }
 
 /// What follows a product.
@@ -166,114 +95,88 @@ pub fn finish(wide: f64) -> f64 {
 
 impl Matrix {
     /// Packs weights.
-    pub fn new(isa: Isa, parts: Parts, spec: DenseSpec<'_>) -> Matrix {
+    pub fn new(isa: Isa, digits: Digits, spec: DenseSpec<'_>) -> Matrix {
         const PANEL: usize = 5 << 18;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);
         assert!(conv.padding.iter().zip(from.halo).all(|(&p, h)| p <= h), "the halo holds the padding");
         let residual_is_flat = epilogue.residual.is_none_or(|r| r.map.is_flat());
         let flat = conv.kernel == [1, 1] && conv.stride == [1, 1] && from.is_flat() && to.is_flat() && residual_is_flat;
-        let grid = Grid::new(&conv, if flat { [1, to.pixels()] } else { [to.height, to.width] });
+        let cells = (0..conv.kernel[0]).flat_map(|y| (0..conv.kernel[1]).map(move |x| y * from.row + x * LANES));
+        let runs: Vec<Run> = cells
+            .flat_map(|cell| (0..from.blocks()).map(move |b| Run { offset: cell + b * from.block, lanes: from.wanted_lanes(b) }))
+            .collect();
         // Panels that stay in the second-level cache, but enough rows to use each weight often.
-        let lines = parts.count() * steps(conv.input) * grid.planes().count() * (grid.image + grid.reach) / grid.image;
-        let most = (PANEL / (lines * size_of::<Line>())).clamp(96, MOST).next_multiple_of(2 * ROWS);
+        let row = digits.tile_floats(runs.len().div_ceil(4)) * size_of::<f32>() / ROWS;
         Matrix {
-            parts,
-            label: format!("tiles {}", parts.dtype()),
+            label: format!("tiles {}", digits.dtype()),
+            digits,
             input,
             finish: Finish::new(isa, output, epilogue, bias),
+            output: if flat { [1, to.pixels()] } else { [to.height, to.width] },
             window: from.origin - conv.padding[0] * from.row - conv.padding[2] * LANES,
-            grid,
-            weights: pack(&conv, parts, weight, to.blocks()),
-            most,
+            strides: [conv.stride[0] * from.row, conv.stride[1] * LANES],
+            weights: pack(&conv, digits, weight, to.blocks()),
+            runs,
+            most: (PANEL / row).clamp(96, MOST).next_multiple_of(TOGETHER),
         }
     }
 
-    /// Lines of a plane of the panel where tasks have so many positions of so many images.
-    fn plane_lines(&self, positions: usize, images: usize) -> usize {
-        positions.next_multiple_of(ROWS) + images * self.grid.reach
+    /// Output pixels of an image.
+    fn pixels(&self) -> usize {
+        self.output[0] * self.output[1]
     }
 
-    /// Floats of the panel.
-    fn panel(&self, plane_lines: usize) -> usize {
-        self.parts.count() * steps(self.input.map.channels) * self.grid.planes().count() * plane_lines * LANES
-    }
-
-    /// Splits what the windows of a task's positions see.
-    fn fill(&self, unit: &Unit<'_>, views: &[View], plane_lines: usize, panel: &mut [f32]) {
-        let Grid { width, reach, stride: [sy, sx], .. } = self.grid;
-        let map = self.input.map;
-        let (pairs, planes) = (steps(map.channels), self.grid.planes().count());
-        for pair in 0..pairs {
-            let lanes = [map.wanted_lanes(2 * pair), map.wanted_lanes(2 * pair + 1)];
-            for (p, plane) in self.grid.planes().enumerate() {
-                let [rows, columns] = self.grid.plane_size(plane);
-                let first = (pair * planes + p) * plane_lines;
-                for view in views {
-                    let seen = view.seen.start..view.seen.end + reach;
-                    let image = unit.at(&self.input, view.image).cast_const();
-                    for y in seen.start / width..seen.end.div_ceil(width).min(rows) {
-                        let x = seen.start.saturating_sub(y * width)..(seen.end - y * width).min(columns);
-                        if x.is_empty() {
-                            continue;
-                        }
-                        let at = 2 * pair * map.block + self.window + (y * sy + plane[0]) * map.row + (x.start * sx + plane[1]) * LANES;
-                        let start = image.wrapping_add(at);
-                        let pixels = Pixels { blocks: [start, start.wrapping_add(map.block)], lanes, distance: sx * LANES, count: x.len() };
-                        let line = first + view.line + y * width + x.start - seen.start;
-                        // SAFETY: `Unit::at` checked the map; shape inference has every window inside the halo, and planes end with the
-                        // last window; lanes of absent blocks are not read. Engines of this ISA exist only where the CPU has AVX-512.
-                        unsafe { self.parts.fill(pixels, panel, pairs * planes * plane_lines, line) };
-                    }
-                }
-            }
-        }
-    }
-
-    /// The output pixels among a task's positions.
-    fn segments(&self, views: &[View]) -> Vec<Segment> {
-        let Grid { width, output, .. } = self.grid;
+    /// Some pixels as they lie side by side, their rows counted from the first.
+    fn segments(&self, pixels: Range<usize>) -> Vec<Segment> {
+        let width = self.output[1];
         let mut segments = vec![];
-        for view in views {
-            for y in view.seen.start / width..view.seen.end.div_ceil(width).min(output[0]) {
-                let x = view.seen.start.saturating_sub(y * width)..(view.seen.end - y * width).min(output[1]);
-                if !x.is_empty() {
-                    let row = view.row + y * width + x.start - view.seen.start;
-                    segments.push(Segment { row, image: view.image, y, x: x.start, len: x.len() });
-                }
-            }
+        let mut next = pixels.start;
+        while next < pixels.end {
+            let (image, pixel) = (next / self.pixels(), next % self.pixels());
+            let (y, x) = (pixel / width, pixel % width);
+            let len = (width - x).min(pixels.end - next);
+            segments.push(Segment { row: next - pixels.start, image, y, x, len });
+            next += len;
         }
         segments
     }
 
-    /// Where the product finds each tile of positions, and each step's cell from there.
-    fn walk(&self, views: &[View], rows: usize, plane_lines: usize) -> Walk {
-        let planes = self.grid.planes().count();
-        let pairs = steps(self.input.map.channels);
-        // Images share tiles only where positions and lines are the same.
-        let tile = |row: usize| {
-            let view = views.partition_point(|v| v.row <= row) - 1;
-            views[view].line + row - views[view].row
-        };
-        let offsets = (0..pairs).flat_map(|pair| self.grid.cells(plane_lines).map(move |cell| pair * planes * plane_lines + cell));
-        Walk::of_lines(pairs * planes * plane_lines, (0..rows).step_by(ROWS).map(tile), offsets)
+    /// Writes what the windows of up to sixteen pixels see.
+    fn fill(&self, unit: &Unit<'_>, pixels: Range<usize>, tile: &mut [f32]) {
+        assert!(tile.len() >= self.digits.tile_floats(self.weights.steps()));
+        let count = pixels.len();
+        let mut from = [std::ptr::null(); ROWS];
+        for Segment { row, image, y, x, len } in self.segments(pixels) {
+            let first = unit.at(&self.input, image).cast_const().wrapping_add(self.window + y * self.strides[0] + x * self.strides[1]);
+            from[row..row + len].iter_mut().enumerate().for_each(|(i, from)| *from = first.wrapping_add(i * self.strides[1]));
+        }
+        let last = from[count - 1];
+        from[count..].fill(last);
+        let rows = Rows { from, count, runs: &self.runs };
+        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo; a tile's floats, as asserted. Engines
+        // of this ISA exist only where the CPU has AVX-512.
+        unsafe { rows.fill(self.digits, &Places { tile: tile.as_mut_ptr(), index: 0, panel: None }) };
     }
 }
 
-fn pack(conv: &ConvShape, parts: Parts, weight: &[f32], blocks: usize) -> Weights {
+fn pack(conv: &ConvShape, digits: Digits, weight: &[f32], blocks: usize) -> Weights {
     let cells = conv.kernel[0] * conv.kernel[1];
-    let mut weights = Weights::zeros(parts, steps(conv.input) * cells, blocks, 1);
+    // Channels as rows have them: whole blocks for each cell.
+    let padded = conv.input.next_multiple_of(LANES);
+    let mut weights = Weights::zeros(digits, cells * padded, blocks, 1);
     let writer = weights.writer(0);
+    let mut values = vec![[0.0f32; LANES]; cells * padded];
     // Layers are packed in parallel already.
     for block in 0..blocks {
         for (channel, cell) in (0..conv.input).flat_map(|c| (0..cells).map(move |k| (c, k))) {
-            let values = std::array::from_fn(|lane| match block * LANES + lane {
+            values[cell * padded + channel] = std::array::from_fn(|lane| match block * LANES + lane {
                 o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
                 _ => 0.0,
             });
-            // SAFETY: one thread fills this matrix.
-            unsafe { writer.put(block, channel / DEEP * cells + cell, channel / LANES % 2, channel % LANES, &values) };
         }
+        // SAFETY: one thread fills this matrix.
+        unsafe { writer.put(block, &values) };
     }
     weights
 }
@@ -293,16 +196,11 @@ impl Finish {
         Finish { isa, output, epilogue, bias: by_block(bias) }
     }
 
-    /// Multiplies a panel by all weights and finishes the products; `sums` holds two output blocks of them.
-    pub fn products(&self, unit: &Unit<'_>, weights: &Weights, panel: &[f32], walk: &Walk, segments: &[Segment], sums: &mut [f32]) {
-        let _tiles = Session::start();
-        for pair in 0..weights.pairs() {
-            weights.multiply(0, pair, panel, walk, sums);
-            let rows = walk.rows();
-            for block in 2 * pair..(2 * pair + 2).min(self.output.map.blocks()) {
-                let sums = &sums[block % 2 * rows * LANES..];
-                dispatch(self.isa, FinishBlock { finish: self, unit, block, sums, segments });
-            }
+    /// Finishes the products with a pair of output blocks: `[2][rows][16]`.
+    pub fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &[f32], rows: usize, segments: &[Segment]) {
+        for block in 2 * pair..(2 * pair + 2).min(self.output.map.blocks()) {
+            let sums = &sums[block % 2 * rows * LANES..];
+            dispatch(self.isa, FinishBlock { finish: self, unit, block, sums, segments });
         }
     }
 }
@@ -354,27 +252,33 @@ impl Kernel for Matrix {
     }
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
-        let all = images * self.grid.image;
+        let all = images * self.pixels();
         all.div_ceil(self.most).max(workers.min(all / (2 * ROWS))).max(1)
     }
 
     fn scratch(&self, images: usize) -> usize {
-        let positions = self.most.min((images * self.grid.image).next_multiple_of(ROWS));
-        // A task begins and ends inside images.
-        let images = images.min(positions.div_ceil(self.grid.image) + 1);
-        self.panel(self.plane_lines(positions, images)) + 2 * positions * LANES
+        let rows = self.most.min(images * self.pixels());
+        self.digits.panel_floats(self.weights.steps(), rows) + 2 * TOGETHER * LANES
     }
 
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
-        let all = unit.images * self.grid.image;
+        let all = unit.images * self.pixels();
         let edge = |task: usize| (all.div_ceil(ROWS) * task / tasks * ROWS).min(all);
-        let positions = edge(task)..edge(task + 1);
-        let rows = positions.len().next_multiple_of(ROWS);
-        let views = self.grid.views(positions);
-        let plane_lines = self.plane_lines(rows, views.len());
-        let (panel, sums) = scratch.split_at_mut(self.panel(plane_lines));
-        self.fill(unit, &views, plane_lines, panel);
-        let walk = self.walk(&views, rows, plane_lines);
-        self.finish.products(unit, &self.weights, panel, &walk, &self.segments(&views), sums);
+        let pixels = edge(task)..edge(task + 1);
+        let tile = self.digits.tile_floats(self.weights.steps());
+        let (sums, panel) = scratch.split_at_mut(2 * TOGETHER * LANES);
+        let some = |of: Range<usize>, n: usize| of.clone().step_by(n).map(move |first| first..(first + n).min(of.end));
+        for (pixels, tile) in some(pixels.clone(), ROWS).zip(panel.chunks_exact_mut(tile)) {
+            self.fill(unit, pixels, tile);
+        }
+        let together: Vec<(usize, Vec<Segment>)> =
+            some(pixels, TOGETHER).map(|pixels| (pixels.len().next_multiple_of(ROWS), self.segments(pixels))).collect();
+        let _tiles = Session::start();
+        for pair in 0..self.weights.pairs() {
+            for ((rows, segments), panel) in together.iter().zip(panel.chunks(TOGETHER / ROWS * tile)) {
+                self.weights.multiply([0, pair], None, panel, *rows, sums);
+                self.finish.pair(unit, pair, sums, *rows, segments);
+            }
+        }
     }
 }

@@ -180,6 +180,47 @@ impl<'a> Unit<'a> {
     }
 }
 
+/// Memory that the tasks of a step share from stage to stage: those of one stage write disjoint parts and read what earlier ones wrote.
+#[derive(Debug, Clone, Copy)]
+pub struct Common<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
+
+// SAFETY: it is a mutable borrow of memory of which tasks use disjoint parts.
+unsafe impl Send for Common<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Common<'_> {}
+
+impl<'a> Common<'a> {
+    /// Lends memory to the tasks of a step.
+    pub fn new(memory: &'a mut [f32]) -> Self {
+        Common(memory.as_mut_ptr(), memory.len(), PhantomData)
+    }
+
+    /// So many floats from `first` on.
+    pub fn at(&self, first: usize, len: usize) -> *mut f32 {
+        assert!(first + len <= self.1, "a part lies inside the memory");
+        self.0.wrapping_add(first)
+    }
+
+    /// So many floats from `first` on, to read.
+    ///
+    /// # Safety
+    /// No task at work writes to them.
+    pub unsafe fn read(&self, first: usize, len: usize) -> &'a [f32] {
+        // SAFETY: `at` checks the bounds; the caller promises that nobody writes.
+        unsafe { std::slice::from_raw_parts(self.at(first, len), len) }
+    }
+
+    /// So many floats from `first` on, to write.
+    ///
+    /// # Safety
+    /// No other task at work reads or writes them.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn write(&self, first: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: `at` checks the bounds; the caller promises that nobody else uses them.
+        unsafe { std::slice::from_raw_parts_mut(self.at(first, len), len) }
+    }
+}
+
 /// Sets a map's halo to zero.
 pub fn zero_halo(unit: &Unit<'_>, operand: &Operand) {
     let map = operand.map;

@@ -6,7 +6,8 @@
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
-//! | `amx.rs`, `matrix.rs`, `stem.rs` | matrix products in tiles, convolutions by them |
+//! | `amx.rs`, `digits.rs` | matrix products in tiles of bf16 and of int8 |
+//! | `matrix.rs`, `stem.rs` | convolutions by them |
 //! | `epilogue.rs` | residual, clamp, activation at a sum's end |
 //! | `compile.rs` | a plan's steps to prepared kernels |
 //! | `run.rs`, `io.rs` | images over threads, values in and out |
@@ -19,6 +20,7 @@ mod amx;
 mod compile;
 mod dense;
 mod depthwise;
+mod digits;
 mod epilogue;
 mod gather;
 mod io;
@@ -41,4 +43,4 @@ pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
-pub const NUMERICS_VERSION: u32 = 3;
+pub const NUMERICS_VERSION: u32 = 4;

@@ -7,9 +7,11 @@ use rayon::prelude::*;
 
 use super::amx::Parts;
 use super::compile::{Prepared, Program, compile};
+use super::digits::Digits;
 use super::io;
-use super::memory::{SharedMemory, Space, Unit, zero_halo};
+use super::memory::{Common, SharedMemory, Space, Unit, zero_halo};
 use super::simd::{Isa, Line, floats_mut, zeroed_lines};
+use super::step::Stage;
 use crate::engine::{Batch, Engine};
 use crate::plan::Plan;
 use crate::{Error, Result};
@@ -19,7 +21,7 @@ use crate::{Error, Result};
 pub struct Options {
     /// Instruction set.
     pub isa: Isa,
-    /// Compute in bf16, two numbers an operand, where that is faster; sums in f32.
+    /// Compute in sixteen bits where that is faster; sums, residuals and activations in f32.
     pub bf16: bool,
 }
 
@@ -42,7 +44,12 @@ impl Options {
         Ok(())
     }
 
-    /// What operands of matrix products are made of where they run in tiles.
+    /// What operands of matrix products in tiles are made of.
+    pub(super) fn digits(self) -> Option<Digits> {
+        (self.isa == Isa::Amx).then_some(if self.bf16 { Digits::Two } else { Digits::Three })
+    }
+
+    /// The same for the first convolution, whose windows share what they see.
     pub(super) fn parts(self) -> Option<Parts> {
         (self.isa == Isa::Amx).then_some(if self.bf16 { Parts::Two } else { Parts::Three })
     }
@@ -68,6 +75,7 @@ pub struct NativeEngine {
 struct Pools {
     local: Pool,
     shared: Pool,
+    common: Pool,
     scratch: Pool,
 }
 
@@ -137,9 +145,9 @@ impl NativeEngine {
 
     /// Bytes of activations and scratch memory that a run needs at most.
     pub fn arena_bytes(&self) -> usize {
-        let Program { local, shared, scratch, .. } = &self.program;
+        let Program { local, shared, common, scratch, .. } = &self.program;
         let threads = rayon::current_num_threads();
-        (threads.min(self.largest_batch) * local + shared + threads * scratch[0].max(scratch[1])) * size_of::<f32>()
+        (threads.min(self.largest_batch) * local + shared + common + threads * scratch[0].max(scratch[1])) * size_of::<f32>()
     }
 
     /// The kernels chosen: module path and strategy of each step.
@@ -252,14 +260,23 @@ impl NativeEngine {
         let start = Instant::now();
         let kernel = &self.program.steps[index].kernel;
         kernel.outputs().iter().for_each(|output| zero_halo(unit, output));
-        let tasks = kernel.tasks(unit.images, workers);
         let scratch = if kernel.scratch(unit.images) == 0 { 0 } else { self.program.scratch[0].max(self.program.scratch[1]) };
-        let run = |task: usize| self.memory.scratch.with(scratch, |scratch| kernel.run(unit, task, tasks, scratch));
-        if workers == 1 {
-            (0..tasks).for_each(run);
-        } else {
-            (0..tasks).into_par_iter().for_each(run);
-        }
+        let common = if kernel.common(unit.images) == 0 { 0 } else { self.program.common };
+        self.memory.common.with(common, |common| {
+            let common = Common::new(common);
+            for index in 0..kernel.stages(unit.images) {
+                let tasks = kernel.stage_tasks(index, unit.images, workers);
+                let run = |task: usize| {
+                    let stage = Stage { index, task, tasks, common };
+                    self.memory.scratch.with(scratch, |scratch| kernel.run_stage(unit, stage, scratch));
+                };
+                if workers == 1 {
+                    (0..tasks).for_each(run);
+                } else {
+                    (0..tasks).into_par_iter().for_each(run);
+                }
+            }
+        });
         note(index, start.elapsed().as_secs_f64());
     }
 

@@ -6,7 +6,7 @@
 //! `[part][row][pixel][4]`; weights as [`super::amx`] has them, a step for each row of the window and eight of its columns, zeros for
 //! columns and channels that are not there.
 
-use super::amx::{Parts, ROWS, Walk, Weights};
+use super::amx::{Parts, ROWS, Session, Walk, Weights};
 use super::dense::DenseSpec;
 use super::matrix::{self, Finish, Segment};
 use super::memory::{Operand, Unit};
@@ -40,11 +40,12 @@ fn chunks(conv: &ConvShape) -> usize {
     conv.kernel[1].div_ceil(PIXELS)
 }
 
-/// Whether tiles are the faster way, by the models of [`matrix`].
+/// Whether tiles are the faster way, by the model of [`matrix`].
 pub fn worthwhile(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> bool {
     let positions = output[1].next_multiple_of(ROWS) as f64 / output[1] as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
-    let products = (conv.kernel[0] * chunks(conv)) as f64 * matrix::product(parts, (CHANNELS * PIXELS) as f64, wide) * positions;
+    let product = 2.6 * parts.products() as f64 * (CHANNELS * PIXELS) as f64 * wide / 1024.0;
+    let products = (conv.kernel[0] * chunks(conv)) as f64 * product * positions;
     conv.groups == 1 && conv.input <= CHANNELS && products + matrix::finish(wide) < matrix::direct(conv)
 }
 
@@ -108,8 +109,7 @@ impl Stem {
 
 fn pack(conv: &ConvShape, parts: Parts, weight: &[f32], blocks: usize) -> Weights {
     let [kh, kw] = conv.kernel;
-    let mut weights = Weights::zeros(parts, kh * chunks(conv), blocks, 1);
-    let writer = weights.writer(0);
+    let mut weights = Weights::zeros(parts, kh * chunks(conv), blocks);
     for (block, channel) in (0..blocks).flat_map(|b| (0..conv.input).map(move |c| (b, c))) {
         for (y, x) in (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x))) {
             let values = std::array::from_fn(|lane| match block * LANES + lane {
@@ -117,8 +117,7 @@ fn pack(conv: &ConvShape, parts: Parts, weight: &[f32], blocks: usize) -> Weight
                 _ => 0.0,
             });
             let at = x % PIXELS * CHANNELS + channel;
-            // SAFETY: one thread fills this matrix.
-            unsafe { writer.put(block, y * chunks(conv) + x / PIXELS, at % 2, at / 2, &values) };
+            weights.put(block, y * chunks(conv) + x / PIXELS, at % 2, at / 2, &values);
         }
     }
     weights
@@ -155,6 +154,10 @@ impl Kernel for Stem {
         let walk = Walk::new(self.seen(rows.len()) * self.row(), sx * PIXEL, tiles.collect(), steps.collect());
         let segment = |y: usize| Segment { row: y * self.positions(), image, y: rows.start + y, x: 0, len: map.width };
         let segments: Vec<Segment> = (0..rows.len()).map(segment).collect();
-        self.finish.products(unit, &self.weights, panel, &walk, &segments, sums);
+        let _tiles = Session::start();
+        for pair in 0..self.weights.pairs() {
+            self.weights.multiply(pair, panel, &walk, sums);
+            self.finish.pair(unit, pair, sums, walk.rows(), &segments);
+        }
     }
 }

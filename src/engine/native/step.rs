@@ -1,6 +1,6 @@
 //! What every prepared kernel offers to whoever runs it.
 
-use super::memory::{Operand, Unit};
+use super::memory::{Common, Operand, Unit};
 
 /// A step ready to run: its work cut into tasks that write disjoint parts of its outputs.
 ///
@@ -22,4 +22,36 @@ pub trait Kernel: Send + Sync {
 
     /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs once.
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]);
+
+    /// In how many stages it goes: the tasks of one begin when all of the one before are complete.
+    fn stages(&self, _images: usize) -> usize {
+        1
+    }
+
+    /// Floats of memory that the tasks of all stages share.
+    fn common(&self, _images: usize) -> usize {
+        0
+    }
+
+    /// Number of tasks of a stage.
+    fn stage_tasks(&self, _stage: usize, images: usize, workers: usize) -> usize {
+        self.tasks(images, workers)
+    }
+
+    /// Runs one task of a stage.
+    fn run_stage(&self, unit: &Unit<'_>, stage: Stage<'_>, scratch: &mut [f32]) {
+        self.run(unit, stage.task, stage.tasks, scratch);
+    }
+}
+
+/// One task of a stage.
+pub struct Stage<'a> {
+    /// Which stage.
+    pub index: usize,
+    /// Which task.
+    pub task: usize,
+    /// Of how many.
+    pub tasks: usize,
+    /// What all tasks share.
+    pub common: Common<'a>,
 }
