@@ -6,9 +6,10 @@ use super::dense::{Dense, DenseSpec};
 use super::depthwise::Depthwise;
 use super::digits::Digits;
 use super::epilogue::Epilogue;
-use super::gather::{Flatten, Gather};
+use super::gather::{Flatten, Gather, Source};
 use super::matrix::{self, Matrix};
 use super::memory::Operand;
+use super::moves::moves;
 use super::places::{Places, as_map, places};
 use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
@@ -61,22 +62,25 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(no_transformer(step));
     }
+    let moves = moves(plan);
+    let plan = &moves.plan;
     let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
-    let Places { operands, done, local, shared } = places(plan, split, batch);
+    let Places { operands, done, local, shared } = places(&moves, split, batch);
     let alone = done[..split].iter().filter(|&&done| !done).count();
     let steps = plan
         .steps
         .par_iter()
+        .zip(&moves.channels)
         .zip(done)
         .filter(|(_, done)| !done)
-        .map(|(step, _)| {
+        .map(|((step, channels), _)| {
             let shape = format!("{:?} → {:?}", plan.shapes[step.inputs[0]], plan.shapes[step.output]);
             let pixels = as_map(&plan.shapes[step.output])[1..].iter().product::<usize>();
             let flops = match &step.layer {
                 Layer::Conv { weight, .. } | Layer::Linear { weight, .. } => (2 * weight.len() * pixels) as u64,
                 _ => 0,
             };
-            Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, options, &operands)? })
+            Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, channels.as_deref(), options, &operands)? })
         })
         .collect::<Result<Vec<_>>>()?;
     let most = |steps: &[Prepared], images: usize| steps.iter().map(|s| s.kernel.scratch(images)).max().unwrap_or(0);
@@ -136,7 +140,7 @@ fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy 
     }
 }
 
-fn prepare(step: &Step, options: Options, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+fn prepare(step: &Step, channels: Option<&[Source]>, options: Options, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
     let isa = options.isa;
     let inputs: Vec<Operand> = step.inputs.iter().map(|&v| operands[v]).collect();
     let (input, output) = (inputs[0], operands[step.output]);
@@ -173,16 +177,7 @@ fn prepare(step: &Step, options: Options, operands: &[Operand]) -> Result<Box<dy
         Layer::MaxPool(pool) => sliding(isa, Reduce::Max, pool, input, output, &step.name)?,
         Layer::AvgPool(pool) => sliding(isa, Reduce::Mean, pool, input, output, &step.name)?,
         Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_) => Box::new(Pooling::adaptive(isa, input, output)),
-        Layer::Concat => {
-            let channels = inputs.iter().enumerate().flat_map(|(i, o)| (0..o.map.channels).map(move |c| (i, c))).collect();
-            Box::new(Gather::new(inputs, output, channels))
-        }
-        Layer::Slice { start, len } => Box::new(Gather::new(inputs, output, (*start..start + len).map(|c| (0, c)).collect())),
-        Layer::Shuffle { groups } => {
-            let per_group = input.map.channels / groups;
-            let channels = (0..input.map.channels).map(|c| (0, c % groups * per_group + c / groups)).collect();
-            Box::new(Gather::new(inputs, output, channels))
-        }
+        Layer::Concat | Layer::Slice { .. } | Layer::Shuffle { .. } => Box::new(Gather::new(inputs, output, channels.unwrap_or_default())),
         Layer::Flatten => Box::new(Flatten::new(input, output)),
         Layer::Tokens { .. } | Layer::Attention { .. } | Layer::ClassToken | Layer::PatchMap => return Err(no_transformer(step)),
     })

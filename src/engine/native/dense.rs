@@ -15,7 +15,7 @@ use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;
 
-/// A run of input channels at one cell of the window, as an offset from the window's first pixel.
+/// A run of numbers side by side, each of an input channel at a cell of the window, as an offset from the window's first pixel.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     offset: u32,
@@ -419,7 +419,12 @@ impl Dense {
             for (b, y, x) in (first_input..end_input).flat_map(|b| (0..kh).flat_map(move |y| (0..kw).map(move |x| (b, y, x)))) {
                 let channels = b * map.lane..((b + 1) * map.lane).min(conv.input);
                 let offset = window + b * map.block + y * map.row + x * map.lane;
-                self.runs.push(Run { offset: offset as u32, channels: channels.len() as u32 });
+                let run = Run { offset: offset as u32, channels: channels.len() as u32 };
+                match self.runs[start..].last_mut() {
+                    // Cells of a planar image's row lie side by side.
+                    Some(last) if last.offset + last.channels == run.offset && map.lane == 1 => last.channels += run.channels,
+                    _ => self.runs.push(run),
+                }
                 for (channel, v) in channels.flat_map(|c| (0..width).map(move |v| (c, v))) {
                     let group = channel / per_group;
                     let cell = |lane: usize| {

@@ -1,7 +1,8 @@
-//! Moving channels: concatenation, slices and shuffles that no view can express, flattening.
+//! Moving channels: concatenations, slices and shuffles that no view can express, flattening.
 //!
-//! *Layout*: blocked maps. A block whose sixteen channels come side by side from one source block is copied by lines, else channel by
-//! channel. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this kernel is not used.
+//! *Layout*: blocked maps. Blocks that come whole are copied by lines, else channels go four at a time, a strip of pixels after the other that
+//! stays in the first-level cache. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this
+//! kernel is not used; chains of moves come as one ([`super::moves`]).
 
 use super::memory::{Operand, Unit};
 use super::simd::LANES;
@@ -10,18 +11,42 @@ use super::step::Kernel;
 /// Which channel of which source an output channel is.
 pub type Source = (usize, usize);
 
+/// Channels that move together.
+const TOGETHER: usize = 4;
+
+/// Most pixels of a strip.
+const STRIP: usize = 64;
+
 /// A prepared move of whole channels.
 pub struct Gather {
     inputs: Vec<Operand>,
     output: Operand,
     channels: Vec<Source>,
+    /// Whether no map has gaps between its rows.
+    flat: bool,
+}
+
+/// Pixels side by side.
+struct Strip {
+    y: usize,
+    x: usize,
+    len: usize,
 }
 
 impl Gather {
     /// Output channel `c` is channel `channels[c].1` of `inputs[channels[c].0]`.
-    pub fn new(inputs: Vec<Operand>, output: Operand, channels: Vec<Source>) -> Gather {
+    pub fn new(inputs: Vec<Operand>, output: Operand, channels: &[Source]) -> Gather {
         assert_eq!(channels.len(), output.map.channels);
-        Gather { inputs, output, channels }
+        let size = |o: &Operand| [o.map.height, o.map.width, o.map.lane];
+        let fits = |&(source, channel): &Source| channel < inputs[source].map.channels;
+        assert!(inputs.iter().all(|i| size(i) == size(&output)) && channels.iter().all(fits), "channels of maps of one size");
+        let flat = output.map.is_flat() && inputs.iter().all(|i| i.map.is_flat());
+        Gather { inputs, output, channels: channels.to_vec(), flat }
+    }
+
+    fn strips(&self) -> impl Iterator<Item = Strip> {
+        let [rows, columns] = if self.flat { [1, self.output.map.pixels()] } else { [self.output.map.height, self.output.map.width] };
+        (0..rows).flat_map(move |y| (0..columns).step_by(STRIP).map(move |x| Strip { y, x, len: STRIP.min(columns - x) }))
     }
 }
 
@@ -41,26 +66,32 @@ impl Kernel for Gather {
     fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
         let to = &self.output.map;
         let (block, image) = (task % to.blocks(), task / to.blocks());
-        // SAFETY: earlier steps are complete, and each task has an output block of its own.
-        let output = unsafe { unit.write(&self.output, image, block) };
         let lanes = &self.channels[block * LANES..((block + 1) * LANES).min(to.channels)];
-        let mut lane = 0;
-        while lane < lanes.len() {
-            let (source, channel) = lanes[lane];
-            // Channels that lie side by side in the source's block, too.
-            let room = lanes.len() - lane;
-            let run = (1..room.min(LANES - channel % LANES)).take_while(|&i| lanes[lane + i] == (source, channel + i)).count() + 1;
-            let from = &self.inputs[source];
-            // SAFETY: as above.
-            let input = unsafe { unit.read(from, image) };
-            for y in 0..to.height {
-                let first = from.map.at(channel / LANES, y, 0) + channel % LANES;
-                let pixels = output[to.at(0, y, 0)..][..to.width * LANES].chunks_exact_mut(LANES);
-                for (x, pixel) in pixels.enumerate() {
-                    pixel[lane..lane + run].copy_from_slice(&input[first + x * LANES..][..run]);
+        let (first, channel) = lanes[0];
+        let whole = channel % LANES == 0 && lanes.iter().enumerate().all(|(i, &lane)| lane == (first, channel + i));
+        for strip in self.strips() {
+            let from = |(source, channel): Source| {
+                let operand = &self.inputs[source];
+                let at = operand.map.at(channel / LANES, strip.y, strip.x) + channel % LANES;
+                unit.at(operand, image).cast_const().wrapping_add(at)
+            };
+            let output = unit.at(&self.output, image).wrapping_add(to.at(block, strip.y, strip.x));
+            // SAFETY: `Unit::at` checks the maps, and all are of one size; earlier steps are complete, and each task has an output block
+            // of its own.
+            unsafe {
+                if whole {
+                    from(lanes[0]).copy_to_nonoverlapping(output, strip.len * LANES);
+                    continue;
+                }
+                for (i, lanes) in lanes.chunks(TOGETHER).enumerate() {
+                    // Behind the last channel its own numbers stand once more, for nobody to read.
+                    let sources: [*const f32; TOGETHER] = std::array::from_fn(|k| from(lanes[k.min(lanes.len() - 1)]));
+                    for x in 0..strip.len {
+                        let values = sources.map(|source| *source.add(x * LANES));
+                        output.add(x * LANES + i * TOGETHER).cast::<[f32; TOGETHER]>().write(values);
+                    }
                 }
             }
-            lane += run;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `simd/` | sixteen lanes behind ISA tokens, and buffers aligned to them |
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
+//! | `moves.rs` | what chains of concatenations, slices and shuffles come to |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
 //! | `amx.rs`, `digits.rs` | matrix products in tiles of bf16 and of int8 |
@@ -26,6 +27,7 @@ mod gather;
 mod io;
 mod matrix;
 mod memory;
+mod moves;
 mod peak;
 mod places;
 mod pointwise;

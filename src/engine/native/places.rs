@@ -1,6 +1,7 @@
 //! The memory plan: which values share storage as views, how wide each halo is, where everything lies in the arena.
 
 use super::memory::{Map, Operand, Space};
+use super::moves::Moves;
 use super::simd::LANES;
 use crate::graph::Shape;
 use crate::plan::{Layer, Plan, ValueId, arrange};
@@ -20,7 +21,7 @@ struct View {
 pub struct Places {
     /// One for each value of the plan.
     pub operands: Vec<Operand>,
-    /// Steps whose output is already in its place when they come: they do nothing.
+    /// Steps whose output is already in its place when they come, or that nobody needs: they do nothing.
     pub done: Vec<bool>,
     /// Size of a worker's arena in floats.
     pub local: usize,
@@ -37,8 +38,9 @@ pub fn as_map(shape: &Shape) -> [usize; 3] {
 }
 
 /// Plans memory: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
-pub fn places(plan: &Plan, split: usize, batch: usize) -> Places {
-    let (views, done) = views(plan);
+pub fn places(moves: &Moves, split: usize, batch: usize) -> Places {
+    let plan = &moves.plan;
+    let (views, done) = views(moves);
     let halos = halos(plan, &views);
     let planar = is_planar(plan) && views[0].root == 0;
     let maps: Vec<Map> = (0..plan.shapes.len())
@@ -47,7 +49,7 @@ pub fn places(plan: &Plan, split: usize, batch: usize) -> Places {
             if v == 0 && planar { Map::planar(shape, halos[0]) } else { Map::blocked(shape, halos[views[v].root]) }
         })
         .collect();
-    let lives = lives(plan, &views);
+    let lives = lives(moves, &views);
     let space = |root: ValueId| match lives[root] {
         Some([_, last]) if last >= split && split < plan.steps.len() => Space::Shared,
         _ => Space::Local,
@@ -75,15 +77,16 @@ fn is_planar(plan: &Plan) -> bool {
 
 /// Finds values that can be parts of others: what is concatenated or sliced at whole blocks, vectors made of maps of one pixel.
 /// Later steps come first, so that a concatenation of concatenations (DenseNet's) becomes one long map.
-fn views(plan: &Plan) -> (Vec<View>, Vec<bool>) {
+fn views(moves: &Moves) -> (Vec<View>, Vec<bool>) {
+    let plan = &moves.plan;
     let mut views: Vec<Option<View>> = vec![None; plan.shapes.len()];
-    let mut done = vec![false; plan.steps.len()];
+    let mut done = moves.idle.clone();
     for (i, step) in plan.steps.iter().enumerate().rev() {
-        if matches!(step.layer, Layer::Concat) {
+        if matches!(step.layer, Layer::Concat) && !moves.idle[i] && !moves.scattered[i] {
             done[i] = join(plan, &step.inputs, step.output, &mut views);
         }
     }
-    for (i, step) in plan.steps.iter().enumerate() {
+    for (i, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !moves.idle[i] && !moves.scattered[i]) {
         let input = step.inputs[0];
         let of_input = views[input].unwrap_or(View { root: input, block: 0 });
         let block = match step.layer {
@@ -141,14 +144,15 @@ fn halos(plan: &Plan, views: &[View]) -> Vec<[usize; 4]> {
 }
 
 /// First and last step that touch each storage. A tap of the last steps lives on to the end; an earlier one is copied out before.
-fn lives(plan: &Plan, views: &[View]) -> Vec<Option<[usize; 2]>> {
+fn lives(moves: &Moves, views: &[View]) -> Vec<Option<[usize; 2]>> {
+    let plan = &moves.plan;
     let mut lives: Vec<Option<[usize; 2]>> = vec![None; plan.shapes.len()];
     let mut touch = |value: ValueId, step: usize| {
         let life = lives[views[value].root].get_or_insert([step, step]);
         *life = [life[0].min(step), life[1].max(step)];
     };
     touch(0, 0);
-    for (i, step) in plan.steps.iter().enumerate() {
+    for (i, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !moves.idle[i]) {
         step.inputs.iter().chain([&step.output]).for_each(|&v| touch(v, i));
     }
     plan.taps.iter().for_each(|&v| touch(v, plan.steps.len()));

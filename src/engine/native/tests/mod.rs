@@ -329,6 +329,30 @@ fn concatenations_slices_and_shuffles() {
     }
 }
 
+/// Units as ShuffleNet has them: half the channels pass by, the others are convolved, joined and shuffled in. Each unit moves the channels
+/// that its convolution reads, and no others.
+#[test]
+fn units_that_shuffle() {
+    for (seed, half, k) in [(1, 16, 1), (2, 20, 3), (3, 29, 1), (4, 48, 3)] {
+        let mut s = Sketch::new(seed, [2 * half, 6, 7]);
+        let conv = s.square(0, 2 * half, 1, 1, 1);
+        let mut x = s.conv(0, conv, None, Some(Act::Relu));
+        for _ in 0..4 {
+            let low = s.add(Layer::Slice { start: 0, len: half }, &[x], vec![half, 6, 7]);
+            let high = s.add(Layer::Slice { start: half, len: half }, &[x], vec![half, 6, 7]);
+            let conv = s.square(high, half, k, 1, 1);
+            let convolved = s.conv(high, conv, None, Some(Act::Relu));
+            let joined = s.add(Layer::Concat, &[low, convolved], vec![2 * half, 6, 7]);
+            x = s.add(Layer::Shuffle { groups: 2 }, &[joined], vec![2 * half, 6, 7]);
+        }
+        s.plan.taps = vec![x];
+        let moves = kernels(&s, Isa::Portable).iter().filter(|k| *k == "gather").count();
+        // The first unit's half is a view where it begins at a block.
+        assert_eq!(moves, if half % 16 == 0 { 4 } else { 5 }, "halves of {half}");
+        check(s, &format!("shuffled halves of {half}"));
+    }
+}
+
 #[test]
 fn pixels_are_normalised_on_the_way_in() {
     let mut s = Sketch::new(1, [3, 5, 6]);

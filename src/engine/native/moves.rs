@@ -1,0 +1,74 @@
+//! Channels that only change place: what a chain of concatenations, slices and shuffles comes to.
+//!
+//! ShuffleNet's units end with a concatenation and a shuffle and begin with two slices. Done one after the other, each would pass over the
+//! map. Every value behind a shuffle is therefore taken straight from the values that were computed: one move for what is read, none for
+//! what is only handed on.
+
+use super::gather::Source;
+use super::places::as_map;
+use crate::plan::{Layer, Plan, Step, ValueId};
+
+/// A plan in which values behind a shuffle name the computed values that they come from.
+pub struct Moves {
+    /// The plan, its steps and values as they were but for the inputs of moves.
+    pub plan: Plan,
+    /// For each step that moves channels: which input and channel each of its own comes from. Nothing for other steps.
+    pub channels: Vec<Option<Vec<Source>>>,
+    /// Steps that take channels from behind a shuffle: no view can express them.
+    pub scattered: Vec<bool>,
+    /// Steps whose value nobody reads any more.
+    pub idle: Vec<bool>,
+}
+
+/// Which channel of which value a channel is.
+type Origin = (ValueId, usize);
+
+/// Follows every channel behind a shuffle to where it was computed.
+pub fn moves(plan: &Plan) -> Moves {
+    let mut plan = plan.clone();
+    let count = |v: ValueId| as_map(&plan.shapes[v])[0];
+    let mut origins: Vec<Vec<Origin>> = (0..plan.shapes.len()).map(|v| (0..count(v)).map(|c| (v, c)).collect()).collect();
+    let mut behind = vec![false; plan.shapes.len()];
+    let (mut channels, mut scattered) = (vec![None; plan.steps.len()], vec![false; plan.steps.len()]);
+    for (i, step) in plan.steps.iter_mut().enumerate() {
+        let Some(mut from) = sources(step, &origins) else { continue };
+        let own: Vec<Origin> = from.iter().flat_map(|&(input, c)| origins[step.inputs[input]].get(c).copied()).collect();
+        scattered[i] = matches!(step.layer, Layer::Shuffle { .. }) || step.inputs.iter().any(|&v| behind[v]);
+        if scattered[i] {
+            step.inputs.clear();
+            from = own.iter().map(|&(v, c)| (place(&mut step.inputs, v), c)).collect();
+        }
+        behind[step.output] = scattered[i];
+        origins[step.output] = own;
+        channels[i] = Some(from);
+    }
+    let mut readers = vec![0; plan.shapes.len()];
+    plan.taps.iter().chain(plan.steps.iter().flat_map(|s| &s.inputs)).for_each(|&v| readers[v] += 1);
+    let mut idle = vec![false; plan.steps.len()];
+    for (i, step) in plan.steps.iter().enumerate().rev() {
+        idle[i] = channels[i].is_some() && readers[step.output] == 0;
+        if idle[i] {
+            step.inputs.iter().for_each(|&v| readers[v] -= 1);
+        }
+    }
+    Moves { plan, channels, scattered, idle }
+}
+
+/// Which channel of which input each output channel of a step is, if it only moves them.
+fn sources(step: &Step, origins: &[Vec<Origin>]) -> Option<Vec<Source>> {
+    let count = |input: usize| origins[step.inputs[input]].len();
+    match step.layer {
+        Layer::Concat => Some((0..step.inputs.len()).flat_map(|i| (0..count(i)).map(move |c| (i, c))).collect()),
+        Layer::Slice { start, len } => Some((start..start + len).map(|c| (0, c)).collect()),
+        Layer::Shuffle { groups } => Some((0..count(0)).map(|c| (0, c % groups * (count(0) / groups) + c / groups)).collect()),
+        _ => None,
+    }
+}
+
+/// Index of a value in a list, where it is put if it is not there.
+fn place(list: &mut Vec<ValueId>, value: ValueId) -> usize {
+    list.iter().position(|&v| v == value).unwrap_or_else(|| {
+        list.push(value);
+        list.len() - 1
+    })
+}
