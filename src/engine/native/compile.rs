@@ -1,5 +1,7 @@
 //! From a plan's steps to prepared kernels: the choice is a function of shape and instruction set alone, never of a timing.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::dense::{Dense, DenseSpec};
@@ -8,17 +10,18 @@ use super::digits::Digits;
 use super::epilogue::Epilogue;
 use super::gather::{Flatten, Gather, Source};
 use super::matrix::{self, Matrix};
-use super::memory::Operand;
-use super::moves::moves;
+use super::memory::{Map, Operand, Space};
+use super::pair::{Pair, Part};
 use super::places::{Places, as_map, places};
 use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
+use super::rewrite::rewrite;
 use super::run::Options;
-use super::simd::Isa;
+use super::simd::{Isa, LANES};
 use super::stem::{self, Stem};
 use super::step::Kernel;
 use super::winograd::{self, Products};
-use crate::graph::{Padding, Pool};
+use crate::graph::{Padding, Pool, Shape};
 use crate::plan::{ConvShape, Layer, Plan, Step};
 use crate::{Error, Result};
 
@@ -62,32 +65,98 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(no_transformer(step));
     }
-    let moves = moves(plan);
-    let plan = &moves.plan;
+    let all = rewrite(plan, |first, second| is_pair(first, second, &plan.shapes[first.output], options));
+    let plan = &all.plan;
     let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
-    let Places { operands, done, local, shared } = places(&moves, split, batch);
+    let Places { operands, done, local, shared } = places(&all, split, batch);
     let alone = done[..split].iter().filter(|&&done| !done).count();
-    let steps = plan
-        .steps
-        .par_iter()
-        .zip(&moves.channels)
-        .zip(done)
-        .filter(|(_, done)| !done)
-        .map(|((step, channels), _)| {
-            let shape = format!("{:?} → {:?}", plan.shapes[step.inputs[0]], plan.shapes[step.output]);
-            let pixels = as_map(&plan.shapes[step.output])[1..].iter().product::<usize>();
-            let flops = match &step.layer {
-                Layer::Conv { weight, .. } | Layer::Linear { weight, .. } => (2 * weight.len() * pixels) as u64,
-                _ => 0,
-            };
-            Ok(Prepared { name: step.name.clone(), shape, flops, kernel: prepare(step, channels.as_deref(), options, &operands)? })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let prepared = |i: usize| {
+        let (step, within) = (&plan.steps[i], all.within[i].as_ref());
+        let shape = format!("{:?} → {:?}", plan.shapes[step.inputs[0]], plan.shapes[step.output]);
+        let flops = [Some(step), within].into_iter().flatten().map(|step| flops(step, &plan.shapes[step.output])).sum();
+        let (name, kernel) = match within {
+            Some(first) => (&first.name, pair(first, step, &plan.shapes[first.output], options, &operands)?),
+            None => (&step.name, prepare(step, all.channels[i].as_deref(), options, &operands)?),
+        };
+        Ok(Prepared { name: name.clone(), shape, flops, kernel })
+    };
+    let steps = (0..plan.steps.len()).into_par_iter().filter(|&i| !done[i]).map(prepared).collect::<Result<Vec<_>>>()?;
     let most = |steps: &[Prepared], images: usize| steps.iter().map(|s| s.kernel.scratch(images)).max().unwrap_or(0);
     let scratch = [most(&steps[..alone], 1), most(&steps[alone..], batch)];
     let common = steps[alone..].iter().map(|s| s.kernel.common(batch)).max().unwrap_or(0);
     let taps = plan.taps.iter().map(|&v| operands[v]).collect();
     Ok(Program { steps, alone, input: operands[0], taps, local, shared, common, scratch })
+}
+
+/// Operations of one image, counted as for a direct computation.
+fn flops(step: &Step, output: &Shape) -> u64 {
+    match &step.layer {
+        Layer::Conv { weight, .. } | Layer::Linear { weight, .. } => {
+            (2 * weight.len() * as_map(output)[1..].iter().product::<usize>()) as u64
+        }
+        _ => 0,
+    }
+}
+
+/// Whether two steps are computed in turn, some channels at a time: the map between them is larger than what stays in a core's cache, and
+/// the second works channel by channel.
+fn is_pair(first: &Step, second: &Step, between: &Shape, options: Options) -> bool {
+    const MAP: usize = 1 << 20;
+    let [channels, height, width] = as_map(between);
+    let (Layer::Conv { conv, residual: false, .. }, true) = (&first.layer, channels * height * width * size_of::<f32>() > MAP) else {
+        return false;
+    };
+    let by_channel = match &second.layer {
+        Layer::Conv { conv, residual, .. } => conv.groups > 1 && conv.groups == conv.output && conv.groups == conv.input && !residual,
+        Layer::MaxPool(_) | Layer::AvgPool(_) => true,
+        _ => false,
+    };
+    let stem = options.parts().is_some_and(|parts| stem::worthwhile(conv, parts, [height, width]));
+    by_channel && conv.groups == 1 && !stem && matches!(strategy(conv, [height, width], options), Strategy::Direct)
+}
+
+/// Two steps in turn: as many blocks at a time as stay in a core's cache, at most two.
+fn pair(first: &Step, second: &Step, between: &Shape, options: Options, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+    const MAP: usize = 1 << 20;
+    let (input, output) = (operands[first.inputs[0]], operands[second.output]);
+    let halo = if let Layer::Conv { conv, .. } = &second.layer { conv.padding } else { [0; 4] };
+    let map = Map::blocked(as_map(between), halo);
+    let blocks = (MAP / (map.block * size_of::<f32>())).clamp(1, 2);
+    let part = |block: usize| {
+        let channels = block * LANES..((block + blocks) * LANES).min(map.channels);
+        let count = channels.len();
+        let between = Operand { map: Map { channels: count, ..map }, space: Space::Scratch, offset: 0, image: 0 };
+        let places = [input, between, output.part(block, count)];
+        let [first, second] = [(first, 0), (second, 1)].map(|(step, input)| Step {
+            name: step.name.clone(),
+            layer: part_of(&step.layer, &channels),
+            inputs: vec![input],
+            output: input + 1,
+        });
+        let Layer::Conv { conv, weight, bias, act, .. } = &first.layer else {
+            return Err(Error::graph(&first.name, "is no convolution, but computed as one"));
+        };
+        let spec = DenseSpec { conv: *conv, weight, bias, input, output: between, epilogue: Epilogue::new(None, *act) };
+        let kernels = [Box::new(Dense::new(options.isa, spec)) as Box<dyn Kernel>, prepare(&second, None, options, &places)?];
+        Ok(Part { kernels, between })
+    };
+    Ok(Box::new(Pair::new(output, (0..map.blocks()).step_by(blocks).map(part).collect::<Result<_>>()?)))
+}
+
+/// A layer for some of its output channels; of a depthwise convolution or a pool, for those of its input.
+fn part_of(layer: &Layer, channels: &Range<usize>) -> Layer {
+    match layer {
+        Layer::Conv { conv, weight, bias, residual, act } => {
+            let each = weight.len() / conv.output;
+            let mut conv = ConvShape { output: channels.len(), ..*conv };
+            if conv.groups > 1 {
+                (conv.input, conv.groups) = (channels.len(), channels.len());
+            }
+            let weight = weight[channels.start * each..channels.end * each].into();
+            Layer::Conv { conv, weight, bias: bias[channels.clone()].into(), residual: *residual, act: *act }
+        }
+        other => other.clone(),
+    }
 }
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch

@@ -2,7 +2,7 @@
 //!
 //! *Layout*: blocked maps. Blocks that come whole are copied by lines, else channels go four at a time, a strip of pixels after the other that
 //! stays in the first-level cache. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this
-//! kernel is not used; chains of moves come as one ([`super::moves`]).
+//! kernel is not used; chains of moves come as one ([`super::rewrite`]).
 
 use super::memory::{Operand, Unit};
 use super::simd::LANES;

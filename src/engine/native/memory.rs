@@ -94,6 +94,8 @@ pub enum Space {
     Local,
     /// Of all workers: all images of the batch.
     Shared,
+    /// Of one task: what lies between the two halves of a pair.
+    Scratch,
 }
 
 /// A value's place: one map for each image.
@@ -109,11 +111,22 @@ pub struct Operand {
     pub image: usize,
 }
 
+impl Operand {
+    /// Some channels from a whole block on.
+    pub fn part(&self, block: usize, channels: usize) -> Operand {
+        assert!(block * self.map.lane + channels <= self.map.channels);
+        Operand { map: Map { channels, ..self.map }, offset: self.offset + block * self.map.block, ..*self }
+    }
+}
+
 /// Memory while some images are computed; tasks of one step share it and write disjoint parts of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Unit<'a> {
     local: (*mut f32, usize),
     shared: (*mut f32, usize),
+    scratch: (*mut f32, usize),
+    /// The first of the images at hand in local memory.
+    local_first: usize,
     /// Images at hand.
     pub images: usize,
     /// The first of them in the batch.
@@ -144,15 +157,31 @@ impl<'a> Unit<'a> {
     /// Lends memory to the tasks of steps that compute `images` images of a batch from its `first` on. Units at work at the same time
     /// have local memory and images of their own.
     pub fn new(local: &'a mut [f32], shared: SharedMemory<'a>, first: usize, images: usize) -> Self {
-        Unit { local: (local.as_mut_ptr(), local.len()), shared: (shared.0, shared.1), images, first, memory: PhantomData }
+        Unit {
+            local: (local.as_mut_ptr(), local.len()),
+            shared: (shared.0, shared.1),
+            scratch: (std::ptr::null_mut(), 0),
+            local_first: 0,
+            images,
+            first,
+            memory: PhantomData,
+        }
+    }
+
+    /// One of the images, with scratch memory for values of its own.
+    pub fn only<'b>(&'b self, image: usize, scratch: &'b mut [f32]) -> Unit<'b> {
+        assert!(image < self.images, "an image of this unit");
+        let scratch = (scratch.as_mut_ptr(), scratch.len());
+        Unit { scratch, local_first: self.local_first + image, images: 1, first: self.first + image, ..*self }
     }
 
     /// One image's map, from its first block on.
     pub fn at(&self, operand: &Operand, image: usize) -> *mut f32 {
         assert!(image < self.images, "an image of this unit");
         let ((base, len), index) = match operand.space {
-            Space::Local => (self.local, image),
+            Space::Local => (self.local, self.local_first + image),
             Space::Shared => (self.shared, self.first + image),
+            Space::Scratch => (self.scratch, image),
         };
         let start = operand.offset + index * operand.image;
         assert!(start + operand.map.floats() <= len, "a value lies inside the arena");

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `simd/` | sixteen lanes behind ISA tokens, and buffers aligned to them |
 //! | `memory.rs`, `places.rs` | layout of a map, memory plan |
-//! | `moves.rs` | what chains of concatenations, slices and shuffles come to |
+//! | `rewrite.rs` | channels that only move, steps computed within others |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
+//! | `pair.rs` | two steps in turn, some blocks at a time |
 //! | `amx.rs`, `digits.rs` | matrix products in tiles of bf16 and of int8 |
 //! | `matrix.rs`, `stem.rs` | convolutions by them |
 //! | `epilogue.rs` | residual, clamp, activation at a sum's end |
@@ -27,11 +28,12 @@ mod gather;
 mod io;
 mod matrix;
 mod memory;
-mod moves;
+mod pair;
 mod peak;
 mod places;
 mod pointwise;
 mod pool;
+mod rewrite;
 mod run;
 pub(crate) mod simd;
 mod stem;

@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn every_instruction_set_has_a_peak() {
         for isa in Isa::available() {
-            assert!(peak_gflops(isa) > 0.1, "{isa:?}");
+            // An emulator is slow, but not this slow.
+            assert!(peak_gflops(isa) > 1e-4, "{isa:?}");
         }
     }
 }

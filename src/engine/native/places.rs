@@ -1,7 +1,7 @@
 //! The memory plan: which values share storage as views, how wide each halo is, where everything lies in the arena.
 
 use super::memory::{Map, Operand, Space};
-use super::moves::Moves;
+use super::rewrite::Rewritten;
 use super::simd::LANES;
 use crate::graph::Shape;
 use crate::plan::{Layer, Plan, ValueId, arrange};
@@ -38,18 +38,18 @@ pub fn as_map(shape: &Shape) -> [usize; 3] {
 }
 
 /// Plans memory: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
-pub fn places(moves: &Moves, split: usize, batch: usize) -> Places {
-    let plan = &moves.plan;
-    let (views, done) = views(moves);
-    let halos = halos(plan, &views);
-    let planar = is_planar(plan) && views[0].root == 0;
+pub fn places(all: &Rewritten, split: usize, batch: usize) -> Places {
+    let plan = &all.plan;
+    let (views, done) = views(all);
+    let halos = halos(all, &views);
+    let planar = is_planar(all) && views[0].root == 0;
     let maps: Vec<Map> = (0..plan.shapes.len())
         .map(|v| {
             let shape = as_map(&plan.shapes[v]);
             if v == 0 && planar { Map::planar(shape, halos[0]) } else { Map::blocked(shape, halos[views[v].root]) }
         })
         .collect();
-    let lives = lives(moves, &views);
+    let lives = lives(all, &views);
     let space = |root: ValueId| match lives[root] {
         Some([_, last]) if last >= split && split < plan.steps.len() => Space::Shared,
         _ => Space::Local,
@@ -70,23 +70,24 @@ pub fn places(moves: &Moves, split: usize, batch: usize) -> Places {
 }
 
 /// An image that only dense convolutions read needs no blocks of its own.
-fn is_planar(plan: &Plan) -> bool {
+fn is_planar(all: &Rewritten) -> bool {
     let dense = |layer: &Layer| matches!(layer, Layer::Conv { conv, residual: false, .. } if conv.groups == 1);
-    plan.shapes[0].len() == 3 && plan.shapes[0][0] <= PLANAR && plan.steps.iter().all(|s| !s.inputs.contains(&0) || dense(&s.layer))
+    let shape = &all.plan.shapes[0];
+    shape.len() == 3 && shape[0] <= PLANAR && all.readers().all(|s| !s.inputs.contains(&0) || dense(&s.layer))
 }
 
 /// Finds values that can be parts of others: what is concatenated or sliced at whole blocks, vectors made of maps of one pixel.
 /// Later steps come first, so that a concatenation of concatenations (DenseNet's) becomes one long map.
-fn views(moves: &Moves) -> (Vec<View>, Vec<bool>) {
-    let plan = &moves.plan;
+fn views(all: &Rewritten) -> (Vec<View>, Vec<bool>) {
+    let plan = &all.plan;
     let mut views: Vec<Option<View>> = vec![None; plan.shapes.len()];
-    let mut done = moves.idle.clone();
+    let mut done = all.idle.clone();
     for (i, step) in plan.steps.iter().enumerate().rev() {
-        if matches!(step.layer, Layer::Concat) && !moves.idle[i] && !moves.scattered[i] {
+        if matches!(step.layer, Layer::Concat) && !all.idle[i] && !all.scattered[i] {
             done[i] = join(plan, &step.inputs, step.output, &mut views);
         }
     }
-    for (i, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !moves.idle[i] && !moves.scattered[i]) {
+    for (i, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !all.idle[i] && !all.scattered[i]) {
         let input = step.inputs[0];
         let of_input = views[input].unwrap_or(View { root: input, block: 0 });
         let block = match step.layer {
@@ -132,9 +133,9 @@ fn join(plan: &Plan, inputs: &[ValueId], output: ValueId, views: &mut [Option<Vi
 }
 
 /// The widest padding that any reader of a storage asks for. Pools cut their windows themselves.
-fn halos(plan: &Plan, views: &[View]) -> Vec<[usize; 4]> {
-    let mut halos = vec![[0; 4]; plan.shapes.len()];
-    for step in &plan.steps {
+fn halos(all: &Rewritten, views: &[View]) -> Vec<[usize; 4]> {
+    let mut halos = vec![[0; 4]; all.plan.shapes.len()];
+    for step in all.readers() {
         if let Layer::Conv { conv, .. } = &step.layer {
             let halo = &mut halos[views[step.inputs[0]].root];
             halo.iter_mut().zip(conv.padding).for_each(|(h, p)| *h = (*h).max(p));
@@ -144,15 +145,15 @@ fn halos(plan: &Plan, views: &[View]) -> Vec<[usize; 4]> {
 }
 
 /// First and last step that touch each storage. A tap of the last steps lives on to the end; an earlier one is copied out before.
-fn lives(moves: &Moves, views: &[View]) -> Vec<Option<[usize; 2]>> {
-    let plan = &moves.plan;
+fn lives(all: &Rewritten, views: &[View]) -> Vec<Option<[usize; 2]>> {
+    let plan = &all.plan;
     let mut lives: Vec<Option<[usize; 2]>> = vec![None; plan.shapes.len()];
     let mut touch = |value: ValueId, step: usize| {
         let life = lives[views[value].root].get_or_insert([step, step]);
         *life = [life[0].min(step), life[1].max(step)];
     };
     touch(0, 0);
-    for (i, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !moves.idle[i]) {
+    for (i, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !all.idle[i]) {
         step.inputs.iter().chain([&step.output]).for_each(|&v| touch(v, i));
     }
     plan.taps.iter().for_each(|&v| touch(v, plan.steps.len()));

@@ -105,10 +105,19 @@ impl Simd for Avx512 {
     fn quotient(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token.
         unsafe {
-            let estimate = _mm512_rcp14_ps(b);
-            let inverse = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, estimate, _mm512_set1_ps(1.0)), estimate, estimate);
+            let inverse = self.reciprocal(b);
             let ratio = _mm512_mul_ps(a, inverse);
             _mm512_fmadd_ps(_mm512_fnmadd_ps(b, ratio, a), inverse, ratio)
+        }
+    }
+
+    #[inline(always)]
+    fn reciprocal(self, x: __m512) -> __m512 {
+        // SAFETY: the token.
+        unsafe {
+            // An estimate good to 14 bits, one step of Newton's.
+            let estimate = _mm512_rcp14_ps(x);
+            _mm512_fmadd_ps(_mm512_fnmadd_ps(x, estimate, _mm512_set1_ps(1.0)), estimate, estimate)
         }
     }
 

@@ -154,6 +154,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, x: Self::V) -> Self::V;
     /// a / b to about a unit in the last place, where b and 1 / b are normal numbers: faster than [`div`](Simd::div) where the ISA estimates.
     fn quotient(self, a: Self::V, b: Self::V) -> Self::V;
+    /// 1 / x to about a unit in the last place, where x and 1 / x are normal numbers.
+    #[inline(always)]
+    fn reciprocal(self, x: Self::V) -> Self::V {
+        self.div(self.splat(1.0), x)
+    }
     /// a · b + c, rounded once where the ISA can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger; `x` where it is not a number.
@@ -188,16 +193,17 @@ mod tests {
     struct Roots([f32; LANES]);
 
     impl Vectorized for Roots {
-        type Output = [[f32; LANES]; 2];
+        type Output = [[f32; LANES]; 3];
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Self::Output {
-            let mut out = [[0.0; LANES]; 2];
+            let mut out = [[0.0; LANES]; 3];
             // SAFETY: all arrays hold sixteen values.
             unsafe {
                 let v = s.load(self.0.as_ptr());
                 s.store(out[0].as_mut_ptr(), s.sqrt(v));
                 s.store(out[1].as_mut_ptr(), s.quotient(s.splat(1.7), s.add(v, s.splat(1e-8))));
+                s.store(out[2].as_mut_ptr(), s.reciprocal(s.add(v, s.splat(1e-8))));
             }
             out
         }
@@ -210,11 +216,13 @@ mod tests {
             assert_eq!(dispatch(isa, Roots([0.0; LANES]))[0], [0.0; LANES], "{isa:?}");
             for power in -120..120 {
                 let x: [f32; LANES] = std::array::from_fn(|i| (1.0 + i as f32 / 16.3) * (power as f32 / 2.0).exp2());
-                let [root, quotient] = dispatch(isa, Roots(x));
+                let [root, quotient, reciprocal] = dispatch(isa, Roots(x));
                 for i in 0..LANES {
                     assert!(ulps(root[i], x[i].sqrt()) <= 1, "{isa:?}: √{} is not {}", x[i], root[i]);
                     let want = 1.7 / (x[i] + 1e-8);
                     assert!(ulps(quotient[i], want) <= 1, "{isa:?}: {want} is not {}", quotient[i]);
+                    let want = 1.0 / (x[i] + 1e-8);
+                    assert!(ulps(reciprocal[i], want) <= 1, "{isa:?}: {want} is not {}", reciprocal[i]);
                 }
             }
         }

@@ -353,6 +353,34 @@ fn units_that_shuffle() {
     }
 }
 
+/// A map that leaves the cache is never whole where one depthwise convolution or pool reads it.
+#[test]
+fn large_maps_that_are_read_once() {
+    for (seed, input, output, k) in [(1, 3, 40, 3), (2, 8, 33, 1), (3, 16, 48, 1)] {
+        let mut s = Sketch::new(seed, [input, 92, 97]);
+        let conv = s.square(0, output, k, 1, 1);
+        let act = s.act();
+        let expanded = s.conv(0, conv, None, act);
+        let last = if k == 3 {
+            let pool = Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::Explicit([1; 4]), ceil: false, count_padding: false };
+            s.add(Layer::MaxPool(pool), &[expanded], vec![output, 46, 49])
+        } else {
+            let conv = s.square(expanded, output, 2 * seed as usize + 1, 2, output);
+            let act = s.act();
+            s.conv(expanded, conv, None, act)
+        };
+        let conv = s.square(last, 16, 3, 2, 1);
+        let after = s.conv(last, conv, None, None);
+        for taps in [vec![after], vec![expanded, last]] {
+            s.plan.taps = taps;
+            let engine = NativeEngine::new(&s.plan, 1, Options { isa: Isa::Portable, bf16: false }).unwrap();
+            let pairs = engine.kernels().filter(|(_, kernel)| kernel.contains(" + ")).count();
+            assert_eq!(pairs, if s.plan.taps.len() == 1 { 1 } else { 0 }, "what is tapped is computed whole");
+            check(Sketch { plan: s.plan.clone(), draw: Draw(seed) }, &format!("{input} → {output} by {k}×{k}, then {last}"));
+        }
+    }
+}
+
 #[test]
 fn pixels_are_normalised_on_the_way_in() {
     let mut s = Sketch::new(1, [3, 5, 6]);

@@ -1,30 +1,58 @@
-//! Channels that only change place: what a chain of concatenations, slices and shuffles comes to.
+//! What of a plan is not computed as it stands.
 //!
-//! ShuffleNet's units end with a concatenation and a shuffle and begin with two slices. Done one after the other, each would pass over the
-//! map. Every value behind a shuffle is therefore taken straight from the values that were computed: one move for what is read, none for
-//! what is only handed on.
+//! *Moves.* ShuffleNet's units end with a concatenation and a shuffle and begin with two slices. Done one after the other, each would pass
+//! over the map. Every value behind a shuffle is therefore taken straight from the values that were computed: one move for what is read,
+//! none for what is only handed on.
+//!
+//! *Pairs.* A step may be computed within the one that reads it, some channels at a time ([`super::pair`]).
 
 use super::gather::Source;
 use super::places::as_map;
 use crate::plan::{Layer, Plan, Step, ValueId};
 
-/// A plan in which values behind a shuffle name the computed values that they come from.
-pub struct Moves {
-    /// The plan, its steps and values as they were but for the inputs of moves.
+/// A plan whose steps name the values that they are given in the end.
+pub struct Rewritten {
+    /// The plan, its steps and values as they were but for the inputs of moves and pairs.
     pub plan: Plan,
     /// For each step that moves channels: which input and channel each of its own comes from. Nothing for other steps.
     pub channels: Vec<Option<Vec<Source>>>,
     /// Steps that take channels from behind a shuffle: no view can express them.
     pub scattered: Vec<bool>,
-    /// Steps whose value nobody reads any more.
+    /// For each step the one that is computed within it, if there is one: its inputs are this step's.
+    pub within: Vec<Option<Step>>,
+    /// Steps that are not computed by themselves.
     pub idle: Vec<bool>,
+}
+
+impl Rewritten {
+    /// For each step that is computed: what reads its inputs.
+    pub fn readers(&self) -> impl Iterator<Item = &Step> {
+        let each = self.plan.steps.iter().zip(&self.within).zip(&self.idle).filter(|(_, idle)| !**idle);
+        each.map(|((step, within), _)| within.as_ref().unwrap_or(step))
+    }
+}
+
+/// Rewrites a plan; `pairs` says whether a step may be computed within the next, its only reader.
+pub fn rewrite(plan: &Plan, pairs: impl Fn(&Step, &Step) -> bool) -> Rewritten {
+    let mut all = moves(plan);
+    let Plan { steps, taps, .. } = &mut all.plan;
+    for i in 1..steps.len() {
+        let value = steps[i - 1].output;
+        let only = steps[i].inputs == [value] && !taps.contains(&value) && steps.iter().filter(|s| s.inputs.contains(&value)).count() == 1;
+        if only && all.within[i - 1].is_none() && pairs(&steps[i - 1], &steps[i]) {
+            steps[i].inputs = steps[i - 1].inputs.clone();
+            all.within[i] = Some(steps[i - 1].clone());
+            all.idle[i - 1] = true;
+        }
+    }
+    all
 }
 
 /// Which channel of which value a channel is.
 type Origin = (ValueId, usize);
 
 /// Follows every channel behind a shuffle to where it was computed.
-pub fn moves(plan: &Plan) -> Moves {
+fn moves(plan: &Plan) -> Rewritten {
     let mut plan = plan.clone();
     let count = |v: ValueId| as_map(&plan.shapes[v])[0];
     let mut origins: Vec<Vec<Origin>> = (0..plan.shapes.len()).map(|v| (0..count(v)).map(|c| (v, c)).collect()).collect();
@@ -51,7 +79,7 @@ pub fn moves(plan: &Plan) -> Moves {
             step.inputs.iter().for_each(|&v| readers[v] -= 1);
         }
     }
-    Moves { plan, channels, scattered, idle }
+    Rewritten { within: vec![None; plan.steps.len()], plan, channels, scattered, idle }
 }
 
 /// Which channel of which input each output channel of a step is, if it only moves them.
