@@ -139,7 +139,7 @@ fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
 fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
     let x = s.min(s.splat(126.0), s.max(s.splat(-126.0), x));
     let (power, n) = s.exp2_nearest(x);
-    let rest = [1.534_581_2e-4, 1.339_993_1e-3, 9.618_489e-3, 5.550_328_6e-2, 0.240_226_46, 0.693_147_2, 1.0];
+    let rest = [1.534_581_2e-4, 1.339_993_1e-3, 9.618_489e-3, 5.550_328_6e-2, 0.240_226_46, std::f32::consts::LN_2, 1.0];
     s.mul(power, polynomial(s, s.sub(x, n), rest))
 }
 

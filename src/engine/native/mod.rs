@@ -47,4 +47,4 @@ pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
-pub const NUMERICS_VERSION: u32 = 4;
+pub const NUMERICS_VERSION: u32 = 5;
