@@ -1,4 +1,4 @@
-//! The two kernels of the trainer.
+//! The two kernels of the trainer. (Of [`Pass`] there is another way, that leaves out zeros: [`super::sparse`].)
 //!
 //! [`Pass`]: one pass over weights. For each tile (eight inputs by up to three vectors of outputs, held in registers): the gradient of this
 //! batch, Σ_b x_b ⊗ d_b; the optimiser's step; and at once the products of the new weights with the *next* batch, h_b += x'_b · W. Weights and
@@ -22,7 +22,8 @@ use crate::heads::optimizer::Optimizer;
 pub struct Packed<'a> {
     values: *const f32,
     len: usize,
-    batch: usize,
+    /// Rows of the batch.
+    pub batch: usize,
     first_tile: usize,
     _owner: PhantomData<&'a [f32]>,
 }
@@ -57,7 +58,8 @@ pub struct Products<'a> {
     values: *mut f32,
     len: usize,
     batch: usize,
-    rows: Range<usize>,
+    /// These rows.
+    pub rows: Range<usize>,
     _owner: PhantomData<&'a mut [f32]>,
 }
 
@@ -83,7 +85,7 @@ impl<'a> Products<'a> {
 
     /// The first row's columns of a panel.
     #[inline(always)]
-    fn panel(&mut self, panel: Panel) -> *mut f32 {
+    pub fn panel(&mut self, panel: Panel) -> *mut f32 {
         let width = panel.vectors * LANES;
         let start = panel.first * LANES * self.batch;
         assert!(self.rows.end <= self.batch && start + width * self.batch <= self.len, "a panel of the products");
@@ -143,6 +145,16 @@ impl Pass<'_> {
         }
         with_rule(optimizer, lr, step, Ruled(self, isa));
     }
+
+    /// Where the rule's states of `size` weights from position `at` on lie.
+    #[inline(always)]
+    pub fn states_at<R: Rule>(&mut self, at: usize, size: usize) -> [*mut f32; 3] {
+        let mut states = [std::ptr::null_mut(); 3];
+        for (pointer, state) in states.iter_mut().zip(&mut self.states).take(R::STATES) {
+            *pointer = state[at..][..size].as_mut_ptr();
+        }
+        states
+    }
 }
 
 struct Work<'a, R> {
@@ -160,41 +172,42 @@ impl<R: Rule> Vectorized for Work<'_, R> {
         let start = tape.block(pass.blocks.start);
         for block in pass.blocks.clone() {
             let tiles = tape.tiles_of(block);
-            let mut at = tape.block(block) - start;
+            let mut panel_start = tape.block(block) - start;
             for panel in tape.panels() {
                 let width = panel.vectors * LANES;
+                let size = TILE * width;
                 let d = pass.d[panel.first * LANES * pass.x.batch..][..width * pass.x.batch].as_ptr();
-                for tile in block * BLOCK..block * BLOCK + tiles {
-                    let size = TILE * width;
-                    let mut states = [std::ptr::null_mut(); 3];
-                    for (pointer, state) in states.iter_mut().zip(&mut pass.states).take(R::STATES) {
-                        *pointer = state[at..][..size].as_mut_ptr();
+                for part in panel.parts() {
+                    for tile in 0..tiles {
+                        let at = panel_start + tile * size;
+                        let tile = block * BLOCK + tile;
+                        let next = pass.next.as_mut().map(|(x, h)| (x.tile(tile), h.rows.len(), h.panel(panel)));
+                        let states = pass.states_at::<R>(at, size);
+                        let weights = pass.weights[at..][..size].as_mut_ptr();
+                        let spot = Spot { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
+                        // SAFETY: every pointer of the spot comes from a slice checked to hold the tile's values.
+                        unsafe { update_tile(s, rule, &spot, part) };
                     }
-                    let next = pass.next.as_mut().map(|(x, h)| (x.tile(tile), h.rows.len(), h.panel(panel)));
-                    let weights = pass.weights[at..][..size].as_mut_ptr();
-                    let spot = Spot { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
-                    // SAFETY: every pointer of the spot comes from a slice checked to hold the tile's values.
-                    unsafe { update_tile(s, rule, &spot, panel.vectors) };
-                    at += size;
                 }
+                panel_start += tiles * size;
             }
         }
     }
 }
 
-/// Splits a tile into what the registers hold.
+/// A tile's part of a panel, split into what the registers hold.
 #[inline(always)]
-unsafe fn update_tile<S: Simd, R: Rule>(s: S, rule: R, spot: &Spot, vectors: usize) {
+unsafe fn update_tile<S: Simd, R: Rule>(s: S, rule: R, spot: &Spot, part: Panel) {
     // SAFETY: the caller's promise; rows and vectors stay within the tile.
     unsafe {
         if S::REGISTERS >= 32 {
-            match vectors {
-                1 => update::<S, R, 8, 1>(s, rule, spot, 0, 0),
-                2 => update::<S, R, 8, 2>(s, rule, spot, 0, 0),
-                _ => update::<S, R, 8, 3>(s, rule, spot, 0, 0),
+            match part.vectors {
+                1 => update::<S, R, 8, 1>(s, rule, spot, 0, part.first),
+                2 => update::<S, R, 8, 2>(s, rule, spot, 0, part.first),
+                _ => update::<S, R, 8, 3>(s, rule, spot, 0, part.first),
             }
         } else {
-            for vector in 0..vectors {
+            for vector in part.first..part.first + part.vectors {
                 update::<S, R, 4, 1>(s, rule, spot, 0, vector);
                 update::<S, R, 4, 1>(s, rule, spot, 4, vector);
             }
@@ -227,7 +240,7 @@ unsafe fn update<S: Simd, R: Rule, const ROWS: usize, const COLUMNS: usize>(s: S
             ($($r:literal)*) => {$(
                 if $r < ROWS {
                     let at = (row + $r) * spot.width + vector * LANES;
-                    tile[$r % ROWS] = step_row(s, rule, spot, at, tile[$r % ROWS]);
+                    tile[$r % ROWS] = step_row(s, rule, (spot.weights, spot.states), at, tile[$r % ROWS]);
                 }
             )*};
         }
@@ -258,12 +271,15 @@ unsafe fn add_product<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     }
 }
 
-/// The optimiser's step on neighbouring vectors of one row, from position `at` of the tile on.
+/// The optimiser's step on neighbouring vectors of one row, from position `at` of weights and states on; returns the new weights.
+///
+/// # Safety
+/// Weights, and as many states as the rule has, are valid there.
 #[inline(always)]
-unsafe fn step_row<S: Simd, R: Rule, const COLUMNS: usize>(
+pub unsafe fn step_row<S: Simd, R: Rule, const COLUMNS: usize>(
     s: S,
     rule: R,
-    spot: &Spot,
+    (weights, states): (*mut f32, [*mut f32; 3]),
     at: usize,
     gradients: [S::V; COLUMNS],
 ) -> [S::V; COLUMNS] {
@@ -273,12 +289,12 @@ unsafe fn step_row<S: Simd, R: Rule, const COLUMNS: usize>(
         let mut kept = [s.splat(0.0); 3];
         // SAFETY: the caller's promise.
         unsafe {
-            for (kept, state) in kept.iter_mut().zip(spot.states).take(R::STATES) {
+            for (kept, state) in kept.iter_mut().zip(states).take(R::STATES) {
                 *kept = s.load(state.add(at));
             }
-            *value = rule.step(s, s.load(spot.weights.add(at)), *value, &mut kept);
-            s.store(spot.weights.add(at), *value);
-            for (kept, state) in kept.iter().zip(spot.states).take(R::STATES) {
+            *value = rule.step(s, s.load(weights.add(at)), *value, &mut kept);
+            s.store(weights.add(at), *value);
+            for (kept, state) in kept.iter().zip(states).take(R::STATES) {
                 s.store(state.add(at), *kept);
             }
         }
@@ -365,35 +381,38 @@ impl Vectorized for Product<'_> {
         let start = tape.block(self.blocks.start);
         for block in self.blocks.clone() {
             let tiles = tape.tiles_of(block);
-            let mut at = tape.block(block) - start;
+            let mut panel_start = tape.block(block) - start;
             for panel in tape.panels() {
                 let width = panel.vectors * LANES;
-                for tile in block * BLOCK..block * BLOCK + tiles {
-                    let weights = self.weights[at..][..TILE * width].as_ptr();
-                    let (x, h) = (self.x.tile(tile), self.h.panel(panel));
-                    debug_assert_eq!(self.x.batch, self.h.batch);
-                    // SAFETY: the pointers were checked to hold the tile's values for all rows of the batch.
-                    unsafe { multiply_tile(s, weights, x.add(self.h.rows.start * TILE), self.h.rows.len(), h, panel.vectors) };
-                    at += TILE * width;
+                let size = TILE * width;
+                for part in panel.parts() {
+                    for tile in 0..tiles {
+                        let weights = self.weights[panel_start + tile * size..][..size].as_ptr();
+                        let (x, h) = (self.x.tile(block * BLOCK + tile), self.h.panel(panel));
+                        debug_assert_eq!(self.x.batch, self.h.batch);
+                        // SAFETY: the pointers were checked to hold the tile's values for all rows of the batch.
+                        unsafe { multiply_tile(s, weights, x.add(self.h.rows.start * TILE), self.h.rows.len(), h, width, part) };
+                    }
                 }
+                panel_start += tiles * size;
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn multiply_tile<S: Simd>(s: S, weights: *const f32, x: *const f32, rows: usize, h: *mut f32, vectors: usize) {
-    let width = vectors * LANES;
+unsafe fn multiply_tile<S: Simd>(s: S, weights: *const f32, x: *const f32, rows: usize, h: *mut f32, width: usize, part: Panel) {
     // SAFETY: the caller's promise; rows and vectors stay within the tile.
     unsafe {
         if S::REGISTERS >= 32 {
-            match vectors {
+            let (weights, h) = (weights.add(part.first * LANES), h.add(part.first * LANES));
+            match part.vectors {
                 1 => multiply(s, &tile_of::<S, 8, 1>(s, weights, width), x, rows, h, width),
                 2 => multiply(s, &tile_of::<S, 8, 2>(s, weights, width), x, rows, h, width),
                 _ => multiply(s, &tile_of::<S, 8, 3>(s, weights, width), x, rows, h, width),
             }
         } else {
-            for vector in 0..vectors {
+            for vector in part.first..part.first + part.vectors {
                 for row in [0, 4] {
                     let tile = tile_of::<S, 4, 1>(s, weights.add(row * width + vector * LANES), width);
                     multiply(s, &tile, x.add(row), rows, h.add(vector * LANES), width);

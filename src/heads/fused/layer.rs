@@ -6,12 +6,14 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::aligned::Aligned;
 use super::pack::Columns;
+use super::square::transpose;
 use super::tape::{BLOCK, TILE, Tape};
-use crate::engine::native::simd::LANES;
+use crate::engine::native::simd::{Isa, LANES};
 use crate::heads::head::{self, BatchNorm};
+use crate::heads::random::MASK_BLOCK;
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
-const GRAIN: usize = 4;
+const GRAIN: usize = MASK_BLOCK / (BLOCK * TILE);
 /// Most chunks of a layer.
 const CHUNKS: usize = 4;
 /// Most chunks of a layer of more than a million weights.
@@ -88,9 +90,9 @@ impl Layer {
             tape.values(blocks.clone(), |input, output, at| {
                 weights[at] = if input < features { from.weight[output * features + input] } else { from.bias[output] };
             });
-            let mut chunk =
-                Chunk { blocks, columns, weights, states: std::array::from_fn(state), x: Default::default(), norm, back, scratch: vec![] };
-            chunk.transpose(tape);
+            let states = std::array::from_fn(state);
+            let mut chunk = Chunk { blocks, columns, weights, states, x: Default::default(), norm, back, scratch: vec![] };
+            chunk.transpose(Isa::Portable, tape);
             RwLock::new(chunk)
         };
         Layer { tape, chunks: (0..chunks).map(chunk).collect() }
@@ -140,16 +142,21 @@ impl Layer {
 
 impl Chunk {
     /// Brings the transposed copy up to date.
-    pub fn transpose(&mut self, tape: Tape) {
+    pub fn transpose(&mut self, isa: Isa, tape: Tape) {
         let Some(back) = &mut self.back else { return };
         let (start, features, vectors) = (tape.block(self.blocks.start), &self.columns.features, back.tape.vectors());
-        tape.runs(self.blocks.clone(), |input, output, at| {
-            if features.contains(&input) {
-                let column = input - features.start;
-                for lane in 0..LANES.min(tape.outputs - output) {
-                    let place = back.places[(output + lane) * vectors + column / LANES];
-                    back.weights[place + column % LANES] = self.weights[at - start + lane];
-                }
+        tape.squares(self.blocks.clone(), |input, panel, output, at| {
+            let (at, column) = (at - start, input.saturating_sub(features.start));
+            // What the copy has no room for are the tape's filling and the bias: they stay where they are.
+            let whole = input + LANES <= features.end && output + LANES <= tape.outputs;
+            if whole {
+                let places = std::array::from_fn(|lane| back.places[(output + lane) * vectors + column / LANES]);
+                return transpose(isa, &self.weights[at..], panel, &mut back.weights, &places);
+            }
+            let rows = input..features.end.min(input + LANES);
+            for (row, lane) in rows.flat_map(|row| (0..LANES.min(tape.outputs - output)).map(move |lane| (row, lane))) {
+                let place = back.places[(output + lane) * vectors + column / LANES];
+                back.weights[place + (row - input)] = self.weights[at + (row - input) * panel + lane];
             }
         });
     }

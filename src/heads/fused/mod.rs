@@ -11,6 +11,8 @@ mod mask;
 mod output;
 mod pack;
 mod rule;
+mod sparse;
+mod square;
 mod step;
 mod tape;
 mod team;
@@ -215,7 +217,7 @@ impl Session for FusedSession<'_> {
                         right.part(s..s + 1)[0] = run.right(rows.len());
                     }
                 }
-                run.weights(member, rows, batches.get(s + 1).copied(), self.steps + s as i32 + 1, s % 2);
+                run.weights(member, rows, batches.get(s + 1).copied(), (self.steps + s as i32 + 1, s % 2), &mut scratch);
             }
         });
         self.steps += batches.len() as i32;

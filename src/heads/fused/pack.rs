@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::mask::drop_block;
 use super::tape::TILE;
-use crate::engine::native::simd::Isa;
+use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::head::BatchNorm;
 use crate::heads::random::{Dropout, MASK_BLOCK};
 use crate::heads::table::FeatureTable;
@@ -59,9 +59,9 @@ pub fn pack(
         }
         Mode::Train(epoch, dropout, None) => {
             let each = |b, row, x: &[f32]| place(b, Some((epoch, row, dropout)), x);
-            each_row(table, rows, columns, scratch, each);
+            each_row(isa, table, rows, columns, scratch, each);
         }
-        Mode::Judge(None) => each_row(table, rows, columns, scratch, |b, _, x| place(b, None, x)),
+        Mode::Judge(None) => each_row(isa, table, rows, columns, scratch, |b, _, x| place(b, None, x)),
         Mode::Judge(Some(norm)) => {
             scratch.resize(dim, 0.0);
             for (b, &row) in rows.iter().enumerate() {
@@ -75,6 +75,7 @@ pub fn pack(
 
 /// Rows as they lie in the table, or read into `scratch` where they lie otherwise.
 fn each_row(
+    isa: Isa,
     table: &dyn FeatureTable,
     rows: &[usize],
     columns: &Columns,
@@ -83,13 +84,31 @@ fn each_row(
 ) {
     for (b, &row) in rows.iter().enumerate() {
         match table.row(row) {
-            Some(x) => each(b, row, &x[columns.features.clone()]),
+            Some(x) => {
+                // Rows lie anywhere in memory: the next one is asked for while this one is packed.
+                if let Some(next) = rows.get(b + 1).and_then(|&next| table.row(next)) {
+                    dispatch(isa, Ask(&next[columns.features.clone()]));
+                }
+                each(b, row, &x[columns.features.clone()]);
+            }
             None => {
                 scratch.resize(columns.features.len(), 0.0);
                 table.read(row, columns.features.clone(), scratch);
                 each(b, row, scratch);
             }
         }
+    }
+}
+
+/// Asks for values that will be read soon.
+struct Ask<'a>(&'a [f32]);
+
+impl Vectorized for Ask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.0.chunks(LANES).for_each(|line| s.prefetch(line.as_ptr()));
     }
 }
 

@@ -147,7 +147,8 @@ impl<const MAX: bool> Rule for Adam<MAX> {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let g = s.fma(s.splat(self.decay), w, g);
+        // Most often there is none of either, and what is left bounds the time.
+        let g = if self.decay == 0.0 { g } else { s.fma(s.splat(self.decay), w, g) };
         let intake = s.fma(s.splat(1.0 - self.betas[0]), g, s.splat(FLOOR));
         kept[0] = s.sub(s.fma(s.splat(self.betas[0]), kept[0], intake), s.splat(FLOOR));
         kept[1] = square(s, self.betas[1], kept[1], g);
@@ -156,7 +157,7 @@ impl<const MAX: bool> Rule for Adam<MAX> {
         }
         let root = s.sqrt(kept[if MAX { 2 } else { 1 }]);
         let denominator = s.fma(root, s.splat(self.correction), s.splat(self.eps));
-        let shrunk = s.mul(s.splat(self.shrink), w);
+        let shrunk = if self.shrink == 1.0 { w } else { s.mul(s.splat(self.shrink), w) };
         s.fma(s.splat(-self.stride), s.quotient(kept[0], denominator), shrunk)
     }
 }

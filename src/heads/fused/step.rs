@@ -7,6 +7,7 @@ use super::kernel::{Packed, Pass, Product, Products};
 use super::layer::{Back, Chunk, Layer};
 use super::output::{Activate, Judge};
 use super::pack::{Mode, mask, pack};
+use super::sparse::{self, Lists, is_sparse};
 use super::tape::{TILE, Tape};
 use super::team::{Member, Shared};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
@@ -121,6 +122,8 @@ impl Vectorized for Sum<'_> {
 pub struct Scratch {
     row: Vec<f32>,
     other: Vec<f32>,
+    by_input: Lists,
+    by_row: Lists,
 }
 
 impl Run<'_> {
@@ -260,35 +263,47 @@ impl Run<'_> {
     }
 
     /// The weights' half of a step: `step` counts from 1, `turn` tells which of the two packed batches is this one.
-    pub fn weights(&self, member: &Member<'_>, rows: &[usize], next: Option<&[usize]>, step: i32, turn: usize) {
+    pub fn weights(&self, member: &Member<'_>, rows: &[usize], next: Option<&[usize]>, (step, turn): (i32, usize), scratch: &mut Scratch) {
         let n = rows.len();
-        for (l, layer) in self.layers.iter().enumerate() {
+        let chunks: Vec<(usize, usize)> =
+            self.layers.iter().enumerate().flat_map(|(l, layer)| (0..layer.chunks()).map(move |c| (l, c))).collect();
+        while let Some(item) = member.take(chunks.len()) {
+            let (l, c) = chunks[item];
+            let (layer, next) = (&self.layers[l], next.filter(|_| l == 0));
+            if let Some(next) = next {
+                self.pack_next(c, 1 - turn, next);
+            }
             // SAFETY: gradients and activations were written before the barrier.
             let d = unsafe { self.buffers.gradients[l].read(0..layer.tape.columns() * n) };
-            for c in member.share(layer.chunks()) {
-                if let (Some(next), 0) = (next, l) {
-                    self.pack_next(c, 1 - turn, next);
-                }
-                let mut chunk = layer.chunk_mut(c);
-                let Chunk { blocks, columns, weights, states, x, .. } = &mut *chunk;
-                let first_tile = columns.tiles.start;
-                let features = match l {
-                    0 => Packed::new(&x[turn], n, first_tile),
+            let mut chunk = layer.chunk_mut(c);
+            let Chunk { blocks, columns, weights, states, x, .. } = &mut *chunk;
+            let tiles = columns.tiles.clone();
+            let (values, features) = match l {
+                0 => (&x[turn][..], Packed::new(&x[turn], n, tiles.start)),
+                _ => {
+                    let packed = &self.buffers.inputs[l - 1].packed;
                     // SAFETY: as above.
-                    _ => unsafe { Packed::shared(&self.buffers.inputs[l - 1].packed, n) },
-                };
-                let following = next.filter(|_| l == 0).map(|next| {
-                    // SAFETY: a chunk's products are written by its owner alone.
-                    let mut h = unsafe { Products::shared(&self.buffers.partial[c], next.len(), 0..next.len()) };
-                    h.clear(layer.tape);
-                    (Packed::new(&x[1 - turn], next.len(), first_tile), h)
-                });
-                let states = states.each_mut().map(|s| &mut **s);
-                let blocks = blocks.clone();
-                let pass = Pass { tape: layer.tape, blocks, weights, states, x: features, d, next: following };
+                    unsafe { (packed.read(tiles.start * TILE * n..tiles.end * TILE * n), Packed::shared(packed, n)) }
+                }
+            };
+            let following = next.map(|next| {
+                // SAFETY: a chunk's products are written by whoever has taken it alone.
+                let mut h = unsafe { Products::shared(&self.buffers.partial[c], next.len(), 0..next.len()) };
+                h.clear(layer.tape);
+                (Packed::new(&x[1 - turn], next.len(), tiles.start), h)
+            });
+            let states = states.each_mut().map(|s| &mut **s);
+            let pass = Pass { tape: layer.tape, blocks: blocks.clone(), weights, states, x: features, d, next: following };
+            if is_sparse(values) && next.is_none_or(|_| is_sparse(&x[1 - turn])) {
+                scratch.by_input.of_inputs(values, n, self.isa);
+                if let Some(next) = next {
+                    scratch.by_row.of_rows(&x[1 - turn], next.len(), self.isa);
+                }
+                sparse::run(pass, &scratch.by_input, &scratch.by_row, self.isa, self.optimizer, self.lr, step);
+            } else {
                 pass.run(self.isa, self.optimizer, self.lr, step);
-                chunk.transpose(layer.tape);
             }
+            chunk.transpose(self.isa, layer.tape);
         }
     }
 

@@ -1,7 +1,7 @@
 //! How a weight matrix lies in memory: as one tape, in the very order in which a pass reads it.
 //!
-//! Rows are inputs (in tiles of eight), columns outputs (in vectors of sixteen). Four tiles make a block; within a block come the panels of
-//! two or three vectors, within a panel the tiles, within a tile its rows: a pass over the weights and their optimiser states streams forward
+//! Rows are inputs (in tiles of eight), columns outputs (in vectors of sixteen). Eight tiles make a block; within a block come the panels of
+//! up to nine vectors, within a panel the tiles, within a tile its rows: a pass over the weights and their optimiser states streams forward
 //! through memory, and a block's features and a panel's gradients stay in the first-level cache meanwhile.
 
 use crate::engine::native::simd::LANES;
@@ -9,9 +9,11 @@ use crate::engine::native::simd::LANES;
 /// Rows of a tile.
 pub const TILE: usize = 8;
 /// Tiles of a block.
-pub const BLOCK: usize = 4;
-/// Most vectors of a panel.
-const PANEL: usize = 3;
+pub const BLOCK: usize = 8;
+/// Most vectors of a panel: what is summed up at once where zeros are left out.
+pub const PANEL: usize = 9;
+/// Most vectors of a part of a panel: what is summed up at once for all rows of a tile.
+const PART: usize = 3;
 
 /// Geometry of one weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,22 @@ pub struct Panel {
     pub first: usize,
     /// Number of vectors.
     pub vectors: usize,
+}
+
+impl Panel {
+    /// Its parts from left to right, counted from its own first vector.
+    pub fn parts(self) -> impl Iterator<Item = Panel> + Clone {
+        even(self.vectors, PART)
+    }
+}
+
+/// So many vectors cut into as few pieces as can be, as alike as can be.
+fn even(vectors: usize, most: usize) -> impl Iterator<Item = Panel> + Clone {
+    let pieces = vectors.div_ceil(most);
+    (0..pieces).map(move |p| {
+        let first = p * vectors / pieces;
+        Panel { first, vectors: (p + 1) * vectors / pieces - first }
+    })
 }
 
 impl Tape {
@@ -54,11 +72,7 @@ impl Tape {
 
     /// Panels from left to right: as few as can be, as alike as can be.
     pub fn panels(self) -> impl Iterator<Item = Panel> + Clone {
-        let (vectors, panels) = (self.vectors(), self.vectors().div_ceil(PANEL));
-        (0..panels).map(move |p| {
-            let first = p * vectors / panels;
-            Panel { first, vectors: (p + 1) * vectors / panels - first }
-        })
+        even(self.vectors(), PANEL)
     }
 
     /// Where a block starts on the tape.
@@ -66,7 +80,7 @@ impl Tape {
         block * BLOCK * TILE * self.columns()
     }
 
-    /// Tiles of a block: four, or what is left.
+    /// Tiles of a block: eight, or what is left.
     pub fn tiles_of(self, block: usize) -> usize {
         (self.tiles() - block * BLOCK).min(BLOCK)
     }
@@ -88,6 +102,20 @@ impl Tape {
                     if input < self.inputs {
                         (0..panel.vectors).for_each(|v| place(input, (panel.first + v) * LANES, start + (row * panel.vectors + v) * LANES));
                     }
+                }
+            }
+        }
+    }
+
+    /// Calls `square(first input, columns of the panel, first output, position)` for every sixteen inputs by sixteen outputs of some blocks: rows lie
+    /// a panel's columns apart. There are fewer inputs where a block ends.
+    pub fn squares(self, blocks: std::ops::Range<usize>, mut square: impl FnMut(usize, usize, usize, usize)) {
+        for block in blocks {
+            let rows = self.tiles_of(block) * TILE;
+            for panel in self.panels() {
+                let (start, width) = (self.block(block) + panel.first * LANES * rows, panel.vectors * LANES);
+                for (row, v) in (0..rows).step_by(LANES).flat_map(|row| (0..panel.vectors).map(move |v| (row, v))) {
+                    square(block * BLOCK * TILE + row, width, (panel.first + v) * LANES, start + row * width + v * LANES);
                 }
             }
         }
@@ -129,9 +157,12 @@ mod tests {
     #[test]
     fn panels_cover_the_columns_and_are_alike() {
         let widths = |outputs| Tape { inputs: 1, outputs }.panels().map(|p| p.vectors).collect::<Vec<_>>();
-        assert_eq!(widths(133), [3, 3, 3]);
+        assert_eq!(widths(133), [9]);
         assert_eq!(widths(2), [1]);
-        assert_eq!(widths(64), [2, 2]);
-        assert_eq!(widths(256).iter().sum::<usize>(), 16);
+        assert_eq!(widths(256), [8, 8]);
+        assert_eq!(widths(180).iter().sum::<usize>(), 12);
+        let parts = |vectors| Panel { first: 5, vectors }.parts().map(|p| (p.first, p.vectors)).collect::<Vec<_>>();
+        assert_eq!(parts(9), [(0, 3), (3, 3), (6, 3)]);
+        assert_eq!(parts(4), [(0, 2), (2, 2)]);
     }
 }

@@ -14,6 +14,8 @@ pub struct Team {
     members: usize,
     waiting: AtomicUsize,
     round: AtomicUsize,
+    /// Items that were taken since the last meeting.
+    taken: AtomicUsize,
     broken: AtomicBool,
 }
 
@@ -27,7 +29,8 @@ pub struct Member<'a> {
 impl Team {
     /// Runs `work` on `members` threads, the calling one among them, and waits for all.
     pub fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
-        let team = Team { members, waiting: AtomicUsize::new(0), round: AtomicUsize::new(0), broken: AtomicBool::new(false) };
+        let [waiting, round, taken] = Default::default();
+        let team = Team { members, waiting, round, taken, broken: AtomicBool::new(false) };
         std::thread::scope(|scope| {
             for index in 1..members {
                 let (team, work) = (&team, &work);
@@ -41,10 +44,11 @@ impl Team {
 impl Member<'_> {
     /// Waits until every member has come here; what they wrote before is seen by all after.
     pub fn meet(&self) {
-        let Team { members, waiting, round, broken } = self.team;
+        let Team { members, waiting, round, taken, broken } = self.team;
         let now = round.load(Ordering::Acquire);
         if waiting.fetch_add(1, Ordering::AcqRel) + 1 == *members {
             waiting.store(0, Ordering::Relaxed);
+            taken.store(0, Ordering::Relaxed);
             round.store(now + 1, Ordering::Release);
             return;
         }
@@ -54,6 +58,12 @@ impl Member<'_> {
             turns += 1;
             if turns < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+    }
+
+    /// The next item of `0..n` that no member has taken since the last meeting: threads are not always equally fast.
+    pub fn take(&self, n: usize) -> Option<usize> {
+        let item = self.team.taken.fetch_add(1, Ordering::Relaxed);
+        (item < n).then_some(item)
     }
 
     /// This member's share of `0..n`: neighbouring items, as many as the others' or one more or less.
@@ -137,6 +147,23 @@ mod tests {
                     member.meet();
                 }
             });
+        }
+    }
+
+    #[test]
+    fn between_two_meetings_each_item_is_taken_once() {
+        for members in [1, 3] {
+            let times = Shared::new(20);
+            Team::run(members, |member| {
+                for _ in 0..50 {
+                    while let Some(item) = member.take(20) {
+                        // SAFETY: an item is one member's alone.
+                        unsafe { times.part(item..item + 1)[0] += 1.0 };
+                    }
+                    member.meet();
+                }
+            });
+            assert_eq!(times.into_values(), [50.0; 20]);
         }
     }
 
