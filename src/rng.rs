@@ -71,6 +71,7 @@ impl Philox {
     }
 
     /// The key, for kernels that compute many blocks at a time.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) const fn key(&self) -> [u32; 2] {
         self.key
     }

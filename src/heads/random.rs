@@ -70,6 +70,7 @@ impl Dropout {
     }
 
     /// Key of the generator.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn key(&self) -> [u32; 2] {
         self.philox.key()
     }

@@ -240,7 +240,11 @@ fn row_kernel(isa: Isa, v: usize, p: usize, step: usize) -> RowKernel {
         Isa::Avx2 => narrow!(super::simd::Avx2),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => narrow!(super::simd::Neon),
-        _ => narrow!(super::simd::Portable),
+        // Others have tiles of one block alone.
+        _ => {
+            debug_assert_eq!(v, 1);
+            narrow!(super::simd::Portable)
+        }
     }
 }
 

@@ -18,10 +18,13 @@
 //! An image's features depend on the weights, the kernels chosen and the image alone: not on its neighbours in the batch, nor on the
 //! number of threads.
 
+// Where there are no tiles nothing is made of them.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod amx;
 mod compile;
 mod dense;
 mod depthwise;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod digits;
 mod epilogue;
 mod gather;

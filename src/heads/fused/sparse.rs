@@ -124,6 +124,7 @@ impl Pens<'_> {
 }
 
 /// Eight lists of a tile's columns; places are its rows.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, unused_variables, reason = "the vector way is of one architecture"))]
 fn columns(isa: Isa, tile: &[[f32; TILE]], mut pens: Pens<'_>) {
     let mut first = 0;
     #[cfg(target_arch = "x86_64")]
@@ -153,6 +154,7 @@ unsafe fn columns_avx512(tile: &[[f32; TILE]], pens: &mut Pens<'_>) {
 }
 
 /// Lists of the rows of a block `[tile][batch][8]`, as many as there are pens; places are its inputs.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, unused_variables, reason = "the vector way is of one architecture"))]
 fn rows(isa: Isa, block: &[[f32; TILE]], mut pens: Pens<'_>) {
     let batch = pens.lengths.len();
     let mut first = 0;

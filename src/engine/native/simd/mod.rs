@@ -71,7 +71,7 @@ impl Isa {
             all.extend(Avx2::detect().map(|_| Isa::Avx2));
         }
         #[cfg(target_arch = "aarch64")]
-        all.push(Isa::Neon);
+        all.extend([Isa::Neon]);
         all.push(Isa::Portable);
         all
     }
