@@ -9,13 +9,11 @@ use super::swapped::Swapped;
 use super::{Comparison, Observer, Way};
 use crate::engine::{Batch, Engine};
 use crate::extract::{self, Job, Outcome, Seconds};
+use crate::files::TEMPORARY;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
 use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
 use crate::sweep::Single;
 use crate::{Error, Result};
-
-/// Name prefix of folders that live as long as an epoch.
-pub(super) const TEMPORARY: &str = ".tmp-";
 
 /// A comparison and the base, planned once for both legs.
 pub(super) struct Legs<'a> {
@@ -82,6 +80,7 @@ impl Legs<'_> {
     fn base(&self, single: &Single, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
         let (job, out) = (self.comparison.job, self.comparison.out);
         let start = Instant::now();
+        // Lives as long as an epoch.
         let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(out).map_err(Error::io("create a temporary folder in", out))?;
         let memory = Memory::default();
         let (_, seconds) = self.extract(folder.path(), Box::new(memory.clone()), observer)?;

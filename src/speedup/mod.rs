@@ -110,7 +110,7 @@ pub fn run(comparison: &Comparison<'_>, observer: &mut dyn Observer) -> Result<S
     create_folder(out)?;
     let _lock = Lock::take(out, Wait::Moment)?;
     let mut record = Record::open(out, &comparison.id(&planned), &comparison.title(epochs))?;
-    record::remove_leftovers(out, legs::TEMPORARY)?;
+    record::remove_leftovers(out)?;
     if !job.folder.join("manifest.json").is_file() {
         (record.cached, record.in_loop) = (None, None);
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::line::Line;
 use crate::extract::Seconds;
-use crate::files::replace;
+use crate::files::{TEMPORARY, remove_temporaries, replace};
 use crate::heads::Metrics;
 use crate::{Error, Result};
 
@@ -176,10 +176,11 @@ fn refuse_others(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Deletes what a killed run left half-done in `folder`: folders of features in the making.
-pub(super) fn remove_leftovers(folder: &Path, prefix: &str) -> Result<()> {
+/// Deletes what a killed run left half-done in `folder`: files half-written, folders of features in the making.
+pub(super) fn remove_leftovers(folder: &Path) -> Result<()> {
+    remove_temporaries(folder)?;
     let listed = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
-    let left = |path: &PathBuf| path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+    let left = |path: &PathBuf| path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY));
     listed.flatten().map(|e| e.path()).filter(left).try_for_each(|path| remove(&path))
 }
 
@@ -219,7 +220,9 @@ mod tests {
         for name in [".tmp-loop1/deep", "cache"] {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        remove_leftovers(folder.path(), ".tmp-").unwrap();
-        assert!(!folder.path().join(".tmp-loop1").exists() && folder.path().join("cache").exists());
+        std::fs::write(folder.path().join(".tmp-half"), "{").unwrap();
+        remove_leftovers(folder.path()).unwrap();
+        assert!(!folder.path().join(".tmp-loop1").exists() && !folder.path().join(".tmp-half").exists());
+        assert!(folder.path().join("cache").exists());
     }
 }

@@ -16,7 +16,7 @@ use super::plan::{Search, Trial};
 use super::record::{EARLIER, Log};
 use super::result::TrialResult;
 use super::source::Source;
-use crate::files::{create_folder, replace};
+use crate::files::{create_folder, remove_temporaries, replace};
 use crate::heads::{Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
 use crate::{Error, Result};
@@ -95,6 +95,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     notes.iter().for_each(|note| observer.note(note));
     create_folder(&job.out)?;
     let _lock = Lock::take(&job.out, Wait::Moment)?;
+    remove_temporaries(&job.out)?;
     replace(&job.out.join("config.yaml"), job.config.to_yaml().as_bytes())?;
     let (log, finished) = Log::open(&job.out.join("trials.jsonl"))?;
     observer.started(search.total());
