@@ -48,10 +48,11 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Deletes what a killed writer left half-written in `folder` and below. Returns the bytes freed.
-pub(crate) fn remove_temporaries(folder: &Path) -> Result<u64> {
+/// Deletes what a killed writer left half-written in `folder`, so many levels deep: no deeper than its lock reaches, since what is being written
+/// elsewhere looks the same. Returns the bytes freed.
+pub(crate) fn remove_temporaries(folder: &Path, levels: usize) -> Result<u64> {
     let mut freed = 0;
-    for entry in walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok) {
+    for entry in walkdir::WalkDir::new(folder).max_depth(levels).into_iter().filter_map(Result::ok) {
         if entry.file_type().is_file() && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             freed += entry.metadata().map_or(0, |m| m.len());
             fs::remove_file(entry.path()).map_err(Error::io("delete", entry.path()))?;
@@ -108,7 +109,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         create(&folder.path().join("x/keep"), b"1").unwrap();
         fs::write(folder.path().join("x/.tmp-dead"), b"123").unwrap();
-        assert_eq!(remove_temporaries(folder.path()).unwrap(), 3);
+        assert_eq!(remove_temporaries(folder.path(), 1).unwrap(), 0, "too deep");
+        assert_eq!(remove_temporaries(folder.path(), 2).unwrap(), 3);
         assert_eq!(fs::read_dir(folder.path().join("x")).unwrap().count(), 1);
     }
 

@@ -21,6 +21,8 @@ use crate::{Error, Result};
 pub const MODEL_FORMAT: u32 = 1;
 /// The description's file name.
 pub const MODEL_FILE: &str = "model.json";
+/// The folder of a sweep that holds the best trial's head.
+pub const BEST_FOLDER: &str = "best";
 /// The weights' file name.
 pub const HEAD_FILE: &str = "head.safetensors";
 
@@ -94,7 +96,7 @@ impl Predictor {
     /// No such files, or damaged ones.
     pub fn load(folder: impl AsRef<Path>) -> Result<Predictor> {
         let folder = folder.as_ref();
-        let best = folder.join("best");
+        let best = folder.join(BEST_FOLDER);
         let folder = if best.join(MODEL_FILE).is_file() { &best } else { folder };
         let read = |name: &str| {
             let path = folder.join(name);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::heads::{MODEL_FILE, Model};
+use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
 use crate::sweep::{EpochRecord, FinalRecord, Record, SweepConfig};
 use crate::{Error, Result};
 
@@ -102,7 +102,7 @@ impl SweepFiles {
             }
         }
         epochs.retain(|trial, _| trials.contains_key(trial));
-        let model = folder.join("best").join(MODEL_FILE);
+        let model = folder.join(BEST_FOLDER).join(MODEL_FILE);
         let per_class = ["per_class.csv", "classes.csv"].iter().find_map(|name| table(&folder.join(name)).transpose());
         Ok(SweepFiles {
             config: SweepConfig::read(&folder.join("config.yaml"))?,

@@ -178,7 +178,7 @@ fn refuse_others(folder: &Path) -> Result<()> {
 
 /// Deletes what a killed run left half-done in `folder`: files half-written, folders of features in the making.
 pub(super) fn remove_leftovers(folder: &Path) -> Result<()> {
-    remove_temporaries(folder)?;
+    remove_temporaries(folder, 1)?;
     let listed = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
     let left = |path: &PathBuf| path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY));
     listed.flatten().map(|e| e.path()).filter(left).try_for_each(|path| remove(&path))

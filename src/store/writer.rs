@@ -69,7 +69,7 @@ impl Writer {
     /// As [`Writer::open`].
     pub fn open_in(folder: &Path, key: &Key, dataset: &str, wait: Wait, objects: Box<dyn Objects>) -> Result<Writer> {
         let lock = Lock::take(folder, wait)?;
-        files::remove_temporaries(folder)?;
+        files::remove_temporaries(folder, usize::MAX)?;
         let (manifest, is_new) = match Manifest::read(folder) {
             Err(Error::Cache { .. }) if !folder.join(super::MANIFEST).exists() => (Manifest::new(key.clone(), dataset), true),
             read => (read?, false),

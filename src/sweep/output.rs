@@ -10,7 +10,7 @@ use super::run::BestOf;
 use super::source::Source;
 use super::space::Domain;
 use crate::files::{create_folder, replace};
-use crate::heads::{HEAD_FILE, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
+use crate::heads::{BEST_FOLDER, HEAD_FILE, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::{Error, Result};
 
 /// Rows and the class probabilities of each, `[rows, classes]`.
@@ -73,7 +73,7 @@ pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
 
 /// `best/`: the weights first, then the description that names them.
 pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
-    let best = folder.join("best");
+    let best = folder.join(BEST_FOLDER);
     create_folder(&best)?;
     let (model, weights) = predictor.to_bytes()?;
     replace(&best.join(HEAD_FILE), &weights)?;

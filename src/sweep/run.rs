@@ -17,7 +17,7 @@ use super::record::{EARLIER, Log};
 use super::result::TrialResult;
 use super::source::Source;
 use crate::files::{create_folder, remove_temporaries, replace};
-use crate::heads::{Epoch, Metrics, Trainer};
+use crate::heads::{BEST_FOLDER, Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
 use crate::{Error, Result};
 
@@ -95,7 +95,9 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     notes.iter().for_each(|note| observer.note(note));
     create_folder(&job.out)?;
     let _lock = Lock::take(&job.out, Wait::Moment)?;
-    remove_temporaries(&job.out)?;
+    for folder in [job.out.clone(), job.out.join(BEST_FOLDER)] {
+        remove_temporaries(&folder, 1)?;
+    }
     replace(&job.out.join("config.yaml"), job.config.to_yaml().as_bytes())?;
     let (log, finished) = Log::open(&job.out.join("trials.jsonl"))?;
     observer.started(search.total());
