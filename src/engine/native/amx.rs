@@ -1,4 +1,5 @@
-//! Matrix products in AMX tiles: 16 × 32 by 32 × 16 bf16 products summed in f32, one instruction each.
+//! Matrix products in AMX tiles: 16 × 32 by 32 × 16 bf16 products summed in f32, one instruction each. The first convolution's: what
+//! follows is faster in int8 ([`digits`](super::digits)).
 //!
 //! An f32 number is the exact sum of three bf16 numbers (8 + 8 + 8 bits). Of the nine products of two such sums the six largest give what
 //! f32 arithmetic gives, at twice the speed of AVX-512; the other three are below its rounding. Two parts and their three largest products keep
@@ -24,33 +25,33 @@ const LINE: usize = size_of::<Line>();
 /// bf16 numbers of a pair of weight tiles.
 const PAIR: usize = 2 * ROWS * DEEP;
 
-/// How many bf16 numbers an operand is made of.
+/// Into how many numbers that tiles can hold each number of an operand is split: bf16 numbers here, digits of eight bits in [`digits`](super::digits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parts {
-    /// What `--dtype bf16` computes in.
+pub enum Split {
+    /// Sixteen bits: what `--dtype bf16` computes in.
     Two,
-    /// f32 arithmetic.
+    /// 24 bits: f32 arithmetic.
     Three,
 }
 
-impl Parts {
+impl Split {
     /// How many.
     pub fn count(self) -> usize {
-        if self == Parts::Two { 2 } else { 3 }
+        if self == Split::Two { 2 } else { 3 }
     }
 
     /// Tile products for each pair of tiles.
     pub fn products(self) -> usize {
-        if self == Parts::Two { 3 } else { 6 }
+        if self == Split::Two { 3 } else { 6 }
     }
 
-    /// The type that they compute in.
+    /// The type that they stand for.
     pub fn dtype(self) -> &'static str {
-        if self == Parts::Two { "bf16" } else { "f32" }
+        if self == Split::Two { "bf16" } else { "f32" }
     }
 
-    /// A number's parts, cut off: nothing is lost of three.
-    fn of(x: f32) -> [u16; 3] {
+    /// A number as bf16 numbers, cut off: nothing is lost of three.
+    fn bf16(x: f32) -> [u16; 3] {
         const HIGH: u32 = 0xFFFF_0000;
         let high = f32::from_bits(x.to_bits() & HIGH);
         let rest = x - high;
@@ -61,7 +62,7 @@ impl Parts {
 
 /// The right side of a product.
 pub struct Weights {
-    parts: Parts,
+    parts: Split,
     steps: usize,
     pairs: usize,
     values: Vec<Line>,
@@ -69,7 +70,7 @@ pub struct Weights {
 
 impl Weights {
     /// Zeros for products of so many steps and output blocks.
-    pub fn zeros(parts: Parts, steps: usize, blocks: usize) -> Weights {
+    pub fn zeros(parts: Split, steps: usize, blocks: usize) -> Weights {
         let pairs = blocks.div_ceil(2);
         let values = zeroed_lines(pairs * steps * parts.count() * PAIR / 2);
         Weights { parts, steps, pairs, values }
@@ -82,7 +83,7 @@ impl Weights {
         assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.values.len() * 2 * LANES);
         let to = self.values.as_mut_ptr().cast::<u16>();
         for (output, &value) in values.iter().enumerate() {
-            for (part, bits) in Parts::of(value).into_iter().take(count).enumerate() {
+            for (part, bits) in Split::bf16(value).into_iter().take(count).enumerate() {
                 // SAFETY: inside the buffer, as asserted.
                 unsafe { to.add(first + part * PAIR + 2 * output).write(bits) };
             }
@@ -117,10 +118,10 @@ impl Weights {
             // as asserted. An engine of this ISA is only made where the tiles are to be had, and `Session` configured this thread's.
             unsafe {
                 match (self.parts, tiles.len()) {
-                    (Parts::Three, 2) => sys::three_by_two(&block),
-                    (Parts::Three, _) => sys::three_by_one(&block),
-                    (Parts::Two, 2) => sys::two_by_two(&block),
-                    (Parts::Two, _) => sys::two_by_one(&block),
+                    (Split::Three, 2) => sys::three_by_two(&block),
+                    (Split::Three, _) => sys::three_by_one(&block),
+                    (Split::Two, 2) => sys::two_by_two(&block),
+                    (Split::Two, _) => sys::two_by_one(&block),
                 }
             }
         }
@@ -168,7 +169,7 @@ impl Walk {
     }
 }
 
-impl Parts {
+impl Split {
     /// Writes `count` pixels, a multiple of sixteen, of up to four planes to every part of a panel, from byte `at` on: the four channels of a
     /// pixel side by side, eight bytes; zeros where there is no plane, and behind the first `there` pixels. Parts are `part` bytes apart.
     ///
@@ -203,7 +204,7 @@ impl Drop for Session {
     }
 }
 
-/// Whether the CPU has bf16 tiles and the system lets this process use them.
+/// Whether the CPU has tiles of bf16 and of int8 ([`digits`](super::digits)), and the system lets this process use them.
 pub fn available() -> bool {
     static AVAILABLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *AVAILABLE.get_or_init(sys::available)
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn three_parts_are_the_whole_number() {
         for x in [1.0f32, -0.1, 3.3, 1.0e-20, 16_777_215.0, -123_456.79] {
-            let parts = Parts::of(x).map(|bits| f32::from_bits(u32::from(bits) << 16));
+            let parts = Split::bf16(x).map(|bits| f32::from_bits(u32::from(bits) << 16));
             assert_eq!(parts[0] + (parts[1] + parts[2]), x);
         }
     }
@@ -244,7 +245,7 @@ mod tests {
         for (rows, channels, blocks) in [(1usize, 32usize, 2usize), (16, 64, 1), (40, 48, 3), (96, 16, 2), (33, 128, 5)] {
             let left: Vec<f32> = (0..channels * rows).map(|_| number(&mut seed)).collect();
             let right: Vec<f32> = (0..channels * blocks * LANES).map(|_| number(&mut seed)).collect();
-            for (parts, bound) in [(Parts::Three, 3e-7), (Parts::Two, 3e-5)] {
+            for (parts, bound) in [(Split::Three, 3e-7), (Split::Two, 3e-5)] {
                 let (steps, padded) = (channels.div_ceil(DEEP), rows.next_multiple_of(ROWS));
                 let mut weights = Weights::zeros(parts, steps, blocks);
                 for (block, c) in (0..blocks).flat_map(|b| (0..channels).map(move |c| (b, c))) {
@@ -254,7 +255,7 @@ mod tests {
                 let part = steps * padded * LINE;
                 let mut memory = zeroed_lines(parts.count() * part / size_of::<f32>());
                 for (row, c) in (0..rows).flat_map(|r| (0..channels).map(move |c| (r, c))) {
-                    for (p, bits) in Parts::of(left[row * channels + c]).into_iter().take(parts.count()).enumerate() {
+                    for (p, bits) in Split::bf16(left[row * channels + c]).into_iter().take(parts.count()).enumerate() {
                         let at = p * part + (c / DEEP * padded + row) * LINE + c % DEEP * 2;
                         let word = &mut memory[at / LINE].0[at % LINE / 4];
                         *word = f32::from_bits(word.to_bits() | u32::from(bits) << (at % 4 * 8));

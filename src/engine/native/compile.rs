@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::amx::Split;
 use super::dense::{Dense, DenseSpec};
 use super::depthwise::Depthwise;
-use super::digits::Digits;
 use super::epilogue::Epilogue;
 use super::gather::{Flatten, Gather, Source};
 use super::matrix::{self, Matrix};
@@ -111,7 +111,7 @@ fn is_pair(first: &Step, second: &Step, between: &Shape, options: Options) -> bo
         Layer::MaxPool(_) | Layer::AvgPool(_) => true,
         _ => false,
     };
-    let stem = options.parts().is_some_and(|parts| stem::worthwhile(conv, parts, [height, width]));
+    let stem = options.split().is_some_and(|parts| stem::worthwhile(conv, parts, [height, width]));
     by_channel && conv.groups == 1 && !stem && matches!(strategy(conv, [height, width], options), Strategy::Direct)
 }
 
@@ -164,10 +164,10 @@ fn part_of(layer: &Layer, channels: &Range<usize>) -> Layer {
 fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool {
     const IN_CACHE: usize = 1 << 20;
     let [_, height, width] = as_map(&plan.shapes[step.output]);
-    let cost = |digits: Option<Digits>| match digits {
+    let cost = |digits: Option<Split>| match digits {
         None => (size_of::<f32>(), 12),
-        Some(Digits::Three) => (3, 48),
-        Some(Digits::Two) => (2, 96),
+        Some(Split::Three) => (3, 48),
+        Some(Split::Two) => (2, 96),
     };
     let (weights, pixels, (bytes, rate)) = match &step.layer {
         Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
@@ -189,13 +189,13 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool 
 enum Strategy {
     Depthwise,
     Winograd(usize, Products),
-    Matrix(Digits),
+    Matrix(Split),
     Direct,
 }
 
 fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy {
-    let in_tiles = options.digits().filter(|&digits| matrix::worthwhile(conv, digits, output));
-    let winograd = if options.digits().is_some() {
+    let in_tiles = options.split().filter(|&digits| matrix::worthwhile(conv, digits, output));
+    let winograd = if options.split().is_some() {
         let otherwise = in_tiles.map_or(matrix::direct(conv), |digits| matrix::cost(conv, digits));
         winograd::best_beside_tiles(conv, output).filter(|way| way.0 < otherwise).map(|(_, side, products)| (side, products))
     } else {
@@ -219,7 +219,7 @@ fn prepare(step: &Step, channels: Option<&[Source]>, options: Options, operands:
             let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
             let spec = DenseSpec { conv: *conv, weight, bias, input, output, epilogue };
             let size = [output.map.height, output.map.width];
-            let stem = options.parts().filter(|&parts| input.map.lane == 1 && stem::worthwhile(conv, parts, size));
+            let stem = options.split().filter(|&parts| input.map.lane == 1 && stem::worthwhile(conv, parts, size));
             match strategy(conv, size, options) {
                 Strategy::Depthwise => Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue)),
                 Strategy::Winograd(side, products) => winograd::prepare(isa, side, products, spec),

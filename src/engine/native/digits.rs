@@ -12,7 +12,7 @@
 //!
 //! A row with a number that is not finite comes out as not a number; other rows do not notice.
 
-use super::amx::ROWS;
+use super::amx::{ROWS, Split};
 use super::simd::{LANES, Line, zeroed_lines};
 
 /// Channels of a step.
@@ -30,39 +30,15 @@ const LINE: usize = size_of::<Line>();
 /// Bytes of a tile.
 const TILE: usize = ROWS * LINE;
 
-/// How many digits an operand has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Digits {
-    /// Sixteen bits: what `--dtype bf16` computes in.
-    Two,
-    /// 24 bits: f32 arithmetic.
-    Three,
-}
-
-impl Digits {
-    /// How many.
-    pub fn count(self) -> usize {
-        if self == Digits::Two { 2 } else { 3 }
-    }
-
-    /// Tile products for each pair of tiles.
-    pub fn products(self) -> usize {
-        if self == Digits::Two { 3 } else { 6 }
-    }
-
-    /// The type that they stand for.
-    pub fn dtype(self) -> &'static str {
-        if self == Digits::Two { "bf16" } else { "f32" }
-    }
-
+impl Split {
     /// What the largest number of a row or column becomes: a little below 127 · (256² + 256 + 1), or 127 · (256 + 1), where digits end.
     fn largest(self) -> f32 {
-        if self == Digits::Two { 32_600.0 } else { 8_355_000.0 }
+        if self == Split::Two { 32_600.0 } else { 8_355_000.0 }
     }
 
     /// What the lowest significance that is kept counts.
     fn unit(self) -> f32 {
-        if self == Digits::Two { 256.0 } else { 65536.0 }
+        if self == Split::Two { 256.0 } else { 65536.0 }
     }
 
     /// Bytes of a step of sixteen rows.
@@ -81,7 +57,7 @@ impl Digits {
     }
 
     /// The digits of a number, the lowest first.
-    fn of(self, number: i32) -> impl Iterator<Item = i8> {
+    fn digits(self, number: i32) -> impl Iterator<Item = i8> {
         let digit = |rest: &mut i32| {
             let low = *rest as i8;
             *rest = (*rest - i32::from(low)) >> 8;
@@ -104,7 +80,7 @@ fn nearest(x: f32) -> i32 {
 
 /// The right side of a product, or of several that have the same shape.
 pub struct Weights {
-    digits: Digits,
+    digits: Split,
     steps: usize,
     pairs: usize,
     values: Vec<Line>,
@@ -115,7 +91,7 @@ pub struct Weights {
 /// Writes one matrix's weights; threads write different output blocks.
 #[derive(Clone, Copy)]
 pub struct Writer {
-    digits: Digits,
+    digits: Split,
     values: *mut u8,
     scales: *mut Line,
     steps: usize,
@@ -145,7 +121,7 @@ impl Writer {
             let (step, quarter, lane) = (channel / DEEP, channel % DEEP / LANES, channel % LANES);
             let at = first + step * 2 * digits.step() + lane * LINE + quarter;
             for (output, (&value, &scale)) in values.iter().zip(&scales).enumerate() {
-                for (place, digit) in digits.of(nearest(value * scale)).enumerate() {
+                for (place, digit) in digits.digits(nearest(value * scale)).enumerate() {
                     let tile = 2 * (digits.count() - 1 - place) * TILE;
                     // SAFETY: inside the matrix, whose blocks and steps were asserted; the caller's promise.
                     unsafe { self.values.add(at + tile + 4 * output).write(digit.cast_unsigned()) };
@@ -159,7 +135,7 @@ impl Writer {
 
 impl Weights {
     /// Zeros for `matrices` products of so many channels and output blocks.
-    pub fn zeros(digits: Digits, channels: usize, blocks: usize, matrices: usize) -> Weights {
+    pub fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
         assert!(channels <= DEEPEST, "sums fit 32 bits");
         let (steps, pairs) = (steps(channels), blocks.div_ceil(2));
         let values = zeroed_lines(matrices * pairs * steps * 2 * digits.step() / size_of::<f32>());
@@ -219,7 +195,7 @@ impl Weights {
 
 /// One block of a product.
 struct Block {
-    digits: Digits,
+    digits: Split,
     panel: *const u8,
     /// Sixteens of rows.
     tiles: usize,
@@ -270,14 +246,14 @@ impl Rows<'_> {
     ///
     /// # Safety
     /// The rows' runs are valid for reading, the panels for writing; the CPU has AVX-512.
-    pub unsafe fn fill(&self, digits: Digits, places: &Places) {
+    pub unsafe fn fill(&self, digits: Split, places: &Places) {
         let last = places.index + if places.panel.is_none() { self.count } else { 1 };
         assert!(!self.runs.is_empty() && (1..=ROWS).contains(&self.count) && last <= ROWS);
         // SAFETY: the caller's promise; rows lie inside their sixteen.
         unsafe {
             match digits {
-                Digits::Two => sys::fill::<2>(self, places),
-                Digits::Three => sys::fill::<3>(self, places),
+                Split::Two => sys::fill::<2>(self, places),
+                Split::Three => sys::fill::<3>(self, places),
             }
         };
     }
@@ -300,9 +276,9 @@ mod tests {
     #[test]
     fn digits_are_the_number() {
         for n in [0, 1, -1, 127, 128, -128, -129, 32_767, 32_768, -32_768, -32_769, 8_355_000, -8_355_000, 1_234_567] {
-            let number = |digits: Digits| digits.of(n).enumerate().map(|(place, digit)| i32::from(digit) << (8 * place)).sum::<i32>();
-            assert_eq!(number(Digits::Three), n);
-            assert!(n.abs() > 32_600 || number(Digits::Two) == n);
+            let number = |digits: Split| digits.digits(n).enumerate().map(|(place, digit)| i32::from(digit) << (8 * place)).sum::<i32>();
+            assert_eq!(number(Split::Three), n);
+            assert!(n.abs() > 32_600 || number(Split::Two) == n);
         }
     }
 
@@ -312,7 +288,7 @@ mod tests {
     }
 
     /// A panel of `rows` rows, `[channel block][row][16]`, and its product with a matrix that is the second of two.
-    fn product(digits: Digits, rows: usize, channels: usize, left: &[f32], blocks: usize, right: &[[f32; LANES]]) -> Vec<f32> {
+    fn product(digits: Split, rows: usize, channels: usize, left: &[f32], blocks: usize, right: &[[f32; LANES]]) -> Vec<f32> {
         let padded = rows.next_multiple_of(ROWS);
         let mut weights = Weights::zeros(digits, channels, blocks, 2);
         for (block, values) in right.chunks_exact(channels).enumerate() {
@@ -350,7 +326,7 @@ mod tests {
         let mut seed = 1;
         for (rows, channels, blocks) in [(1usize, 16usize, 1usize), (5, 64, 2), (16, 20, 1), (40, 80, 3), (33, 130, 5), (16, 512, 2)] {
             for (magnitude, digits, loss) in
-                [(1.0f32, Digits::Three, 6e-7), (1e-20, Digits::Three, 6e-7), (1e18, Digits::Three, 6e-7), (1.0, Digits::Two, 2e-4)]
+                [(1.0f32, Split::Three, 6e-7), (1e-20, Split::Three, 6e-7), (1e18, Split::Three, 6e-7), (1.0, Split::Two, 2e-4)]
             {
                 // Channels that are not there hold what may be anything.
                 let at = |row: usize, c: usize| (c / LANES * rows + row) * LANES + c % LANES;
@@ -379,7 +355,7 @@ mod tests {
         let (rows, channels) = (16, 64);
         let mut left = vec![1.0f32; rows * channels];
         (left[2 * LANES], left[5 * LANES + 3], left[9 * LANES + 1]) = (f32::NAN, f32::NEG_INFINITY, f32::MAX);
-        let got = product(Digits::Three, rows, channels, &left, 1, &vec![[0.5; LANES]; channels]);
+        let got = product(Split::Three, rows, channels, &left, 1, &vec![[0.5; LANES]; channels]);
         for row in 0..rows {
             let values = &got[row * LANES..][..LANES];
             match row {

@@ -4,7 +4,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::{Block, Digits, LINE, Places, ROWS, Rows, Run, SMALLEST, TILE};
+use super::{Block, LINE, Places, ROWS, Rows, Run, SMALLEST, Split, TILE};
 use crate::engine::native::simd::{LANES, Line};
 
 /// Sums of two tiles, up to three significances each.
@@ -30,16 +30,16 @@ pub unsafe fn multiply(block: &Block) {
         unsafe {
             let panel = panel.add(tile * (steps * digits.step() + LINE));
             match digits {
-                Digits::Two => two(panel, weights, steps, &mut sums),
-                Digits::Three => three(panel, weights, steps, &mut sums),
+                Split::Two => two(panel, weights, steps, &mut sums),
+                Split::Three => three(panel, weights, steps, &mut sums),
             }
             let rows = panel.add(steps * digits.step()).cast();
             for side in 0..2 {
                 let sums = sums.as_ptr().cast::<i32>().add(side * digits.count() * ROWS * LANES);
                 let (outputs, to) = (scales.add(side * LANES), to.add(side * to_block + tile * ROWS * LANES));
                 match digits {
-                    Digits::Two => finish::<2>(sums, rows, outputs, to),
-                    Digits::Three => finish::<3>(sums, rows, outputs, to),
+                    Split::Two => finish::<2>(sums, rows, outputs, to),
+                    Split::Three => finish::<3>(sums, rows, outputs, to),
                 }
             }
         }
@@ -173,7 +173,7 @@ fn largest(v: [__m512i; ROWS]) -> __m512i {
 pub unsafe fn fill<const DIGITS: usize>(rows: &Rows<'_>, places: &Places) {
     let &Rows { from, count, runs } = rows;
     let &Places { tile, index, panel } = places;
-    let digits = if DIGITS == 2 { Digits::Two } else { Digits::Three };
+    let digits = if DIGITS == 2 { Split::Two } else { Split::Three };
     // As integers, magnitudes are in order, and what is not a number is above all.
     let magnitude = _mm512_set1_epi32(0x7FFF_FFFF);
     let mut most = [_mm512_setzero_si512(); ROWS];

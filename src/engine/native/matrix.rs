@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
-use super::amx::{ROWS, Session};
+use super::amx::{ROWS, Session, Split};
 use super::dense::DenseSpec;
-use super::digits::{self, DEEP, Digits, Places, Rows, Run, Weights};
+use super::digits::{self, DEEP, Places, Rows, Run, Weights};
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
 use super::pointwise::by_block;
@@ -26,7 +26,7 @@ const TOGETHER: usize = 4 * ROWS;
 /// A prepared convolution.
 pub struct Matrix {
     label: String,
-    digits: Digits,
+    digits: Split,
     input: Operand,
     finish: Finish,
     /// Rows and columns of output as they are walked: one row where none has a gap.
@@ -57,7 +57,7 @@ pub struct Segment {
 }
 
 /// Whether tiles are faster than vectors.
-pub fn worthwhile(conv: &ConvShape, digits: Digits, output: [usize; 2]) -> bool {
+pub fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
     let deep = conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1];
     let fits = conv.groups == 1 && conv.input >= LANES && deep <= digits::DEEPEST && output[0] * output[1] > 1;
     fits && cost(conv, digits) < direct(conv)
@@ -71,19 +71,19 @@ pub fn direct(conv: &ConvShape) -> f64 {
 }
 
 /// Direct convolution in tiles.
-pub fn cost(conv: &ConvShape, digits: Digits) -> f64 {
+pub fn cost(conv: &ConvShape, digits: Split) -> f64 {
     let deep = (digits::steps(conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1]) * DEEP) as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     deep + product(digits, deep, wide) + weights(digits, deep, wide) / MOST as f64 + finish(wide)
 }
 
 /// A row of a product.
-pub fn product(digits: Digits, deep: f64, wide: f64) -> f64 {
+pub fn product(digits: Split, deep: f64, wide: f64) -> f64 {
     3.1 * digits.products() as f64 * deep * wide / 2048.0 + 0.1 * digits.count() as f64 * wide
 }
 
 /// Reading a product's weights from the third-level cache.
-pub fn weights(digits: Digits, deep: f64, wide: f64) -> f64 {
+pub fn weights(digits: Split, deep: f64, wide: f64) -> f64 {
     const BYTES: f64 = 4.6;
     deep * wide * digits.count() as f64 / BYTES
 }
@@ -95,7 +95,7 @@ pub fn finish(wide: f64) -> f64 {
 
 impl Matrix {
     /// Packs weights.
-    pub fn new(isa: Isa, digits: Digits, spec: DenseSpec<'_>) -> Matrix {
+    pub fn new(isa: Isa, digits: Split, spec: DenseSpec<'_>) -> Matrix {
         const PANEL: usize = 5 << 18;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);
@@ -160,7 +160,7 @@ impl Matrix {
     }
 }
 
-fn pack(conv: &ConvShape, digits: Digits, weight: &[f32], blocks: usize) -> Weights {
+fn pack(conv: &ConvShape, digits: Split, weight: &[f32], blocks: usize) -> Weights {
     let cells = conv.kernel[0] * conv.kernel[1];
     // Channels as rows have them: whole blocks for each cell.
     let padded = conv.input.next_multiple_of(LANES);

@@ -7,6 +7,7 @@
 //! | `rewrite.rs` | channels that only move, steps computed within others |
 //! | `step.rs` | what a kernel offers: tasks that write disjoint parts |
 //! | `dense.rs`, `depthwise.rs`, `pool.rs`, `pointwise.rs`, `gather.rs`, `winograd/` | one strategy a file |
+//! | `register_tile.rs` | how much of a row a direct convolution sums at once |
 //! | `pair.rs` | two steps in turn, some blocks at a time |
 //! | `amx.rs`, `digits.rs` | matrix products in tiles of bf16 and of int8 |
 //! | `matrix.rs`, `stem.rs` | convolutions by them |
@@ -36,6 +37,7 @@ mod peak;
 mod places;
 mod pointwise;
 mod pool;
+mod register_tile;
 mod rewrite;
 mod run;
 pub(crate) mod simd;

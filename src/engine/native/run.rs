@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::amx::Parts;
+use super::amx::Split;
 use super::compile::{Prepared, Program, compile};
-use super::digits::Digits;
 use super::io;
 use super::memory::{Common, SharedMemory, Space, Unit, zero_halo};
 use super::simd::{Isa, Line, floats_mut, zeroed_lines};
@@ -44,14 +43,9 @@ impl Options {
         Ok(())
     }
 
-    /// What operands of matrix products in tiles are made of.
-    pub(super) fn digits(self) -> Option<Digits> {
-        (self.isa == Isa::Amx).then_some(if self.bf16 { Digits::Two } else { Digits::Three })
-    }
-
-    /// The same for the first convolution, whose windows share what they see.
-    pub(super) fn parts(self) -> Option<Parts> {
-        (self.isa == Isa::Amx).then_some(if self.bf16 { Parts::Two } else { Parts::Three })
+    /// What operands of products in tiles are split into; none without tiles.
+    pub(super) fn split(self) -> Option<Split> {
+        (self.isa == Isa::Amx).then_some(if self.bf16 { Split::Two } else { Split::Three })
     }
 }
 

@@ -6,7 +6,7 @@
 //! `[part][row][pixel][4]`; weights as [`super::amx`] has them, a step for each row of the window and eight of its columns, zeros for
 //! columns and channels that are not there.
 
-use super::amx::{Parts, ROWS, Session, Walk, Weights};
+use super::amx::{ROWS, Session, Split, Walk, Weights};
 use super::dense::DenseSpec;
 use super::matrix::{self, Finish, Segment};
 use super::memory::{Operand, Unit};
@@ -25,7 +25,7 @@ const PIXEL: usize = CHANNELS * size_of::<u16>();
 
 /// A prepared convolution.
 pub struct Stem {
-    parts: Parts,
+    parts: Split,
     label: String,
     input: Operand,
     finish: Finish,
@@ -41,7 +41,7 @@ fn chunks(conv: &ConvShape) -> usize {
 }
 
 /// Whether tiles are the faster way, by the model of [`matrix`].
-pub fn worthwhile(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> bool {
+pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
     let positions = output[1].next_multiple_of(ROWS) as f64 / output[1] as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     let product = 2.6 * parts.products() as f64 * (CHANNELS * PIXELS) as f64 * wide / 1024.0;
@@ -51,7 +51,7 @@ pub fn worthwhile(conv: &ConvShape, parts: Parts, output: [usize; 2]) -> bool {
 
 impl Stem {
     /// Packs weights.
-    pub fn new(isa: Isa, parts: Parts, spec: DenseSpec<'_>) -> Stem {
+    pub fn new(isa: Isa, parts: Split, spec: DenseSpec<'_>) -> Stem {
         const POSITIONS: usize = 1024;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         assert!(input.map.lane == 1 && conv.input <= CHANNELS, "a planar image");
@@ -107,7 +107,7 @@ impl Stem {
     }
 }
 
-fn pack(conv: &ConvShape, parts: Parts, weight: &[f32], blocks: usize) -> Weights {
+fn pack(conv: &ConvShape, parts: Split, weight: &[f32], blocks: usize) -> Weights {
     let [kh, kw] = conv.kernel;
     let mut weights = Weights::zeros(parts, kh * chunks(conv), blocks);
     for (block, channel) in (0..blocks).flat_map(|b| (0..conv.input).map(move |c| (b, c))) {

@@ -11,8 +11,9 @@ mod transform;
 mod vectors;
 mod weights;
 
+use super::amx::Split;
 use super::dense::DenseSpec;
-use super::digits::{self, Digits};
+use super::digits;
 use super::epilogue::Epilogue;
 use super::matrix;
 use super::memory::Operand;
@@ -23,7 +24,7 @@ use crate::plan::ConvShape;
 use transform::{F4, F5, F6, kernel_rows};
 
 /// What operands are made of where products run in AMX tiles: transforms magnify what fewer digits would lose.
-pub const DIGITS: Digits = Digits::Three;
+pub const DIGITS: Split = Split::Three;
 
 /// A Winograd convolution but for its products.
 struct Winograd {
