@@ -1,14 +1,12 @@
 //! Timing the training of heads on random features: the work of which other libraries are timed too.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::head::Head;
 use super::optimizer::LearningRate;
 use super::params::{Fit, Params};
 use super::table::{Labels, Matrix, Partition};
-use super::train::{MOST_TOGETHER, Session, Task, Trainer};
+use super::train::{Task, Trainer};
 use super::words::{HeadKind, OptimizerKind};
 use crate::Result;
 use crate::rng::Philox;
@@ -40,7 +38,7 @@ impl Bench {
     ///
     /// # Errors
     /// Sizes that make no head.
-    pub fn run(&self, trainer: &dyn Trainer, threads: usize) -> Result<Vec<f64>> {
+    pub fn run(&self, trainer: &dyn Trainer) -> Result<Vec<f64>> {
         let philox = Philox::new(0, 0);
         // Half of all features are 0, as behind a ReLU.
         let feature = |u: f32| (u * 4.0 - 2.0).max(0.0);
@@ -62,31 +60,18 @@ impl Bench {
         };
         let spec = params.check(Fit { tap: "features", shape: &[self.dim], classes: self.classes, many: false })?;
         let rate = LearningRate::new(&params);
-        let mut sessions: Vec<Mutex<Box<dyn Session + '_>>> = vec![];
-        while sessions.len() < self.trials {
-            let heads = (self.trials - sessions.len()).min(MOST_TOGETHER);
-            let starts = (0..heads).map(|_| Head::initial(&spec)).collect();
-            sessions.extend(trainer.begin_together(task, starts)?.into_iter().map(Mutex::new));
-        }
-        let mut seconds = vec![];
-        for epoch in 0..self.epochs {
-            let start = Instant::now();
-            let next = AtomicUsize::new(0);
-            let failed = Mutex::new(Ok(()));
-            std::thread::scope(|scope| {
-                for _ in 0..threads.clamp(1, self.trials.max(1)) {
-                    scope.spawn(|| {
-                        while let Some(session) = sessions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            let outcome = session.lock().unwrap_or_else(PoisonError::into_inner).epoch(epoch, rate.at(epoch));
-                            if let Err(e) = outcome {
-                                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Err(e);
-                            }
-                        }
-                    });
-                }
-            });
-            failed.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-            seconds.push(start.elapsed().as_secs_f64());
+        // As a sweep does it: as many heads together as the trainer takes, one such group after the other.
+        let mut seconds = vec![0.0; self.epochs];
+        let mut left = self.trials;
+        while left > 0 {
+            let starts = (0..left.min(trainer.at_once(&spec))).map(|_| Head::initial(&spec)).collect();
+            let mut sessions = trainer.begin_together(task, starts)?;
+            left -= sessions.len();
+            for (epoch, seconds) in seconds.iter_mut().enumerate() {
+                let start = Instant::now();
+                sessions.iter_mut().try_for_each(|session| session.epoch(epoch, rate.at(epoch)).map(|_| ()))?;
+                *seconds += start.elapsed().as_secs_f64();
+            }
         }
         Ok(seconds)
     }

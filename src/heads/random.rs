@@ -1,5 +1,6 @@
 //! Everything random about a trial, as functions of (seed, epoch, row, unit): both trainers draw the same numbers, in any order.
 
+use super::params::HeadSpec;
 use crate::rng::Philox;
 
 /// Stream of initial weights.
@@ -47,6 +48,12 @@ impl Dropout {
         let threshold = ((f64::from(rate) * 65536.0).round() as u32).min(0xffff);
         let scale = (1.0 / (1.0 - f64::from(rate))) as f32;
         Dropout { philox: Philox::new(seed, DROPOUT), layer: layer as u32, threshold, scale }
+    }
+
+    /// The masks of each layer's input.
+    pub fn of(spec: &HeadSpec) -> Vec<Dropout> {
+        let seed = spec.params().seed;
+        spec.dropouts().iter().enumerate().map(|(layer, &rate)| Dropout::new(seed, layer, rate)).collect()
     }
 
     /// Whether nothing is ever dropped.

@@ -6,6 +6,7 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::engine::native::simd::Isa;
 
 const ROWS: usize = 12;
 const DIM: usize = 5;
@@ -285,6 +286,52 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
     }
 }
 
+/// A batch that is packed once for all heads; more batches than a window has, heads of different shapes and optimisers, some of which end first.
+#[test]
+fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
+    let metric = ("loss", false);
+    for batch_size in [7, 50] {
+        let (x, labels, partition) = cloud(310, 140, false);
+        let x: Arc<dyn FeatureTable> = Arc::new(x);
+        for params in variants() {
+            let params = Params { batch_size, ..params };
+            let features = Augmented::table(&params, vec![x.clone()], &partition.train).unwrap();
+            let task = Task { features: &*features, labels: &labels, partition: &partition };
+            let spec = |(hidden, lr, optimizer, epochs, patience, clip_norm)| {
+                let params = Params { hidden: vec![hidden], lr, optimizer, epochs, patience, clip_norm, ..params.clone() };
+                params.check(Fit { tap: "gap", shape: &[140], classes: 3, many: false }).unwrap()
+            };
+            let (adam, sgd) = (OptimizerKind::Adam, OptimizerKind::Sgd);
+            let differing =
+                [(40, 1e-3, adam, 2, 0, None), (44, 3.0, sgd, 4, 1, None), (40, 1e-2, sgd, 1, 0, Some(0.1)), (36, 1e-4, adam, 3, 0, None)];
+            let specs = differing.map(spec);
+            for trainer in [FusedTrainer::new(2), FusedTrainer::eager(2), FusedTrainer::eager(9), FusedTrainer::with_isa(Isa::Portable, 1)]
+            {
+                assert!(specs.iter().all(|spec| trainer.in_common(spec) == trainer.in_common(&specs[0])));
+                let alone: Vec<_> =
+                    specs.iter().flat_map(|spec| side_by_side(&trainer, task, std::slice::from_ref(spec), metric)).collect();
+                assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "{params:?}");
+            }
+        }
+    }
+    let spec = |params: Params| params.check(Fit { tap: "gap", shape: &[10], classes: 3, many: false }).unwrap();
+    let trainer = FusedTrainer::new(2);
+    let common = |params| trainer.in_common(&spec(params));
+    let base = || Params { dropout: 0.5, ..Params::default() };
+    assert_eq!(common(base()), common(Params { head: HeadKind::Dense, hidden: vec![3], input_dropout: 0.5, ..Params::default() }));
+    let others = [
+        Params { dropout: 0.4, ..base() },
+        Params { seed: 1, ..base() },
+        Params { batch_size: 9, ..base() },
+        Params { batch_norm: true, ..base() },
+        Params { mixup: 0.2, ..base() },
+        Params { head: HeadKind::Dense, input_dropout: 0.5, ..base() },
+    ];
+    assert!(others.into_iter().all(|params| common(params) != common(base())));
+    let large = Params { head: HeadKind::Dense, hidden: vec![30_000, 30_000], ..Params::default() };
+    assert_eq!(common(large), None, "memory holds one at a time");
+}
+
 #[test]
 fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
     let trainer = CandleTrainer { device: Device::Cpu };
@@ -295,7 +342,6 @@ fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
     for other in [Params { seed: 9, ..Params::default() }, Params { batch_size: 7, ..Params::default() }, Params::of(HeadKind::Dense)] {
         assert_ne!(trainer.in_common(&base), trainer.in_common(&spec(other)));
     }
-    assert_eq!(FusedTrainer::new(1).in_common(&base), None, "the fused trainer shares its threads among heads by itself");
     let two = || trainer.begin_together(task, vec![Head::initial(&base), Head::initial(&base)]);
     let mut sessions = two().unwrap();
     sessions[0].epoch(0, 0.1).unwrap();

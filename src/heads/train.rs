@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::head::Head;
@@ -12,7 +13,7 @@ use super::solvers::Solver;
 use super::table::{FeatureTable, Labels, Partition};
 use crate::Result;
 
-/// Most heads that are begun together: more of them hardly keep a GPU busier.
+/// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
 pub const MOST_TOGETHER: usize = 64;
 
 /// What heads are trained and judged on; features went through the transform already.
@@ -41,6 +42,11 @@ pub trait Trainer: Send + Sync {
     /// itself.
     fn in_common(&self, _spec: &HeadSpec) -> Option<HeadSpec> {
         None
+    }
+
+    /// Most heads like this one that are worth beginning together.
+    fn at_once(&self, _spec: &HeadSpec) -> usize {
+        MOST_TOGETHER
     }
 
     /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
@@ -183,8 +189,8 @@ impl<'a> Training<'a> {
     pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
-            let pass = self.pass()?;
-            self.judge(pass, start.elapsed(), watch)?;
+            let (pass, val) = (self.pass()?, self.val()?);
+            self.judge(pass, val, start.elapsed(), watch)?;
         }
         Ok(())
     }
@@ -197,10 +203,12 @@ impl<'a> Training<'a> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
+        let val = |(head, pass): (&mut &mut Training<'a>, &Option<Pass>)| pass.map(|_| head.val()).transpose();
+        let vals: Vec<Option<Metrics>> = heads.par_iter_mut().zip(&passes).map(val).collect::<Result<_>>()?;
         let each = start.elapsed() / passes.iter().flatten().count().max(1) as u32;
-        for (number, (head, pass)) in heads.iter_mut().zip(passes).enumerate() {
-            if let Some(pass) = pass {
-                head.judge(pass, each, &mut |epoch| watch(number, epoch))?;
+        for (number, (head, judged)) in heads.iter_mut().zip(passes.into_iter().zip(vals)).enumerate() {
+            if let (Some(pass), Some(val)) = judged {
+                head.judge(pass, val, each, &mut |epoch| watch(number, epoch))?;
             }
         }
         Ok(())
@@ -212,14 +220,17 @@ impl<'a> Training<'a> {
         self.session.epoch(self.epoch, self.rate.at(self.epoch))
     }
 
-    /// Judges the head after a pass that took so long; whether it ends here.
-    fn judge(&mut self, train: Pass, taken: Duration, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
-        let start = Instant::now();
+    /// The head's metrics on val.
+    fn val(&self) -> Result<Metrics> {
+        let rows = &self.task.partition.val;
+        Ok(Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows))
+    }
+
+    /// Judges the head after a pass; both took so long. Whether it ends here.
+    fn judge(&mut self, train: Pass, val: Metrics, taken: Duration, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         let lr = self.rate.at(self.epoch);
         self.epoch += 1;
-        let rows = &self.task.partition.val;
-        let val = Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows);
-        let record = Epoch { epoch: self.epoch, lr, train, val, seconds: (taken + start.elapsed()).as_secs_f64() };
+        let record = Epoch { epoch: self.epoch, lr, train, val, seconds: taken.as_secs_f64() };
         let stop = watch(&record) == Watch::Stop;
         self.val = Some(val);
         self.diverged = !train.loss.is_finite() || !val.loss.is_finite();

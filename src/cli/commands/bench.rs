@@ -140,7 +140,7 @@ pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<En
         trials: a.trials,
     };
     let trainer = trainer(&engine::device(&super::device(device, screen)?)?);
-    let mut seconds = bench.run(trainer.as_ref(), rayon::current_num_threads())?;
+    let mut seconds = bench.run(trainer.as_ref())?;
     seconds.sort_by(f64::total_cmp);
     let (median, best) = (seconds[seconds.len() / 2], seconds[0]);
     if screen.json {

@@ -4,31 +4,24 @@ use candle_core::{Device, Result as CandleResult};
 
 use super::failed;
 use super::stack::{Batch, Common, Rates, Stack};
+use crate::Result;
 use crate::heads::head::{BatchNorm, Head};
 use crate::heads::loss::Targets;
-use crate::heads::optimizer::LearningRate;
 use crate::heads::params::HeadSpec;
 use crate::heads::random::{Dropout, order, window_rows};
+use crate::heads::together::{self, Roll};
 use crate::heads::train::{Pass, Task};
-use crate::{Error, Result};
 
 /// A head of the group.
 pub struct Member {
-    id: usize,
     spec: HeadSpec,
-    rate: LearningRate,
     /// Of each layer's input.
     pub dropouts: Vec<Dropout>,
-    /// An epoch that went by with the others and that nobody asked for yet.
-    pass: Option<(usize, Pass)>,
-    left: bool,
 }
 
 impl Member {
-    fn new(id: usize, spec: &HeadSpec) -> Member {
-        let seed = spec.params().seed;
-        let dropouts = spec.dropouts().iter().enumerate().map(|(layer, &rate)| Dropout::new(seed, layer, rate)).collect();
-        Member { id, spec: spec.clone(), rate: LearningRate::new(spec.params()), dropouts, pass: None, left: false }
+    fn new(spec: &HeadSpec) -> Member {
+        Member { spec: spec.clone(), dropouts: Dropout::of(spec) }
     }
 
     pub fn weight_decay(&self) -> f64 {
@@ -40,11 +33,43 @@ impl Member {
 pub struct Group<'a> {
     task: Task<'a>,
     common: Common,
-    members: Vec<Member>,
+    roll: Roll<Member>,
     /// Their weights in turn: one stack, or several where memory does not hold a step of all heads at once.
     stacks: Vec<Stack>,
     batch_norm: Option<BatchNorm>,
     steps: i32,
+}
+
+impl together::Group for Group<'_> {
+    fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
+        if let Some(pass) = self.roll.done(id, epoch)? {
+            return Ok(pass);
+        }
+        self.drop_who_left().map_err(failed("dropping heads that ended"))?;
+        let lrs = self.roll.rates(id, epoch, lr)?;
+        let passes = self.epoch(epoch, &lrs)?;
+        self.roll.hand_out(id, epoch, passes)
+    }
+
+    fn leave(&mut self, id: usize) {
+        self.roll.leave(id);
+    }
+
+    fn head(&self, id: usize) -> Result<Head> {
+        let (mut at, spec) = (self.roll.place(id)?, self.roll.member(id)?.spec.clone());
+        let holds = |stack: &&Stack| {
+            let here = at < stack.heads;
+            at -= if here { 0 } else { stack.heads };
+            here
+        };
+        let stack = self.stacks.iter().find(holds);
+        let layers = stack.map_or_else(|| Ok(vec![]), |stack| stack.layers(at)).map_err(failed("reading weights"))?;
+        Ok(Head { spec, batch_norm: self.batch_norm.clone(), layers, neighbours: None })
+    }
+
+    fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.head(id)?.classify(self.task.features, rows))
+    }
 }
 
 impl<'a> Group<'a> {
@@ -53,65 +78,22 @@ impl<'a> Group<'a> {
         let first = starts.first().ok_or_else(|| candle_core::Error::Msg("a group of no heads".into()))?;
         let common = Common::new(device, &first.spec, task);
         let stacks = vec![Stack::new(&common, starts)?];
-        let members = starts.iter().enumerate().map(|(id, head)| Member::new(id, &head.spec)).collect();
-        Ok(Group { task, common, members, stacks, batch_norm: first.batch_norm.clone(), steps: 0 })
-    }
-
-    /// An epoch of one head: the first that asks computes it for all, the others find it done.
-    pub fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
-        let asks = self.member(id)?;
-        if let Some((done, pass)) = asks.pass.take() {
-            return if done == epoch { Ok(pass) } else { Err(misused("a head was left behind")) };
-        }
-        self.drop_who_left().map_err(failed("dropping heads that ended"))?;
-        if self.members.iter().any(|m| m.pass.is_some()) {
-            return Err(misused("a head ran ahead of the others"));
-        }
-        let lrs: Vec<f64> = self.members.iter().map(|m| if m.id == id { lr } else { m.rate.at(epoch) }).collect();
-        let passes = self.epoch(epoch, &lrs)?;
-        self.members.iter_mut().zip(passes).for_each(|(member, pass)| member.pass = Some((epoch, pass)));
-        let (_, pass) = self.member(id)?.pass.take().ok_or_else(|| misused("a head was left out"))?;
-        Ok(pass)
-    }
-
-    /// A head goes; the others go on without it from their next epoch.
-    pub fn leave(&mut self, id: usize) {
-        if let Some(member) = self.members.iter_mut().find(|m| m.id == id) {
-            (member.pass, member.left) = (None, true);
-        }
-    }
-
-    /// One head as it is now.
-    pub fn head(&self, id: usize) -> Result<Head> {
-        let missing = || misused("a head that left is asked for");
-        let mut at = self.members.iter().position(|m| m.id == id).ok_or_else(missing)?;
-        let spec = self.members[at].spec.clone();
-        for stack in &self.stacks {
-            if at < stack.heads {
-                let layers = stack.layers(at).map_err(failed("reading weights"))?;
-                return Ok(Head { spec, batch_norm: self.batch_norm.clone(), layers, neighbours: None });
-            }
-            at -= stack.heads;
-        }
-        Err(missing())
-    }
-
-    fn member(&mut self, id: usize) -> Result<&mut Member> {
-        self.members.iter_mut().find(|m| m.id == id).ok_or_else(|| misused("a head that left is trained"))
+        let roll = Roll::new(starts.iter().map(|head| (&head.spec, Member::new(&head.spec))));
+        Ok(Group { task, common, roll, stacks, batch_norm: first.batch_norm.clone(), steps: 0 })
     }
 
     fn drop_who_left(&mut self) -> CandleResult<()> {
-        let mut first = 0;
+        let stays = self.roll.drop_who_left();
+        let mut rest = &*stays;
         for stack in &mut self.stacks {
-            let members = &self.members[first..first + stack.heads];
-            first += stack.heads;
-            let stay: Vec<u32> = (0..).zip(members).filter(|(_, m)| !m.left).map(|(at, _)| at).collect();
+            let (of_stack, others) = rest.split_at(stack.heads);
+            rest = others;
+            let stay: Vec<u32> = (0..).zip(of_stack).filter(|(_, stays)| **stays).map(|(at, _)| at).collect();
             if stay.len() < stack.heads {
                 stack.keep(&self.common, stay)?;
             }
         }
         self.stacks.retain(|stack| stack.heads > 0);
-        self.members.retain(|m| !m.left);
         Ok(())
     }
 
@@ -121,12 +103,13 @@ impl<'a> Group<'a> {
         let (seed, rows_a_step) = (params.seed, params.batch_size);
         let order = order(seed, epoch, train, task.features.block_rows(), window_rows(task.features.dim()));
         let mut targets = Targets::default();
-        let mut sums = vec![(0.0, 0usize); self.members.len()];
+        let mut sums = vec![(0.0, 0usize); self.roll.len()];
         let mut rates = self.rates(lrs)?;
         for rows in order.chunks(rows_a_step) {
             self.common.objective.targets(task, rows, &mut targets);
             let x = self.features(rows);
-            let batch = Batch::new(&self.common, &self.members, (epoch, rows), x, &targets).map_err(failed("copying features"))?;
+            let members: Vec<&Member> = self.roll.members().collect();
+            let batch = Batch::new(&self.common, &members, (epoch, rows), x, &targets).map_err(failed("copying features"))?;
             self.steps += 1;
             for ((sum, all_right), (loss, logits)) in sums.iter_mut().zip(self.step(&batch, lrs, &mut rates)?) {
                 *sum += rows.len() as f64 * f64::from(loss);
@@ -170,7 +153,8 @@ impl<'a> Group<'a> {
 
     /// What differs from head to head, of each stack.
     fn rates(&self, lrs: &[f64]) -> Result<Vec<Rates>> {
-        let mut rest = (&*self.members, lrs);
+        let all: Vec<&Member> = self.roll.members().collect();
+        let mut rest = (&*all, lrs);
         let of_stack = |stack: &Stack| {
             let (members, others) = rest.0.split_at(stack.heads);
             let (lrs, other_lrs) = rest.1.split_at(stack.heads);
@@ -179,8 +163,4 @@ impl<'a> Group<'a> {
         };
         self.stacks.iter().map(of_stack).collect()
     }
-}
-
-fn misused(how: &str) -> Error {
-    Error::engine("candle", "training heads side by side")(how)
 }

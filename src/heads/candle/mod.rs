@@ -8,14 +8,15 @@ mod group;
 mod stack;
 mod update;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use candle_core::Device;
 
 use super::fused::FusedTrainer;
 use super::head::Head;
 use super::params::{HeadSpec, Params};
-use super::train::{Pass, Session, Task, Trainer};
+use super::together::sessions;
+use super::train::{Session, Task, Trainer};
 use super::words::{Init, LrScale, Schedule};
 use crate::{Error, Result};
 use group::Group;
@@ -72,61 +73,13 @@ impl Trainer for CandleTrainer {
         let group = loop {
             match Group::new(&self.device, task, &starts).map_err(failed("copying weights")) {
                 Err(e) if e.is_out_of_memory() && starts.len() > 1 => starts.truncate(starts.len().div_ceil(2)),
-                made => break Arc::new(Mutex::new(made?)),
+                made => break made?,
             }
         };
-        let session = |id| Box::new(CandleSession { task, group: group.clone(), id, settled: None }) as Box<dyn Session + 'a>;
-        Ok((0..starts.len()).map(session).collect())
+        Ok(sessions(group, starts.len(), task))
     }
 }
 
 fn failed(doing: &'static str) -> impl Fn(candle_core::Error) -> Error {
     move |e| Error::engine("candle", doing)(e)
-}
-
-/// One head of a group.
-struct CandleSession<'a> {
-    task: Task<'a>,
-    group: Arc<Mutex<Group<'a>>>,
-    id: usize,
-    /// The head once it is not trained further, while the group goes on without it.
-    settled: Option<Head>,
-}
-
-impl<'a> CandleSession<'a> {
-    /// Whoever failed while holding it told so, and left every head as it was before that step.
-    fn group(&self) -> MutexGuard<'_, Group<'a>> {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Session for CandleSession<'_> {
-    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass> {
-        self.group().pass(self.id, epoch, lr)
-    }
-
-    fn settle(&mut self) -> Result<()> {
-        if self.settled.is_none() {
-            self.settled = Some(self.head()?);
-            self.group().leave(self.id);
-        }
-        Ok(())
-    }
-
-    fn head(&self) -> Result<Head> {
-        match &self.settled {
-            Some(head) => Ok(head.clone()),
-            None => self.group().head(self.id),
-        }
-    }
-
-    fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {
-        Ok(self.head()?.classify(self.task.features, rows))
-    }
-}
-
-impl Drop for CandleSession<'_> {
-    fn drop(&mut self) {
-        self.group().leave(self.id);
-    }
 }

@@ -48,7 +48,7 @@ pub struct Batch {
 
 impl Batch {
     /// `rows` of an epoch with their features.
-    pub fn new(common: &Common, members: &[Member], (epoch, rows): (usize, &[usize]), x: Vec<f32>, targets: &Targets) -> Result<Batch> {
+    pub fn new(common: &Common, members: &[&Member], (epoch, rows): (usize, &[usize]), x: Vec<f32>, targets: &Targets) -> Result<Batch> {
         let (dims, device) = (common.spec.dims(), &common.device);
         let on_device = |values: &[f32], columns: usize| Tensor::from_slice(values, (1, rows.len(), columns), device);
         let bits = |layer: usize| -> Result<Option<Tensor>> {
@@ -77,9 +77,9 @@ pub struct Rates {
 }
 
 impl Rates {
-    pub fn new(common: &Common, members: &[Member], lrs: &[f64]) -> Result<Rates> {
+    pub fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
         let is_adamw = common.optimizer.kind == OptimizerKind::Adamw;
-        let decay = |(m, lr): (&Member, &f64)| if is_adamw { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
+        let decay = |(m, lr): (&&Member, &f64)| if is_adamw { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
         let decays = || members.iter().zip(lrs).map(|of| decay(of) as f32).collect();
         let has_decay = members.iter().any(|m| m.weight_decay() > 0.0);
         let dropout = |layer: usize| -> Result<Option<[Tensor; 2]>> {

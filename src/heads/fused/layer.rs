@@ -9,7 +9,7 @@ use super::pack::Columns;
 use super::square::transpose;
 use super::tape::{BLOCK, TILE, Tape};
 use crate::engine::native::simd::{Isa, LANES};
-use crate::heads::head::{self, BatchNorm};
+use crate::heads::head;
 use crate::heads::random::MASK_BLOCK;
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
@@ -29,14 +29,8 @@ pub struct Chunk {
     pub weights: Aligned,
     /// What the optimiser keeps, laid out as the weights are.
     pub states: [Aligned; 3],
-    /// Features of this batch and of the next, in turn (first layer).
-    pub x: [Aligned; 2],
-    /// Batch norm of these features (first layer).
-    pub norm: Option<BatchNorm>,
     /// The weights once more, transposed: from the layer's outputs to these inputs (all but the first layer).
     pub back: Option<Back>,
-    /// Rows on their way into `x`.
-    pub scratch: Vec<f32>,
 }
 
 /// A transposed copy of a chunk's weights.
@@ -68,7 +62,7 @@ pub struct Layer {
 /// Nobody panics while holding a chunk, or the whole team ends: there is no poison to be minded.
 impl Layer {
     /// A layer with `features` inputs from PyTorch's weight and bias.
-    pub fn new(features: usize, from: &head::Layer, states: usize, norm: Option<&BatchNorm>, has_back: bool) -> Layer {
+    pub fn new(features: usize, from: &head::Layer, states: usize, has_back: bool) -> Layer {
         let outputs = from.bias.len();
         let tape = Tape { inputs: features + 1, outputs };
         let most = if tape.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
@@ -81,17 +75,13 @@ impl Layer {
             let columns = Columns::new(blocks.start * BLOCK..(blocks.end * BLOCK).min(tape.tiles()), features);
             let values = tape.block(blocks.start)..tape.block(blocks.end).min(tape.len());
             let state = |i| if i < states { Aligned::zeros(values.len()) } else { Aligned::default() };
-            let norm = norm.map(|n| BatchNorm {
-                mean: n.mean[columns.features.clone()].into(),
-                variance: n.variance[columns.features.clone()].into(),
-            });
             let back = has_back.then(|| Back::new(Tape { inputs: outputs, outputs: columns.features.len() }));
             let mut weights = Aligned::zeros(values.len());
             tape.values(blocks.clone(), |input, output, at| {
                 weights[at] = if input < features { from.weight[output * features + input] } else { from.bias[output] };
             });
             let states = std::array::from_fn(state);
-            let mut chunk = Chunk { blocks, columns, weights, states, x: Default::default(), norm, back, scratch: vec![] };
+            let mut chunk = Chunk { blocks, columns, weights, states, back };
             chunk.transpose(Isa::Portable, tape);
             RwLock::new(chunk)
         };
@@ -124,19 +114,6 @@ impl Layer {
             });
         }
         head::Layer { weight, bias }
-    }
-
-    /// Running statistics of all features.
-    pub fn norm(&self) -> Option<BatchNorm> {
-        let mut all: Option<BatchNorm> = None;
-        for c in 0..self.chunks() {
-            let chunk = self.chunk(c);
-            let norm = chunk.norm.as_ref()?;
-            let all = all.get_or_insert_with(|| BatchNorm::new(0));
-            all.mean.extend_from_slice(&norm.mean);
-            all.variance.extend_from_slice(&norm.variance);
-        }
-        all
     }
 }
 
@@ -171,7 +148,7 @@ mod tests {
         for (features, outputs) in [(5, 3), (128, 16), (700, 20), (1025, 2)] {
             let weight: Vec<f32> = (0..features * outputs).map(|i| i as f32 + 1.0).collect();
             let from = head::Layer { weight: weight.clone(), bias: vec![-1.0; outputs] };
-            let layer = Layer::new(features, &from, 1, None, true);
+            let layer = Layer::new(features, &from, 1, true);
             assert_eq!(layer.to_head(), from);
             for c in 0..layer.chunks() {
                 let chunk = layer.chunk(c);

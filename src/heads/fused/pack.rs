@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::mask::drop_block;
-use super::tape::TILE;
+use super::tape::{BLOCK, TILE};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::head::BatchNorm;
 use crate::heads::random::{Dropout, MASK_BLOCK};
@@ -24,17 +24,22 @@ impl Columns {
     pub fn new(tiles: Range<usize>, features: usize) -> Columns {
         Columns { features: (tiles.start * TILE).min(features)..(tiles.end * TILE).min(features), tiles }
     }
+
+    /// Blocks of the tape that they take.
+    pub fn blocks(&self) -> usize {
+        self.tiles.len().div_ceil(BLOCK)
+    }
 }
 
 /// Whether rows are packed for training, and what that does to them.
 pub enum Mode<'a> {
-    /// Dropout of an epoch; batch norm by the batch's own statistics.
+    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics.
     Train(usize, Dropout, Option<&'a mut BatchNorm>),
-    /// No dropout; batch norm by the running statistics.
+    /// No dropout; batch norm by the running statistics of all columns.
     Judge(Option<&'a BatchNorm>),
 }
 
-/// Packs some columns of some rows. `norm` counts its columns from `columns.features.start`; `scratch` is for the rows on their way.
+/// Packs some columns of some rows; `scratch` is for the rows on their way.
 pub fn pack(
     isa: Isa,
     table: &dyn FeatureTable,
@@ -66,7 +71,7 @@ pub fn pack(
             scratch.resize(dim, 0.0);
             for (b, &row) in rows.iter().enumerate() {
                 table.read(row, columns.features.clone(), scratch);
-                norm.apply(0, scratch);
+                norm.apply(columns.features.start, scratch);
                 place(b, None, scratch);
             }
         }

@@ -37,9 +37,46 @@ struct List<'a> {
 }
 
 /// Whether leaving out the zeros of a batch is worth while.
-pub fn is_sparse(packed: &[f32]) -> bool {
-    let others: usize = packed.chunks(1 << 16).map(|chunk| chunk.iter().map(|&x| u32::from(x != 0.0)).sum::<u32>() as usize).sum();
-    (others as f64) < MOST * packed.len() as f64
+pub fn is_sparse(isa: Isa, packed: &[f32]) -> bool {
+    (dispatch(isa, Others(packed)) as f64) < MOST * packed.len() as f64
+}
+
+/// Counts what is not 0.
+struct Others<'a>(&'a [f32]);
+
+impl Vectorized for Others<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        self.0.chunks(1 << 16).map(|chunk| chunk.iter().map(|&x| u32::from(x != 0.0)).sum::<u32>() as usize).sum()
+    }
+}
+
+/// Lists of neighbouring blocks of inputs, some blocks in each.
+#[derive(Clone, Copy)]
+pub struct Listed<'a> {
+    lists: &'a [Lists],
+    blocks: usize,
+}
+
+impl<'a> Listed<'a> {
+    /// So many blocks in each.
+    pub fn new(lists: &'a [Lists], blocks: usize) -> Listed<'a> {
+        Listed { lists, blocks }
+    }
+
+    /// The list of an input of a block.
+    #[inline(always)]
+    fn input(&self, block: usize, input: usize) -> List<'a> {
+        self.lists[block / self.blocks].list(block % self.blocks * BLOCK * TILE + input)
+    }
+
+    /// The list of a row of a block, of so many rows.
+    #[inline(always)]
+    fn row(&self, block: usize, rows: usize, row: usize) -> List<'a> {
+        self.lists[block / self.blocks].list(block % self.blocks * rows + row)
+    }
 }
 
 impl Lists {
@@ -188,8 +225,8 @@ unsafe fn rows_avx512(block: &[[f32; TILE]], pens: &mut Pens<'_>) {
 }
 
 /// Does a pass from lists of its features by input, and of the next batch's, where there is one, by row.
-pub fn run(pass: Pass<'_>, by_input: &Lists, by_row: &Lists, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32) {
-    struct Ruled<'a>(Pass<'a>, &'a Lists, &'a Lists, Isa);
+pub fn run(pass: Pass<'_>, by_input: Listed<'_>, by_row: Listed<'_>, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32) {
+    struct Ruled<'a>(Pass<'a>, Listed<'a>, Listed<'a>, Isa);
     impl ForRule for Ruled<'_> {
         type Output = ();
         fn run<R: Rule>(self, rule: R) {
@@ -201,8 +238,8 @@ pub fn run(pass: Pass<'_>, by_input: &Lists, by_row: &Lists, isa: Isa, optimizer
 
 struct Work<'a, R> {
     pass: Pass<'a>,
-    by_input: &'a Lists,
-    by_row: &'a Lists,
+    by_input: Listed<'a>,
+    by_row: Listed<'a>,
     rule: R,
 }
 
@@ -223,7 +260,7 @@ impl<R: Rule> Vectorized for Work<'_, R> {
                 let states = pass.states_at::<R>(at, inputs * width);
                 at += inputs * width;
                 for input in 0..inputs {
-                    let row = Row { list: by_input.list(i * BLOCK * TILE + input), rows: batch, from: d, width };
+                    let row = Row { list: by_input.input(i, input), rows: batch, from: d, width };
                     let at = input * width;
                     for line in (0..width).step_by(LANES) {
                         let ahead = at + AHEAD * width + line;
@@ -236,7 +273,7 @@ impl<R: Rule> Vectorized for Work<'_, R> {
                 if let Some((_, h)) = &mut pass.next {
                     let (rows, h) = (h.rows.len(), h.panel(panel));
                     for b in 0..rows {
-                        let row = Row { list: by_row.list(i * rows + b), rows: inputs, from: weights, width };
+                        let row = Row { list: by_row.row(i, rows, b), rows: inputs, from: weights, width };
                         // SAFETY: weights hold every input's columns, products those of the row.
                         unsafe { each_part(s, panel.vectors, Multiply { row, to: h.add(b * width) }) };
                     }
@@ -386,7 +423,7 @@ mod tests {
                 assert_eq!(pairs(lists.list(block * batch + b)), want, "{isa:?}");
             }
         }
-        assert!(is_sparse(&packed) && !is_sparse(&[1.0, 2.0, 3.0, 0.0]));
+        assert!(Isa::available().into_iter().all(|isa| is_sparse(isa, &packed) && !is_sparse(isa, &[1.0, 2.0, 3.0, 0.0])));
     }
 
     /// A hundred and fifty inputs, two panels of outputs, two batches of different sizes, most features 0.
@@ -399,7 +436,8 @@ mod tests {
         let d: Vec<f32> = noise(tape.columns() * batch, 3).collect();
         let optimizer = Optimizer::new(&Params { optimizer: OptimizerKind::Adam, ..Params::default() });
         for isa in Isa::available() {
-            let pass = |leaves_out: bool| {
+            // Lists of the whole, or of a block or two each.
+            let pass = |leaves_out: Option<usize>| {
                 let mut weights: Vec<f32> = noise(tape.len(), 4).collect();
                 let mut states = [const { vec![] }; 3].map(|_: Vec<f32>| vec![0.0; tape.len()]);
                 let mut h: Vec<f32> = noise(tape.columns() * next, 5).collect();
@@ -413,18 +451,25 @@ mod tests {
                         d: &d,
                         next: Some((Packed::new(&x_next, next, 0), Products::new(&mut h, next))),
                     };
-                    if leaves_out {
-                        let (mut by_input, mut by_row) = (Lists::default(), Lists::default());
-                        by_input.of_inputs(&x, batch, isa);
-                        by_row.of_rows(&x_next, next, isa);
-                        run(pass, &by_input, &by_row, isa, &optimizer, 1e-3, step);
+                    if let Some(blocks) = leaves_out {
+                        let list = |x: &[f32], rows: usize, fill: fn(&mut Lists, &[f32], usize, Isa)| -> Vec<Lists> {
+                            let each = x.chunks(blocks * BLOCK * TILE * rows).map(|x| {
+                                let mut lists = Lists::default();
+                                fill(&mut lists, x, rows, isa);
+                                lists
+                            });
+                            each.collect()
+                        };
+                        let (by_input, by_row) = (list(&x, batch, Lists::of_inputs), list(&x_next, next, Lists::of_rows));
+                        run(pass, Listed::new(&by_input, blocks), Listed::new(&by_row, blocks), isa, &optimizer, 1e-3, step);
                     } else {
                         pass.run(isa, &optimizer, 1e-3, step);
                     }
                 }
                 (weights, states, h)
             };
-            assert_eq!(pass(true), pass(false), "{isa:?}");
+            let whole = pass(None);
+            assert!([1, 2, 100].into_iter().all(|blocks| pass(Some(blocks)) == whole), "{isa:?}");
         }
     }
 }

@@ -3,24 +3,29 @@
 //! *Rows* (shared out by rows of the batch): sum the first layer's products over its chunks, go up through the other layers, judge, come back
 //! down. *Weights* (shared out by chunks): gradient, optimiser and the first layer's products with the next batch, in one pass.
 
+use std::ops::Range;
+
+use super::feed::Feed;
 use super::kernel::{Packed, Pass, Product, Products};
 use super::layer::{Back, Chunk, Layer};
 use super::output::{Activate, Judge};
-use super::pack::{Mode, mask, pack};
-use super::sparse::{self, Lists, is_sparse};
+use super::pack::{Columns, mask};
+use super::sparse::{self, Listed, Lists, is_sparse};
 use super::tape::{TILE, Tape};
 use super::team::{Member, Shared};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::loss::Objective;
 use crate::heads::optimizer::{Optimizer, clip_factor};
 use crate::heads::random::Dropout;
-use crate::heads::train::Task;
+use crate::heads::train::{self, Task};
 use crate::heads::words::Activation;
 
 /// What stays the same over an epoch.
 pub struct Run<'a> {
     pub isa: Isa,
     pub task: Task<'a>,
+    /// What the first layer reads.
+    pub feed: &'a Feed<'a>,
     pub layers: &'a [Layer],
     pub activation: Activation,
     pub objective: &'a Objective,
@@ -29,7 +34,28 @@ pub struct Run<'a> {
     pub clip_norm: Option<f64>,
     pub epoch: usize,
     pub lr: f64,
+    /// Steps before this epoch.
+    pub steps: i32,
     pub buffers: &'a Buffers,
+}
+
+/// Loss and right answers of each step of an epoch.
+pub struct Tally {
+    losses: Shared,
+    right: Shared,
+}
+
+impl Tally {
+    /// Of so many steps.
+    pub fn new(steps: usize) -> Tally {
+        Tally { losses: Shared::new(steps), right: Shared::new(steps) }
+    }
+
+    /// How the epoch's pass over its rows went.
+    pub fn pass(self, rows: usize) -> train::Pass {
+        let sum = |values: Shared| values.into_values().into_iter().map(f64::from).sum();
+        train::Pass::new(sum(self.losses), sum(self.right), rows)
+    }
 }
 
 /// What rows leave for weights, and weights for rows.
@@ -85,7 +111,7 @@ impl Buffers {
 }
 
 /// Calls `each(columns of the row, their place)` for the panels of row `b` in `[panel][batch][columns]`.
-fn places(tape: Tape, batch: usize, b: usize) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)> {
+fn places(tape: Tape, batch: usize, b: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     tape.panels().map(move |panel| {
         let (start, width) = (panel.first * LANES, panel.vectors * LANES);
         let at = start * batch + b * width;
@@ -127,30 +153,49 @@ pub struct Scratch {
 }
 
 impl Run<'_> {
-    /// Packs the first batch and multiplies it.
-    pub fn begin(&self, member: &Member<'_>, rows: &[usize]) {
+    /// Steps `which` of an epoch of these batches; those before were done. `packs` where nobody else packs them.
+    pub fn steps(&self, member: &Member<'_>, batches: &[&[usize]], which: Range<usize>, packs: bool, tally: &Tally, scratch: &mut Scratch) {
+        if which.start == 0 && !which.is_empty() {
+            self.begin(member, batches[0], packs, scratch);
+        }
+        for s in which {
+            let (rows, next) = (batches[s], batches.get(s + 1).copied());
+            member.meet();
+            self.rows(member, rows, scratch);
+            member.meet();
+            self.clip(member, rows.len(), s);
+            if member.index == 0 {
+                // SAFETY: the first member alone writes here; it is read when all are done.
+                unsafe {
+                    tally.losses.part(s..s + 1)[0] = (self.loss(rows.len()) * rows.len() as f64) as f32;
+                    tally.right.part(s..s + 1)[0] = self.right(rows.len());
+                }
+            }
+            self.weights(member, s, rows, next, packs, scratch);
+        }
+    }
+
+    /// Multiplies the first batch.
+    fn begin(&self, member: &Member<'_>, rows: &[usize], packs: bool, scratch: &mut Scratch) {
         let layer = &self.layers[0];
         for c in member.share(layer.chunks()) {
-            self.pack_next(c, 0, rows);
             let chunk = layer.chunk(c);
-            // SAFETY: a chunk's products are written by its owner alone.
-            let mut h = unsafe { Products::shared(&self.buffers.partial[c], rows.len(), 0..rows.len()) };
+            // SAFETY: a chunk's columns are packed, and its products written, by its owner alone, unless all was packed before.
+            let (x, mut h) = unsafe {
+                if packs {
+                    self.feed.pack(&chunk.columns, (self.epoch, 0), rows, &mut scratch.row);
+                }
+                let h = Products::shared(&self.buffers.partial[c], rows.len(), 0..rows.len());
+                (self.feed.batch(0, rows.len(), &chunk.columns), h)
+            };
             h.clear(layer.tape);
-            let x = Packed::new(&chunk.x[0], rows.len(), chunk.columns.tiles.start);
+            let x = Packed::new(x, rows.len(), chunk.columns.tiles.start);
             Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h }.run(self.isa);
         }
     }
 
-    fn pack_next(&self, c: usize, turn: usize, rows: &[usize]) {
-        let mut chunk = self.layers[0].chunk_mut(c);
-        let Chunk { columns, x, norm, scratch, .. } = &mut *chunk;
-        x[turn].resize(columns.tiles.len() * TILE * rows.len());
-        let mode = Mode::Train(self.epoch, self.dropouts[0], norm.as_mut());
-        pack(self.isa, self.task.features, rows, columns, mode, scratch, &mut x[turn]);
-    }
-
     /// The rows' half of a step.
-    pub fn rows(&self, member: &Member<'_>, rows: &[usize], scratch: &mut Scratch) {
+    fn rows(&self, member: &Member<'_>, rows: &[usize], scratch: &mut Scratch) {
         let n = rows.len();
         let scale = self.objective.scale(self.task, rows);
         let own = member.share(n);
@@ -230,7 +275,7 @@ impl Run<'_> {
     }
 
     /// Gradients of the products of layer `l − 1` from those of layer `l`.
-    fn back(&self, l: usize, n: usize, own: std::ops::Range<usize>, scratch: &mut Scratch) {
+    fn back(&self, l: usize, n: usize, own: Range<usize>, scratch: &mut Scratch) {
         let (layer, between) = (&self.layers[l], &self.buffers.inputs[l - 1]);
         let width = layer.tape.inputs.next_multiple_of(LANES);
         let mut tapes = vec![];
@@ -262,44 +307,46 @@ impl Run<'_> {
         }
     }
 
-    /// The weights' half of a step: `step` counts from 1, `turn` tells which of the two packed batches is this one.
-    pub fn weights(&self, member: &Member<'_>, rows: &[usize], next: Option<&[usize]>, (step, turn): (i32, usize), scratch: &mut Scratch) {
-        let n = rows.len();
+    /// The weights' half of step `s`.
+    fn weights(&self, member: &Member<'_>, s: usize, rows: &[usize], next: Option<&[usize]>, packs: bool, scratch: &mut Scratch) {
+        let (n, step) = (rows.len(), self.steps + s as i32 + 1);
         let chunks: Vec<(usize, usize)> =
             self.layers.iter().enumerate().flat_map(|(l, layer)| (0..layer.chunks()).map(move |c| (l, c))).collect();
         while let Some(item) = member.take(chunks.len()) {
             let (l, c) = chunks[item];
             let (layer, next) = (&self.layers[l], next.filter(|_| l == 0));
-            if let Some(next) = next {
-                self.pack_next(c, 1 - turn, next);
-            }
             // SAFETY: gradients and activations were written before the barrier.
             let d = unsafe { self.buffers.gradients[l].read(0..layer.tape.columns() * n) };
             let mut chunk = layer.chunk_mut(c);
-            let Chunk { blocks, columns, weights, states, x, .. } = &mut *chunk;
-            let tiles = columns.tiles.clone();
-            let (values, features) = match l {
-                0 => (&x[turn][..], Packed::new(&x[turn], n, tiles.start)),
-                _ => {
-                    let packed = &self.buffers.inputs[l - 1].packed;
-                    // SAFETY: as above.
-                    unsafe { (packed.read(tiles.start * TILE * n..tiles.end * TILE * n), Packed::shared(packed, n)) }
+            let Chunk { blocks, columns, weights, states, .. } = &mut *chunk;
+            // SAFETY: as above; a chunk's columns are packed by whoever has taken it alone, unless they were packed before.
+            let (x, x_next) = unsafe {
+                if let Some(next) = next.filter(|_| packs) {
+                    self.feed.pack(columns, (self.epoch, s + 1), next, &mut scratch.row);
                 }
+                (self.inputs(l, s, n, columns), next.map(|next| self.inputs(l, s + 1, next.len(), columns)))
             };
-            let following = next.map(|next| {
+            let first = columns.tiles.start;
+            let following = next.zip(x_next).map(|(next, x)| {
                 // SAFETY: a chunk's products are written by whoever has taken it alone.
                 let mut h = unsafe { Products::shared(&self.buffers.partial[c], next.len(), 0..next.len()) };
                 h.clear(layer.tape);
-                (Packed::new(&x[1 - turn], next.len(), tiles.start), h)
+                (Packed::new(x, next.len(), first), h)
             });
             let states = states.each_mut().map(|s| &mut **s);
-            let pass = Pass { tape: layer.tape, blocks: blocks.clone(), weights, states, x: features, d, next: following };
-            if is_sparse(values) && next.is_none_or(|_| is_sparse(&x[1 - turn])) {
-                scratch.by_input.of_inputs(values, n, self.isa);
-                if let Some(next) = next {
-                    scratch.by_row.of_rows(&x[1 - turn], next.len(), self.isa);
+            let pass = Pass { tape: layer.tape, blocks: blocks.clone(), weights, states, x: Packed::new(x, n, first), d, next: following };
+            let blocks = columns.blocks();
+            let listed = if l == 0 && !packs { self.feed.listed(s, columns) } else { None };
+            let following = if next.is_some() { self.feed.listed(s + 1, columns) } else { listed };
+            if let Some(([by_input, _], [_, by_row])) = listed.zip(following) {
+                sparse::run(pass, by_input, by_row, self.isa, self.optimizer, self.lr, step);
+            } else if is_sparse(self.isa, x) && x_next.is_none_or(|x| is_sparse(self.isa, x)) {
+                scratch.by_input.of_inputs(x, n, self.isa);
+                if let Some((next, x)) = next.zip(x_next) {
+                    scratch.by_row.of_rows(x, next.len(), self.isa);
                 }
-                sparse::run(pass, &scratch.by_input, &scratch.by_row, self.isa, self.optimizer, self.lr, step);
+                let [by_input, by_row] = [&scratch.by_input, &scratch.by_row].map(|lists| Listed::new(std::slice::from_ref(lists), blocks));
+                sparse::run(pass, by_input, by_row, self.isa, self.optimizer, self.lr, step);
             } else {
                 pass.run(self.isa, self.optimizer, self.lr, step);
             }
@@ -307,14 +354,28 @@ impl Run<'_> {
         }
     }
 
+    /// Some columns of what layer `l` reads in step `s`, of `n` rows: `[tile][n][8]`.
+    ///
+    /// # Safety
+    /// They were written, and nobody writes there meanwhile.
+    unsafe fn inputs(&self, l: usize, s: usize, n: usize, columns: &Columns) -> &[f32] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match l {
+                0 => self.feed.batch(s, n, columns),
+                _ => self.buffers.inputs[l - 1].packed.read(columns.tiles.start * TILE * n..columns.tiles.end * TILE * n),
+            }
+        }
+    }
+
     /// Scales the gradients so that the norm of the whole does not exceed the largest allowed; a barrier lies before and behind.
-    pub fn clip(&self, member: &Member<'_>, n: usize, turn: usize) {
+    fn clip(&self, member: &Member<'_>, n: usize, s: usize) {
         let Some(largest) = self.clip_norm else { return };
         let mut at = 0;
         for (l, layer) in self.layers.iter().enumerate() {
             for c in member.share(layer.chunks()) {
                 // SAFETY: gradients and activations were written before the barrier; the place is the chunk's own.
-                unsafe { self.buffers.norms.part(at + c..at + c + 1)[0] = self.squared_norm(l, c, n, turn) as f32 };
+                unsafe { self.buffers.norms.part(at + c..at + c + 1)[0] = self.squared_norm(l, c, n, s) as f32 };
             }
             at += layer.chunks();
         }
@@ -334,18 +395,11 @@ impl Run<'_> {
     }
 
     /// ‖Σ_b x_b ⊗ d_b‖² over a chunk's inputs, as Σ_{b, b'} (x_b · x_b') (d_b · d_b'): the gradient itself is not needed.
-    fn squared_norm(&self, l: usize, c: usize, n: usize, turn: usize) -> f64 {
+    fn squared_norm(&self, l: usize, c: usize, n: usize, s: usize) -> f64 {
         let layer = &self.layers[l];
         let chunk = layer.chunk(c);
-        let tiles = &chunk.columns.tiles;
         // SAFETY: written before the barrier.
-        let (x, d) = unsafe {
-            let d = self.buffers.gradients[l].read(0..layer.tape.columns() * n);
-            match l {
-                0 => (&*chunk.x[turn], d),
-                _ => (self.buffers.inputs[l - 1].packed.read(tiles.start * TILE * n..tiles.end * TILE * n), d),
-            }
-        };
+        let (x, d) = unsafe { (self.inputs(l, s, n, &chunk.columns), self.buffers.gradients[l].read(0..layer.tape.columns() * n)) };
         let mut sum = 0.0;
         for a in 0..n {
             for b in a..n {
@@ -359,13 +413,13 @@ impl Run<'_> {
     }
 
     /// Loss of the step that is over, to be read behind its barrier.
-    pub fn loss(&self, n: usize) -> f64 {
+    fn loss(&self, n: usize) -> f64 {
         // SAFETY: written before the barrier.
         unsafe { self.buffers.losses.read(0..n) }.iter().map(|&l| f64::from(l)).sum()
     }
 
     /// Rows of the step that is over that were answered right, to be read behind its barrier.
-    pub fn right(&self, n: usize) -> f32 {
+    fn right(&self, n: usize) -> f32 {
         // SAFETY: written before the barrier.
         unsafe { self.buffers.right.read(0..n) }.iter().sum()
     }

@@ -27,10 +27,19 @@ pub struct Member<'a> {
 }
 
 impl Team {
+    fn new(members: usize) -> Team {
+        let [waiting, round, taken] = Default::default();
+        Team { members, waiting, round, taken, broken: AtomicBool::new(false) }
+    }
+
+    /// Runs `work` on the calling thread, a team by itself.
+    pub fn alone(work: impl FnOnce(&Member<'_>)) {
+        work(&Member { team: &Team::new(1), index: 0 });
+    }
+
     /// Runs `work` on `members` threads, the calling one among them, and waits for all.
     pub fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
-        let [waiting, round, taken] = Default::default();
-        let team = Team { members, waiting, round, taken, broken: AtomicBool::new(false) };
+        let team = Team::new(members);
         std::thread::scope(|scope| {
             for index in 1..members {
                 let (team, work) = (&team, &work);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Course, Member, Run, Runner, State};
 use crate::Result;
-use crate::heads::{MOST_TOGETHER, Training, Watch};
+use crate::heads::{Training, Watch};
 use crate::sweep::plan::Trial;
 
 impl Runner<'_> {
@@ -19,8 +19,9 @@ impl Runner<'_> {
                 self.end_if_done(trial, state)?;
                 self.leave_out_late(state);
             }
-            let waiting = members.iter_mut().filter(|member| matches!(member.state, State::Waiting));
-            let mut waiting: Vec<&mut Member<'_, 'p>> = waiting.take(MOST_TOGETHER).collect();
+            let mut waiting = members.iter_mut().filter(|member| matches!(member.state, State::Waiting)).peekable();
+            let at_once = waiting.peek().map_or(0, |first| self.job.trainer.at_once(&first.trial.spec));
+            let mut waiting: Vec<&mut Member<'_, 'p>> = waiting.take(at_once).collect();
             if waiting.is_empty() {
                 return Ok(());
             }

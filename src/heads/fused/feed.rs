@@ -1,0 +1,167 @@
+//! Batches of features on their way into first layers: packed once, read by every head that is trained on them.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use super::pack::{Columns, Mode, pack};
+use super::sparse::{Listed, Lists, is_sparse};
+use super::tape::{BLOCK, TILE};
+use super::team::Shared;
+use crate::engine::native::simd::Isa;
+use crate::heads::head::BatchNorm;
+use crate::heads::params::HeadSpec;
+use crate::heads::random::{Dropout, MASK_BLOCK};
+use crate::heads::train::Task;
+
+/// Most parts in which threads share the packing of a batch.
+const PARTS: usize = 8;
+/// Tiles of a block of the dropout mask, by which features are cut into parts.
+const GRAIN: usize = MASK_BLOCK / TILE;
+
+/// Batches of an epoch, some at a time.
+pub struct Feed<'a> {
+    isa: Isa,
+    task: Task<'a>,
+    features: usize,
+    dropout: Dropout,
+    /// Batch `s` lies in slot `s` modulo their number.
+    slots: Vec<Slot>,
+    /// Running statistics of each block of [`MASK_BLOCK`] features and of the input of 1, where there is batch norm.
+    norms: Vec<Mutex<BatchNorm>>,
+}
+
+/// A batch.
+struct Slot {
+    /// `[tile][batch][8]`, with an input of 1 behind the features.
+    values: Shared,
+    /// What of it is not 0, by input and by row, of each grain; used where it was listed.
+    lists: [Vec<Lists>; 2],
+    is_listed: bool,
+}
+
+impl Slot {
+    fn new(values: usize) -> Slot {
+        Slot { values: Shared::new(values), lists: Default::default(), is_listed: false }
+    }
+
+    /// Lists what is not 0 among its tiles of so many rows, if that is worth while.
+    fn list(&mut self, isa: Isa, tiles: usize, rows: usize) {
+        // SAFETY: nobody else has the slot.
+        let values = unsafe { self.values.read(0..tiles * TILE * rows) };
+        self.is_listed = is_sparse(isa, values);
+        if self.is_listed {
+            let grains = || values.chunks(GRAIN * TILE * rows);
+            self.lists.iter_mut().for_each(|lists| lists.resize_with(grains().len(), Lists::default));
+            let [by_input, by_row] = &mut self.lists;
+            for ((grain, by_input), by_row) in grains().zip(by_input).zip(by_row) {
+                by_input.of_inputs(grain, rows, isa);
+                by_row.of_rows(grain, rows, isa);
+            }
+        }
+    }
+}
+
+impl<'a> Feed<'a> {
+    /// For heads like this one, holding so many batches at once.
+    pub fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> Feed<'a> {
+        let features = spec.dims()[0];
+        let values = tiles(features) * TILE * spec.params().batch_size.min(task.partition.train.len());
+        let norm = |grain: Columns| Mutex::new(BatchNorm::new(grain.features.len()));
+        let norms = if spec.has_batch_norm() { grains(0..tiles(features), features).map(norm).collect() } else { vec![] };
+        Feed { isa, task, features, dropout, slots: (0..slots).map(|_| Slot::new(values)).collect(), norms }
+    }
+
+    /// Packs some columns, of whole grains, of batch `s` of an epoch.
+    ///
+    /// # Safety
+    /// No other thread uses these columns of the batch, nor of the one whose slot it takes.
+    pub unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
+        let table = self.task.features;
+        let place = |columns: &Columns, norm: Option<&mut BatchNorm>, scratch: &mut Vec<f32>| {
+            // SAFETY: the caller's promise.
+            let out = unsafe { self.slots[s % self.slots.len()].values.part(values(columns, rows.len())) };
+            pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm), scratch, out);
+        };
+        if !self.has_norm() {
+            return place(columns, None, scratch);
+        }
+        for grain in grains(columns.tiles.clone(), self.features) {
+            place(&grain, Some(&mut self.norm_of(grain.tiles.start / GRAIN)), scratch);
+        }
+    }
+
+    /// Packs batches `which` of an epoch and lists what is not 0 among them, on all threads.
+    pub fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
+        let grains = tiles(self.features).div_ceil(GRAIN);
+        let parts = grains.min(PARTS);
+        let feed = &*self;
+        (0..parts).into_par_iter().for_each_init(Vec::new, |scratch, part| {
+            let cut = |part: usize| (grains * part / parts * GRAIN).min(tiles(feed.features));
+            let columns = Columns::new(cut(part)..cut(part + 1), feed.features);
+            for s in which.clone() {
+                // SAFETY: parts are columns of their own; nobody else has the feed.
+                unsafe { feed.pack(&columns, (epoch, s), batches[s], scratch) };
+            }
+        });
+        let (isa, tiles, slots) = (self.isa, tiles(self.features), self.slots.len());
+        let fresh = |slot: usize| which.clone().find(|s| s % slots == slot);
+        self.slots.par_iter_mut().enumerate().for_each(|(slot, batch)| {
+            if let Some(s) = fresh(slot) {
+                batch.list(isa, tiles, batches[s].len());
+            }
+        });
+    }
+
+    /// What is not 0 in some columns of batch `s`, by input and by row, where it was listed.
+    pub fn listed(&self, s: usize, columns: &Columns) -> Option<[Listed<'_>; 2]> {
+        let slot = &self.slots[s % self.slots.len()];
+        let grains = columns.tiles.start / GRAIN..columns.tiles.end.div_ceil(GRAIN);
+        slot.is_listed.then(|| slot.lists.each_ref().map(|lists| Listed::new(&lists[grains.clone()], GRAIN / BLOCK)))
+    }
+
+    /// Some columns of batch `s`, which has `rows` rows: `[tile][rows][8]`.
+    ///
+    /// # Safety
+    /// They were packed, and nobody writes there meanwhile.
+    pub unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
+        // SAFETY: the caller's promise.
+        unsafe { self.slots[s % self.slots.len()].values.read(values(columns, rows)) }
+    }
+
+    /// Whether there is batch norm.
+    pub fn has_norm(&self) -> bool {
+        !self.norms.is_empty()
+    }
+
+    /// Running statistics of all features.
+    pub fn norm(&self) -> Option<BatchNorm> {
+        let mut all = BatchNorm::new(0);
+        for grain in 0..self.norms.len() {
+            let norm = self.norm_of(grain);
+            all.mean.extend_from_slice(&norm.mean);
+            all.variance.extend_from_slice(&norm.variance);
+        }
+        self.has_norm().then_some(all)
+    }
+
+    fn norm_of(&self, grain: usize) -> MutexGuard<'_, BatchNorm> {
+        self.norms[grain].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tiles of a first layer's inputs.
+fn tiles(features: usize) -> usize {
+    (features + 1).div_ceil(TILE)
+}
+
+/// Where columns lie in a batch of so many rows.
+fn values(columns: &Columns, rows: usize) -> Range<usize> {
+    columns.tiles.start * TILE * rows..columns.tiles.end * TILE * rows
+}
+
+/// The blocks of the dropout mask in some tiles.
+fn grains(tiles: Range<usize>, features: usize) -> impl Iterator<Item = Columns> {
+    tiles.clone().step_by(GRAIN).map(move |first| Columns::new(first..(first + GRAIN).min(tiles.end), features))
+}

@@ -1,0 +1,141 @@
+//! Heads that see the same batches: each batch is packed once for all of them.
+//!
+//! A window of batches is packed by all threads; then each head goes through the window, a head a thread, so that its weights stay in a core's
+//! cache for as many steps. A head by itself, or one of few that are large, has all threads for itself instead.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::FusedTrainer;
+use super::feed::Feed;
+use super::learner::Learner;
+use super::step::{Scratch, Tally};
+use super::team::Team;
+use crate::Result;
+use crate::heads::head::Head;
+use crate::heads::random::{order, window_rows};
+use crate::heads::together::{self, Roll};
+use crate::heads::train::{Pass, Task};
+
+/// Bytes of the batches of a window: they are to stay in the cache that cores share.
+const WINDOW: usize = 4 << 20;
+/// Fewest and most batches of a window.
+const BATCHES: [usize; 2] = [4, 32];
+
+/// Counts the groups that share a trainer's threads.
+struct Sharing(Arc<AtomicUsize>);
+
+impl Sharing {
+    fn new(active: &Arc<AtomicUsize>) -> Sharing {
+        active.fetch_add(1, Ordering::Relaxed);
+        Sharing(active.clone())
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Heads that agree in what [`FusedTrainer`] has them in common.
+pub struct Group<'a> {
+    trainer: FusedTrainer,
+    task: Task<'a>,
+    feed: Feed<'a>,
+    roll: Roll<Learner>,
+    /// Batches of a window.
+    window: usize,
+    sharing: Sharing,
+}
+
+impl<'a> Group<'a> {
+    /// Heads before their first step.
+    pub fn new(trainer: &FusedTrainer, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
+        let specs: Vec<_> = starts.iter().map(|head| head.spec.clone()).collect();
+        let learners: Vec<Learner> = starts.into_iter().map(|head| Learner::new(head, task)).collect();
+        let (spec, dropout) = (&specs[0], learners[0].dropouts[0]);
+        let bytes = spec.dims()[0] * spec.params().batch_size.min(task.partition.train.len()) * size_of::<f32>();
+        let window = if specs.len() == 1 { 1 } else { (WINDOW / bytes.max(1)).clamp(BATCHES[0], BATCHES[1]) };
+        // The batch behind a window is needed by the end of its last step.
+        let feed = Feed::new(trainer.isa, task, spec, dropout, window + 1);
+        let sharing = Sharing::new(&trainer.active);
+        Group { trainer: trainer.clone(), task, feed, roll: Roll::new(specs.iter().zip(learners)), window, sharing }
+    }
+
+    /// Threads for one head's pass over so many rows: how many there are changes nothing but the time.
+    fn threads(&self, learner: &Learner, rows: usize) -> usize {
+        if learner.operations(rows) < self.trainer.worth_sharing {
+            return 1;
+        }
+        (self.trainer.threads / self.sharing.0.load(Ordering::Relaxed).max(1)).max(1)
+    }
+
+    fn epoch(&mut self, epoch: usize, lrs: &[f64]) -> Vec<Pass> {
+        let Some(first) = self.roll.members().next() else { return vec![] };
+        let (params, features, train) = (first.spec.params(), self.task.features, &self.task.partition.train);
+        let order = order(params.seed, epoch, train, features.block_rows(), window_rows(features.dim()));
+        let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
+        let threads = self.roll.members().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
+        let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(batches.len())).collect();
+        // Running statistics follow each batch once, for all heads.
+        if self.roll.len() > 1 && (self.roll.len() >= threads || self.feed.has_norm()) {
+            self.side_by_side(epoch, lrs, &batches, &tallies);
+        } else {
+            for ((learner, &lr), tally) in self.roll.members().zip(lrs).zip(&tallies) {
+                let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
+                Team::run(threads, |member| run.steps(member, &batches, 0..batches.len(), true, tally, &mut Scratch::default()));
+            }
+        }
+        self.roll.members_mut().for_each(|learner| learner.steps += batches.len() as i32);
+        tallies.into_iter().map(|tally| tally.pass(train.len())).collect()
+    }
+
+    /// All heads through one window of batches after the other.
+    fn side_by_side(&mut self, epoch: usize, lrs: &[f64], batches: &[&[usize]], tallies: &[Tally]) {
+        let scratches = Mutex::new(vec![]);
+        let pool = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut packed = 0;
+        for first in (0..batches.len()).step_by(self.window) {
+            let end = (first + self.window).min(batches.len());
+            let behind = (end + 1).min(batches.len());
+            self.feed.pack_all(epoch, batches, packed..behind);
+            packed = behind;
+            let heads: Vec<_> = self.roll.members().zip(lrs).zip(tallies).collect();
+            heads.into_par_iter().with_max_len(1).for_each(|((learner, &lr), tally)| {
+                let mut scratch = pool().pop().unwrap_or_default();
+                let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
+                Team::alone(|member| run.steps(member, batches, first..end, false, tally, &mut scratch));
+                pool().push(scratch);
+            });
+        }
+    }
+}
+
+impl together::Group for Group<'_> {
+    fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
+        if let Some(pass) = self.roll.done(id, epoch)? {
+            return Ok(pass);
+        }
+        self.roll.drop_who_left();
+        let lrs = self.roll.rates(id, epoch, lr)?;
+        let passes = self.epoch(epoch, &lrs);
+        self.roll.hand_out(id, epoch, passes)
+    }
+
+    fn leave(&mut self, id: usize) {
+        self.roll.leave(id);
+    }
+
+    fn head(&self, id: usize) -> Result<Head> {
+        Ok(self.roll.member(id)?.head(self.feed.norm()))
+    }
+
+    fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
+        let learner = self.roll.member(id)?;
+        let threads = if self.roll.len() > 1 { 1 } else { self.threads(learner, rows.len()) };
+        Ok(learner.classify(self.trainer.isa, self.task.features, self.feed.norm().as_ref(), rows, threads))
+    }
+}

@@ -1,0 +1,147 @@
+//! A head in training: its layers with what the optimiser keeps of them.
+
+use super::aligned::Aligned;
+use super::feed::Feed;
+use super::kernel::{Packed, Product, Products};
+use super::layer::Layer;
+use super::output::Activate;
+use super::pack::{Mode, pack, place};
+use super::rule;
+use super::step::{Buffers, Run};
+use super::tape::TILE;
+use super::team::{Shared, Team};
+use crate::engine::native::simd::{Isa, LANES};
+use crate::heads::head::{self, BatchNorm, Head};
+use crate::heads::loss::Objective;
+use crate::heads::optimizer::Optimizer;
+use crate::heads::params::HeadSpec;
+use crate::heads::random::Dropout;
+use crate::heads::table::FeatureTable;
+use crate::heads::train::Task;
+
+/// Rows that are classified together.
+const JUDGED: usize = 64;
+
+/// A head in training.
+pub struct Learner {
+    pub spec: HeadSpec,
+    objective: Objective,
+    optimizer: Optimizer,
+    pub dropouts: Vec<Dropout>,
+    layers: Vec<Layer>,
+    buffers: Buffers,
+    /// Steps of all epochs so far.
+    pub steps: i32,
+}
+
+impl Learner {
+    /// A head before its first step.
+    pub fn new(start: Head, task: Task<'_>) -> Learner {
+        let Head { spec, layers, .. } = start;
+        let optimizer = Optimizer::new(spec.params());
+        let dims = spec.dims();
+        // Each layer's matrix goes once it lies on its tape: a head may be as large as memory allows.
+        let layer = |(l, from): (usize, head::Layer)| Layer::new(dims[l], &from, rule::states(&optimizer), l > 0);
+        let layers: Vec<Layer> = layers.into_iter().enumerate().map(layer).collect();
+        let objective = Objective::new(&spec, task.labels, &task.partition.train);
+        let buffers = Buffers::new(&layers, spec.params().batch_size.min(task.partition.train.len()));
+        Learner { dropouts: Dropout::of(&spec), spec, objective, optimizer, layers, buffers, steps: 0 }
+    }
+
+    /// What an epoch of it needs.
+    pub fn run<'r>(&'r self, isa: Isa, task: Task<'r>, feed: &'r Feed<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
+        Run {
+            isa,
+            task,
+            feed,
+            layers: &self.layers,
+            activation: self.spec.params().activation,
+            objective: &self.objective,
+            optimizer: &self.optimizer,
+            dropouts: &self.dropouts,
+            clip_norm: self.spec.params().clip_norm,
+            epoch,
+            lr,
+            steps: self.steps,
+            buffers: &self.buffers,
+        }
+    }
+
+    /// Operations of a pass over so many rows.
+    pub fn operations(&self, rows: usize) -> f64 {
+        let weights: usize = self.layers.iter().map(|l| l.tape.len()).sum();
+        4.0 * weights as f64 * rows as f64
+    }
+
+    /// The head as it is now.
+    pub fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
+        Head { spec: self.spec.clone(), batch_norm, layers: self.layers.iter().map(Layer::to_head).collect(), neighbours: None }
+    }
+
+    /// Class probabilities of rows, `[rows, classes]`.
+    pub fn classify(&self, isa: Isa, table: &dyn FeatureTable, norm: Option<&BatchNorm>, rows: &[usize], threads: usize) -> Vec<f32> {
+        let (outputs, classes) = (self.spec.outputs, self.spec.classes);
+        let blocks: Vec<&[usize]> = rows.chunks(JUDGED).collect();
+        let judged = Shared::new(rows.len() * classes);
+        Team::run(threads.min(blocks.len().max(1)), |member| {
+            for block in member.share(blocks.len()) {
+                let logits = self.logits(isa, table, norm, blocks[block]);
+                let at = block * JUDGED * classes;
+                // SAFETY: each member writes the rows of its own blocks; they are read when all are done.
+                let out = unsafe { judged.part(at..at + blocks[block].len() * classes) };
+                for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
+                    Objective::probabilities(self.objective.loss, z, p);
+                }
+            }
+        });
+        judged.into_values()
+    }
+
+    /// Logits of some rows, `[rows, outputs]`.
+    fn logits(&self, isa: Isa, table: &dyn FeatureTable, norm: Option<&BatchNorm>, rows: &[usize]) -> Vec<f32> {
+        let n = rows.len();
+        let (mut packed, mut scratch) = (Aligned::default(), vec![]);
+        let mut products = Aligned::default();
+        for (l, layer) in self.layers.iter().enumerate() {
+            let units = if l == 0 { vec![] } else { self.units(isa, l, &products, n) };
+            products = Aligned::zeros(layer.tape.columns() * n);
+            for c in 0..layer.chunks() {
+                let chunk = layer.chunk(c);
+                packed.resize(chunk.columns.tiles.len() * TILE * n);
+                if l == 0 {
+                    pack(isa, table, rows, &chunk.columns, Mode::Judge(norm), &mut scratch, &mut packed);
+                } else {
+                    let width = layer.tape.inputs - 1;
+                    for b in 0..n {
+                        place(isa, n, b, &chunk.columns, &units[b * width..][..width][chunk.columns.features.clone()], &mut packed);
+                    }
+                }
+                let x = Packed::new(&packed, n, chunk.columns.tiles.start);
+                let h = Products::new(&mut products, n);
+                Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h }.run(isa);
+            }
+        }
+        self.row_major(self.layers.len() - 1, &products, n)
+    }
+
+    /// Activations that layer `l` reads, row by row.
+    fn units(&self, isa: Isa, l: usize, products: &[f32], n: usize) -> Vec<f32> {
+        let mut units = self.row_major(l - 1, products, n);
+        let mut slopes = vec![1.0; units.len()];
+        Activate { act: self.spec.params().activation, units: &mut units, slopes: &mut slopes }.run(isa);
+        units
+    }
+
+    fn row_major(&self, l: usize, products: &[f32], n: usize) -> Vec<f32> {
+        let tape = self.layers[l].tape;
+        let mut out = vec![0.0; n * tape.outputs];
+        for panel in tape.panels() {
+            let (start, width) = (panel.first * LANES, panel.vectors * LANES);
+            let count = tape.outputs.min(start + width) - start;
+            for b in 0..n {
+                out[b * tape.outputs + start..][..count].copy_from_slice(&products[start * n + b * width..][..count]);
+            }
+        }
+        out
+    }
+}
