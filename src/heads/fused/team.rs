@@ -14,10 +14,15 @@ pub struct Team {
     members: usize,
     waiting: AtomicUsize,
     round: AtomicUsize,
-    /// Items that were taken since the last meeting.
-    taken: AtomicUsize,
+    /// Of each member's own items, how many were taken since the last meeting.
+    taken: Vec<Counter>,
     broken: AtomicBool,
 }
+
+/// On a line of its own: members count at the same time.
+#[repr(align(128))]
+#[derive(Default)]
+struct Counter(AtomicUsize);
 
 /// One thread of a team.
 pub struct Member<'a> {
@@ -28,7 +33,8 @@ pub struct Member<'a> {
 
 impl Team {
     fn new(members: usize) -> Team {
-        let [waiting, round, taken] = Default::default();
+        let [waiting, round] = Default::default();
+        let taken = (0..members).map(|_| Counter::default()).collect();
         Team { members, waiting, round, taken, broken: AtomicBool::new(false) }
     }
 
@@ -57,7 +63,7 @@ impl Member<'_> {
         let now = round.load(Ordering::Acquire);
         if waiting.fetch_add(1, Ordering::AcqRel) + 1 == *members {
             waiting.store(0, Ordering::Relaxed);
-            taken.store(0, Ordering::Relaxed);
+            taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
             round.store(now + 1, Ordering::Release);
             return;
         }
@@ -69,10 +75,15 @@ impl Member<'_> {
         }
     }
 
-    /// The next item of `0..n` that no member has taken since the last meeting: threads are not always equally fast.
+    /// The next item of `0..n` that no member has taken since the last meeting: of this member's own, whose data its cache may still hold; when
+    /// these are gone, of another's, for threads are not always equally fast.
     pub fn take(&self, n: usize) -> Option<usize> {
-        let item = self.team.taken.fetch_add(1, Ordering::Relaxed);
-        (item < n).then_some(item)
+        let Team { members, ref taken, .. } = *self.team;
+        (0..members).map(|next| (self.index + next) % members).find_map(|of| {
+            let own = n.saturating_sub(of).div_ceil(members);
+            let item = taken[of].0.fetch_add(1, Ordering::Relaxed);
+            (item < own).then_some(of + item * members)
+        })
     }
 
     /// This member's share of `0..n`: neighbouring items, as many as the others' or one more or less.
