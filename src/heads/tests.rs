@@ -1,6 +1,8 @@
 //! Every trainer against PyTorch, and trainers against each other.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -290,7 +292,8 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
 #[test]
 fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
     let metric = ("loss", false);
-    for batch_size in [7, 50] {
+    let trainers = [[FusedTrainer::new(2), FusedTrainer::eager(9)], [FusedTrainer::eager(2), FusedTrainer::with_isa(Isa::Portable, 1)]];
+    for (batch_size, trainers) in [7, 50].into_iter().zip(&trainers) {
         let (x, labels, partition) = cloud(310, 140, false);
         let x: Arc<dyn FeatureTable> = Arc::new(x);
         for params in variants() {
@@ -308,9 +311,8 @@ fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
             for trainer in [FusedTrainer::new(2), FusedTrainer::eager(2), FusedTrainer::eager(9), FusedTrainer::with_isa(Isa::Portable, 1)]
             {
                 assert!(specs.iter().all(|spec| trainer.in_common(spec) == trainer.in_common(&specs[0])));
-                let alone: Vec<_> =
-                    specs.iter().flat_map(|spec| side_by_side(&trainer, task, std::slice::from_ref(spec), metric)).collect();
-                assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "{params:?}");
+                let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(trainer, task, std::slice::from_ref(spec), metric)).collect();
+                assert_eq!(side_by_side(trainer, task, &specs, metric), alone, "{params:?}");
             }
         }
     }
@@ -330,6 +332,39 @@ fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
     assert!(others.into_iter().all(|params| common(params) != common(base())));
     let large = Params { head: HeadKind::Dense, hidden: vec![30_000, 30_000], ..Params::default() };
     assert_eq!(common(large), None, "memory holds one at a time");
+}
+
+/// Counts the values that are read of it.
+struct Counted(Matrix, AtomicUsize);
+
+impl FeatureTable for Counted {
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+        self.1.fetch_add(columns.len(), Ordering::Relaxed);
+        self.0.read(row, columns, out);
+    }
+}
+
+#[test]
+fn heads_side_by_side_read_each_batch_once() {
+    let (x, labels, partition) = cloud(300, 200, false);
+    let table = Counted(x, AtomicUsize::new(0));
+    let task = Task { features: &table, labels: &labels, partition: &partition };
+    let spec = Params { batch_size: 5, ..Params::default() }.check(Fit { tap: "t", shape: &[200], classes: 3, many: false }).unwrap();
+    for heads in [1, 6] {
+        let starts = (0..heads).map(|_| Head::initial(&spec)).collect();
+        let mut sessions = FusedTrainer::new(2).begin_together(task, starts).unwrap();
+        table.1.store(0, Ordering::Relaxed);
+        sessions.iter_mut().for_each(|session| assert!(session.epoch(0, 1e-3).unwrap().loss.is_finite()));
+        assert_eq!(table.1.load(Ordering::Relaxed), partition.train.len() * 200, "{heads} heads");
+    }
 }
 
 #[test]
