@@ -293,7 +293,7 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
 fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
     let metric = ("loss", false);
     let trainers = [[FusedTrainer::new(2), FusedTrainer::eager(9)], [FusedTrainer::eager(2), FusedTrainer::with_isa(Isa::Portable, 1)]];
-    for (batch_size, trainers) in [7, 50].into_iter().zip(&trainers) {
+    for (&batch_size, trainers) in [7, 50].iter().zip(&trainers) {
         let (x, labels, partition) = cloud(310, 140, false);
         let x: Arc<dyn FeatureTable> = Arc::new(x);
         for params in variants() {
@@ -308,8 +308,7 @@ fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
             let differing =
                 [(40, 1e-3, adam, 2, 0, None), (44, 3.0, sgd, 4, 1, None), (40, 1e-2, sgd, 1, 0, Some(0.1)), (36, 1e-4, adam, 3, 0, None)];
             let specs = differing.map(spec);
-            for trainer in [FusedTrainer::new(2), FusedTrainer::eager(2), FusedTrainer::eager(9), FusedTrainer::with_isa(Isa::Portable, 1)]
-            {
+            for trainer in trainers {
                 assert!(specs.iter().all(|spec| trainer.in_common(spec) == trainer.in_common(&specs[0])));
                 let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(trainer, task, std::slice::from_ref(spec), metric)).collect();
                 assert_eq!(side_by_side(trainer, task, &specs, metric), alone, "{params:?}");
