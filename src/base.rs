@@ -13,6 +13,9 @@ use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
 
+/// Seed of the image that biases make up for rounding by: not one that anything else draws.
+const SAMPLE: u64 = 0xB16;
+
 /// Which engine runs a base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EngineKind {
@@ -259,7 +262,13 @@ impl Base {
     /// # Errors
     /// As [`Base::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        NativeEngine::new(&self.plan(taps, size)?, batch, native::Options::computing(self.compute == Compute::Bf16))
+        let options = native::Options::computing(self.compute == Compute::Bf16);
+        let plan = self.plan(taps, size)?;
+        if self.compute != Compute::Bf16 {
+            return NativeEngine::new(&plan, batch, options);
+        }
+        let sample = self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1]);
+        NativeEngine::new(&native::compensate(plan, options, &sample)?, batch, options)
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -292,7 +301,10 @@ impl Base {
                 EngineKind::Native => native::Options::computing(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
-            numerics: native::NUMERICS_VERSION,
+            numerics: match (self.engine, self.compute) {
+                (EngineKind::Native, Compute::Bf16) => native::BF16_NUMERICS_VERSION,
+                _ => native::NUMERICS_VERSION,
+            },
         }
     }
 }

@@ -28,6 +28,8 @@ const PAIR: usize = 2 * ROWS * DEEP;
 /// Into how many numbers that tiles can hold each number of an operand is split: bf16 numbers here, digits of eight bits in [`digits`](super::digits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
+    /// Eight bits: bf16 numbers as they are.
+    One,
     /// Sixteen bits: what `--dtype bf16` computes in.
     Two,
     /// 24 bits: f32 arithmetic.
@@ -37,20 +39,32 @@ pub enum Split {
 impl Split {
     /// How many.
     pub fn count(self) -> usize {
-        if self == Split::Two { 2 } else { 3 }
+        match self {
+            Split::One => 1,
+            Split::Two => 2,
+            Split::Three => 3,
+        }
     }
 
     /// Tile products for each pair of tiles.
     pub fn products(self) -> usize {
-        if self == Split::Two { 3 } else { 6 }
+        match self {
+            Split::One => 1,
+            Split::Two => 3,
+            Split::Three => 6,
+        }
     }
 
     /// The type that they stand for.
     pub fn dtype(self) -> &'static str {
-        if self == Split::Two { "bf16" } else { "f32" }
+        if self == Split::Three { "f32" } else { "bf16" }
     }
 
-    /// A number as bf16 numbers, cut off: nothing is lost of three.
+    /// A number as bf16 numbers: the nearest one, or several, cut off: nothing is lost of three.
+    fn parts(self, x: f32) -> [u16; 3] {
+        if self == Split::One { [(nearest_bf16(x).to_bits() >> 16) as u16, 0, 0] } else { Split::bf16(x) }
+    }
+
     fn bf16(x: f32) -> [u16; 3] {
         const HIGH: u32 = 0xFFFF_0000;
         let high = f32::from_bits(x.to_bits() & HIGH);
@@ -58,6 +72,11 @@ impl Split {
         let middle = f32::from_bits(rest.to_bits() & HIGH);
         [high, middle, rest - middle].map(|v| (v.to_bits() >> 16) as u16)
     }
+}
+
+/// The nearest bf16 number; ties go away from zero.
+pub fn nearest_bf16(x: f32) -> f32 {
+    f32::from_bits(x.to_bits().wrapping_add(0x8000) & 0xFFFF_0000)
 }
 
 /// The right side of a product.
@@ -83,7 +102,7 @@ impl Weights {
         assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.values.len() * 2 * LANES);
         let to = self.values.as_mut_ptr().cast::<u16>();
         for (output, &value) in values.iter().enumerate() {
-            for (part, bits) in Split::bf16(value).into_iter().take(count).enumerate() {
+            for (part, bits) in self.parts.parts(value).into_iter().take(count).enumerate() {
                 // SAFETY: inside the buffer, as asserted.
                 unsafe { to.add(first + part * PAIR + 2 * output).write(bits) };
             }
@@ -122,7 +141,43 @@ impl Weights {
                     (Split::Three, _) => sys::three_by_one(&block),
                     (Split::Two, 2) => sys::two_by_two(&block),
                     (Split::Two, _) => sys::two_by_one(&block),
+                    (Split::One, 2) => sys::one_by_two(&block),
+                    (Split::One, _) => sys::one_by_one(&block),
                 }
+            }
+        }
+    }
+
+    /// Steps of the product.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Multiplies one tile of bf16 numbers or two, wherever they lie, by the weights to one pair of output blocks: `to` is `[2][2 · 16][16]`.
+    /// `offsets` are the bytes from a tile to what each step multiplies, `row` those from row to row.
+    ///
+    /// # Safety
+    /// The lines of all rows of both tiles (as many as the session has) are valid for reading at each of `offsets`.
+    pub unsafe fn multiply_tiles(&self, pair: usize, tiles: [Option<*const u8>; 2], offsets: &[usize], row: usize, to: &mut [f32]) {
+        const TO_BLOCK: usize = 2 * ROWS * LANES;
+        assert!(self.parts == Split::One && pair < self.pairs && offsets.len() == self.steps && to.len() >= 2 * TO_BLOCK);
+        let [Some(first), second] = tiles else { return };
+        let block = Block {
+            panel: first,
+            second: second.map_or(0, |second| second.addr().wrapping_sub(first.addr())),
+            offsets: offsets.as_ptr(),
+            row,
+            part: 0,
+            weights: self.values[pair * self.steps * PAIR / 2 / LANES..].as_ptr().cast(),
+            steps: self.steps,
+            to: to.as_mut_ptr(),
+            to_block: TO_BLOCK * size_of::<f32>(),
+        };
+        // SAFETY: the caller's promise; the weights of a pair and both output blocks, as asserted. Tiles are there and configured as in `multiply`.
+        unsafe {
+            match second {
+                Some(_) => sys::one_by_two(&block),
+                None => sys::one_by_one(&block),
             }
         }
     }
@@ -193,7 +248,13 @@ pub struct Session(());
 impl Session {
     /// Configures the tiles: eight of 16 rows of 64 bytes.
     pub fn start() -> Session {
-        sys::configure();
+        Session::of(ROWS)
+    }
+
+    /// The same, but for six with so many rows: sums of products, and their left sides.
+    pub fn of(rows: usize) -> Session {
+        assert!((1..=ROWS).contains(&rows), "a tile has up to sixteen rows");
+        sys::configure(rows);
         Session(())
     }
 }
@@ -245,7 +306,7 @@ mod tests {
         for (rows, channels, blocks) in [(1usize, 32usize, 2usize), (16, 64, 1), (40, 48, 3), (96, 16, 2), (33, 128, 5)] {
             let left: Vec<f32> = (0..channels * rows).map(|_| number(&mut seed)).collect();
             let right: Vec<f32> = (0..channels * blocks * LANES).map(|_| number(&mut seed)).collect();
-            for (parts, bound) in [(Split::Three, 3e-7), (Split::Two, 3e-5)] {
+            for (parts, bound) in [(Split::Three, 3e-7), (Split::Two, 3e-5), (Split::One, 1e-2)] {
                 let (steps, padded) = (channels.div_ceil(DEEP), rows.next_multiple_of(ROWS));
                 let mut weights = Weights::zeros(parts, steps, blocks);
                 for (block, c) in (0..blocks).flat_map(|b| (0..channels).map(move |c| (b, c))) {
@@ -255,7 +316,7 @@ mod tests {
                 let part = steps * padded * LINE;
                 let mut memory = zeroed_lines(parts.count() * part / size_of::<f32>());
                 for (row, c) in (0..rows).flat_map(|r| (0..channels).map(move |c| (r, c))) {
-                    for (p, bits) in Split::bf16(left[row * channels + c]).into_iter().take(parts.count()).enumerate() {
+                    for (p, bits) in parts.parts(left[row * channels + c]).into_iter().take(parts.count()).enumerate() {
                         let at = p * part + (c / DEEP * padded + row) * LINE + c % DEEP * 2;
                         let word = &mut memory[at / LINE].0[at % LINE / 4];
                         *word = f32::from_bits(word.to_bits() | u32::from(bits) << (at % 4 * 8));

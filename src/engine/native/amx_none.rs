@@ -6,7 +6,7 @@ pub fn available() -> bool {
     false
 }
 
-pub fn configure() {}
+pub fn configure(_: usize) {}
 
 pub fn release() {}
 
@@ -21,6 +21,8 @@ macro_rules! absent {
 absent! {
     three_by_two(&Block);
     three_by_one(&Block);
+    one_by_two(&Block);
+    one_by_one(&Block);
     two_by_two(&Block);
     two_by_one(&Block);
     interleave(usize, [Option<*const f32>; 4], usize, usize, *mut f32, usize);

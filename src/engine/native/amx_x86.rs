@@ -53,10 +53,11 @@ fn granted() -> bool {
     false
 }
 
-pub fn configure() {
+pub fn configure(rows: usize) {
     let mut all = Configuration { palette: 1, start: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
     all.bytes[..8].fill(64);
-    all.rows[..8].fill(ROWS as u8);
+    all.rows[..6].fill(rows as u8);
+    all.rows[6..8].fill(ROWS as u8);
     // SAFETY: sessions are started by kernels of an ISA that `available` confirmed; the configuration is 64 valid bytes.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &all, options(nostack, readonly)) };
 }
@@ -107,6 +108,30 @@ macro_rules! product {
         }
     };
 }
+
+product!(one_by_two,
+    ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"],
+    [
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]" "tdpbf16ps tmm0, tmm4, tmm6"
+        "tileloadd tmm7, [{w} + {line} + 1024]" "tdpbf16ps tmm1, tmm4, tmm7"
+        "tileloadd tmm5, [{q} + {row}]" "tdpbf16ps tmm2, tmm5, tmm6" "tdpbf16ps tmm3, tmm5, tmm7"
+    ],
+    "2048",
+    [
+        "tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"
+        "tilestored [{c} + {line} + 1024], tmm2" "tilestored [{d} + {line} + 1024], tmm3"
+    ]
+);
+
+product!(one_by_one,
+    ["tilezero tmm0" "tilezero tmm1"],
+    [
+        "tileloadd tmm4, [{p} + {row}]" "tileloadd tmm6, [{w} + {line}]" "tdpbf16ps tmm0, tmm4, tmm6"
+        "tileloadd tmm7, [{w} + {line} + 1024]" "tdpbf16ps tmm1, tmm4, tmm7"
+    ],
+    "2048",
+    ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
+);
 
 // Left parts a, b times right parts a, b: ab, aa, ba.
 product!(two_by_two,
@@ -197,6 +222,8 @@ product!(three_by_one,
 #[target_feature(enable = "avx512f,avx512bw")]
 pub unsafe fn interleave(parts: usize, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
+    // One part alone is rounded.
+    let half = _mm512_set1_epi32(if parts == 1 { 0x8000 } else { 0 });
     let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
     for i in (0..count).step_by(16) {
@@ -208,7 +235,7 @@ pub unsafe fn interleave(parts: usize, planes: [Option<*const f32>; 4], there: u
                 None => _mm512_setzero_ps(),
             });
             for p in 0..parts {
-                let bits = x.map(|x| _mm512_castps_si512(x));
+                let bits = x.map(|x| _mm512_add_epi32(_mm512_castps_si512(x), half));
                 let kept = bits.map(|b| _mm512_and_si512(b, high));
                 let low = _mm512_or_si512(_mm512_srli_epi32::<16>(bits[0]), kept[1]);
                 let top = _mm512_or_si512(_mm512_srli_epi32::<16>(bits[2]), kept[3]);

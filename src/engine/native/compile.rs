@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::amx::Split;
+use super::bf16;
 use super::dense::{Dense, DenseSpec};
 use super::depthwise::Depthwise;
 use super::epilogue::Epilogue;
@@ -12,10 +13,10 @@ use super::gather::{Flatten, Gather, Source};
 use super::matrix::{self, Matrix};
 use super::memory::{Map, Operand, Space};
 use super::pair::{Pair, Part};
-use super::places::{Places, as_map, places};
+use super::places::{Places, as_map, is_planar, places};
 use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
-use super::rewrite::rewrite;
+use super::rewrite::{Rewritten, rewrite};
 use super::run::Options;
 use super::simd::{Isa, LANES};
 use super::stem::{self, Stem};
@@ -68,7 +69,7 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
     let all = rewrite(plan, |first, second| is_pair(first, second, &plan.shapes[first.output], options));
     let plan = &all.plan;
     let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
-    let Places { operands, done, local, shared } = places(&all, split, batch);
+    let Places { operands, done, local, shared } = places(&all, &packed(&all, options), split, batch);
     let alone = done[..split].iter().filter(|&&done| !done).count();
     let prepared = |i: usize| {
         let (step, within) = (&plan.steps[i], all.within[i].as_ref());
@@ -86,6 +87,38 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
     let common = steps[alone..].iter().map(|s| s.kernel.common(batch)).max().unwrap_or(0);
     let taps = plan.taps.iter().map(|&v| operands[v]).collect();
     Ok(Program { steps, alone, input: operands[0], taps, local, shared, common, scratch })
+}
+
+/// Which values lie in memory as bf16 numbers.
+fn packed(all: &Rewritten, options: Options) -> Vec<bool> {
+    let planar = is_planar(all);
+    let size = |plan: &Plan, step: &Step| {
+        let [_, height, width] = as_map(&plan.shapes[step.output]);
+        [height, width]
+    };
+    let convolves = |plan: &Plan, step: &Step| match &step.layer {
+        Layer::Conv { conv, .. } => matches!(strategy(conv, size(plan, step), options), Strategy::Bf16),
+        _ => false,
+    };
+    let begins = |plan: &Plan, step: &Step| match &step.layer {
+        Layer::Conv { conv, .. } if planar && step.inputs == [0] => is_stem(conv, size(plan, step), options),
+        _ => false,
+    };
+    bf16::packed(all, convolves, |plan, step| options.bf16 && begins(plan, step))
+}
+
+/// Whether a step's weights are rounded to bf16.
+pub fn rounds_weights(plan: &Plan, step: &Step, options: Options) -> bool {
+    let [_, height, width] = as_map(&plan.shapes[step.output]);
+    let Layer::Conv { conv, .. } = &step.layer else { return false };
+    let first = step.inputs == [0] && is_stem(conv, [height, width], options);
+    options.bf16 && (first || matches!(strategy(conv, [height, width], options), Strategy::Bf16))
+}
+
+/// Whether a convolution of a planar image is computed in tiles.
+fn is_stem(conv: &ConvShape, output: [usize; 2], options: Options) -> bool {
+    let worthwhile = options.stem().is_some_and(|parts| stem::worthwhile(conv, parts, output));
+    worthwhile && matches!(strategy(conv, output, options), Strategy::Direct)
 }
 
 /// Operations of one image, counted as for a direct computation.
@@ -111,8 +144,10 @@ fn is_pair(first: &Step, second: &Step, between: &Shape, options: Options) -> bo
         Layer::MaxPool(_) | Layer::AvgPool(_) => true,
         _ => false,
     };
-    let stem = options.split().is_some_and(|parts| stem::worthwhile(conv, parts, [height, width]));
-    by_channel && conv.groups == 1 && !stem && matches!(strategy(conv, [height, width], options), Strategy::Direct)
+    by_channel
+        && conv.groups == 1
+        && !is_stem(conv, [height, width], options)
+        && matches!(strategy(conv, [height, width], options), Strategy::Direct)
 }
 
 /// Two steps in turn: as many blocks at a time as stay in a core's cache, at most two.
@@ -168,6 +203,7 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool 
         None => (size_of::<f32>(), 12),
         Some(Split::Three) => (3, 48),
         Some(Split::Two) => (2, 96),
+        Some(Split::One) => (2, 288),
     };
     let (weights, pixels, (bytes, rate)) = match &step.layer {
         Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
@@ -176,6 +212,7 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool 
                 (weight.len() / 9 * winograd::points(side), winograd::tiles(side, [height, width]), cost(digits))
             }
             Strategy::Matrix(digits) => (weight.len(), height * width, cost(Some(digits))),
+            Strategy::Bf16 => (weight.len(), height * width, cost(Some(Split::One))),
             _ => (weight.len(), height * width, cost(None)),
         },
         Layer::Linear { weight, .. } => (weight.len(), 1, cost(None)),
@@ -190,10 +227,14 @@ enum Strategy {
     Depthwise,
     Winograd(usize, Products),
     Matrix(Split),
+    Bf16,
     Direct,
 }
 
 fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy {
+    if options.bf16 && bf16::fits(conv, output) && winograd::best_beside_tiles(conv, output).is_none_or(|way| bf16::cost(conv) <= way.0) {
+        return Strategy::Bf16;
+    }
     let in_tiles = options.split().filter(|&digits| matrix::worthwhile(conv, digits, output));
     let winograd = if options.split().is_some() {
         let otherwise = in_tiles.map_or(matrix::direct(conv), |digits| matrix::cost(conv, digits));
@@ -219,11 +260,12 @@ fn prepare(step: &Step, channels: Option<&[Source]>, options: Options, operands:
             let epilogue = Epilogue::new(residual.then(second).transpose()?, *act);
             let spec = DenseSpec { conv: *conv, weight, bias, input, output, epilogue };
             let size = [output.map.height, output.map.width];
-            let stem = options.split().filter(|&parts| input.map.lane == 1 && stem::worthwhile(conv, parts, size));
+            let stem = options.stem().filter(|_| input.map.lane == 1 && is_stem(conv, size, options));
             match strategy(conv, size, options) {
                 Strategy::Depthwise => Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue)),
                 Strategy::Winograd(side, products) => winograd::prepare(isa, side, products, spec),
                 Strategy::Matrix(digits) => Box::new(Matrix::new(isa, digits, spec)),
+                Strategy::Bf16 => Box::new(bf16::Conv::new(isa, spec)),
                 Strategy::Direct => match stem {
                     Some(parts) => Box::new(Stem::new(isa, parts, spec)),
                     None => Box::new(Dense::new(isa, spec)),

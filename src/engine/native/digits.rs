@@ -252,6 +252,7 @@ impl Rows<'_> {
         // SAFETY: the caller's promise; rows lie inside their sixteen.
         unsafe {
             match digits {
+                Split::One => unreachable!("integers have two digits or three"),
                 Split::Two => sys::fill::<2>(self, places),
                 Split::Three => sys::fill::<3>(self, places),
             }

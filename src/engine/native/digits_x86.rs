@@ -30,6 +30,7 @@ pub unsafe fn multiply(block: &Block) {
         unsafe {
             let panel = panel.add(tile * (steps * digits.step() + LINE));
             match digits {
+                Split::One => unreachable!("integers have two digits or three"),
                 Split::Two => two(panel, weights, steps, &mut sums),
                 Split::Three => three(panel, weights, steps, &mut sums),
             }
@@ -38,6 +39,7 @@ pub unsafe fn multiply(block: &Block) {
                 let sums = sums.as_ptr().cast::<i32>().add(side * digits.count() * ROWS * LANES);
                 let (outputs, to) = (scales.add(side * LANES), to.add(side * to_block + tile * ROWS * LANES));
                 match digits {
+                    Split::One => unreachable!("integers have two digits or three"),
                     Split::Two => finish::<2>(sums, rows, outputs, to),
                     Split::Three => finish::<3>(sums, rows, outputs, to),
                 }

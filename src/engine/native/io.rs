@@ -1,6 +1,7 @@
 //! Between the caller's batches and the arena: pixels or floats in, row-major features out.
 
 use super::memory::{Map, Operand, Unit};
+use super::simd::LANES;
 use crate::engine::Batch;
 
 /// Writes one image of a batch into its place, halo apart.
@@ -34,6 +35,13 @@ pub fn load(batch: &Batch<'_>, image: usize, unit: &Unit<'_>, slot: usize, opera
 pub fn store(map: &Map, from: &[f32], to: &mut [f32]) {
     for (channel, plane) in to.chunks_exact_mut(map.pixels()).enumerate() {
         for (y, row) in plane.chunks_exact_mut(map.width).enumerate() {
+            if map.packed {
+                let upper = channel / LANES % 2 == 1;
+                let words = from[map.at(channel / (2 * LANES), y, 0) + channel % LANES..].iter().step_by(LANES).map(|word| word.to_bits());
+                let bits = words.map(|word| if upper { word & 0xFFFF_0000 } else { word << 16 });
+                row.iter_mut().zip(bits).for_each(|(value, bits)| *value = f32::from_bits(bits));
+                continue;
+            }
             let line = from[map.at(channel / map.lane, y, 0) + channel % map.lane..].iter().step_by(map.lane);
             row.iter_mut().zip(line).for_each(|(value, &x)| *value = x);
         }

@@ -10,10 +10,9 @@ use std::ops::Range;
 use super::amx::{ROWS, Session, Split};
 use super::dense::DenseSpec;
 use super::digits::{self, DEEP, Places, Rows, Run, Weights};
-use super::epilogue::{Activate, Epilogue};
+use super::finish::{Finish, Segment};
 use super::memory::{Operand, Unit};
-use super::pointwise::by_block;
-use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch};
+use super::simd::{Isa, LANES};
 use super::step::Kernel;
 use crate::plan::ConvShape;
 
@@ -40,20 +39,6 @@ pub struct Matrix {
     weights: Weights,
     /// Most pixels of a task.
     most: usize,
-}
-
-/// Output pixels side by side.
-pub struct Segment {
-    /// Row of the product of the first.
-    pub row: usize,
-    /// Its image.
-    pub image: usize,
-    /// Its row.
-    pub y: usize,
-    /// Its column.
-    pub x: usize,
-    /// How many.
-    pub len: usize,
 }
 
 /// Whether tiles are faster than vectors.
@@ -181,67 +166,6 @@ fn pack(conv: &ConvShape, digits: Split, weight: &[f32], blocks: usize) -> Weigh
     weights
 }
 
-/// What follows a product: bias, residual and activation, and where its rows go.
-pub struct Finish {
-    isa: Isa,
-    /// The map it makes.
-    pub output: Operand,
-    epilogue: Epilogue,
-    bias: Vec<Line>,
-}
-
-impl Finish {
-    /// `bias` holds one value a channel.
-    pub fn new(isa: Isa, output: Operand, epilogue: Epilogue, bias: &[f32]) -> Finish {
-        Finish { isa, output, epilogue, bias: by_block(bias) }
-    }
-
-    /// Finishes the products with a pair of output blocks: `[2][rows][16]`.
-    pub fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &[f32], rows: usize, segments: &[Segment]) {
-        for block in 2 * pair..(2 * pair + 2).min(self.output.map.blocks()) {
-            let sums = &sums[block % 2 * rows * LANES..];
-            dispatch(self.isa, FinishBlock { finish: self, unit, block, sums, segments });
-        }
-    }
-}
-
-struct FinishBlock<'a> {
-    finish: &'a Finish,
-    unit: &'a Unit<'a>,
-    block: usize,
-    sums: &'a [f32],
-    segments: &'a [Segment],
-}
-
-impl Vectorized for FinishBlock<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Finish { output, epilogue, bias, .. } = self.finish;
-        let [low, high] = epilogue.bounds.map(|b| s.splat(b));
-        // SAFETY: a line holds sixteen values.
-        let bias = unsafe { s.load(bias[self.block].0.as_ptr()) };
-        for segment in self.segments {
-            let sums = &self.sums[segment.row * LANES..][..segment.len * LANES];
-            let place = |o: &Operand| self.unit.at(o, segment.image).wrapping_add(o.map.at(self.block, segment.y, segment.x));
-            let to = place(output);
-            let residual = epilogue.residual.as_ref().map(place);
-            for (i, sum) in sums.chunks_exact(LANES).enumerate() {
-                // SAFETY: the segment's pixels lie inside the maps, whose bounds `Unit::at` checked, and belong to this task alone.
-                unsafe {
-                    let x = s.add(s.load(sum.as_ptr()), bias);
-                    let x = residual.map_or(x, |r| s.add(x, s.load(r.add(i * LANES))));
-                    s.store(to.add(i * LANES), s.min(high, s.max(low, x)));
-                }
-            }
-            if let Some(act) = epilogue.act {
-                s.vectorize(Activate { values: to, lines: segment.len, act });
-            }
-        }
-    }
-}
-
 impl Kernel for Matrix {
     fn label(&self) -> &str {
         &self.label
@@ -277,7 +201,7 @@ impl Kernel for Matrix {
         for pair in 0..self.weights.pairs() {
             for ((rows, segments), panel) in together.iter().zip(panel.chunks(TOGETHER / ROWS * tile)) {
                 self.weights.multiply([0, pair], None, panel, *rows, sums);
-                self.finish.pair(unit, pair, sums, *rows, segments);
+                self.finish.pair(unit, pair, sums, *rows, segments, [0, 0]);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A map is stored as blocks of sixteen channels, each block row by row, each pixel one 64-byte line: `[C/16][H][W][16]`. Around it lies
 //! the halo of zeros that padded windows read, so that kernels need no masks; the columns right of one row serve as those left of the
 //! next. Lanes behind the last channel hold numbers that nobody reads. An image given to a dense convolution stays planar (`[C][H][W]`).
+//! A line of a map in bf16 holds 32 channels; distances are those of a map of half as many.
 
 use std::marker::PhantomData;
 
@@ -17,7 +18,7 @@ pub struct Map {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Channels of a block, and the distance from pixel to pixel: [`LANES`], or 1 where the map is planar.
+    /// Words of a pixel in a block, and the distance from pixel to pixel: [`LANES`], or 1 where the map is planar.
     pub lane: usize,
     /// Distance from row to row.
     pub row: usize,
@@ -27,6 +28,8 @@ pub struct Map {
     pub origin: usize,
     /// Halo: rows above and below, columns left and right.
     pub halo: [usize; 4],
+    /// Whether each word of a line holds two channels of a block of 32 as bf16 numbers: one of the first sixteen, and the one sixteen behind it.
+    pub packed: bool,
 }
 
 impl Map {
@@ -40,6 +43,11 @@ impl Map {
         Map::new(shape, halo, 1)
     }
 
+    /// A blocked map of bf16 numbers with a halo.
+    pub fn packed(shape: [usize; 3], halo: [usize; 4]) -> Map {
+        Map { packed: true, ..Map::new(shape, halo, LANES) }
+    }
+
     fn new([channels, height, width]: [usize; 3], halo: [usize; 4], lane: usize) -> Map {
         let [top, bottom, left, right] = halo;
         let side = left.max(right);
@@ -50,12 +58,12 @@ impl Map {
         if height * width > 1 && block.is_multiple_of(256) {
             block += LANES;
         }
-        Map { channels, height, width, lane, row, block, origin: top * row + left * lane, halo }
+        Map { channels, height, width, lane, row, block, origin: top * row + left * lane, halo, packed: false }
     }
 
     /// Number of blocks.
     pub fn blocks(&self) -> usize {
-        self.channels.div_ceil(self.lane)
+        self.channels.div_ceil(if self.packed { 2 * LANES } else { self.lane })
     }
 
     /// Floats of one image.

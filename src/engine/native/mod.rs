@@ -11,6 +11,8 @@
 //! | `pair.rs` | two steps in turn, some blocks at a time |
 //! | `amx.rs`, `digits.rs` | matrix products in tiles of bf16 and of int8 |
 //! | `matrix.rs`, `stem.rs` | convolutions by them |
+//! | `bf16/` | maps in bf16: which values, convolutions, what makes up for rounded weights |
+//! | `finish.rs` | a product's rows to the map |
 //! | `epilogue.rs` | residual, clamp, activation at a sum's end |
 //! | `compile.rs` | a plan's steps to prepared kernels |
 //! | `run.rs`, `io.rs` | images over threads, values in and out |
@@ -22,12 +24,16 @@
 // Where there are no tiles nothing is made of them.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod amx;
+// Where there are no tiles nothing is made of them.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod bf16;
 mod compile;
 mod dense;
 mod depthwise;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod digits;
 mod epilogue;
+mod finish;
 mod gather;
 mod io;
 mod matrix;
@@ -47,9 +53,13 @@ mod step;
 mod tests;
 mod winograd;
 
+pub use bf16::compensate;
 pub use peak::peak_gflops;
 pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
 pub const NUMERICS_VERSION: u32 = 5;
+
+/// The same for `--dtype bf16`, whose kernels are others.
+pub const BF16_NUMERICS_VERSION: u32 = 6;

@@ -37,8 +37,8 @@ pub fn as_map(shape: &Shape) -> [usize; 3] {
     }
 }
 
-/// Plans memory: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
-pub fn places(all: &Rewritten, split: usize, batch: usize) -> Places {
+/// Plans memory, of `packed` values in bf16: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
+pub fn places(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> Places {
     let plan = &all.plan;
     let (views, done) = views(all);
     let halos = halos(all, &views);
@@ -46,7 +46,11 @@ pub fn places(all: &Rewritten, split: usize, batch: usize) -> Places {
     let maps: Vec<Map> = (0..plan.shapes.len())
         .map(|v| {
             let shape = as_map(&plan.shapes[v]);
-            if v == 0 && planar { Map::planar(shape, halos[0]) } else { Map::blocked(shape, halos[views[v].root]) }
+            match (v == 0 && planar, packed[v]) {
+                (true, _) => Map::planar(shape, halos[0]),
+                (_, true) => Map::packed(shape, halos[views[v].root]),
+                _ => Map::blocked(shape, halos[views[v].root]),
+            }
         })
         .collect();
     let lives = lives(all, &views);
@@ -70,7 +74,7 @@ pub fn places(all: &Rewritten, split: usize, batch: usize) -> Places {
 }
 
 /// An image that only dense convolutions read needs no blocks of its own.
-fn is_planar(all: &Rewritten) -> bool {
+pub fn is_planar(all: &Rewritten) -> bool {
     let dense = |layer: &Layer| matches!(layer, Layer::Conv { conv, residual: false, .. } if conv.groups == 1);
     let shape = &all.plan.shapes[0];
     shape.len() == 3 && shape[0] <= PLANAR && all.readers().all(|s| !s.inputs.contains(&0) || dense(&s.layer))

@@ -115,11 +115,70 @@ impl Vectorized for Block<'_> {
     }
 }
 
+/// The same for a block of a map in bf16.
+struct PackedBlock<'a> {
+    pooling: &'a Pooling,
+    input: &'a [f32],
+    /// Where the block's output goes, of both of its halves if it is not in bf16.
+    outputs: [Option<&'a mut [f32]>; 2],
+}
+
+#[inline(always)]
+fn both<S: Simd>(s: S, reduce: Reduce, a: [S::V; 2], b: [S::V; 2]) -> [S::V; 2] {
+    match reduce {
+        Reduce::Max => [s.max(a[0], b[0]), s.max(a[1], b[1])],
+        Reduce::Mean => [s.add(a[0], b[0]), s.add(a[1], b[1])],
+    }
+}
+
+impl Vectorized for PackedBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Pooling { reduce, input, output, rows, columns, .. } = self.pooling;
+        let mut outputs = self.outputs;
+        for (y, row) in rows.iter().enumerate() {
+            for (x, column) in columns.iter().enumerate() {
+                let first = [s.splat(if *reduce == Reduce::Max { f32::NEG_INFINITY } else { 0.0 }); 2];
+                let mut sum = first;
+                for i in row.start..row.end {
+                    let line = &self.input[input.map.at(0, i, column.start)..];
+                    let mut part = first;
+                    for v in line.chunks_exact(LANES).take(column.end - column.start) {
+                        // SAFETY: `v` has sixteen words.
+                        part = both(s, *reduce, part, unsafe { s.unpack(v.as_ptr()) });
+                    }
+                    sum = both(s, *reduce, sum, part);
+                }
+                if *reduce == Reduce::Mean {
+                    let scale = s.splat(1.0 / (row.divisor * column.divisor) as f32);
+                    sum = [s.mul(sum[0], scale), s.mul(sum[1], scale)];
+                }
+                let at = output.map.at(0, y, x);
+                // SAFETY: slices of sixteen values.
+                unsafe {
+                    match &mut outputs {
+                        [Some(packed), _] if output.map.packed => s.pack(packed[at..][..LANES].as_mut_ptr(), sum),
+                        halves => {
+                            for (half, x) in halves.iter_mut().flatten().zip(sum) {
+                                s.store(half[at..][..LANES].as_mut_ptr(), x);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Kernel for Pooling {
     fn label(&self) -> &str {
-        match self.reduce {
-            Reduce::Max => "max pool",
-            Reduce::Mean => "mean pool",
+        match (self.reduce, self.input.map.packed) {
+            (Reduce::Max, false) => "max pool",
+            (Reduce::Max, true) => "max pool bf16",
+            (Reduce::Mean, false) => "mean pool",
+            (Reduce::Mean, true) => "mean pool bf16",
         }
     }
 
@@ -128,12 +187,24 @@ impl Kernel for Pooling {
     }
 
     fn tasks(&self, images: usize, _: usize) -> usize {
-        images * self.output.map.blocks()
+        images * self.input.map.blocks()
     }
 
     fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
-        let blocks = self.output.map.blocks();
+        let blocks = self.input.map.blocks();
         let (block, image) = (task % blocks, task / blocks);
+        if self.input.map.packed {
+            let output = |part: usize, parts: usize| {
+                let block = parts * block + part;
+                // SAFETY: each task has output blocks of its own.
+                (part < parts && block < self.output.map.blocks()).then(|| unsafe { unit.write(&self.output, image, block) })
+            };
+            let parts = if self.output.map.packed { 1 } else { 2 };
+            let outputs = [output(0, parts), output(1, parts)];
+            // SAFETY: earlier steps are complete.
+            let input = unsafe { unit.read(&self.input, image) };
+            return dispatch(self.isa, PackedBlock { pooling: self, input: &input[block * self.input.map.block..], outputs });
+        }
         // SAFETY: earlier steps are complete, and each task has an output block of its own.
         let (input, output) = unsafe { (unit.read(&self.input, image), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { pooling: self, input: &input[block * self.input.map.block..], output });

@@ -49,6 +49,13 @@ impl Options {
     }
 }
 
+impl Options {
+    /// The same for an image's first convolution.
+    pub(super) fn stem(self) -> Option<Split> {
+        self.split().map(|split| if self.bf16 { Split::One } else { split })
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options::computing(false)

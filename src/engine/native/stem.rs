@@ -8,7 +8,8 @@
 
 use super::amx::{ROWS, Session, Split, Walk, Weights};
 use super::dense::DenseSpec;
-use super::matrix::{self, Finish, Segment};
+use super::finish::{Finish, Segment};
+use super::matrix;
 use super::memory::{Operand, Unit};
 use super::simd::{Isa, LANES};
 use super::step::Kernel;
@@ -61,7 +62,7 @@ impl Stem {
             label: format!("stem {}", parts.dtype()),
             input,
             finish: Finish::new(isa, output, epilogue, bias),
-            weights: pack(&conv, parts, weight, output.map.blocks()),
+            weights: pack(&conv, parts, weight, conv.output.div_ceil(LANES)),
             conv,
             rows: (POSITIONS / output.map.width.next_multiple_of(ROWS)).clamp(1, output.map.height),
         }
@@ -157,7 +158,7 @@ impl Kernel for Stem {
         let _tiles = Session::start();
         for pair in 0..self.weights.pairs() {
             self.weights.multiply(pair, panel, &walk, sums);
-            self.finish.pair(unit, pair, sums, walk.rows(), &segments);
+            self.finish.pair(unit, pair, sums, walk.rows(), &segments, [0, 0]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Simd, Vectorized};
+use super::{HALF, Simd, UPPER, Vectorized};
 
 /// Token for AVX-512 F, BW, DQ and VL.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,29 @@ impl Simd for Avx512 {
     fn prefetch(self, at: *const f32) {
         // SAFETY: a prefetch never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(self, from: *const f32) -> [__m512; 2] {
+        // SAFETY: the token; the caller's promise.
+        unsafe {
+            let words = _mm512_loadu_si512(from.cast());
+            let high = _mm512_and_si512(words, _mm512_set1_epi32(UPPER as i32));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)), _mm512_castsi512_ps(high)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pack(self, to: *mut f32, v: [__m512; 2]) {
+        // SAFETY: the token; the caller's promise.
+        unsafe {
+            let half = _mm512_set1_epi32(HALF as i32);
+            let low = _mm512_add_epi32(_mm512_castps_si512(v[0]), half);
+            let high = _mm512_add_epi32(_mm512_castps_si512(v[1]), half);
+            // Upper halves from one, lower halves from the other: mask ? high : low.
+            let words = _mm512_ternarylogic_epi32::<0xCA>(_mm512_set1_epi32(UPPER as i32), high, _mm512_srli_epi32::<16>(low));
+            _mm512_storeu_si512(to.cast(), words);
+        }
     }
 
     #[inline(always)]

@@ -9,8 +9,32 @@ pub struct Line(pub [f32; LANES]);
 
 /// A buffer of zeros, aligned to lines.
 pub fn zeroed_lines(floats: usize) -> Vec<Line> {
-    vec![Line([0.0; LANES]); floats.div_ceil(LANES)]
+    let count = floats.div_ceil(LANES);
+    let mut lines = Vec::with_capacity(count);
+    // Before anything is written: pages are there only then.
+    in_huge_pages(&lines);
+    lines.resize(count, Line([0.0; LANES]));
+    lines
 }
+
+/// Asks for huge pages where a buffer is large: walks over maps and weights would wait for translations of addresses.
+#[cfg(target_os = "linux")]
+fn in_huge_pages(lines: &Vec<Line>) {
+    const PAGE: usize = 4096;
+    const LARGE: usize = 4 << 20;
+    let (start, bytes) = (lines.as_ptr().addr(), lines.capacity() * size_of::<Line>());
+    if bytes >= LARGE {
+        let first = start.next_multiple_of(PAGE);
+        let len = (start + bytes - first) / PAGE * PAGE;
+        // SAFETY: whole pages inside the buffer, whose contents this leaves as they are. A refusal changes nothing.
+        unsafe {
+            libc::madvise(lines.as_ptr().cast_mut().cast::<libc::c_void>().wrapping_byte_add(first - start), len, libc::MADV_HUGEPAGE)
+        };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_huge_pages(_: &Vec<Line>) {}
 
 /// The buffer as plain numbers.
 pub fn floats(lines: &[Line]) -> &[f32] {

@@ -28,6 +28,12 @@ pub use portable::Portable;
 /// Lanes of a vector, and channels of a block.
 pub const LANES: usize = 16;
 
+/// The bits of an f32 number that a bf16 number keeps.
+const UPPER: u32 = 0xFFFF_0000;
+
+/// Half a unit in the last place of a bf16 number, in bits of an f32 number.
+const HALF: u32 = 0x8000;
+
 /// Instruction sets that kernels exist for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
@@ -142,6 +148,34 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Asks for the line at an address, which may be any: a hint that what lies there will be read soon. Does nothing where the ISA has none.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
+    /// The 32 bf16 numbers in a line's words: those in the lower halves, and those in the upper ones.
+    ///
+    /// # Safety
+    /// As [`load`](Simd::load).
+    #[inline(always)]
+    unsafe fn unpack(self, from: *const f32) -> [Self::V; 2] {
+        // SAFETY: the caller's promise; arrays of sixteen values.
+        unsafe {
+            let words = from.cast::<[u32; LANES]>().read_unaligned();
+            let [low, high] = [words.map(|w| f32::from_bits(w << 16)), words.map(|w| f32::from_bits(w & UPPER))];
+            [self.load(low.as_ptr()), self.load(high.as_ptr())]
+        }
+    }
+    /// Writes two vectors as the lower and upper halves of a line's words: to the nearest bf16 number, ties away from zero.
+    ///
+    /// # Safety
+    /// As [`store`](Simd::store).
+    #[inline(always)]
+    unsafe fn pack(self, to: *mut f32, v: [Self::V; 2]) {
+        // SAFETY: the caller's promise; arrays of sixteen values.
+        unsafe {
+            let [mut low, mut high] = [[0.0f32; LANES]; 2];
+            self.store(low.as_mut_ptr(), v[0]);
+            self.store(high.as_mut_ptr(), v[1]);
+            let rounded = |x: f32| x.to_bits().wrapping_add(HALF);
+            to.cast::<[u32; LANES]>().write_unaligned(std::array::from_fn(|i| rounded(low[i]) >> 16 | rounded(high[i]) & UPPER));
+        }
+    }
     /// a + b
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// a − b
@@ -225,6 +259,42 @@ mod tests {
                     assert!(ulps(reciprocal[i], want) <= 1, "{isa:?}: {want} is not {}", reciprocal[i]);
                 }
             }
+        }
+    }
+
+    struct Packed([[f32; LANES]; 2]);
+
+    impl Vectorized for Packed {
+        type Output = [[f32; LANES]; 2];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let mut line = [0.0; LANES];
+            let mut out = [[0.0; LANES]; 2];
+            // SAFETY: all arrays hold sixteen values.
+            unsafe {
+                s.pack(line.as_mut_ptr(), self.0.map(|v| s.load(v.as_ptr())));
+                let v = s.unpack(line.as_ptr());
+                (0..2).for_each(|i| s.store(out[i].as_mut_ptr(), v[i]));
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn bf16_numbers_are_the_nearest() {
+        for isa in Isa::available() {
+            let x: [[f32; LANES]; 2] =
+                std::array::from_fn(|h| std::array::from_fn(|i| (i as f32 - 7.3) * 1.7f32.powi(i as i32 + 9 * h as i32)));
+            let got = dispatch(isa, Packed(x));
+            for (got, x) in got.iter().flatten().zip(x.iter().flatten()) {
+                assert_eq!(got.to_bits() & !UPPER, 0, "{isa:?}: {got} has more than eight bits");
+                assert!((got - x).abs() <= x.abs() / 256.0, "{isa:?}: {got} is not {x}");
+            }
+            let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1.0, -2.5, 1.0 + 1.0 / 256.0, -1.0 - 1.0 / 256.0];
+            let got = dispatch(isa, Packed([std::array::from_fn(|i| special[i % 8]), [f32::NAN; LANES]]));
+            let want = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1.0, -2.5, 1.0 + 1.0 / 128.0, -1.0 - 1.0 / 128.0];
+            assert!((0..LANES).all(|i| got[0][i].to_bits() == want[i % 8].to_bits() && got[1][i].is_nan()), "{isa:?}: {got:?}");
         }
     }
 

@@ -1,0 +1,224 @@
+//! Convolutions of maps in bf16 by AMX tiles, sums in f32.
+//!
+//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's rows are output pixels, loaded straight from
+//! where their channels lie, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels
+//! × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation follow at once, and a line of a pixel
+//! is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time; one in bf16 is copied where strides would leave
+//! tiles half empty. *Layout*: maps in bf16 with
+//! a halo (residual and output may be f32); weights as [`amx`](crate::engine::native::amx) has them, steps going through the blocks of 32
+//! channels and the cells of a block, so that a block's pixels stay in the first-level cache.
+
+use std::ops::Range;
+
+use super::layout::{Group, Layout, Rows};
+use super::panel::Panel;
+use crate::engine::native::amx::{ROWS, Session, Split, Weights};
+use crate::engine::native::dense::DenseSpec;
+use crate::engine::native::finish::Finish;
+use crate::engine::native::memory::{Operand, Unit};
+use crate::engine::native::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch};
+use crate::engine::native::step::Kernel;
+use crate::plan::ConvShape;
+
+/// Channels of a line.
+pub const DEEP: usize = 2 * LANES;
+
+/// Bytes of a line.
+const LINE: usize = size_of::<Line>();
+
+/// Bytes of a pair of weight tiles.
+const STEP: usize = 2 * ROWS * LINE;
+
+/// Floats of the sums of a group: two tiles × two output blocks.
+const SUMS: usize = 2 * 2 * ROWS * LANES;
+
+/// A prepared convolution.
+pub struct Conv {
+    label: String,
+    isa: Isa,
+    input: Operand,
+    finish: Finish,
+    conv: ConvShape,
+    weights: Weights,
+    /// Bytes from a tile to what each step multiplies.
+    offsets: Vec<usize>,
+    /// Bytes from row to row of a tile.
+    row: usize,
+    /// Output rows of a task.
+    rows: usize,
+    /// Tiles of so many rows, and of the last task's.
+    layouts: [Layout; 2],
+    /// Groups whose pixels stay in the first-level cache while weights go by.
+    together: usize,
+    panel: Option<Panel>,
+}
+
+impl Conv {
+    /// Packs weights and cuts the map into tiles.
+    pub fn new(isa: Isa, spec: DenseSpec<'_>) -> Conv {
+        const PIXELS: usize = 1024;
+        const PANEL: usize = 512 << 10;
+        const CLOSE: usize = 20 << 10;
+        let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
+        let (from, to) = (input.map, output.map);
+        assert!(conv.padding.iter().zip(from.halo).all(|(&p, h)| p <= h), "the halo holds the padding");
+        let blocks = conv.input.div_ceil(DEEP);
+        let split = |most: usize| {
+            let tasks = to.pixels().div_ceil(PIXELS).max(to.height.div_ceil(most)).min(to.height);
+            let rows = to.height.div_ceil(tasks);
+            (rows, to.height - (to.height.div_ceil(rows) - 1) * rows)
+        };
+        let layout = |count: usize, pitch: usize, stride: [usize; 2]| Layout::new(Rows { count, width: to.width, pitch, stride });
+        let (whole, last) = split(to.height);
+        let plain = [whole, last].map(|rows| layout(rows, from.row / LANES, conv.stride));
+        let most = (PANEL / (blocks * Panel::new(&conv, to.width, 1).block() * LINE)).clamp(1, to.height);
+        let (rows, rest) = split(most);
+        let panel = Panel::new(&conv, to.width, rows);
+        let copied = [rows, rest].map(|rows| layout(rows, panel.pitch, [1, 1]));
+        let weights = pack(&conv, weight);
+        // A line takes three cycles to copy, or so.
+        let products = |layout: &Layout, rows: usize| layout.cost() * weights.steps() * weights.pairs() * to.height.div_ceil(rows);
+        let copying = 3 * blocks * panel.block() * to.height.div_ceil(rows);
+        let direct = from.packed && products(&plain[0], whole) <= products(&copied[0], rows) + copying;
+        let (panel, rows, layouts) = if direct { (None, whole, plain) } else { (Some(panel), rows, copied) };
+        let [kh, kw] = conv.kernel;
+        let cells = (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x)));
+        let offset = |block: usize, (y, x): (usize, usize)| match &panel {
+            Some(panel) => (block * panel.block() + panel.cell(y, x)) * LINE,
+            None => (block * from.block + y * from.row + x * LANES) * size_of::<f32>(),
+        };
+        let pixels = blocks * LINE * if kh * kw == 1 { 2 * ROWS } else { kh * (2 * ROWS + kw) };
+        Conv {
+            label: format!("bf16 {}×{DEEP}{}", layouts[0].rows, if panel.is_some() { " panel" } else { "" }),
+            isa,
+            input,
+            weights,
+            offsets: (0..blocks).flat_map(|block| cells.clone().map(move |cell| offset(block, cell))).collect(),
+            row: if panel.is_some() { LINE } else { conv.stride[1] * LINE },
+            rows,
+            layouts,
+            together: (CLOSE / pixels).max(1),
+            panel,
+            finish: Finish::new(isa, output, epilogue, bias),
+            conv,
+        }
+    }
+
+    /// Tasks that an image's rows are cut into.
+    fn chunks(&self) -> usize {
+        self.finish.output.map.height.div_ceil(self.rows)
+    }
+
+    /// Products of some output pairs with all tiles of a layout, whose first window begins at `from`.
+    ///
+    /// # Safety
+    /// The windows of all tiles are valid for reading from there.
+    unsafe fn multiply(&self, unit: &Unit<'_>, from: *const u8, layout: &Layout, pairs: Range<usize>, first: [usize; 2], sums: &mut [f32]) {
+        let sets: Vec<&[Group]> = layout.groups.chunks(self.together).collect();
+        for (i, groups) in sets.iter().enumerate() {
+            let next = sets.get(i + 1).copied().unwrap_or_default();
+            for pair in pairs.clone() {
+                if self.panel.is_none() {
+                    let share = [pair - pairs.start, pair + 1 - pairs.start];
+                    dispatch(self.isa, Ahead { conv: self, from, groups: next, rows: layout.rows, share, shares: pairs.len() });
+                }
+                for group in *groups {
+                    self.finish.expect(unit, pair, &layout.segments[group.segments.clone()], first);
+                    let tiles = group.tiles.map(|tile| tile.map(|pixel| from.wrapping_add(pixel * LINE)));
+                    // SAFETY: the caller's promise.
+                    unsafe { self.weights.multiply_tiles(pair, tiles, &self.offsets, self.row, sums) };
+                    self.finish.pair(unit, pair, sums, 2 * ROWS, &layout.segments[group.segments.clone()], first);
+                }
+            }
+        }
+    }
+}
+
+/// Asks for a share of what the next groups read.
+struct Ahead<'a> {
+    conv: &'a Conv,
+    from: *const u8,
+    groups: &'a [Group],
+    rows: usize,
+    share: [usize; 2],
+    shares: usize,
+}
+
+impl Vectorized for Ahead<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let [kh, kw] = self.conv.conv.kernel;
+        let blocks = self.conv.offsets.len() / (kh * kw);
+        let edges = self.share.map(|share| blocks * share / self.shares);
+        for block in edges[0]..edges[1] {
+            // The window's last cell: what the cells before it see was there already, or nearly.
+            let from = self.from.wrapping_add(self.conv.offsets[(block + 1) * kh * kw - 1]);
+            for &pixel in self.groups.iter().flat_map(|group| &group.tiles).flatten() {
+                for row in 0..self.rows {
+                    s.prefetch(from.wrapping_add(pixel * LINE + row * self.conv.row).cast());
+                }
+            }
+        }
+    }
+}
+
+fn pack(conv: &ConvShape, weight: &[f32]) -> Weights {
+    let cells = conv.kernel[0] * conv.kernel[1];
+    let mut weights = Weights::zeros(Split::One, conv.input.div_ceil(DEEP) * cells, conv.output.div_ceil(LANES));
+    for block in 0..conv.output.div_ceil(LANES) {
+        for (channel, cell) in (0..conv.input).flat_map(|c| (0..cells).map(move |k| (c, k))) {
+            let values = std::array::from_fn(|lane| match block * LANES + lane {
+                o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
+                _ => 0.0,
+            });
+            weights.put(block, channel / DEEP * cells + cell, channel % DEEP / LANES, channel % LANES, &values);
+        }
+    }
+    weights
+}
+
+impl Kernel for Conv {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn outputs(&self) -> &[Operand] {
+        std::slice::from_ref(&self.finish.output)
+    }
+
+    fn tasks(&self, images: usize, workers: usize) -> usize {
+        const WEIGHTS: usize = 768 << 10;
+        // Outputs are shared out, too, where weights would not stay in the cache or images and rows are too few.
+        let parts = images * self.chunks();
+        let bytes = self.weights.pairs() * self.weights.steps() * STEP;
+        parts * bytes.div_ceil(WEIGHTS).max(workers.div_ceil(parts)).min(self.weights.pairs())
+    }
+
+    fn scratch(&self, _: usize) -> usize {
+        SUMS + self.panel.as_ref().map_or(0, |panel| panel.block() * LANES * self.conv.input.div_ceil(DEEP))
+    }
+
+    fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
+        let parts = unit.images * self.chunks();
+        let (shares, share, part) = (tasks / parts, task / parts, task % parts);
+        let (image, chunk) = (part / self.chunks(), part % self.chunks());
+        let edge = |share: usize| self.weights.pairs() * share / shares;
+        let layout = &self.layouts[usize::from(chunk + 1 == self.chunks())];
+        let (map, y) = (self.input.map, chunk * self.rows);
+        let window = map.origin - self.conv.padding[0] * map.row - self.conv.padding[2] * LANES + y * self.conv.stride[0] * map.row;
+        let (sums, panel) = scratch.split_at_mut(SUMS);
+        let from = match &self.panel {
+            None => unit.at(&self.input, image).cast_const().wrapping_add(window),
+            Some(own) => {
+                let rows = self.rows.min(self.finish.output.map.height - y);
+                own.fill(self.isa, &map, unit.at(&self.input, image), window, rows, panel);
+                panel.as_ptr()
+            }
+        };
+        let _tiles = Session::of(layout.rows);
+        // SAFETY: shape inference has every window inside the map and its halo, which `Unit::at` checked; or they lie in the panel, rounded just now.
+        unsafe { self.multiply(unit, from.cast(), layout, edge(share)..edge(share + 1), [image, y], sums) };
+    }
+}

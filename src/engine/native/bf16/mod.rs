@@ -1,0 +1,48 @@
+//! Maps in bf16: half the memory, and products in AMX tiles whose operands are read as they lie.
+//!
+//! A value is in bf16 where the kernel that makes it can write that and all that read it can read it: dense convolutions, first convolutions of
+//! an image, pools. What else there is keeps f32, and convolutions round it on the way.
+
+mod compensate;
+mod conv;
+mod layout;
+mod panel;
+
+pub use compensate::compensate;
+pub use conv::Conv;
+
+use super::matrix;
+use super::places::as_map;
+use super::rewrite::Rewritten;
+use super::simd::LANES;
+use crate::plan::{ConvShape, Layer, Plan, Step};
+
+/// Whether a convolution can be computed so, and is to be compared with other ways.
+pub fn fits(conv: &ConvShape, output: [usize; 2]) -> bool {
+    conv.groups == 1 && conv.input >= LANES && output[0] * output[1] > 1 && cost(conv) < matrix::direct(conv)
+}
+
+/// Cycles for an output pixel, by the model of [`matrix`].
+pub fn cost(conv: &ConvShape) -> f64 {
+    let deep = (conv.input.next_multiple_of(2 * LANES) * conv.kernel[0] * conv.kernel[1]) as f64;
+    let wide = conv.output.next_multiple_of(2 * LANES) as f64;
+    1.4 * deep * wide / 512.0 + 0.6 * matrix::finish(wide)
+}
+
+/// Which values are in bf16. `convolves` says whether a step is a convolution that reads and writes it, `begins` whether one that writes it.
+pub fn packed(all: &Rewritten, convolves: impl Fn(&Plan, &Step) -> bool, begins: impl Fn(&Plan, &Step) -> bool) -> Vec<bool> {
+    let plan = &all.plan;
+    let is_pool = |step: &Step| matches!(step.layer, Layer::MaxPool(_) | Layer::AvgPool(_));
+    let averages = |step: &Step| matches!(step.layer, Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_));
+    let mut packed = vec![false; plan.shapes.len()];
+    for (_, step) in plan.steps.iter().enumerate().filter(|&(i, _)| !all.idle[i] && all.within[i].is_none()) {
+        // Steps are in order: what a pool reads is known.
+        let makes = convolves(plan, step) || begins(plan, step) || is_pool(step) && packed[step.inputs[0]];
+        let readers = plan.steps.iter().zip(&all.idle).zip(&all.within).filter(|((s, _), _)| s.inputs.contains(&step.output));
+        let mut live = readers.filter(|((_, idle), _)| !**idle);
+        let reads = |s: &Step| convolves(plan, s) || is_pool(s) || averages(s);
+        packed[step.output] =
+            makes && as_map(&plan.shapes[step.output])[1..] != [1, 1] && live.all(|((s, _), within)| within.is_none() && reads(s));
+    }
+    packed
+}
