@@ -58,6 +58,31 @@ pub struct Program {
     pub scratch: [usize; 2],
 }
 
+/// What a plan is computed in.
+#[derive(Clone, Copy)]
+struct Computing {
+    isa: Isa,
+    /// What operands of products in tiles are split into; none without tiles.
+    split: Option<Split>,
+    /// Whether maps and weights may be bf16 numbers as they are.
+    packs: bool,
+}
+
+impl Computing {
+    /// Networks of depthwise convolutions magnify rounding (MobileNet V2's features would be 4e-2 off, EfficientNet-B0's 0.4), and gain least by
+    /// products in tiles: for them bf16 stands for two digits.
+    fn new(plan: &Plan, Options { isa, bf16 }: Options) -> Computing {
+        let split = (isa == Isa::Amx).then_some(if bf16 { Split::Two } else { Split::Three });
+        let depthwise = |step: &Step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups > 1 && conv.groups == conv.input);
+        Computing { isa, split, packs: bf16 && split.is_some() && !plan.steps.iter().any(depthwise) }
+    }
+
+    /// What operands of an image's first convolution are split into.
+    fn stem(self) -> Option<Split> {
+        self.split.map(|split| if self.packs { Split::One } else { split })
+    }
+}
+
 /// Chooses and packs every kernel of a plan.
 ///
 /// # Errors
@@ -66,6 +91,7 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(no_transformer(step));
     }
+    let options = Computing::new(plan, options);
     let all = rewrite(plan, |first, second| is_pair(first, second, &plan.shapes[first.output], options));
     let plan = &all.plan;
     let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
@@ -90,7 +116,7 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
 }
 
 /// Which values lie in memory as bf16 numbers.
-fn packed(all: &Rewritten, options: Options) -> Vec<bool> {
+fn packed(all: &Rewritten, options: Computing) -> Vec<bool> {
     let planar = is_planar(all);
     let size = |plan: &Plan, step: &Step| {
         let [_, height, width] = as_map(&plan.shapes[step.output]);
@@ -104,19 +130,20 @@ fn packed(all: &Rewritten, options: Options) -> Vec<bool> {
         Layer::Conv { conv, .. } if planar && step.inputs == [0] => is_stem(conv, size(plan, step), options),
         _ => false,
     };
-    bf16::packed(all, convolves, |plan, step| options.bf16 && begins(plan, step))
+    bf16::packed(all, convolves, |plan, step| options.packs && begins(plan, step))
 }
 
 /// Whether a step's weights are rounded to bf16.
 pub fn rounds_weights(plan: &Plan, step: &Step, options: Options) -> bool {
+    let options = Computing::new(plan, options);
     let [_, height, width] = as_map(&plan.shapes[step.output]);
     let Layer::Conv { conv, .. } = &step.layer else { return false };
     let first = step.inputs == [0] && is_stem(conv, [height, width], options);
-    options.bf16 && (first || matches!(strategy(conv, [height, width], options), Strategy::Bf16))
+    options.packs && (first || matches!(strategy(conv, [height, width], options), Strategy::Bf16))
 }
 
 /// Whether a convolution of a planar image is computed in tiles.
-fn is_stem(conv: &ConvShape, output: [usize; 2], options: Options) -> bool {
+fn is_stem(conv: &ConvShape, output: [usize; 2], options: Computing) -> bool {
     let worthwhile = options.stem().is_some_and(|parts| stem::worthwhile(conv, parts, output));
     worthwhile && matches!(strategy(conv, output, options), Strategy::Direct)
 }
@@ -133,7 +160,7 @@ fn flops(step: &Step, output: &Shape) -> u64 {
 
 /// Whether two steps are computed in turn, some channels at a time: the map between them is larger than what stays in a core's cache, and
 /// the second works channel by channel.
-fn is_pair(first: &Step, second: &Step, between: &Shape, options: Options) -> bool {
+fn is_pair(first: &Step, second: &Step, between: &Shape, options: Computing) -> bool {
     const MAP: usize = 1 << 20;
     let [channels, height, width] = as_map(between);
     let (Layer::Conv { conv, residual: false, .. }, true) = (&first.layer, channels * height * width * size_of::<f32>() > MAP) else {
@@ -151,7 +178,7 @@ fn is_pair(first: &Step, second: &Step, between: &Shape, options: Options) -> bo
 }
 
 /// Two steps in turn: as many blocks at a time as stay in a core's cache, at most two.
-fn pair(first: &Step, second: &Step, between: &Shape, options: Options, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+fn pair(first: &Step, second: &Step, between: &Shape, options: Computing, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
     const MAP: usize = 1 << 20;
     let (input, output) = (operands[first.inputs[0]], operands[second.output]);
     let halo = if let Layer::Conv { conv, .. } = &second.layer { conv.padding } else { [0; 4] };
@@ -196,7 +223,7 @@ fn part_of(layer: &Layer, channels: &Range<usize>) -> Layer {
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch
 /// are to use them while they are there. Assumes 12 operations of vectors, 48 or 96 of tiles, in the time of a byte.
-fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Options) -> bool {
+fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Computing) -> bool {
     const IN_CACHE: usize = 1 << 20;
     let [_, height, width] = as_map(&plan.shapes[step.output]);
     let cost = |digits: Option<Split>| match digits {
@@ -231,12 +258,12 @@ enum Strategy {
     Direct,
 }
 
-fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy {
-    if options.bf16 && bf16::fits(conv, output) && winograd::best_beside_tiles(conv, output).is_none_or(|way| bf16::cost(conv) <= way.0) {
+fn strategy(conv: &ConvShape, output: [usize; 2], options: Computing) -> Strategy {
+    if options.packs && bf16::fits(conv, output) && winograd::best_beside_tiles(conv, output).is_none_or(|way| bf16::cost(conv) <= way.0) {
         return Strategy::Bf16;
     }
-    let in_tiles = options.split().filter(|&digits| matrix::worthwhile(conv, digits, output));
-    let winograd = if options.split().is_some() {
+    let in_tiles = options.split.filter(|&digits| matrix::worthwhile(conv, digits, output));
+    let winograd = if options.split.is_some() {
         let otherwise = in_tiles.map_or(matrix::direct(conv), |digits| matrix::cost(conv, digits));
         winograd::best_beside_tiles(conv, output).filter(|way| way.0 < otherwise).map(|(_, side, products)| (side, products))
     } else {
@@ -250,7 +277,7 @@ fn strategy(conv: &ConvShape, output: [usize; 2], options: Options) -> Strategy 
     }
 }
 
-fn prepare(step: &Step, channels: Option<&[Source]>, options: Options, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
+fn prepare(step: &Step, channels: Option<&[Source]>, options: Computing, operands: &[Operand]) -> Result<Box<dyn Kernel>> {
     let isa = options.isa;
     let inputs: Vec<Operand> = step.inputs.iter().map(|&v| operands[v]).collect();
     let (input, output) = (inputs[0], operands[step.output]);

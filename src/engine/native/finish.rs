@@ -43,13 +43,6 @@ impl Finish {
         Finish { isa, output, epilogue, bias }
     }
 
-    /// Asks for the residual's lines that these segments will need, where the map is in bf16.
-    pub fn expect(&self, unit: &Unit<'_>, pair: usize, segments: &[Segment], first: [usize; 2]) {
-        if let Some(residual) = self.epilogue.residual.as_ref().filter(|r| r.map.packed) {
-            dispatch(self.isa, Expect { residual, unit, pair, segments, first });
-        }
-    }
-
     /// Finishes the products with a pair of output blocks: `[2][rows][16]`. Segments count images and rows from `first`. The sums may be
     /// written over.
     pub fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &mut [f32], rows: usize, segments: &[Segment], first: [usize; 2]) {
@@ -98,26 +91,6 @@ impl Vectorized for FinishBlock<'_> {
             if let Some(act) = epilogue.act {
                 s.vectorize(Activate { values: to, lines: segment.len, act });
             }
-        }
-    }
-}
-
-struct Expect<'a> {
-    residual: &'a Operand,
-    unit: &'a Unit<'a>,
-    pair: usize,
-    segments: &'a [Segment],
-    first: [usize; 2],
-}
-
-impl Vectorized for Expect<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for segment in self.segments {
-            let from = segment.place(self.unit, self.residual, self.pair, self.first);
-            (0..segment.len).for_each(|i| s.prefetch(from.wrapping_add(i * LANES)));
         }
     }
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::amx::Split;
 use super::compile::{Prepared, Program, compile};
 use super::io;
 use super::memory::{Common, SharedMemory, Space, Unit, zero_halo};
@@ -20,7 +19,7 @@ use crate::{Error, Result};
 pub struct Options {
     /// Instruction set.
     pub isa: Isa,
-    /// Compute in sixteen bits where that is faster; sums, residuals and activations in f32.
+    /// Maps and weights in bf16 where that is faster, sums in f32; numbers of sixteen bits where bf16 would lose too much.
     pub bf16: bool,
 }
 
@@ -41,18 +40,6 @@ impl Options {
             return Err(Error::setting(problem, "leave out --dtype bf16: f32 is as fast on vectors; or use --engine candle"));
         }
         Ok(())
-    }
-
-    /// What operands of products in tiles are split into; none without tiles.
-    pub(super) fn split(self) -> Option<Split> {
-        (self.isa == Isa::Amx).then_some(if self.bf16 { Split::Two } else { Split::Three })
-    }
-}
-
-impl Options {
-    /// The same for an image's first convolution.
-    pub(super) fn stem(self) -> Option<Split> {
-        self.split().map(|split| if self.bf16 { Split::One } else { split })
     }
 }
 

@@ -138,7 +138,7 @@ impl Kernel for Stem {
     }
 
     fn scratch(&self, _: usize) -> usize {
-        self.panel() + 2 * self.rows * self.positions() * LANES
+        self.panel() + 2 * self.positions() * LANES
     }
 
     fn run(&self, unit: &Unit<'_>, task: usize, _: usize, scratch: &mut [f32]) {
@@ -149,16 +149,18 @@ impl Kernel for Stem {
         let (panel, sums) = scratch.split_at_mut(self.panel());
         self.fill(unit, image, &rows, panel);
         let [sy, sx] = self.conv.stride;
-        let columns = || (0..self.positions()).step_by(ROWS);
-        let tiles = (0..rows.len()).flat_map(|y| columns().map(move |x| y * sy * self.row() + x * sx * PIXEL));
         let steps = (0..self.conv.kernel[0]).flat_map(|y| (0..chunks(&self.conv)).map(move |c| y * self.row() + c * PIXELS * PIXEL));
-        let walk = Walk::new(self.seen(rows.len()) * self.row(), sx * PIXEL, tiles.collect(), steps.collect());
-        let segment = |y: usize| Segment { row: y * self.positions(), image, y: rows.start + y, x: 0, len: map.width };
-        let segments: Vec<Segment> = (0..rows.len()).map(segment).collect();
+        let steps: Vec<usize> = steps.collect();
         let _tiles = Session::start();
-        for pair in 0..self.weights.pairs() {
-            self.weights.multiply(pair, panel, &walk, sums);
-            self.finish.pair(unit, pair, sums, walk.rows(), &segments, [0, 0]);
+        // A row at a time: its sums stay in the first-level cache.
+        for y in 0..rows.len() {
+            let tiles = (0..self.positions()).step_by(ROWS).map(|x| y * sy * self.row() + x * sx * PIXEL);
+            let walk = Walk::new(self.seen(rows.len()) * self.row(), sx * PIXEL, tiles.collect(), steps.clone());
+            let segment = Segment { row: 0, image, y: rows.start + y, x: 0, len: map.width };
+            for pair in 0..self.weights.pairs() {
+                self.weights.multiply(pair, panel, &walk, sums);
+                self.finish.pair(unit, pair, sums, walk.rows(), std::slice::from_ref(&segment), [0, 0]);
+            }
         }
     }
 }

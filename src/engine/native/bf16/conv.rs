@@ -10,13 +10,13 @@
 
 use std::ops::Range;
 
-use super::layout::{Group, Layout, Rows};
+use super::layout::{Layout, Rows};
 use super::panel::Panel;
 use crate::engine::native::amx::{ROWS, Session, Split, Weights};
 use crate::engine::native::dense::DenseSpec;
 use crate::engine::native::finish::Finish;
 use crate::engine::native::memory::{Operand, Unit};
-use crate::engine::native::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch};
+use crate::engine::native::simd::{Isa, LANES, Line};
 use crate::engine::native::step::Kernel;
 use crate::plan::ConvShape;
 
@@ -76,9 +76,9 @@ impl Conv {
         let panel = Panel::new(&conv, to.width, rows);
         let copied = [rows, rest].map(|rows| layout(rows, panel.pitch, [1, 1]));
         let weights = pack(&conv, weight);
-        // A line takes three cycles to copy, or so.
+        // A line takes twenty cycles to copy, or so, for each share of the outputs.
         let products = |layout: &Layout, rows: usize| layout.cost() * weights.steps() * weights.pairs() * to.height.div_ceil(rows);
-        let copying = 3 * blocks * panel.block() * to.height.div_ceil(rows);
+        let copying = 20 * blocks * panel.block() * to.height.div_ceil(rows) * shares(&weights);
         let direct = from.packed && products(&plain[0], whole) <= products(&copied[0], rows) + copying;
         let (panel, rows, layouts) = if direct { (None, whole, plain) } else { (Some(panel), rows, copied) };
         let [kh, kw] = conv.kernel;
@@ -114,16 +114,9 @@ impl Conv {
     /// # Safety
     /// The windows of all tiles are valid for reading from there.
     unsafe fn multiply(&self, unit: &Unit<'_>, from: *const u8, layout: &Layout, pairs: Range<usize>, first: [usize; 2], sums: &mut [f32]) {
-        let sets: Vec<&[Group]> = layout.groups.chunks(self.together).collect();
-        for (i, groups) in sets.iter().enumerate() {
-            let next = sets.get(i + 1).copied().unwrap_or_default();
+        for groups in layout.groups.chunks(self.together) {
             for pair in pairs.clone() {
-                if self.panel.is_none() {
-                    let share = [pair - pairs.start, pair + 1 - pairs.start];
-                    dispatch(self.isa, Ahead { conv: self, from, groups: next, rows: layout.rows, share, shares: pairs.len() });
-                }
-                for group in *groups {
-                    self.finish.expect(unit, pair, &layout.segments[group.segments.clone()], first);
+                for group in groups {
                     let tiles = group.tiles.map(|tile| tile.map(|pixel| from.wrapping_add(pixel * LINE)));
                     // SAFETY: the caller's promise.
                     unsafe { self.weights.multiply_tiles(pair, tiles, &self.offsets, self.row, sums) };
@@ -134,34 +127,10 @@ impl Conv {
     }
 }
 
-/// Asks for a share of what the next groups read.
-struct Ahead<'a> {
-    conv: &'a Conv,
-    from: *const u8,
-    groups: &'a [Group],
-    rows: usize,
-    share: [usize; 2],
-    shares: usize,
-}
-
-impl Vectorized for Ahead<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let [kh, kw] = self.conv.conv.kernel;
-        let blocks = self.conv.offsets.len() / (kh * kw);
-        let edges = self.share.map(|share| blocks * share / self.shares);
-        for block in edges[0]..edges[1] {
-            // The window's last cell: what the cells before it see was there already, or nearly.
-            let from = self.from.wrapping_add(self.conv.offsets[(block + 1) * kh * kw - 1]);
-            for &pixel in self.groups.iter().flat_map(|group| &group.tiles).flatten() {
-                for row in 0..self.rows {
-                    s.prefetch(from.wrapping_add(pixel * LINE + row * self.conv.row).cast());
-                }
-            }
-        }
-    }
+/// Into how many shares outputs are cut so that the weights of one stay in a core's cache.
+fn shares(weights: &Weights) -> usize {
+    const SHARE: usize = 1 << 20;
+    (weights.pairs() * weights.steps() * STEP).div_ceil(SHARE)
 }
 
 fn pack(conv: &ConvShape, weight: &[f32]) -> Weights {
@@ -189,11 +158,9 @@ impl Kernel for Conv {
     }
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
-        const WEIGHTS: usize = 768 << 10;
         // Outputs are shared out, too, where weights would not stay in the cache or images and rows are too few.
         let parts = images * self.chunks();
-        let bytes = self.weights.pairs() * self.weights.steps() * STEP;
-        parts * bytes.div_ceil(WEIGHTS).max(workers.div_ceil(parts)).min(self.weights.pairs())
+        parts * shares(&self.weights).max(workers.div_ceil(parts)).min(self.weights.pairs())
     }
 
     fn scratch(&self, _: usize) -> usize {
