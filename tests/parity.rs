@@ -117,8 +117,8 @@ fn check(name: &str) {
             false => Box::new(NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap()),
         };
         let bf16 = native::Options { bf16: true, ..native::Options::default() };
-        let sample: Vec<f32> = image(1, 100, size).into_iter().map(|v| v * scale).collect();
-        let rounded = || NativeEngine::new(&native::compensate(plan.clone(), bf16, &sample).unwrap(), IMAGES, bf16).unwrap();
+        let typical: Vec<f32> = image(1, 100, size).into_iter().map(|v| v * scale).collect();
+        let rounded = || NativeEngine::new(&native::compensate(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
         let coarse = (bf16.check().is_ok() && !graph.has_tokens()).then(rounded);
         let reference = cpu(&graph, &weights, &taps, size);
         let engines = [(&reference as &dyn Engine, 5e-5), (&*fast, 5e-5)];
