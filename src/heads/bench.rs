@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use super::head::Head;
 use super::optimizer::LearningRate;
 use super::params::{Fit, Params};
 use super::table::{Labels, Matrix, Partition};
-use super::train::{Task, Trainer};
+use super::train::{Session, Task, Trainer};
 use super::words::{HeadKind, OptimizerKind};
 use crate::Result;
 use crate::rng::Philox;
@@ -60,16 +62,25 @@ impl Bench {
         };
         let spec = params.check(Fit { tap: "features", shape: &[self.dim], classes: self.classes, many: false })?;
         let rate = LearningRate::new(&params);
-        // As a sweep does it: as many heads together as the trainer takes, one such group after the other.
+        // As a sweep does it: as many heads together as the trainer takes, one such group after the other, or each by itself.
+        let at_once = trainer.at_once(&spec);
         let mut seconds = vec![0.0; self.epochs];
         let mut left = self.trials;
         while left > 0 {
-            let starts = (0..left.min(trainer.at_once(&spec))).map(|_| Head::initial(&spec)).collect();
-            let mut sessions = trainer.begin_together(task, starts)?;
+            let start = || Head::initial(&spec);
+            let mut sessions = match at_once {
+                1 => (0..left).map(|_| trainer.begin(task, start())).collect::<Result<_>>()?,
+                most => trainer.begin_together(task, (0..left.min(most)).map(|_| start()).collect())?,
+            };
             left -= sessions.len();
             for (epoch, seconds) in seconds.iter_mut().enumerate() {
                 let start = Instant::now();
-                sessions.iter_mut().try_for_each(|session| session.epoch(epoch, rate.at(epoch)).map(|_| ()))?;
+                let each = |session: &mut Box<dyn Session + '_>| session.epoch(epoch, rate.at(epoch)).map(|_| ());
+                if at_once == 1 {
+                    sessions.par_iter_mut().with_max_len(1).try_for_each(each)?;
+                } else {
+                    sessions.iter_mut().try_for_each(each)?;
+                }
                 *seconds += start.elapsed().as_secs_f64();
             }
         }

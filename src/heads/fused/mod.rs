@@ -37,8 +37,9 @@ use crate::{Error, Result};
 
 /// Operations of an epoch below which a second thread costs more than it does.
 const WORTH_SHARING: f64 = 1e8;
-/// Most memory for heads that are trained side by side.
-const MEMORY: usize = 1 << 30;
+/// Weights of a head from which it is trained by itself: they would leave the caches between two windows, and what it could share is little beside
+/// them.
+const LARGE: usize = 1 << 19;
 
 /// Trains heads on the CPU.
 #[derive(Debug, Clone)]
@@ -104,9 +105,7 @@ impl Trainer for FusedTrainer {
 
     /// Few: what an interrupted sweep loses is what was begun and not ended.
     fn at_once(&self, spec: &HeadSpec) -> usize {
-        // Weights, their gradients' moments and, of all layers but the first, a transposed copy; the largest may have twice the weights of this one.
-        let bytes = 2 * 5 * size_of::<f32>() * weights(spec);
-        (4 * self.threads).clamp(8, MOST_TOGETHER).min(MEMORY / bytes.max(1)).max(1)
+        if weights(spec) < LARGE { (4 * self.threads).clamp(8, MOST_TOGETHER) } else { 1 }
     }
 
     fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
