@@ -42,6 +42,6 @@ pub use params::{Fit, HeadSpec, Params};
 pub use random::{Dropout, order, window_rows};
 pub use solvers::{Neighbours, Solver, fits};
 pub use table::{FeatureTable, Joined, Labels, Matrix, Partition, Pooled, few, folds};
-pub use train::{Epoch, MOST_TOGETHER, Pass, Session, Task, Trained, Trainer, Training, Watch, score, solve};
+pub use train::{Epoch, Pass, Session, Task, Trained, Trainer, Training, Watch, score, solve};
 pub use transform::Transform;
 pub use words::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};

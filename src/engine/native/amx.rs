@@ -30,7 +30,7 @@ const PAIR: usize = 2 * ROWS * DEEP;
 pub enum Split {
     /// Eight bits: bf16 numbers as they are.
     One,
-    /// Sixteen bits: what `--dtype bf16` computes in.
+    /// Sixteen bits: what `--dtype bf16` computes in where eight would lose too much.
     Two,
     /// 24 bits: f32 arithmetic.
     Three,
@@ -65,6 +65,7 @@ impl Split {
         if self == Split::One { [(nearest_bf16(x).to_bits() >> 16) as u16, 0, 0] } else { Split::bf16(x) }
     }
 
+    /// A number as bf16 numbers, cut off.
     fn bf16(x: f32) -> [u16; 3] {
         const HIGH: u32 = 0xFFFF_0000;
         let high = f32::from_bits(x.to_bits() & HIGH);

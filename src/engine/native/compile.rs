@@ -226,7 +226,7 @@ fn part_of(layer: &Layer, channels: &Range<usize>) -> Layer {
 }
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one image: then all images of the batch
-/// are to use them while they are there. Assumes 12 operations of vectors, 48 or 96 of tiles, in the time of a byte.
+/// are to use them while they are there. Assumes 12 operations of vectors, 48, 96 or 288 of tiles, in the time of a byte.
 fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Computing) -> bool {
     const IN_CACHE: usize = 1 << 20;
     let [_, height, width] = as_map(&plan.shapes[step.output]);

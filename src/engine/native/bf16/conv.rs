@@ -4,9 +4,8 @@
 //! where their channels lie, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels
 //! × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation follow at once, and a line of a pixel
 //! is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time; one in bf16 is copied where strides would leave
-//! tiles half empty. *Layout*: maps in bf16 with
-//! a halo (residual and output may be f32); weights as [`amx`](crate::engine::native::amx) has them, steps going through the blocks of 32
-//! channels and the cells of a block, so that a block's pixels stay in the first-level cache.
+//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights as [`amx`](crate::engine::native::amx) has
+//! them, steps going through the blocks of 32 channels and the cells of a block, so that a block's pixels stay in the first-level cache.
 
 use std::ops::Range;
 
