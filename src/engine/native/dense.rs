@@ -318,6 +318,15 @@ pub struct DenseSpec<'a> {
     pub epilogue: Epilogue,
 }
 
+/// Weights of an ungrouped convolution from an input channel at a cell of the window to the sixteen outputs of a block; zeros behind the last.
+pub fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize, cell: usize) -> [f32; LANES] {
+    let cells = conv.kernel[0] * conv.kernel[1];
+    std::array::from_fn(|lane| match block * LANES + lane {
+        o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
+        _ => 0.0,
+    })
+}
+
 impl Dense {
     /// Packs weights and chooses the register tile.
     pub fn new(isa: Isa, spec: DenseSpec<'_>) -> Dense {

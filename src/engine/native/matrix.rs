@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::amx::{ROWS, Session, Split};
-use super::dense::DenseSpec;
+use super::dense::{DenseSpec, to_outputs};
 use super::digits::{self, DEEP, Places, Rows, Run, Weights};
 use super::finish::{Finish, Segment};
 use super::memory::{Operand, Unit};
@@ -155,10 +155,7 @@ fn pack(conv: &ConvShape, digits: Split, weight: &[f32], blocks: usize) -> Weigh
     // Layers are packed in parallel already.
     for block in 0..blocks {
         for (channel, cell) in (0..conv.input).flat_map(|c| (0..cells).map(move |k| (c, k))) {
-            values[cell * padded + channel] = std::array::from_fn(|lane| match block * LANES + lane {
-                o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
-                _ => 0.0,
-            });
+            values[cell * padded + channel] = to_outputs(conv, weight, block, channel, cell);
         }
         // SAFETY: one thread fills this matrix.
         unsafe { writer.put(block, &values) };

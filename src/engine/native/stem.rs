@@ -7,7 +7,7 @@
 //! columns and channels that are not there.
 
 use super::amx::{ROWS, Session, Split, Walk, Weights};
-use super::dense::DenseSpec;
+use super::dense::{DenseSpec, to_outputs};
 use super::finish::{Finish, Segment};
 use super::matrix;
 use super::memory::{Operand, Unit};
@@ -113,10 +113,7 @@ fn pack(conv: &ConvShape, parts: Split, weight: &[f32], blocks: usize) -> Weight
     let mut weights = Weights::zeros(parts, kh * chunks(conv), blocks);
     for (block, channel) in (0..blocks).flat_map(|b| (0..conv.input).map(move |c| (b, c))) {
         for (y, x) in (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x))) {
-            let values = std::array::from_fn(|lane| match block * LANES + lane {
-                o if o < conv.output => weight[((o * conv.input + channel) * kh + y) * kw + x],
-                _ => 0.0,
-            });
+            let values = to_outputs(conv, weight, block, channel, y * kw + x);
             let at = x % PIXELS * CHANNELS + channel;
             weights.put(block, y * chunks(conv) + x / PIXELS, at % 2, at / 2, &values);
         }

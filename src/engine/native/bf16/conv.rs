@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::layout::{Layout, Rows};
 use super::panel::Panel;
 use crate::engine::native::amx::{ROWS, Session, Split, Weights};
-use crate::engine::native::dense::DenseSpec;
+use crate::engine::native::dense::{DenseSpec, to_outputs};
 use crate::engine::native::finish::Finish;
 use crate::engine::native::memory::{Operand, Unit};
 use crate::engine::native::simd::{Isa, LANES, Line};
@@ -137,10 +137,7 @@ fn pack(conv: &ConvShape, weight: &[f32]) -> Weights {
     let mut weights = Weights::zeros(Split::One, conv.input.div_ceil(DEEP) * cells, conv.output.div_ceil(LANES));
     for block in 0..conv.output.div_ceil(LANES) {
         for (channel, cell) in (0..conv.input).flat_map(|c| (0..cells).map(move |k| (c, k))) {
-            let values = std::array::from_fn(|lane| match block * LANES + lane {
-                o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
-                _ => 0.0,
-            });
+            let values = to_outputs(conv, weight, block, channel, cell);
             weights.put(block, channel / DEEP * cells + cell, channel % DEEP / LANES, channel % LANES, &values);
         }
     }
