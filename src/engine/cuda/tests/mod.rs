@@ -12,8 +12,9 @@ use proptest::prelude::*;
 
 use super::lower::compile;
 use super::program::{Call, Element, Finish, Kernel, Place, Program, Space};
+use super::range::numbers;
 use crate::backbones::{self, Options};
-use crate::engine::{Batch, CandleEngine, Engine, centred_error, test_images};
+use crate::engine::{Batch, CandleEngine, Compute, Engine, centred_error, test_images};
 use crate::graph::{Act, Conv, Graph, Op, Padding, Pool};
 use crate::plan::Plan;
 use crate::preprocess::Normalise;
@@ -171,6 +172,24 @@ networks! {
     depthwise_networks: "mobilenet_v2" "gap" at 64, "mobilenet_v3_small" "gap" at 64, "efficientnet_b0" "features.3" at 64;
     joined_networks: "densenet121" "features.denseblock2" at 48, "googlenet" "gap" at 48, "inception_v3" "Mixed_6a" at 80, "shufflenet_v2_x0_5" "gap" at 64;
     networks_with_other_norms: "convnext_tiny" "gap" at 48, "xception" "gap" at 72;
+}
+
+/// What `--dtype bf16` promises, of networks of every kind.
+#[test]
+fn features_in_sixteen_bits_are_within_two_hundredths() {
+    for (name, side) in [("resnet18", 112), ("squeezenet1_1", 97), ("mobilenet_v2", 96), ("shufflenet_v2_x0_5", 96)] {
+        let graph = backbones::find(name).unwrap().graph(&Options::default());
+        let (images, taps, input) = (3, ["gap".to_string()], [3, side, side]);
+        let weights = Formula::new(graph.parameters(), 5);
+        let plan = Plan::new(&graph, &weights, &taps, input).unwrap();
+        let (rgb, size) = (test_images(1, images, [side; 2]), [side; 2]);
+        let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &SOME };
+        let chosen = numbers(&plan, Compute::Bf16, &SOME.planar(&test_images(2, 1, size), side * side)).unwrap();
+        let Some(got) = emulate(&compile(&plan, chosen.into(), images).unwrap(), batch, true) else { return };
+        let want = CandleEngine::new(&graph, &weights, &taps, input, &Device::Cpu, DType::F32).unwrap().run(batch).unwrap();
+        let error = centred_error(&got[0], &want[0], images);
+        assert!(error <= 2e-2, "{name} in {chosen}: {error:.1e}");
+    }
 }
 
 /// A network whose maps 8 does not divide, with every layer that the zoo may ask for.
