@@ -2,30 +2,37 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::engine::native::simd::{LANES, Line, floats, floats_mut, zeroed_lines};
+use crate::engine::native::simd::{LANES, Lines, floats, floats_mut};
 
 /// Numbers whose first one starts a line.
-#[derive(Debug, Clone, Default)]
 pub struct Aligned {
-    lines: Vec<Line>,
+    lines: Lines,
     len: usize,
 }
 
 impl Aligned {
     /// So many zeros.
     pub fn zeros(len: usize) -> Aligned {
-        Aligned { lines: zeroed_lines(len), len }
+        Aligned { lines: Lines::zeroed(len), len }
     }
 
-    /// Changes the length; what is added is 0, or left over from a greater length within the last line.
+    /// Changes the length; what is added is 0, or left over from a greater length.
     pub fn resize(&mut self, len: usize) {
-        self.lines.resize(len.div_ceil(LANES), Line([0.0; LANES]));
+        if len > self.lines.len() * LANES {
+            self.lines = Lines::zeroed(len);
+        }
         self.len = len;
     }
 
     /// The first value's address.
     pub fn pointer(&self) -> *mut f32 {
         self.lines.as_ptr().cast_mut().cast()
+    }
+}
+
+impl Default for Aligned {
+    fn default() -> Aligned {
+        Aligned::zeros(0)
     }
 }
 

@@ -25,10 +25,10 @@ pub struct Chunk {
     pub blocks: Range<usize>,
     /// The same inputs as features and tiles.
     pub columns: Columns,
-    /// Their part of the tape.
-    pub weights: Aligned,
-    /// What the optimiser keeps, laid out as the weights are.
-    pub states: [Aligned; 3],
+    /// Their part of the tape, then what the optimiser keeps, laid out in the same way.
+    memory: Aligned,
+    /// Their number.
+    count: usize,
     /// The weights once more, transposed: from the layer's outputs to these inputs (all but the first layer).
     pub back: Option<Back>,
 }
@@ -74,14 +74,13 @@ impl Layer {
             let blocks = cut(c)..cut(c + 1);
             let columns = Columns::new(blocks.start * BLOCK..(blocks.end * BLOCK).min(tape.tiles()), features);
             let values = tape.block(blocks.start)..tape.block(blocks.end).min(tape.len());
-            let state = |i| if i < states { Aligned::zeros(values.len()) } else { Aligned::default() };
             let back = has_back.then(|| Back::new(Tape { inputs: outputs, outputs: columns.features.len() }));
-            let mut weights = Aligned::zeros(values.len());
+            let count = values.len();
+            let mut memory = Aligned::zeros(count * (1 + states));
             tape.values(blocks.clone(), |input, output, at| {
-                weights[at] = if input < features { from.weight[output * features + input] } else { from.bias[output] };
+                memory[at] = if input < features { from.weight[output * features + input] } else { from.bias[output] };
             });
-            let states = std::array::from_fn(state);
-            let mut chunk = Chunk { blocks, columns, weights, states, back };
+            let mut chunk = Chunk { blocks, columns, memory, count, back };
             chunk.transpose(Isa::Portable, tape);
             RwLock::new(chunk)
         };
@@ -110,7 +109,7 @@ impl Layer {
         for c in 0..self.chunks() {
             let chunk = self.chunk(c);
             self.tape.values(chunk.blocks.clone(), |input, output, at| {
-                *(if input < features { &mut weight[output * features + input] } else { &mut bias[output] }) = chunk.weights[at];
+                *(if input < features { &mut weight[output * features + input] } else { &mut bias[output] }) = chunk.weights()[at];
             });
         }
         head::Layer { weight, bias }
@@ -118,6 +117,18 @@ impl Layer {
 }
 
 impl Chunk {
+    /// Their part of the tape.
+    pub fn weights(&self) -> &[f32] {
+        &self.memory[..self.count]
+    }
+
+    /// Weights and what the optimiser keeps of each.
+    pub fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
+        let (weights, states) = self.memory.split_at_mut(self.count);
+        let mut states = states.chunks_exact_mut(self.count.max(1));
+        (weights, std::array::from_fn(|_| states.next().unwrap_or_default()))
+    }
+
     /// Brings the transposed copy up to date.
     pub fn transpose(&mut self, isa: Isa, tape: Tape) {
         let Some(back) = &mut self.back else { return };
@@ -128,12 +139,12 @@ impl Chunk {
             let whole = input + LANES <= features.end && output + LANES <= tape.outputs;
             if whole {
                 let places = std::array::from_fn(|lane| back.places[(output + lane) * vectors + column / LANES]);
-                return transpose(isa, &self.weights[at..], panel, &mut back.weights, &places);
+                return transpose(isa, &self.memory[at..self.count], panel, &mut back.weights, &places);
             }
             let rows = input..features.end.min(input + LANES);
             for (row, lane) in rows.flat_map(|row| (0..LANES.min(tape.outputs - output)).map(move |lane| (row, lane))) {
                 let place = back.places[(output + lane) * vectors + column / LANES];
-                back.weights[place + (row - input)] = self.weights[at + (row - input) * panel + lane];
+                back.weights[place + (row - input)] = self.memory[at + (row - input) * panel + lane];
             }
         });
     }

@@ -118,7 +118,7 @@ impl Learner {
                 }
                 let x = Packed::new(&packed, n, chunk.columns.tiles.start);
                 let h = Products::new(&mut products, n);
-                Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h }.run(isa);
+                Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: chunk.weights(), x, h }.run(isa);
             }
         }
         self.row_major(self.layers.len() - 1, &products, n)

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::feed::Feed;
 use super::kernel::{Packed, Pass, Product, Products};
-use super::layer::{Back, Chunk, Layer};
+use super::layer::{Back, Layer};
 use super::output::{Activate, Judge};
 use super::pack::{Columns, mask};
 use super::sparse::{self, Listed, Lists, is_sparse};
@@ -190,7 +190,7 @@ impl Run<'_> {
             };
             h.clear(layer.tape);
             let x = Packed::new(x, rows.len(), chunk.columns.tiles.start);
-            Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h }.run(self.isa);
+            Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: chunk.weights(), x, h }.run(self.isa);
         }
     }
 
@@ -212,7 +212,8 @@ impl Run<'_> {
             h.clear(self.layers[l].tape);
             for c in 0..self.layers[l].chunks() {
                 let chunk = self.layers[l].chunk(c);
-                Product { tape: self.layers[l].tape, blocks: chunk.blocks.clone(), weights: &chunk.weights, x, h: h.again() }.run(self.isa);
+                Product { tape: self.layers[l].tape, blocks: chunk.blocks.clone(), weights: chunk.weights(), x, h: h.again() }
+                    .run(self.isa);
             }
         }
         let last = self.layers.len() - 1;
@@ -318,13 +319,14 @@ impl Run<'_> {
             // SAFETY: gradients and activations were written before the barrier.
             let d = unsafe { self.buffers.gradients[l].read(0..layer.tape.columns() * n) };
             let mut chunk = layer.chunk_mut(c);
-            let Chunk { blocks, columns, weights, states, .. } = &mut *chunk;
+            let (blocks, columns) = (chunk.blocks.clone(), chunk.columns.clone());
+            let (weights, states) = chunk.parts();
             // SAFETY: as above; a chunk's columns are packed by whoever has taken it alone, unless they were packed before.
             let (x, x_next) = unsafe {
                 if let Some(next) = next.filter(|_| packs) {
-                    self.feed.pack(columns, (self.epoch, s + 1), next, &mut scratch.row);
+                    self.feed.pack(&columns, (self.epoch, s + 1), next, &mut scratch.row);
                 }
-                (self.inputs(l, s, n, columns), next.map(|next| self.inputs(l, s + 1, next.len(), columns)))
+                (self.inputs(l, s, n, &columns), next.map(|next| self.inputs(l, s + 1, next.len(), &columns)))
             };
             let first = columns.tiles.start;
             let following = next.zip(x_next).map(|(next, x)| {
@@ -333,11 +335,10 @@ impl Run<'_> {
                 h.clear(layer.tape);
                 (Packed::new(x, next.len(), first), h)
             });
-            let states = states.each_mut().map(|s| &mut **s);
-            let pass = Pass { tape: layer.tape, blocks: blocks.clone(), weights, states, x: Packed::new(x, n, first), d, next: following };
+            let pass = Pass { tape: layer.tape, blocks, weights, states, x: Packed::new(x, n, first), d, next: following };
             let blocks = columns.blocks();
-            let listed = if l == 0 && !packs { self.feed.listed(s, columns) } else { None };
-            let following = if next.is_some() { self.feed.listed(s + 1, columns) } else { listed };
+            let listed = if l == 0 && !packs { self.feed.listed(s, &columns) } else { None };
+            let following = if next.is_some() { self.feed.listed(s + 1, &columns) } else { listed };
             if let Some(([by_input, _], [_, by_row])) = listed.zip(following) {
                 sparse::run(pass, by_input, by_row, self.isa, self.optimizer, self.lr, step);
             } else if is_sparse(self.isa, x) && x_next.is_none_or(|x| is_sparse(self.isa, x)) {

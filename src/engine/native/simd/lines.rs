@@ -1,5 +1,7 @@
 //! Memory that vectors are read from and written to: buffers that start at a line.
 
+use std::ops::{Deref, DerefMut};
+
 use super::LANES;
 
 /// One line of memory: what all offsets are aligned to.
@@ -17,24 +19,80 @@ pub fn zeroed_lines(floats: usize) -> Vec<Line> {
     lines
 }
 
-/// Asks for huge pages where a buffer is large: walks over maps and weights would wait for translations of addresses.
+/// Bytes of a huge page.
+const HUGE: usize = 2 << 20;
+
+/// Asks for huge pages where a buffer is sure to fill one: walks over maps and weights would wait for translations of addresses.
 #[cfg(target_os = "linux")]
-fn in_huge_pages(lines: &Vec<Line>) {
+fn in_huge_pages<T>(buffer: &Vec<T>) {
     const PAGE: usize = 4096;
-    const LARGE: usize = 4 << 20;
-    let (start, bytes) = (lines.as_ptr().addr(), lines.capacity() * size_of::<Line>());
-    if bytes >= LARGE {
+    let (start, bytes) = (buffer.as_ptr().addr(), buffer.capacity() * size_of::<T>());
+    if bytes >= 2 * HUGE || align_of::<T>() == HUGE {
         let first = start.next_multiple_of(PAGE);
         let len = (start + bytes - first) / PAGE * PAGE;
         // SAFETY: whole pages inside the buffer, whose contents this leaves as they are. A refusal changes nothing.
         unsafe {
-            libc::madvise(lines.as_ptr().cast_mut().cast::<libc::c_void>().wrapping_byte_add(first - start), len, libc::MADV_HUGEPAGE)
+            libc::madvise(buffer.as_ptr().cast_mut().cast::<libc::c_void>().wrapping_byte_add(first - start), len, libc::MADV_HUGEPAGE)
         };
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn in_huge_pages(_: &Vec<Line>) {}
+fn in_huge_pages<T>(_: &Vec<T>) {}
+
+/// A huge page.
+#[repr(C, align(0x20_0000))]
+pub struct Page([Line; HUGE / size_of::<Line>()]);
+
+/// Lines in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two starts anywhere, and so holds none.
+pub enum Lines {
+    /// Few of them.
+    Few(Vec<Line>),
+    /// As many as the number says.
+    Many(Vec<Page>, usize),
+}
+
+impl Lines {
+    /// For so many numbers, all zero.
+    pub fn zeroed(floats: usize) -> Lines {
+        let count = floats.div_ceil(LANES);
+        let bytes = count * size_of::<Line>();
+        if bytes <= HUGE / 2 {
+            return Lines::Few(zeroed_lines(floats));
+        }
+        let pages = bytes.div_ceil(HUGE);
+        let mut many: Vec<Page> = Vec::with_capacity(pages);
+        in_huge_pages(&many);
+        // SAFETY: there is room for as many pages; zeros are numbers.
+        unsafe {
+            many.as_mut_ptr().write_bytes(0, pages);
+            many.set_len(pages);
+        }
+        Lines::Many(many, count)
+    }
+}
+
+impl Deref for Lines {
+    type Target = [Line];
+
+    fn deref(&self) -> &[Line] {
+        match self {
+            Lines::Few(lines) => lines,
+            // SAFETY: pages are arrays of lines, and these hold at least `count`.
+            Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
+        }
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [Line] {
+        match self {
+            Lines::Few(lines) => lines,
+            // SAFETY: as in `deref`.
+            Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), *count) },
+        }
+    }
+}
 
 /// The buffer as plain numbers.
 pub fn floats(lines: &[Line]) -> &[f32] {
@@ -46,4 +104,24 @@ pub fn floats(lines: &[Line]) -> &[f32] {
 pub fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
     // SAFETY: as in `floats`.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_zero_and_apart_whatever_pages_they_lie_in() {
+        let page = HUGE / size_of::<f32>();
+        let mut all: Vec<Lines> = [0, 1, 17, page / 2, page / 2 + 1, page, 2 * page + 5].map(Lines::zeroed).into();
+        for (i, lines) in all.iter_mut().enumerate() {
+            let values = floats_mut(lines);
+            assert!(values.iter().all(|&v| v == 0.0));
+            values.fill(i as f32);
+        }
+        for (i, (lines, count)) in all.iter().zip([0, 1, 17, page / 2, page / 2 + 1, page, 2 * page + 5]).enumerate() {
+            assert!(matches!(lines, Lines::Many(..)) == (count > page / 2) && lines.len() == count.div_ceil(LANES), "{count}");
+            assert!(floats(lines).iter().all(|&v| v == i as f32) && lines.as_ptr().addr().is_multiple_of(align_of::<Line>()));
+        }
+    }
 }

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
-pub use lines::{Line, floats, floats_mut, zeroed_lines};
+pub use lines::{Line, Lines, floats, floats_mut, zeroed_lines};
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use portable::Portable;
