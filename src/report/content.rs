@@ -324,7 +324,7 @@ fn provenance(files: &SweepFiles) -> Vec<Fact> {
             fact("backbone", &*key.backbone),
             fact("weights SHA-256", &*key.weights),
             fact("preprocess", key.preprocess.replace(';', "; ").replace(',', ", ")),
-            fact("augmentation", &*key.augment),
+            fact("policy of augmented views, if any", &*key.augment),
             fact("engine", format!("{} ({}), {}, stored as {}", key.engine, key.device, key.compute, key.store)),
             fact("key", &*input.key_digest),
         ]);

@@ -150,7 +150,7 @@ impl Engine for CudaEngine {
             .context
             .mem_get_info()
             .map(|(free, total)| format!("; {:.2} of {:.1} GiB of {device} in use", gib(total - free), gib(total)));
-        Some(format!("{} in {}{}", lock(&self.machine).summary(), self.numbers, memory.unwrap_or_default()))
+        Some(format!("{}: {}{}", self.numbers, lock(&self.machine).summary(), memory.unwrap_or_default()))
     }
 
     fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
