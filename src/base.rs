@@ -13,7 +13,7 @@ use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
 
-/// Seed of the image that engines of 16 bits are made by: not one that anything else draws.
+/// Seed of the image that biases make up for rounding by: not one that anything else draws.
 const SAMPLE: u64 = 0xB16;
 
 /// Which engine runs a base.
@@ -239,7 +239,7 @@ impl Base {
             candle_core::DeviceLocation::Cuda { gpu_id } => gpu_id,
             _ => 0,
         };
-        Ok(Box::new(engine::CudaEngine::new(&self.plan(taps, size)?, &self.sample(size), gpu, self.compute, batch)?))
+        Ok(Box::new(engine::CudaEngine::new(&self.plan(taps, size)?, gpu, self.compute, batch)?))
     }
 
     /// Never called: without the feature there is no such device.
@@ -267,12 +267,8 @@ impl Base {
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
         }
-        NativeEngine::new(&native::compensate(plan, options, &self.sample(size))?, batch, options)
-    }
-
-    /// An image as a plan takes it, by which engines of 16 bits find out about a network's values.
-    fn sample(&self, size: [usize; 2]) -> Vec<f32> {
-        self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1])
+        let sample = self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1]);
+        NativeEngine::new(&native::compensate(plan, options, &sample)?, batch, options)
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.

@@ -185,7 +185,6 @@ pub struct Base {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Dtype {
     F32,
-    /// 16 bits, for CPUs with AMX and for GPUs: features within a few hundredths of those in f32
     Bf16,
     /// For GPUs: eight times as exact as bf16, for values up to 65,504
     F16,

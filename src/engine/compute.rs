@@ -13,7 +13,7 @@ pub enum Compute {
     /// 24 bits.
     #[default]
     F32,
-    /// 8 bits, the range of f32; on CUDA f16 stands for it where that has room for a network's values.
+    /// 8 bits, the range of f32.
     Bf16,
     /// 11 bits, nothing above 65,504.
     F16,
@@ -46,7 +46,7 @@ impl Compute {
         if self != Compute::F16 || features.iter().flatten().all(|v| v.is_finite()) {
             return Ok(());
         }
-        Err(Error::setting("a value inside the network is too large for f16, which ends at 65,504", "use --dtype f32"))
+        Err(Error::setting("a value inside the network is too large for f16, which ends at 65,504", "use --dtype bf16 or f32"))
     }
 }
 
@@ -78,6 +78,6 @@ mod tests {
         let features = [vec![1.0], vec![2.0, f32::INFINITY]];
         assert!(Compute::Bf16.check(&features).is_ok() && Compute::F16.check(&features[..1]).is_ok());
         let error = Compute::F16.check(&features).unwrap_err();
-        assert!(error.is_unusable_input() && error.to_string().contains("--dtype f32"), "{error}");
+        assert!(error.is_unusable_input() && error.to_string().contains("--dtype bf16"), "{error}");
     }
 }

@@ -1,9 +1,8 @@
-//! The fast engine on NVIDIA GPUs: a plan compiled to a list of library calls and kernels over one arena, channels last, f32 or 16 bits.
+//! The fast engine on NVIDIA GPUs: a plan compiled to a list of library calls and kernels over one arena, channels last, bf16 or f32.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `lower.rs` | plan → calls: which library or kernel does what; no GPU needed |
-//! | `range.rs` | f16 or bf16 |
 //! | `program.rs`, `memory.rs` | the calls, and where everything lies |
 //! | `kernels.cu` | what cuDNN and cuBLAS leave to do; compiled at run time |
 //! | `device/` | the only part that talks to a GPU: libraries prepared once, everything captured in one CUDA graph, two batches in flight |
@@ -18,7 +17,6 @@ mod device;
 mod lower;
 mod memory;
 mod program;
-mod range;
 
 #[cfg(feature = "cuda")]
 pub use device::{CudaEngine, without_tf32};

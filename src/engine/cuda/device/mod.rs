@@ -15,7 +15,6 @@ use self::machine::Machine;
 use self::slot::Slot;
 use super::lower::compile;
 use super::program::Program;
-use super::range::numbers;
 use crate::engine::{Batch, Compute, Engine};
 use crate::plan::Plan;
 use crate::{Error, Result};
@@ -52,19 +51,17 @@ pub struct CudaEngine {
     slots: Mutex<Vec<Slot>>,
     returned: Condvar,
     program: Program,
-    numbers: Compute,
+    compute: Compute,
     context: Arc<CudaContext>,
 }
 
 impl CudaEngine {
-    /// Makes a plan ready for batches of up to `batch` images on the GPU of this number. Where `compute` is bf16, a `sample`, any image `[C, H, W]` as
-    /// the plan takes it, tells whether f16, which is more exact, has room for the network's values.
+    /// Makes a plan ready for batches of up to `batch` images on the GPU of this number.
     ///
     /// # Errors
     /// A transformer; too little memory; the libraries' own failure.
-    pub fn new(plan: &Plan, sample: &[f32], gpu: usize, compute: Compute, batch: usize) -> Result<CudaEngine> {
-        let numbers = numbers(plan, compute, sample)?;
-        let mut program = compile(plan, numbers.into(), batch.max(1))?;
+    pub fn new(plan: &Plan, gpu: usize, compute: Compute, batch: usize) -> Result<CudaEngine> {
+        let mut program = compile(plan, compute.into(), batch.max(1))?;
         let context = CudaContext::new(gpu).map_err(failed("opening the GPU"))?;
         // SAFETY: this engine orders all uses of its memory by streams and events of its own: a slot's blocks are used by its stream and,
         // between the events `arrived` and `computed`, by the machine's; everything else by the machine's alone.
@@ -73,7 +70,7 @@ impl CudaEngine {
         let slots = (0..SLOTS).map(|_| Slot::new(&program, &context)).collect::<Result<_>>()?;
         // They are on the device now.
         program.constants = vec![];
-        Ok(CudaEngine { machine: Mutex::new(machine), slots: Mutex::new(slots), returned: Condvar::new(), program, numbers, context })
+        Ok(CudaEngine { machine: Mutex::new(machine), slots: Mutex::new(slots), returned: Condvar::new(), program, compute, context })
     }
 
     /// A free slot; waits for one.
@@ -105,7 +102,7 @@ impl CudaEngine {
             machine.hand_over(&slot.output, &slot.computed)?;
         }
         let features = slot.download(&self.program, batch.images())?;
-        self.numbers.check(&features).map(|()| features)
+        self.compute.check(&features).map(|()| features)
     }
 }
 
@@ -150,7 +147,7 @@ impl Engine for CudaEngine {
             .context
             .mem_get_info()
             .map(|(free, total)| format!("; {:.2} of {:.1} GiB of {device} in use", gib(total - free), gib(total)));
-        Some(format!("{}: {}{}", self.numbers, lock(&self.machine).summary(), memory.unwrap_or_default()))
+        Some(lock(&self.machine).summary() + &memory.unwrap_or_default())
     }
 
     fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
