@@ -30,12 +30,6 @@ impl Aligned {
     }
 }
 
-impl Default for Aligned {
-    fn default() -> Aligned {
-        Aligned::zeros(0)
-    }
-}
-
 impl Deref for Aligned {
     type Target = [f32];
 

@@ -27,7 +27,7 @@ pub struct Chunk {
     pub columns: Columns,
     /// Their part of the tape, then what the optimiser keeps, laid out in the same way.
     memory: Aligned,
-    /// Their number.
+    /// Number of the weights.
     count: usize,
     /// The weights once more, transposed: from the layer's outputs to these inputs (all but the first layer).
     pub back: Option<Back>,
@@ -117,7 +117,7 @@ impl Layer {
 }
 
 impl Chunk {
-    /// Their part of the tape.
+    /// The weights: a part of the tape.
     pub fn weights(&self) -> &[f32] {
         &self.memory[..self.count]
     }

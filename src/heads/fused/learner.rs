@@ -100,8 +100,7 @@ impl Learner {
     /// Logits of some rows, `[rows, outputs]`.
     fn logits(&self, isa: Isa, table: &dyn FeatureTable, norm: Option<&BatchNorm>, rows: &[usize]) -> Vec<f32> {
         let n = rows.len();
-        let (mut packed, mut scratch) = (Aligned::default(), vec![]);
-        let mut products = Aligned::default();
+        let (mut packed, mut products, mut scratch) = (Aligned::zeros(0), Aligned::zeros(0), vec![]);
         for (l, layer) in self.layers.iter().enumerate() {
             let units = if l == 0 { vec![] } else { self.units(isa, l, &products, n) };
             products = Aligned::zeros(layer.tape.columns() * n);
