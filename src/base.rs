@@ -227,7 +227,10 @@ impl Base {
             EngineKind::Cuda => self.cuda(taps, batch, [height, width])?,
             // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
             EngineKind::Candle if !self.device.is_cpu() => {
-                Box::new(CandleEngine::planned(Plan::new(&self.graph, weights, taps, input)?, &self.device, self.compute.dtype())?)
+                let plan = self.plan_for_gpu(taps, [height, width])?;
+                // What bf16 would lose too much in stays f32.
+                let compute = if self.compute == Compute::Bf16 && plan.is_delicate { Compute::F32 } else { self.compute };
+                Box::new(CandleEngine::planned(plan, &self.device, compute.dtype())?)
             }
             EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.compute.dtype())?),
         })
@@ -239,7 +242,7 @@ impl Base {
             candle_core::DeviceLocation::Cuda { gpu_id } => gpu_id,
             _ => 0,
         };
-        Ok(Box::new(engine::CudaEngine::new(&self.plan(taps, size)?, gpu, self.compute, batch)?))
+        Ok(Box::new(engine::CudaEngine::new(&self.plan_for_gpu(taps, size)?, gpu, self.compute, batch)?))
     }
 
     /// Never called: without the feature there is no such device.
@@ -267,8 +270,18 @@ impl Base {
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
         }
-        let sample = self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1]);
-        NativeEngine::new(&native::compensate(plan, options, &sample)?, batch, options)
+        NativeEngine::new(&native::compensate(plan, options, &self.sample(size))?, batch, options)
+    }
+
+    /// The plan for a GPU, its biases making up for weights rounded to bf16.
+    fn plan_for_gpu(&self, taps: &[String], size: [usize; 2]) -> Result<Plan> {
+        let plan = self.plan(taps, size)?;
+        if self.compute == Compute::Bf16 { engine::compensate_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
+    }
+
+    /// An image to learn of the network by, `[3, height, width]`.
+    fn sample(&self, size: [usize; 2]) -> Vec<f32> {
+        self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1])
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -301,10 +314,7 @@ impl Base {
                 EngineKind::Native => native::Options::computing(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
-            numerics: match (self.engine, self.compute) {
-                (EngineKind::Native, Compute::Bf16) => native::BF16_NUMERICS_VERSION,
-                _ => native::NUMERICS_VERSION,
-            },
+            numerics: if self.compute == Compute::Bf16 { native::BF16_NUMERICS_VERSION } else { native::NUMERICS_VERSION },
         }
     }
 }

@@ -3,6 +3,7 @@
 mod accuracy;
 mod candle;
 mod choice;
+mod compensate;
 mod compute;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
@@ -16,6 +17,7 @@ use crate::preprocess::Normalise;
 pub use accuracy::{centred_error, test_images};
 pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
+pub use compensate::compensate_for_gpu;
 pub use compute::Compute;
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaEngine, without_tf32};

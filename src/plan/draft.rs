@@ -70,14 +70,15 @@ struct Drafts<'a> {
     /// Draft that makes each node's value.
     by_node: Vec<Option<usize>>,
     drafts: Vec<Draft>,
+    is_delicate: bool,
 }
 
 /// Plans a pruned graph.
-pub(super) fn plan(graph: &Graph, shapes: &[Shape], weights: &dyn TensorSource) -> Result<Plan> {
+pub(super) fn plan(graph: &Graph, shapes: &[Shape], weights: &dyn TensorSource, is_delicate: bool) -> Result<Plan> {
     let count = graph.nodes().len();
     let mut readers = vec![0; count];
     graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.taps().iter().map(|(_, id)| id)).for_each(|&id| readers[id] += 1);
-    let mut all = Drafts { graph, shapes, weights, readers, same_as: (0..count).collect(), by_node: vec![None; count], drafts: vec![] };
+    let mut all = Drafts { graph, shapes, weights, readers, same_as: (0..count).collect(), by_node: vec![None; count], drafts: vec![], is_delicate };
     for id in 0..count {
         all.take(id)?;
     }
@@ -259,7 +260,7 @@ impl Drafts<'_> {
             steps.push(Step { name: draft.name, layer: layer(draft.core, draft.residual, draft.act), inputs, output });
         }
         let taps = self.graph.taps().iter().map(|&(_, id)| value[self.same_as[id]]).collect();
-        Plan { steps, shapes, taps }
+        Plan { steps, shapes, taps, is_delicate: self.is_delicate }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Plan {
     pub shapes: Vec<Shape>,
     /// The taps' values, in the order asked for; several taps may share one, and a tap may be the input itself.
     pub taps: Vec<ValueId>,
+    /// Whether the network loses too much with maps in bf16: [`Graph::is_delicate`].
+    pub is_delicate: bool,
 }
 
 /// One step of a plan.
@@ -175,9 +177,10 @@ impl Plan {
     /// # Errors
     /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor.
     pub fn new(graph: &Graph, weights: &dyn TensorSource, taps: &[String], input: [usize; 3]) -> Result<Plan> {
+        let is_delicate = graph.is_delicate();
         let graph = graph.prune(taps)?;
         let shapes = graph.shapes(input)?;
-        draft::plan(&graph, &shapes, weights)
+        draft::plan(&graph, &shapes, weights, is_delicate)
     }
 
     /// Shape of the input, `[C, H, W]`.

@@ -134,7 +134,7 @@ impl Planned {
     }
 
     pub(super) fn forward(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        let Plan { steps, shapes, taps } = &self.plan;
+        let Plan { steps, shapes, taps, .. } = &self.plan;
         let inputs: Vec<&[usize]> = std::iter::once(&[][..]).chain(steps.iter().map(|s| s.inputs.as_slice())).collect();
         run(&inputs, taps, |value, values| {
             let Some(i) = value.checked_sub(1) else { return Ok(input.clone()) };

@@ -69,16 +69,10 @@ struct Computing {
 }
 
 impl Computing {
-    /// Networks of depthwise convolutions magnify rounding (MobileNet V2's features would be 4e-2 off, EfficientNet-B0's 0.4), and gain least by
-    /// products in tiles. Those of concatenations keep f32 around these; heads on SqueezeNet's trained features changed their mind about 2 photos
-    /// of 600. For both bf16 stands for two digits.
+    /// In delicate networks bf16 stands for two digits.
     fn new(plan: &Plan, Options { isa, bf16 }: Options) -> Computing {
         let split = (isa == Isa::Amx).then_some(if bf16 { Split::Two } else { Split::Three });
-        let delicate = |step: &Step| match &step.layer {
-            Layer::Conv { conv, .. } => conv.groups > 1 && conv.groups == conv.input,
-            other => matches!(other, Layer::Concat),
-        };
-        Computing { isa, split, packs: bf16 && split.is_some() && !plan.steps.iter().any(delicate) }
+        Computing { isa, split, packs: bf16 && split.is_some() && !plan.is_delicate }
     }
 
     /// What operands of an image's first convolution are split into.

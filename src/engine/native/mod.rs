@@ -40,7 +40,7 @@ mod matrix;
 mod memory;
 mod pair;
 mod peak;
-mod places;
+pub(super) mod places;
 mod pointwise;
 mod pool;
 mod register_tile;
@@ -61,5 +61,5 @@ pub use simd::Isa;
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
 pub const NUMERICS_VERSION: u32 = 5;
 
-/// The same for `--dtype bf16`, whose kernels are others.
-pub const BF16_NUMERICS_VERSION: u32 = 6;
+/// The same for `--dtype bf16`, whose kernels are others; on GPUs too.
+pub const BF16_NUMERICS_VERSION: u32 = 7;

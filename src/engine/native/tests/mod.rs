@@ -41,7 +41,7 @@ pub struct Sketch {
 
 impl Sketch {
     fn new(seed: u64, shape: [usize; 3]) -> Sketch {
-        Sketch { plan: Plan { steps: vec![], shapes: vec![shape.to_vec()], taps: vec![] }, draw: Draw(seed) }
+        Sketch { plan: Plan { steps: vec![], shapes: vec![shape.to_vec()], taps: vec![], is_delicate: false }, draw: Draw(seed) }
     }
 
     fn map(&self, v: ValueId) -> [usize; 3] {
