@@ -228,9 +228,7 @@ impl Base {
             // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
             EngineKind::Candle if !self.device.is_cpu() => {
                 let plan = self.plan_for_gpu(taps, [height, width])?;
-                // What bf16 would lose too much in stays f32.
-                let compute = if self.compute == Compute::Bf16 && plan.is_delicate { Compute::F32 } else { self.compute };
-                Box::new(CandleEngine::planned(plan, &self.device, compute.dtype())?)
+                Box::new(CandleEngine::planned(plan, &self.device, self.compute_on_gpu().dtype())?)
             }
             EngineKind::Candle => Box::new(CandleEngine::new(&self.graph, weights, taps, input, &self.device, self.compute.dtype())?),
         })
@@ -242,7 +240,7 @@ impl Base {
             candle_core::DeviceLocation::Cuda { gpu_id } => gpu_id,
             _ => 0,
         };
-        Ok(Box::new(engine::CudaEngine::new(&self.plan_for_gpu(taps, size)?, gpu, self.compute, batch)?))
+        Ok(Box::new(engine::CudaEngine::new(&self.plan_for_gpu(taps, size)?, gpu, self.compute_on_gpu(), batch)?))
     }
 
     /// Never called: without the feature there is no such device.
@@ -270,13 +268,19 @@ impl Base {
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
         }
-        NativeEngine::new(&native::compensate(plan, options, &self.sample(size))?, batch, options)
+        NativeEngine::new(&engine::compensate_for_native(plan, options, &self.sample(size))?, batch, options)
     }
 
     /// The plan for a GPU, its biases making up for weights rounded to bf16.
     fn plan_for_gpu(&self, taps: &[String], size: [usize; 2]) -> Result<Plan> {
         let plan = self.plan(taps, size)?;
-        if self.compute == Compute::Bf16 { engine::compensate_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
+        if self.compute_on_gpu() == Compute::Bf16 { engine::compensate_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
+    }
+
+    /// What a GPU computes in: a network that magnifies rounding stays f32 where bf16 is asked for, as two digits do on a CPU; maps in bf16 alone
+    /// would lose more than 2e-2.
+    fn compute_on_gpu(&self) -> Compute {
+        if self.compute == Compute::Bf16 && self.graph.magnifies_rounding() { Compute::F32 } else { self.compute }
     }
 
     /// An image to learn of the network by, `[3, height, width]`.
@@ -384,6 +388,25 @@ fn preprocess(settings: &BaseSettings, info: &BackboneInfo, weights: &Opened) ->
 mod tests {
     use super::*;
     use crate::engine::{Batch, centred_error};
+
+    #[test]
+    fn what_magnifies_rounding_stays_f32_on_gpus_where_bf16_is_asked_for() {
+        for (name, compute) in
+            [("resnet18", Compute::Bf16), ("googlenet", Compute::Bf16), ("convnext_tiny", Compute::Bf16), ("mobilenet_v2", Compute::F32)]
+        {
+            let weights = Some("random".into());
+            let settings = BaseSettings {
+                backbone: name.into(),
+                weights,
+                compute: Compute::Bf16,
+                engine: Some(EngineKind::Candle),
+                device: DeviceChoice::Cpu,
+                ..BaseSettings::default()
+            };
+            let base = Base::open(&settings, &|_| ()).unwrap();
+            assert_eq!(base.compute_on_gpu(), compute, "{name}");
+        }
+    }
 
     #[test]
     fn f16_runs_on_candle_and_the_native_engine_refuses_it() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use headstart::backbones::{self, Flavour, Options};
 use headstart::base::{Base, BaseSettings};
 use headstart::engine::native::{self, NativeEngine};
-use headstart::engine::{Batch, CandleEngine, Engine, centred_error};
+use headstart::engine::{Batch, CandleEngine, Engine, centred_error, compensate_for_native};
 use headstart::graph::Graph;
 use headstart::plan::Plan;
 use headstart::weights::Formula;
@@ -118,7 +118,7 @@ fn check(name: &str) {
         };
         let bf16 = native::Options { bf16: true, ..native::Options::default() };
         let typical: Vec<f32> = image(1, 100, size).into_iter().map(|v| v * scale).collect();
-        let rounded = || NativeEngine::new(&native::compensate(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
+        let rounded = || NativeEngine::new(&compensate_for_native(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
         let coarse = (bf16.check().is_ok() && !graph.has_tokens()).then(rounded);
         let reference = cpu(&graph, &weights, &taps, size);
         let engines = [(&reference as &dyn Engine, 5e-5), (&*fast, 5e-5)];

@@ -7,52 +7,45 @@
 
 use half::bf16;
 
-use super::native::{Isa, NativeEngine, Options, places::as_map};
+use super::native::{self, Isa, NativeEngine, Options, places::as_map};
 use super::{Batch, Engine};
-use crate::plan::{ConvShape, Layer, Plan, Step, ValueId};
+use crate::plan::{ConvShape, Layer, Plan, ValueId};
 use crate::{Error, Result};
 
-/// How a plan's weights are rounded.
-pub struct Rounding<'a> {
-    /// Whether a convolution's are.
-    pub rounds: &'a dyn Fn(&Step) -> bool,
-    /// What becomes of a weight.
-    pub round: fn(f32) -> f32,
-    /// By which instructions the means are computed.
-    pub isa: Isa,
-}
-
-/// A plan for a GPU, where bf16 rounds the weights of every convolution; the plan as it is where the network is delicate or a transformer.
-/// The same on whatever CPU.
-///
-/// # Errors
-/// As [`compensate`].
-pub fn compensate_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
-    if plan.is_delicate || plan.steps.iter().any(|step| step.layer.is_of_tokens()) {
-        return Ok(plan);
-    }
-    let rounds = |step: &Step| matches!(step.layer, Layer::Conv { .. });
-    compensate(plan, &Rounding { rounds: &rounds, round: |w| bf16::from_f32(w).to_f32(), isa: Isa::Portable }, sample)
-}
-
-/// A plan whose biases make up for rounded weights, given an image: `[C, H, W]`, as the plan takes it.
-///
-/// The plan as it is where nothing is rounded.
+/// A plan for the native engine with what `options` rounds of its weights made up for.
 ///
 /// # Errors
 /// As [`NativeEngine::new`]; a sample of another size.
-pub fn compensate(mut plan: Plan, rounding: &Rounding<'_>, sample: &[f32]) -> Result<Plan> {
-    let rounds: Vec<bool> = plan.steps.iter().map(|step| (rounding.rounds)(step)).collect();
+pub fn compensate_for_native(plan: Plan, options: Options, sample: &[f32]) -> Result<Plan> {
+    let rounds = plan.steps.iter().map(|step| native::rounds_weights(&plan, step, options)).collect();
+    compensate(plan, rounds, native::nearest_bf16, options.isa, sample)
+}
+
+/// A plan for a GPU, where bf16 rounds the weights of every convolution that is not depthwise; a transformer's as it is. The same on whatever CPU.
+///
+/// # Errors
+/// As [`compensate_for_native`].
+pub fn compensate_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
+    if plan.steps.iter().any(|step| step.layer.is_of_tokens()) {
+        return Ok(plan);
+    }
+    let rounds = plan.steps.iter().map(|step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups == 1 || conv.groups < conv.input)).collect();
+    compensate(plan, rounds, |w| bf16::from_f32(w).to_f32(), Isa::Portable, sample)
+}
+
+/// A plan whose biases make up for the weights that become `round` of what they are, in the convolutions that `rounds` marks, given an image
+/// `[C, H, W]` as the plan takes it; its means are computed by the instructions `isa`. The plan as it is where nothing is rounded.
+fn compensate(mut plan: Plan, rounds: Vec<bool>, round: fn(f32) -> f32, isa: Isa, sample: &[f32]) -> Result<Plan> {
     let mut read: Vec<ValueId> = plan.steps.iter().zip(&rounds).filter(|(_, rounds)| **rounds).map(|(step, _)| step.inputs[0]).collect();
     read.dedup();
     if read.is_empty() {
         return Ok(plan);
     }
-    let means = means(&plan, &read, rounding.isa, sample)?;
+    let means = means(&plan, &read, isa, sample)?;
     for (step, _) in plan.steps.iter_mut().zip(rounds).filter(|(_, rounds)| *rounds) {
         let Some(means) = read.iter().position(|&v| v == step.inputs[0]).map(|i| &means[i]) else { continue };
         if let Layer::Conv { conv, weight, bias, .. } = &mut step.layer {
-            let off = lost(conv, weight, rounding.round, means);
+            let off = lost(conv, weight, round, means);
             *bias = bias.iter().zip(off).map(|(&b, off)| (f64::from(b) + off) as f32).collect();
         }
     }
@@ -81,4 +74,33 @@ fn lost<'a>(conv: &ConvShape, weight: &'a [f32], round: fn(f32) -> f32, means: &
         let means = &means[output / outputs * inputs..][..inputs];
         of.chunks_exact(cells).zip(means).map(|(channel, mean)| error(channel) * mean).sum()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Step;
+
+    /// On the sample itself, where each channel is one value, nothing is lost: in groups, too.
+    #[test]
+    fn a_flat_image_comes_out_as_if_no_weight_were_rounded() {
+        let conv = ConvShape { input: 6, output: 4, kernel: [1, 1], stride: [1, 1], padding: [0; 4], groups: 2 };
+        let weight: Vec<f32> = (0..12).map(|i| 0.1 + i as f32 / 7.0).collect();
+        let layer =
+            |weight: &[f32], bias: &[f32]| Layer::Conv { conv, weight: weight.into(), bias: bias.into(), residual: false, act: None };
+        let step = |layer| Step { name: "conv".into(), layer, inputs: vec![0], output: 1 };
+        let plan = |layer| Plan { steps: vec![step(layer)], shapes: vec![vec![6, 2, 3], vec![4, 2, 3]], taps: vec![1], is_delicate: false };
+        let sample: Vec<f32> = (0..36).map(|i| (i / 6) as f32 - 1.5).collect();
+        let run = |plan: &Plan| {
+            let batch = Batch::Floats { images: 1, shape: [6, 2, 3], data: &sample };
+            NativeEngine::new(plan, 1, Options { isa: Isa::Portable, bf16: false }).unwrap().run(batch).unwrap().remove(0)
+        };
+        let exact = plan(layer(&weight, &[1.0; 4]));
+        let Layer::Conv { bias, .. } = &compensate_for_gpu(exact.clone(), &sample).unwrap().steps[0].layer else {
+            unreachable!("a convolution")
+        };
+        let rounded: Vec<f32> = weight.iter().map(|&w| bf16::from_f32(w).to_f32()).collect();
+        let far = |bias: &[f32]| run(&plan(layer(&rounded, bias))).iter().zip(run(&exact)).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(far(bias) < 1e-6 && far(&[1.0; 4]) > 1e-3, "{} and {}", far(bias), far(&[1.0; 4]));
+    }
 }

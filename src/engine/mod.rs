@@ -17,7 +17,7 @@ use crate::preprocess::Normalise;
 pub use accuracy::{centred_error, test_images};
 pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
-pub use compensate::compensate_for_gpu;
+pub use compensate::{compensate_for_gpu, compensate_for_native};
 pub use compute::Compute;
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaEngine, without_tf32};

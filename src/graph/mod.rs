@@ -293,23 +293,33 @@ impl Graph {
 
     /// Whether it is a transformer: the native engine computes convolutional networks only.
     pub fn has_tokens(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(node.op, Op::Tokens(_) | Op::Attention { .. } | Op::ClassToken | Op::PatchMap))
+        self.any(|op| matches!(op, Op::Tokens(_) | Op::Attention { .. } | Op::ClassToken | Op::PatchMap))
     }
 
-    /// Whether maps of sixteen bits would lose too much in it. Networks of depthwise convolutions magnify rounding (in bf16 MobileNet V2's
-    /// features would be 4e-2 off, EfficientNet-B0's 0.4) and gain least by faster products; of those with concatenations, heads on SqueezeNet's
-    /// trained features changed their mind about 2 photos of 600. A property of the whole network: what taps are wanted changes no number.
+    /// Whether maps in bf16 lose too much on a CPU: where there are depthwise convolutions (MobileNet V2's features would be 4e-2 off,
+    /// EfficientNet-B0's 0.4; such networks gain least by faster products), and where maps are joined (heads on SqueezeNet's trained features changed
+    /// their mind about 2 photos of 600). A property of the whole network: what taps are wanted changes no number.
     pub fn is_delicate(&self) -> bool {
-        self.nodes.iter().any(|node| match &node.op {
-            Op::Conv(conv) => conv.groups > 1 && conv.groups == conv.input,
-            other => matches!(other, Op::Concat),
-        })
+        self.any(is_depthwise) || self.any(|op| matches!(op, Op::Concat))
+    }
+
+    /// Whether they lose too much whoever computes: where depthwise convolutions magnify rounding and no layer norms even it out, as ConvNeXt's do.
+    pub fn magnifies_rounding(&self) -> bool {
+        self.any(is_depthwise) && !self.any(|op| matches!(op, Op::LayerNorm { .. }))
+    }
+
+    fn any(&self, is: impl Fn(&Op) -> bool) -> bool {
+        self.nodes.iter().any(|node| is(&node.op))
     }
 
     /// Parameters in the order of the nodes.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.nodes.iter().flat_map(Node::parameters).collect()
     }
+}
+
+fn is_depthwise(op: &Op) -> bool {
+    matches!(op, Op::Conv(conv) if conv.groups > 1 && conv.groups == conv.input)
 }
 
 impl Node {

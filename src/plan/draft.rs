@@ -78,7 +78,8 @@ pub(super) fn plan(graph: &Graph, shapes: &[Shape], weights: &dyn TensorSource, 
     let count = graph.nodes().len();
     let mut readers = vec![0; count];
     graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.taps().iter().map(|(_, id)| id)).for_each(|&id| readers[id] += 1);
-    let mut all = Drafts { graph, shapes, weights, readers, same_as: (0..count).collect(), by_node: vec![None; count], drafts: vec![], is_delicate };
+    let mut all =
+        Drafts { graph, shapes, weights, readers, same_as: (0..count).collect(), by_node: vec![None; count], drafts: vec![], is_delicate };
     for id in 0..count {
         all.take(id)?;
     }

@@ -27,7 +27,7 @@ pub struct Plan {
     pub shapes: Vec<Shape>,
     /// The taps' values, in the order asked for; several taps may share one, and a tap may be the input itself.
     pub taps: Vec<ValueId>,
-    /// Whether the network loses too much with maps in bf16: [`Graph::is_delicate`].
+    /// Whether maps of the network stay f32 on a CPU in any case: [`Graph::is_delicate`].
     pub is_delicate: bool,
 }
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::graph::{Conv, Op, Padding, Parameter};
-use crate::weights::Tensor;
+use crate::weights::{Formula, Tensor};
 
 /// Plain sequences: enough to tell channels apart.
 struct Counting;
@@ -140,4 +140,13 @@ fn what_changes_nothing_costs_nothing() {
     assert_eq!(names(&both), ["conv1", "relu"]);
     assert_eq!(both.taps, [1, 2]);
     assert_eq!(names(&plan(&g, &["out"])), ["conv1"]);
+}
+
+#[test]
+fn what_bf16_may_do_depends_on_the_whole_network_and_not_on_the_taps() {
+    for (name, tap, is_delicate) in [("googlenet", "conv1", true), ("mobilenet_v2", "features.0", true), ("resnet18", "layer1", false)] {
+        let graph = crate::backbones::find(name).unwrap().graph(&crate::backbones::Options::default());
+        let plan = Plan::new(&graph, &Formula::new(graph.parameters(), 0), &[tap.into()], [3, 64, 64]).unwrap();
+        assert_eq!(plan.is_delicate, is_delicate, "{name}");
+    }
 }

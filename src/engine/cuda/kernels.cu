@@ -29,53 +29,6 @@ typedef struct {
 #define INDEX (blockIdx.x * blockDim.x + threadIdx.x)
 #endif
 
-#ifdef BF16
-typedef unsigned short T;
-
-HELPER float number(T bits) {
-  union {
-    unsigned u;
-    float f;
-  } value;
-  value.u = (unsigned)bits << 16;
-  return value.f;
-}
-
-// Rounds to the nearest, ties to even, as the libraries do.
-HELPER T stored(float x) {
-  union {
-    float f;
-    unsigned u;
-  } value;
-  value.f = x;
-  if ((value.u & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;
-  return (T)((value.u + 0x7fffu + ((value.u >> 16) & 1u)) >> 16);
-}
-#elif defined F16
-typedef unsigned short T;
-
-// The test brings its own: C compilers differ in what they know of f16.
-#ifndef EMULATED
-HELPER float number(T bits) {
-  float value;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
-  return value;
-}
-
-// Rounds to the nearest, ties to even; what is too large becomes infinite.
-HELPER T stored(float x) {
-  T bits;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-  return bits;
-}
-#endif
-#else
-typedef float T;
-
-HELPER float number(T value) { return value; }
-HELPER T stored(float value) { return value; }
-#endif
-
 HELPER float least(void) {
   union {
     unsigned u;
@@ -104,16 +57,76 @@ HELPER float activated(int kind, float x) {
 }
 #endif
 
-#ifdef EMULATED
-#define ALIGNED
-#else
-#define ALIGNED __align__(LANES * sizeof(T) > 16 ? 16 : LANES * sizeof(T))
-#endif
+// The test includes this file once for each kind of number and number of lanes.
+#define T NAME(T)
+#define number NAME(number)
+#define stored NAME(stored)
 #define Pack NAME(Pack)
+#define Floats NAME(Floats)
 
-typedef struct ALIGNED {
+#ifdef BF16
+typedef unsigned short T;
+
+HELPER float number(T bits) {
+  union {
+    unsigned u;
+    float f;
+  } value;
+  value.u = (unsigned)bits << 16;
+  return value.f;
+}
+
+// Rounds to the nearest, ties to even, as the libraries do.
+HELPER T stored(float x) {
+  union {
+    float f;
+    unsigned u;
+  } value;
+  value.f = x;
+  if ((value.u & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;
+  return (T)((value.u + 0x7fffu + ((value.u >> 16) & 1u)) >> 16);
+}
+#elif defined F16
+typedef unsigned short T;
+
+// C compilers differ in what they know of f16: the test brings its own.
+#ifdef EMULATED
+HELPER float number(T bits) { return emulated_number(bits); }
+HELPER T stored(float x) { return emulated_stored(x); }
+#else
+HELPER float number(T bits) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+  return value;
+}
+
+// Rounds to the nearest, ties to even; what is too large becomes infinite.
+HELPER T stored(float x) {
+  T bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+}
+#endif
+#else
+typedef float T;
+
+HELPER float number(T value) { return value; }
+HELPER T stored(float value) { return value; }
+#endif
+
+#ifdef EMULATED
+#define ALIGNED(t)
+#else
+#define ALIGNED(t) __align__(LANES * sizeof(t) > 16 ? 16 : LANES * sizeof(t))
+#endif
+
+typedef struct ALIGNED(T) {
   T v[LANES];
 } Pack;
+
+typedef struct ALIGNED(float) {
+  float v[LANES];
+} Floats;
 
 #define EACH_LANE for (int l = 0; l < LANES; ++l)
 
@@ -157,14 +170,21 @@ KERNEL(finish) {
   ((Pack *)y_)[i] = y;
 }
 
-// A map times a gate z of one pixel; n[0] packs a pixel, n[1] pixels.
+// A map times a gate z of one pixel; n[0] packs a pixel, n[1] pixels, n[2] whether the gate is f32.
 KERNEL(gate) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
   const unsigned c = i % (unsigned)n.n[0], image = i / (unsigned)n.n[0] / (unsigned)n.n[1];
-  const Pack x = ((const Pack *)x_)[i], z = ((const Pack *)z_)[image * n.n[0] + c];
+  const unsigned at = image * n.n[0] + c;
+  const Pack x = ((const Pack *)x_)[i];
   Pack y;
-  EACH_LANE y.v[l] = stored(number(x.v[l]) * number(z.v[l]));
+  if (n.n[2]) {
+    const Floats z = ((const Floats *)z_)[at];
+    EACH_LANE y.v[l] = stored(number(x.v[l]) * z.v[l]);
+  } else {
+    const Pack z = ((const Pack *)z_)[at];
+    EACH_LANE y.v[l] = stored(number(x.v[l]) * number(z.v[l]));
+  }
   ((Pack *)y_)[i] = y;
 }
 
@@ -190,9 +210,9 @@ KERNEL(pool) {
     for (int column = x0; column < x1; ++column) {
       const Pack cell = x[((Offset)row * columns + column) * packs];
       EACH_LANE {
-        const float number_ = number(cell.v[l]);
-        if (n.n[13]) value[l] += number_;
-        else if (!(number_ <= value[l])) value[l] = number_;
+        const float here = number(cell.v[l]);
+        if (n.n[13]) value[l] += here;
+        else if (!(here <= value[l])) value[l] = here;
       }
     }
   }
@@ -376,5 +396,9 @@ KERNEL(surround) {
   ((Pack *)y_)[i] = y;
 }
 
+#undef T
+#undef number
+#undef stored
 #undef Pack
+#undef Floats
 #undef ALIGNED

@@ -7,8 +7,9 @@
 //! | any other convolution | cuDNN, with bias, residual and ReLU fused where it takes them |
 //! | everything else, and what the libraries' epilogues know not | kernels of our own |
 
+use super::exact::exact;
 use super::memory::Memory;
-use super::program::{Call, Convolution, Element, Finish, Kernel, Numbers, Place, Product, Program, Space, Tap};
+use super::program::{Call, Convolution, Element, Finish, Kernel, Numbers, Place, Product, Program, Space, Tap, Variant};
 use crate::graph::{Act, Padding, Pool};
 use crate::plan::{ConvShape, Layer, Plan, Step, ValueId};
 use crate::{Error, Result};
@@ -20,7 +21,7 @@ const STRETCH: usize = 64;
 
 /// Shape of a value as it lies in memory: vectors are maps of one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Map {
+pub struct Map {
     channels: usize,
     rows: usize,
     columns: usize,
@@ -29,7 +30,8 @@ struct Map {
 }
 
 impl Map {
-    fn pixels(&self) -> usize {
+    /// Pixels of an image.
+    pub fn pixels(&self) -> usize {
         self.rows * self.columns
     }
 }
@@ -78,6 +80,8 @@ struct Lowering<'a> {
     element: Element,
     images: usize,
     maps: Vec<Map>,
+    /// The numbers of each value.
+    elements: Vec<Element>,
     /// The storage of each value: a flattened pixel is the pixel itself.
     storage: Vec<usize>,
     memory: Memory,
@@ -94,6 +98,7 @@ impl<'a> Lowering<'a> {
         if element != Element::F32 && plan.shapes[0].len() == 3 && plan.steps.iter().all(|s| !s.inputs.contains(&0) || padded(s)) {
             maps[0].stored = maps[0].channels.next_multiple_of(LANES);
         }
+        let elements: Vec<Element> = exact(plan, &maps).into_iter().map(|exact| if exact { Element::F32 } else { element }).collect();
         let largest = maps.iter().map(|m| images * m.pixels() * m.stored).max().unwrap_or(0);
         if largest >= 1 << 31 {
             return Err(Error::engine("cuda", "planning")(format!("out of memory: {images} images make a map of {largest} values")));
@@ -110,11 +115,11 @@ impl<'a> Lowering<'a> {
                     memory.live_on(storage[step.inputs[0]], last[value]);
                     storage[step.inputs[0]]
                 }
-                None => memory.storage(images * map.pixels() * map.stored * element.size(), [value, last[value]]),
+                None => memory.storage(images * map.pixels() * map.stored * elements[value].size(), [value, last[value]]),
             });
         }
         let taps = plan.taps.iter().map(|_| Tap { at: 0, length: 0 }).collect();
-        Ok(Lowering { plan, element, images, maps, storage, memory, calls: vec![], taps, features: 0 })
+        Ok(Lowering { plan, element, images, maps, elements, storage, memory, calls: vec![], taps, features: 0 })
     }
 
     fn place(&self, value: ValueId) -> Place {
@@ -127,7 +132,8 @@ impl<'a> Lowering<'a> {
         let mut numbers = self.numbers(self.images * map.pixels(), &[map.stored, map.channels, map.pixels()]);
         let input = Place { space: Space::Input, at: 0 };
         let normalise = Place { space: Space::Normalise, at: 0 };
-        let kernel = |name, p, numbers| Kernel { name, wide: false, y: self.place(0), x: input, z: None, p, q: None, numbers };
+        let variant = Variant { element: self.element, wide: false };
+        let kernel = |name, p, numbers| Kernel { name, variant, y: self.place(0), x: input, z: None, p, q: None, numbers };
         let planes = kernel("planes", None, numbers);
         (numbers.n[1], numbers.n[2]) = (0, 0);
         (kernel("pixels", Some(normalise), numbers), planes)
@@ -139,8 +145,8 @@ impl<'a> Lowering<'a> {
         numbers
     }
 
-    fn launch(&mut self, name: &'static str, wide: bool, [x, y]: [Place; 2], numbers: Numbers) -> &mut Kernel {
-        self.calls.push(Call::Kernel(Kernel { name, wide, y, x, z: None, p: None, q: None, numbers }));
+    fn launch(&mut self, name: &'static str, variant: Variant, [x, y]: [Place; 2], numbers: Numbers) -> &mut Kernel {
+        self.calls.push(Call::Kernel(Kernel { name, variant, y, x, z: None, p: None, q: None, numbers }));
         match self.calls.last_mut() {
             Some(Call::Kernel(kernel)) => kernel,
             _ => unreachable!("a kernel was pushed"),
@@ -155,7 +161,8 @@ impl<'a> Lowering<'a> {
             self.taps[tap] = Tap { at: self.features, length };
             let numbers = self.numbers(self.images * length, &[map.channels, map.pixels(), map.stored]);
             let y = Place { space: Space::Features, at: self.features };
-            self.launch("features", false, [self.place(value), y], numbers);
+            let variant = Variant { element: self.elements[value], wide: false };
+            self.launch("features", variant, [self.place(value), y], numbers);
             self.features += (self.images * length * size_of::<f32>()).next_multiple_of(256);
         }
     }
@@ -165,8 +172,9 @@ impl<'a> Lowering<'a> {
         let (from, to) = (self.maps[input], self.maps[output]);
         let [x, y] = [self.place(input), self.place(output)];
         let second = || step.inputs.get(1).copied().ok_or_else(|| Error::graph(&step.name, "lacks its second input"));
-        let wide = wide(&[from.stored, to.stored]);
-        let packs = |channels: usize| if wide { channels / LANES } else { channels };
+        let variant = Variant { element: self.elements[output], wide: wide(&[from.stored, to.stored]) };
+        let narrow = Variant { wide: false, ..variant };
+        let packs = |channels: usize| if variant.wide { channels / LANES } else { channels };
         let all = self.images * to.pixels() * packs(to.stored);
         match &step.layer {
             Layer::Conv { conv, weight, bias, residual, act } => {
@@ -180,55 +188,60 @@ impl<'a> Lowering<'a> {
             Layer::Affine { scale, shift, act } => {
                 let (q, p) = (self.memory.floats(scale), self.memory.floats(shift));
                 let numbers = self.numbers(all, &[packs(to.stored), activation(*act)]);
-                let kernel = self.launch("finish", wide, [x, y], numbers);
+                let kernel = self.launch("finish", variant, [x, y], numbers);
                 (kernel.p, kernel.q) = (Some(p), Some(q));
             }
             Layer::Add { act } => {
                 let (z, numbers) = (self.place(second()?), self.numbers(all, &[packs(to.stored), activation(*act)]));
-                self.launch("finish", wide, [x, y], numbers).z = Some(z);
+                self.launch("finish", variant, [x, y], numbers).z = Some(z);
             }
             Layer::Act(act) => {
                 let numbers = self.numbers(all, &[packs(to.stored), activation(Some(*act))]);
-                self.launch("finish", wide, [x, y], numbers);
+                self.launch("finish", variant, [x, y], numbers);
             }
             Layer::Mul => {
-                let (z, numbers) = (self.place(second()?), self.numbers(all, &[packs(to.stored), to.pixels()]));
-                self.launch("gate", wide, [x, y], numbers).z = Some(z);
+                let (z, is_f32) = (self.place(second()?), self.elements[second()?] == Element::F32);
+                let numbers = self.numbers(all, &[packs(to.stored), to.pixels(), usize::from(is_f32)]);
+                self.launch("gate", variant, [x, y], numbers).z = Some(z);
             }
             Layer::LayerNorm { weight, bias, eps } => {
                 let pixels = self.images * to.pixels();
                 let (p, q) = (self.memory.floats(weight), self.memory.floats(bias));
                 let moments = self.memory.scratch(pixels * 2 * size_of::<f32>());
                 let numbers = Numbers { f: *eps as f32, ..self.numbers(pixels, &[packs(to.stored)]) };
-                self.launch("moments", wide, [x, moments], numbers);
+                self.launch("moments", variant, [x, moments], numbers);
                 let numbers = self.numbers(all, &[packs(to.stored)]);
-                let kernel = self.launch("layer_norm", wide, [x, y], numbers);
+                let kernel = self.launch("layer_norm", variant, [x, y], numbers);
                 (kernel.z, kernel.p, kernel.q) = (Some(moments), Some(p), Some(q));
             }
             Layer::MaxPool(pool) => {
                 let numbers = self.numbers(all, &window(pool_shape(pool, &step.name)?, [packs(to.stored), 0], [from, to]));
-                self.launch("pool", wide, [x, y], numbers);
+                self.launch("pool", variant, [x, y], numbers);
             }
             Layer::AvgPool(pool) => {
                 let kind = if pool.count_padding { 2 } else { 1 };
                 let numbers = self.numbers(all, &window(pool_shape(pool, &step.name)?, [packs(to.stored), kind], [from, to]));
-                self.launch("pool", wide, [x, y], numbers);
+                self.launch("pool", variant, [x, y], numbers);
             }
-            Layer::GlobalAvgPool if from.pixels() > STRETCH => self.mean(wide, packs(to.stored), from, [x, y]),
+            Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_)
+                if to.pixels() == 1 && (from.pixels() > STRETCH || self.elements[input] != variant.element) =>
+            {
+                self.mean(variant, self.elements[input], from, [x, y]);
+            }
             Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_) => {
                 let numbers = self.numbers(all, &[packs(to.stored), from.rows, from.columns, to.rows, to.columns]);
-                self.launch("adaptive", wide, [x, y], numbers);
+                self.launch("adaptive", variant, [x, y], numbers);
             }
             Layer::Concat => self.concat(&step.inputs, output),
-            Layer::Slice { start, len } => self.part([x, y], to.pixels(), *len, [0, to.stored], [*start, from.stored]),
+            Layer::Slice { start, len } => self.part(variant.element, [x, y], to.pixels(), *len, [0, to.stored], [*start, from.stored]),
             Layer::Shuffle { groups } => {
                 let numbers = self.numbers(self.images * to.pixels() * to.stored, &[to.stored, *groups]);
-                self.launch("shuffle", false, [x, y], numbers);
+                self.launch("shuffle", narrow, [x, y], numbers);
             }
             Layer::Flatten if self.storage[input] == self.storage[output] => {}
             Layer::Flatten => {
                 let numbers = self.numbers(self.images * to.channels, &[from.channels, from.pixels(), from.stored]);
-                self.launch("flatten", false, [x, y], numbers);
+                self.launch("flatten", narrow, [x, y], numbers);
             }
             Layer::Tokens { .. } | Layer::Attention { .. } | Layer::ClassToken | Layer::PatchMap => {
                 return Err(Error::graph(&step.name, "belongs to a transformer"));
@@ -238,13 +251,14 @@ impl<'a> Lowering<'a> {
     }
 
     /// The mean of a large map in two steps, so that there is work for many threads.
-    fn mean(&mut self, wide: bool, packs: usize, from: Map, [x, y]: [Place; 2]) {
+    fn mean(&mut self, total: Variant, of: Element, from: Map, [x, y]: [Place; 2]) {
+        let packs = if total.wide { from.stored / LANES } else { from.stored };
         let stretches = from.pixels().div_ceil(STRETCH);
         let sums = self.memory.scratch(self.images * stretches * from.stored * size_of::<f32>());
         let numbers = self.numbers(self.images * stretches * packs, &[packs, from.pixels(), stretches, STRETCH]);
-        self.launch("partial", wide, [x, sums], numbers);
+        self.launch("partial", Variant { element: of, ..total }, [x, sums], numbers);
         let numbers = Numbers { f: 1.0 / from.pixels() as f32, ..self.numbers(self.images * packs, &[packs, stretches]) };
-        self.launch("total", wide, [sums, y], numbers);
+        self.launch("total", total, [sums, y], numbers);
     }
 
     fn concat(&mut self, inputs: &[ValueId], output: ValueId) {
@@ -252,18 +266,27 @@ impl<'a> Lowering<'a> {
         let mut first = 0;
         for &input in inputs {
             let channels = self.maps[input].channels;
-            self.part([self.place(input), self.place(output)], to.pixels(), channels, [first, to.stored], [0, self.maps[input].stored]);
+            let places = [self.place(input), self.place(output)];
+            self.part(self.elements[output], places, to.pixels(), channels, [first, to.stored], [0, self.maps[input].stored]);
             first += channels;
         }
     }
 
     /// Copies `count` channels of each pixel; for either map the first of them and how many a pixel has.
-    fn part(&mut self, places: [Place; 2], pixels: usize, count: usize, [to, to_stored]: [usize; 2], [from, from_stored]: [usize; 2]) {
+    fn part(
+        &mut self,
+        element: Element,
+        places: [Place; 2],
+        pixels: usize,
+        count: usize,
+        [to, to_stored]: [usize; 2],
+        [from, from_stored]: [usize; 2],
+    ) {
         let wide = wide(&[count, to, to_stored, from, from_stored]);
         let packs = |channels: usize| if wide { channels / LANES } else { channels };
         let extents = [count, to_stored, to, from_stored, from].map(packs);
         let numbers = self.numbers(self.images * pixels * packs(count), &extents);
-        self.launch("channels", wide, places, numbers);
+        self.launch("channels", Variant { element, wide }, places, numbers);
     }
 
     fn convolution(
@@ -276,6 +299,7 @@ impl<'a> Lowering<'a> {
     ) {
         let [from, to] = values.map(|v| self.maps[v]);
         let [mut x, y] = values.map(|v| self.place(v));
+        let element = self.elements[values[1]];
         if conv.groups == 1 && conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.padding == [0; 4] && from.stored == from.channels {
             return self.product([weight, bias], residual, act, values);
         }
@@ -285,21 +309,22 @@ impl<'a> Lowering<'a> {
             let (p, q) = (self.memory.floats(&channels_last(weight, conv.output)), self.memory.floats(bias));
             let shape = Window { kernel: conv.kernel, stride: conv.stride, padding: conv.padding };
             let numbers = self.numbers(self.images * to.pixels() * packs, &window(shape, [packs, activation(act)], [from, to]));
-            let kernel = self.launch("depthwise", wide, [x, y], numbers);
+            let kernel = self.launch("depthwise", Variant { element, wide }, [x, y], numbers);
             (kernel.z, kernel.p, kernel.q) = (residual, Some(p), Some(q));
             return;
         }
         let [top, bottom, left, right] = conv.padding;
         let (mut rows, mut columns, mut padding) = (from.rows, from.columns, [top, left]);
         if top != bottom || left != right {
-            (x, rows, columns) = self.surround(from, conv.padding, x);
+            (x, rows, columns) = self.surround(element, from, conv.padding, x);
             padding = [0, 0];
         }
         let per_group = conv.input / conv.groups;
         let room = if conv.groups == 1 { from.stored } else { per_group };
-        let weight = self.memory.elements(self.element, &by_output(weight, conv.output, per_group, room));
-        let finish = self.finish(bias, residual, act, to, y);
+        let weight = self.memory.elements(element, &by_output(weight, conv.output, per_group, room));
+        let finish = self.finish(bias, residual, act, values[1], y);
         let convolution = Convolution {
+            element,
             images: self.images,
             from: [room * conv.groups, rows, columns],
             to: [to.channels, to.rows, to.columns],
@@ -315,27 +340,30 @@ impl<'a> Lowering<'a> {
     }
 
     /// Puts zeros around a map; the result's place, rows and columns.
-    fn surround(&mut self, from: Map, [top, bottom, left, right]: [usize; 4], x: Place) -> (Place, usize, usize) {
+    fn surround(&mut self, element: Element, from: Map, [top, bottom, left, right]: [usize; 4], x: Place) -> (Place, usize, usize) {
         let (rows, columns) = (from.rows + top + bottom, from.columns + left + right);
         let wide = wide(&[from.stored]);
         let packs = if wide { from.stored / LANES } else { from.stored };
         let count = self.images * rows * columns;
-        let around = self.memory.scratch(count * from.stored * self.element.size());
+        let around = self.memory.scratch(count * from.stored * element.size());
         let numbers = self.numbers(count * packs, &[packs, from.rows, from.columns, rows, columns, top, left]);
-        self.launch("surround", wide, [x, around], numbers);
+        self.launch("surround", Variant { element, wide }, [x, around], numbers);
         (around, rows, columns)
     }
 
     fn product(&mut self, [weight, bias]: [&[f32]; 2], residual: Option<Place>, act: Option<Act>, values: [ValueId; 2]) {
         let [from, to] = values.map(|v| self.maps[v]);
         let [x, y] = values.map(|v| self.place(v));
-        let weight = self.memory.elements(self.element, weight);
-        let finish = self.finish(bias, residual, act, to, y);
-        let product = Product { rows: self.images * to.pixels(), input: from.channels, output: to.channels, x, weight, y };
+        let element = self.elements[values[1]];
+        let weight = self.memory.elements(element, weight);
+        let finish = self.finish(bias, residual, act, values[1], y);
+        let product = Product { element, rows: self.images * to.pixels(), input: from.channels, output: to.channels, x, weight, y };
         self.calls.push(Call::Product(product, finish));
     }
 
-    fn finish(&mut self, bias: &[f32], residual: Option<Place>, act: Option<Act>, to: Map, y: Place) -> Finish {
+    /// What follows a library's sums for a value, at a place.
+    fn finish(&mut self, bias: &[f32], residual: Option<Place>, act: Option<Act>, value: ValueId, y: Place) -> Finish {
+        let (element, to) = (self.elements[value], self.maps[value]);
         let relu = match act {
             None => Some(false),
             Some(Act::Relu) => Some(true),
@@ -345,8 +373,8 @@ impl<'a> Lowering<'a> {
         let packs = if wide { to.stored / LANES } else { to.stored };
         let numbers = self.numbers(self.images * to.pixels() * packs, &[packs, activation(act)]);
         let p = Some(self.memory.floats(bias));
-        let kernel = Kernel { name: "finish", wide, y, x: y, z: residual, p, q: None, numbers };
-        Finish { bias: self.memory.elements(self.element, bias), residual, relu, kernel }
+        let kernel = Kernel { name: "finish", variant: Variant { element, wide }, y, x: y, z: residual, p, q: None, numbers };
+        Finish { bias: self.memory.elements(element, bias), residual, relu, kernel }
     }
 }
 

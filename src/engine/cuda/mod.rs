@@ -1,8 +1,9 @@
-//! The fast engine on NVIDIA GPUs: a plan compiled to a list of library calls and kernels over one arena, channels last, bf16 or f32.
+//! The fast engine on NVIDIA GPUs: a plan compiled to a list of library calls and kernels over one arena, channels last, f32, bf16 or f16.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `lower.rs` | plan → calls: which library or kernel does what; no GPU needed |
+//! | `exact.rs` | which values stay f32 in any case |
 //! | `program.rs`, `memory.rs` | the calls, and where everything lies |
 //! | `kernels.cu` | what cuDNN and cuBLAS leave to do; compiled at run time |
 //! | `device/` | the only part that talks to a GPU: libraries prepared once, everything captured in one CUDA graph, two batches in flight |
@@ -14,6 +15,7 @@
 
 #[cfg(feature = "cuda")]
 mod device;
+mod exact;
 mod lower;
 mod memory;
 mod program;

@@ -89,13 +89,22 @@ pub struct Numbers {
     pub f: f32,
 }
 
+/// Which of the compiled kernels of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// The numbers of the maps that it reads and writes.
+    pub element: Element,
+    /// Whether a thread makes eight channels, or one.
+    pub wide: bool,
+}
+
 /// A kernel of our own, `kernels.cu`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kernel {
     /// Its name there.
     pub name: &'static str,
-    /// Whether a thread makes eight channels, or one.
-    pub wide: bool,
+    /// Which one.
+    pub variant: Variant,
     /// What it writes.
     pub y: Place,
     /// What it reads.
@@ -113,6 +122,8 @@ pub struct Kernel {
 /// `y = x · weightᵀ`: `[rows, input]` by `[output, input]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Product {
+    /// Numbers of x, weight and y.
+    pub element: Element,
     /// Rows of x and y: pixels of all images.
     pub rows: usize,
     /// Input channels.
@@ -130,6 +141,8 @@ pub struct Product {
 /// A convolution of maps `[image][row][column][channel]` with weights `[output][row][column][input / groups]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
+    /// Numbers of x, weight and y.
+    pub element: Element,
     /// Number of images.
     pub images: usize,
     /// Channels, rows and columns in.
@@ -155,7 +168,7 @@ pub struct Convolution {
 /// What follows a sum of products: bias, residual, activation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finish {
-    /// Bias of each output channel, in the maps' numbers.
+    /// Bias of each output channel, in the output's numbers.
     pub bias: Place,
     /// A map like the output, to be added.
     pub residual: Option<Place>,
@@ -190,7 +203,7 @@ pub struct Tap {
 pub struct Program {
     /// Images of every batch.
     pub images: usize,
-    /// Numbers of maps and weights.
+    /// Numbers of maps and weights, but for values that stay f32.
     pub element: Element,
     /// Channels, rows and columns of an image.
     pub input: [usize; 3],

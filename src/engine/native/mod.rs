@@ -53,7 +53,8 @@ mod step;
 mod tests;
 mod winograd;
 
-pub use bf16::compensate;
+pub use amx::nearest_bf16;
+pub use compile::rounds_weights;
 pub use peak::peak_gflops;
 pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;

@@ -64,7 +64,7 @@ pub struct Convolve {
 
 impl Convolve {
     /// Settles everything; `relu` as in `Finish`, `None` for the bare convolution.
-    pub fn new(dnn: &Dnn, c: &Convolution, relu: Option<bool>, element: Element, at: Addresses) -> Result<Convolve, CudnnError> {
+    pub fn new(dnn: &Dnn, c: &Convolution, relu: Option<bool>, at: Addresses) -> Result<Convolve, CudnnError> {
         let mut made = Convolve {
             x: ptr::null_mut(),
             y: ptr::null_mut(),
@@ -77,13 +77,13 @@ impl Convolve {
             at,
             fused: relu.is_some(),
         };
-        made.describe(c, relu.unwrap_or(false), element)?;
+        made.describe(c, relu.unwrap_or(false))?;
         made.choose(dnn, relu == Some(false))?;
         Ok(made)
     }
 
-    fn describe(&mut self, c: &Convolution, relu: bool, element: Element) -> Result<(), CudnnError> {
-        let (numbers, math) = match element {
+    fn describe(&mut self, c: &Convolution, relu: bool) -> Result<(), CudnnError> {
+        let (numbers, math) = match c.element {
             // FMA: tensor cores would round f32 to TF32.
             Element::F32 => (sys::cudnnDataType_t::CUDNN_DATA_FLOAT, sys::cudnnMathType_t::CUDNN_FMA_MATH),
             Element::Bf16 => (sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16, sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH),

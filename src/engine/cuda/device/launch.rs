@@ -9,38 +9,39 @@ use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_
 
 use super::failed;
 use crate::Result;
-use crate::engine::cuda::program::{Element, Kernel, Numbers};
+use crate::engine::cuda::program::{Element, Kernel, Numbers, Variant};
 
 const SOURCE: &str = include_str!("../kernels.cu");
 /// Threads of a block.
 const BLOCK: u32 = 256;
 
 /// The compiled kernels.
-pub struct Kernels {
-    wide: Arc<CudaModule>,
-    narrow: Arc<CudaModule>,
-}
+pub struct Kernels(Vec<(Variant, Arc<CudaModule>)>);
 
 /// What NVRTC compiles: the source behind its settings.
-pub fn source(element: Element, lanes: usize) -> String {
+fn source(Variant { element, wide }: Variant) -> String {
     let define = element.define().map_or(String::new(), |name| format!("#define {name}\n"));
-    format!("#define LANES {lanes}\n{define}{SOURCE}")
+    format!("#define LANES {}\n{define}{SOURCE}", if wide { 8 } else { 1 })
 }
 
 impl Kernels {
+    /// For maps of this kind, and for values that are f32 in any case.
     pub fn new(context: &Arc<CudaContext>, element: Element) -> Result<Kernels> {
         let (major, minor) = context.compute_capability().map_err(failed("asking for the compute capability"))?;
-        let module = |lanes| -> Result<Arc<CudaModule>> {
+        let module = |variant: Variant| {
             let options = vec![format!("--gpu-architecture=compute_{major}{minor}")];
             let options = CompileOptions { options, ..CompileOptions::default() };
-            let ptx = compile_ptx_with_opts(source(element, lanes), options).map_err(failed("compiling kernels"))?;
-            context.load_module(ptx).map_err(failed("loading kernels"))
+            let ptx = compile_ptx_with_opts(source(variant), options).map_err(failed("compiling kernels"))?;
+            Ok((variant, context.load_module(ptx).map_err(failed("loading kernels"))?))
         };
-        Ok(Kernels { wide: module(8)?, narrow: module(1)? })
+        let elements = if element == Element::F32 { &[element][..] } else { &[element, Element::F32] };
+        let variants = elements.iter().flat_map(|&element| [true, false].map(|wide| Variant { element, wide }));
+        Ok(Kernels(variants.map(module).collect::<Result<_>>()?))
     }
 
     pub fn get(&self, kernel: &Kernel) -> Result<CudaFunction> {
-        let module = if kernel.wide { &self.wide } else { &self.narrow };
+        let module = self.0.iter().find(|(variant, _)| *variant == kernel.variant).map(|(_, module)| module);
+        let module = module.ok_or("no kernels were compiled for such numbers").map_err(failed(kernel.name))?;
         module.load_function(kernel.name).map_err(failed(kernel.name))
     }
 }

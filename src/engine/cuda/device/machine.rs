@@ -9,7 +9,7 @@ use super::launch::{Kernels, Launch};
 use super::multiply::{self, Blas, Multiply};
 use super::{Workspace, failed};
 use crate::Result;
-use crate::engine::cuda::program::{Call, Convolution, Element, Finish, Kernel, Place, Product, Program, Space};
+use crate::engine::cuda::program::{Call, Convolution, Finish, Kernel, Place, Product, Program, Space};
 
 /// Bytes of `Normalise` on the device: scales, shifts, and whether blue comes first.
 const NORMALISE: usize = 7;
@@ -90,7 +90,6 @@ struct Preparation<'a> {
     kernels: &'a Kernels,
     dnn: &'a Dnn,
     blas: &'a Blas,
-    element: Element,
 }
 
 impl Preparation<'_> {
@@ -108,7 +107,7 @@ impl Preparation<'_> {
     /// With all that follows where the library takes it, else bare and finished by a kernel of ours.
     fn product(&self, p: &Product, finish: &Finish) -> Result<Step> {
         let at = self.addresses([p.x, p.weight, p.y], finish);
-        let make = |relu| Multiply::new(self.blas, p, relu, self.element, at);
+        let make = |relu| Multiply::new(self.blas, p, relu, at);
         if let Some(Ok(fused)) = finish.relu.map(|relu| make(Some(relu))) {
             return Ok(Step::Product(fused, None));
         }
@@ -117,7 +116,7 @@ impl Preparation<'_> {
 
     fn convolution(&self, c: &Convolution, finish: &Finish) -> Result<Step> {
         let at = self.addresses([c.x, c.weight, c.y], finish);
-        let make = |relu| Convolve::new(self.dnn, c, relu, self.element, at);
+        let make = |relu| Convolve::new(self.dnn, c, relu, at);
         if let Some(Ok(fused)) = finish.relu.map(|relu| make(Some(relu))) {
             return Ok(Step::Convolution(fused, None));
         }
@@ -141,7 +140,7 @@ impl Machine {
         let kernels = Kernels::new(context, program.element)?;
         let dnn = Dnn::new(&stream).map_err(failed("starting cuDNN"))?;
         let blas = Blas::new().map_err(failed("starting cuBLAS"))?;
-        let preparation = Preparation { blocks: &blocks, kernels: &kernels, dnn: &dnn, blas: &blas, element: program.element };
+        let preparation = Preparation { blocks: &blocks, kernels: &kernels, dnn: &dnn, blas: &blas };
         let steps = program.calls.iter().map(|call| preparation.step(call)).collect::<Result<_>>()?;
         let entries = [preparation.launch(&program.pixels)?, preparation.launch(&program.planes)?];
         let normalise = [0.0; NORMALISE];
@@ -176,7 +175,7 @@ impl Machine {
                 && !error.is_out_of_memory()
             {
                 let Machine { blocks, _kernels: kernels, dnn, blas, .. } = self;
-                let preparation = Preparation { blocks, kernels, dnn, blas, element: program.element };
+                let preparation = Preparation { blocks, kernels, dnn, blas };
                 let bare = Finish { relu: None, ..*finish };
                 self.steps[i] = preparation.convolution(c, &bare)?;
                 self.take_workspace()?;

@@ -45,7 +45,7 @@ pub struct Multiply {
 
 impl Multiply {
     /// Settles everything; `relu` as in `Finish`, `None` for the bare product.
-    pub fn new(blas: &Blas, p: &Product, relu: Option<bool>, element: Element, at: Addresses) -> Result<Multiply, CublasError> {
+    pub fn new(blas: &Blas, p: &Product, relu: Option<bool>, at: Addresses) -> Result<Multiply, CublasError> {
         let mut made = Multiply {
             desc: ptr::null_mut(),
             weight: ptr::null_mut(),
@@ -55,7 +55,7 @@ impl Multiply {
             at,
             fused: relu.is_some(),
         };
-        let numbers = match element {
+        let numbers = match p.element {
             Element::F32 => sys::cudaDataType_t::CUDA_R_32F,
             Element::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
             Element::F16 => sys::cudaDataType_t::CUDA_R_16F,

@@ -9,55 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EMULATED
-static unsigned emulated_index;
-
-#ifdef F16
-static inline float number(unsigned short bits) {
-  unsigned exponent = bits >> 10 & 31;
-  union {
-    unsigned u;
-    float f;
-  } size;
-  size.u = ((unsigned)bits << 13 & 0x0fffe000u) + (exponent == 31 ? 0x70000000u : 0x38000000u);
-  // Subnormals by a product: as bits of f32 they would be subnormal there too, and flushed.
-  if (exponent == 0) size.f = (float)(bits & 1023) * 0x1p-24f;
-  return bits >> 15 ? -size.f : size.f;
-}
-
-// To the nearest, ties to even, as the default rounding of `nearbyintf` is.
-static unsigned short stored(float x) {
-  unsigned short sign = signbit(x) ? 0x8000 : 0;
-  float size = fabsf(x);
-  if (isnan(x)) return 0x7e00;
-  if (size >= 65520.0f) return sign | 0x7c00;
-  int exponent;
-  frexpf(size, &exponent);
-  if (size < ldexpf(1, -14)) exponent = -13;
-  unsigned short fraction = (unsigned short)nearbyintf(ldexpf(size, 11 - exponent));
-  // A fraction of 2048 carries over into the exponent; one below 1024 is subnormal.
-  return (unsigned short)(sign + fraction + (unsigned)(exponent + 13) * 1024);
-}
-#endif
-
-#define LANES 8
-#define NAME(name) wide_##name
-#include "kernels.cu"
-#undef LANES
-#undef NAME
-#define LANES 1
-#define NAME(name) narrow_##name
-#include "kernels.cu"
-
-typedef void (*Run)(void *, const void *, const void *, const float *, const float *, Numbers);
-
-#define BOTH(name) {#name, wide_##name, narrow_##name}
-static const struct {
-  const char *name;
-  Run wide, narrow;
-} KERNELS[] = {BOTH(pixels), BOTH(planes), BOTH(finish), BOTH(gate), BOTH(pool), BOTH(adaptive), BOTH(partial), BOTH(total),
-               BOTH(channels), BOTH(shuffle), BOTH(flatten), BOTH(features), BOTH(moments), BOTH(layer_norm), BOTH(depthwise), BOTH(surround)};
-
 static char *spaces[5];
 static size_t sizes[5];
 
@@ -82,16 +33,75 @@ static long integer(FILE *calls) {
   return value;
 }
 
-static float completed(float sum, long c, size_t at, const T *bias, const T *residual, long relu) {
-  if (bias) sum += number(bias[c]);
-  if (residual) sum += number(residual[at]);
-  return relu && sum < 0 ? 0 : sum;
+#define EMULATED
+static unsigned emulated_index;
+
+#ifdef F16
+static inline float emulated_number(unsigned short bits) {
+  unsigned exponent = bits >> 10 & 31;
+  union {
+    unsigned u;
+    float f;
+  } size;
+  size.u = ((unsigned)bits << 13 & 0x0fffe000u) + (exponent == 31 ? 0x70000000u : 0x38000000u);
+  // Subnormals by a product: as bits of f32 they would be subnormal there too, and flushed.
+  if (exponent == 0) size.f = (float)(bits & 1023) * 0x1p-24f;
+  return bits >> 15 ? -size.f : size.f;
 }
+
+// To the nearest, ties to even, as the default rounding of `nearbyintf` is.
+static unsigned short emulated_stored(float x) {
+  unsigned short sign = signbit(x) ? 0x8000 : 0;
+  float size = fabsf(x);
+  if (isnan(x)) return 0x7e00;
+  if (size >= 65520.0f) return sign | 0x7c00;
+  int exponent;
+  frexpf(size, &exponent);
+  if (size < ldexpf(1, -14)) exponent = -13;
+  unsigned short fraction = (unsigned short)nearbyintf(ldexpf(size, 11 - exponent));
+  // A fraction of 2048 carries over into the exponent; one below 1024 is subnormal.
+  return (unsigned short)(sign + fraction + (unsigned)(exponent + 13) * 1024);
+}
+#endif
+
+// The kernels for maps of the kind at hand, and for values that are f32 in any case.
+#define LANES 8
+#define NAME(name) wide_##name
+#include "kernels.cu"
+#undef LANES
+#undef NAME
+#define LANES 1
+#define NAME(name) narrow_##name
+#include "kernels.cu"
+#include "libraries.c"
+#undef LANES
+#undef NAME
+#undef BF16
+#undef F16
+#define LANES 8
+#define NAME(name) wide_f32_##name
+#include "kernels.cu"
+#undef LANES
+#undef NAME
+#define LANES 1
+#define NAME(name) narrow_f32_##name
+#include "kernels.cu"
+#include "libraries.c"
+
+typedef void (*Run)(void *, const void *, const void *, const float *, const float *, Numbers);
+
+#define ALL(name) {#name, {narrow_##name, wide_##name, narrow_f32_##name, wide_f32_##name}}
+static const struct {
+  const char *name;
+  // Narrow, wide, and both for f32.
+  Run variants[4];
+} KERNELS[] = {ALL(pixels), ALL(planes), ALL(finish), ALL(gate), ALL(pool), ALL(adaptive), ALL(partial), ALL(total),
+               ALL(channels), ALL(shuffle), ALL(flatten), ALL(features), ALL(moments), ALL(layer_norm), ALL(depthwise), ALL(surround)};
 
 static void kernel(FILE *calls) {
   char name[32];
   if (fscanf(calls, "%31s", name) != 1) die("a name is missing");
-  long wide = integer(calls);
+  long variant = integer(calls);
   void *y = place(calls);
   const void *x = place(calls), *z = place(calls);
   const float *p = place(calls), *q = place(calls);
@@ -102,52 +112,10 @@ static void kernel(FILE *calls) {
   for (size_t k = 0; k < sizeof KERNELS / sizeof *KERNELS; ++k) {
     if (strcmp(KERNELS[k].name, name)) continue;
     // The last block has idle threads.
-    for (emulated_index = 0; emulated_index < n.count + 3; ++emulated_index) (wide ? KERNELS[k].wide : KERNELS[k].narrow)(y, x, z, p, q, n);
+    for (emulated_index = 0; emulated_index < n.count + 3; ++emulated_index) KERNELS[k].variants[variant & 3](y, x, z, p, q, n);
     return;
   }
   die("no such kernel");
-}
-
-static void product(FILE *calls) {
-  long rows = integer(calls), from = integer(calls), to = integer(calls);
-  const T *x = place(calls), *weight = place(calls);
-  T *y = place(calls);
-  const T *bias = place(calls), *residual = place(calls);
-  long relu = integer(calls);
-  for (long r = 0; r < rows; ++r) {
-    for (long o = 0; o < to; ++o) {
-      float sum = 0;
-      for (long i = 0; i < from; ++i) sum += number(x[r * from + i]) * number(weight[o * from + i]);
-      y[r * to + o] = stored(completed(sum, o, (size_t)(r * to + o), bias, residual, relu));
-    }
-  }
-}
-
-static void convolution(FILE *calls) {
-  long images = integer(calls), ci = integer(calls), h = integer(calls), w = integer(calls);
-  long co = integer(calls), oh = integer(calls), ow = integer(calls), kh = integer(calls), kw = integer(calls);
-  long sh = integer(calls), sw = integer(calls), top = integer(calls), left = integer(calls), groups = integer(calls);
-  const T *x = place(calls), *weight = place(calls);
-  T *y = place(calls);
-  const T *bias = place(calls), *residual = place(calls);
-  long relu = integer(calls), each = ci / groups;
-  for (long pixel = 0; pixel < images * oh * ow; ++pixel) {
-    long image = pixel / (oh * ow), oy = pixel / ow % oh, ox = pixel % ow;
-    for (long o = 0; o < co; ++o) {
-      float sum = 0;
-      for (long ky = 0; ky < kh; ++ky) {
-        for (long kx = 0; kx < kw; ++kx) {
-          long row = oy * sh + ky - top, column = ox * sw + kx - left;
-          if (row < 0 || row >= h || column < 0 || column >= w) continue;
-          const T *cell = x + ((image * h + row) * w + column) * ci + o / (co / groups) * each;
-          const T *by = weight + ((o * kh + ky) * kw + kx) * each;
-          for (long i = 0; i < each; ++i) sum += number(cell[i]) * number(by[i]);
-        }
-      }
-      size_t at = (size_t)(pixel * co + o);
-      y[at] = stored(completed(sum, o, at, bias, residual, relu));
-    }
-  }
 }
 
 // A file of the directory, or room for so many bytes where it names none.
@@ -183,8 +151,8 @@ int main(int argc, char **argv) {
   space(4, NULL, NULL, (size_t)integer(calls));
   while (fscanf(calls, "%31s", word) == 1) {
     if (!strcmp(word, "kernel")) kernel(calls);
-    else if (!strcmp(word, "product")) product(calls);
-    else if (!strcmp(word, "convolution")) convolution(calls);
+    else if (!strcmp(word, "product")) (integer(calls) ? narrow_f32_product : narrow_product)(calls);
+    else if (!strcmp(word, "convolution")) (integer(calls) ? narrow_f32_convolution : narrow_convolution)(calls);
     else die(word);
   }
   snprintf(path, sizeof path, "%s/features", argv[1]);

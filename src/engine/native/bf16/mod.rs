@@ -9,27 +9,11 @@ mod panel;
 
 pub use conv::Conv;
 
-use super::Options;
-use super::amx::nearest_bf16;
-use super::compile::rounds_weights;
 use super::matrix;
 use super::places::as_map;
 use super::rewrite::Rewritten;
 use super::simd::LANES;
-use crate::Result;
-use crate::engine::compensate::{self, Rounding};
 use crate::plan::{ConvShape, Layer, Plan, Step};
-
-/// A plan whose biases make up for what `options` has rounded of its weights, given an image: `[C, H, W]`, as the plan takes it.
-///
-/// # Errors
-/// As [`super::NativeEngine::new`]; a sample of another size.
-pub fn compensate(plan: Plan, options: Options, sample: &[f32]) -> Result<Plan> {
-    let rounded: Vec<bool> = plan.steps.iter().map(|step| rounds_weights(&plan, step, options)).collect();
-    // Step `i` makes value `i + 1`.
-    let rounds = |step: &Step| rounded[step.output - 1];
-    compensate::compensate(plan, &Rounding { rounds: &rounds, round: nearest_bf16, isa: options.isa }, sample)
-}
 
 /// Whether a convolution can be computed so, and is to be compared with other ways.
 pub fn fits(conv: &ConvShape, output: [usize; 2]) -> bool {

@@ -1,0 +1,28 @@
+//! Which values stay f32 where maps are of 16 bits.
+//!
+//! Means over whole maps, and what is computed of them alone: gates of squeeze-excite layers, pooled features. They are small, and what rounding
+//! one changes, it changes at every pixel that it multiplies: no later mean over pixels makes up for it (MobileNet V3's features would be 3e-2 off
+//! for that reason alone).
+
+use super::lower::Map;
+use crate::plan::{Layer, Plan};
+
+/// For each value whether it is f32. A kernel reads numbers of one kind, but for a mean and for a map with its gate.
+pub fn exact(plan: &Plan, maps: &[Map]) -> Vec<bool> {
+    let mut exact: Vec<bool> = maps.iter().map(|map| map.pixels() == 1).collect();
+    exact[0] = false;
+    loop {
+        let before = exact.clone();
+        for step in &plan.steps {
+            let converts = matches!(step.layer, Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_));
+            exact[step.output] &= converts || step.inputs.iter().all(|&v| exact[v]);
+            let whole = converts || exact[step.output];
+            for (input, &value) in step.inputs.iter().enumerate() {
+                exact[value] &= whole || input == 1 && matches!(step.layer, Layer::Mul);
+            }
+        }
+        if exact == before {
+            return exact;
+        }
+    }
+}
