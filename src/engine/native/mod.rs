@@ -60,7 +60,7 @@ pub use run::{LayerTime, NativeEngine, Options};
 pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
-pub const NUMERICS_VERSION: u32 = 5;
+pub const NUMERICS_VERSION: u32 = 6;
 
 /// The same for `--dtype bf16`, whose kernels are others; on GPUs too.
 pub const BF16_NUMERICS_VERSION: u32 = 7;

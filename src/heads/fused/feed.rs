@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
+use super::marks::Marks;
 use super::pack::{Columns, Mode, pack};
-use super::sparse::{Listed, Lists, is_sparse};
-use super::tape::{BLOCK, TILE};
+use super::sparse::Marked;
+use super::tape::TILE;
 use super::team::Shared;
 use crate::engine::native::simd::Isa;
 use crate::heads::head::BatchNorm;
@@ -36,30 +37,21 @@ pub struct Feed<'a> {
 struct Slot {
     /// `[tile][batch][8]`, with an input of 1 behind the features.
     values: Shared,
-    /// What of it is not 0, by input and by row, of each grain; used where it was listed.
-    lists: [Vec<Lists>; 2],
-    is_listed: bool,
+    /// What of it is not 0, and whether leaving out the rest is worth while.
+    marks: Marks,
+    is_sparse: bool,
 }
 
 impl Slot {
     fn new(values: usize) -> Slot {
-        Slot { values: Shared::new(values), lists: Default::default(), is_listed: false }
+        Slot { values: Shared::new(values), marks: Marks::default(), is_sparse: false }
     }
 
-    /// Lists what is not 0 among its tiles of so many rows, if that is worth while.
-    fn list(&mut self, isa: Isa, tiles: usize, rows: usize) {
+    /// Marks what is not 0 among its tiles of so many rows.
+    fn mark(&mut self, isa: Isa, tiles: usize, rows: usize) {
         // SAFETY: nobody else has the slot.
         let values = unsafe { self.values.read(0..tiles * TILE * rows) };
-        self.is_listed = is_sparse(isa, values);
-        if self.is_listed {
-            let grains = || values.chunks(GRAIN * TILE * rows);
-            self.lists.iter_mut().for_each(|lists| lists.resize_with(grains().len(), Lists::default));
-            let [by_input, by_row] = &mut self.lists;
-            for ((grain, by_input), by_row) in grains().zip(by_input).zip(by_row) {
-                by_input.of_inputs(grain, rows, isa);
-                by_row.of_rows(grain, rows, isa);
-            }
-        }
+        self.is_sparse = self.marks.of(values, rows, isa);
     }
 }
 
@@ -92,7 +84,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Packs batches `which` of an epoch and lists what is not 0 among them, on all threads.
+    /// Packs batches `which` of an epoch and marks what is not 0 among them, on all threads.
     pub fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
         let grains = tiles(self.features).div_ceil(GRAIN);
         let parts = grains.min(PARTS);
@@ -109,16 +101,15 @@ impl<'a> Feed<'a> {
         let fresh = |slot: usize| which.clone().find(|s| s % slots == slot);
         self.slots.par_iter_mut().enumerate().for_each(|(slot, batch)| {
             if let Some(s) = fresh(slot) {
-                batch.list(isa, tiles, batches[s].len());
+                batch.mark(isa, tiles, batches[s].len());
             }
         });
     }
 
-    /// What is not 0 in some columns of batch `s`, by input and by row, where it was listed.
-    pub fn listed(&self, s: usize, columns: &Columns) -> Option<[Listed<'_>; 2]> {
+    /// What is not 0 in batch `s`, where leaving out the rest is worth while.
+    pub fn marked(&self, s: usize) -> Option<Marked<'_>> {
         let slot = &self.slots[s % self.slots.len()];
-        let grains = columns.tiles.start / GRAIN..columns.tiles.end.div_ceil(GRAIN);
-        slot.is_listed.then(|| slot.lists.each_ref().map(|lists| Listed::new(&lists[grains.clone()], GRAIN / BLOCK)))
+        slot.is_sparse.then_some(Marked { marks: &slot.marks, first: 0 })
     }
 
     /// Some columns of batch `s`, which has `rows` rows: `[tile][rows][8]`.

@@ -45,7 +45,7 @@ impl<'a> Packed<'a> {
 
     /// A tile's first row.
     #[inline(always)]
-    fn tile(&self, tile: usize) -> *const f32 {
+    pub fn tile(&self, tile: usize) -> *const f32 {
         let (start, len) = ((tile - self.first_tile) * self.batch * TILE, self.batch * TILE);
         assert!(start + len <= self.len, "a tile of the features");
         // SAFETY: within the buffer, as just checked.

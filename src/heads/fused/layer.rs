@@ -14,6 +14,8 @@ use crate::heads::random::MASK_BLOCK;
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
 const GRAIN: usize = MASK_BLOCK / (BLOCK * TILE);
+/// Fewest inputs of a chunk, where there are several.
+const FEWEST: usize = 256;
 /// Most chunks of a layer.
 const CHUNKS: usize = 4;
 /// Most chunks of a layer of more than a million weights.
@@ -68,7 +70,7 @@ impl Layer {
         let most = if tape.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
         let grains = tape.blocks().div_ceil(GRAIN);
         // The bias's own tile is no reason for a chunk.
-        let chunks = (features / (GRAIN * BLOCK * TILE)).clamp(1, most);
+        let chunks = (features / FEWEST).clamp(1, most);
         let cut = |c: usize| (grains * c / chunks * GRAIN).min(tape.blocks());
         let chunk = |c| {
             let blocks = cut(c)..cut(c + 1);

@@ -10,6 +10,7 @@ mod group;
 mod kernel;
 mod layer;
 mod learner;
+mod marks;
 mod mask;
 mod output;
 mod pack;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::mask::drop_block;
-use super::tape::{BLOCK, TILE};
+use super::tape::TILE;
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::head::BatchNorm;
 use crate::heads::random::{Dropout, MASK_BLOCK};
@@ -23,11 +23,6 @@ impl Columns {
     /// Of these tiles, in a layer of `features` inputs and a bias.
     pub fn new(tiles: Range<usize>, features: usize) -> Columns {
         Columns { features: (tiles.start * TILE).min(features)..(tiles.end * TILE).min(features), tiles }
-    }
-
-    /// Blocks of the tape that they take.
-    pub fn blocks(&self) -> usize {
-        self.tiles.len().div_ceil(BLOCK)
     }
 }
 

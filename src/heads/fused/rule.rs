@@ -11,7 +11,7 @@ use crate::heads::words::OptimizerKind;
 /// Far below what eps leaves of a root, and of a gradient beside any weight.
 pub const FLOOR: f32 = 1e-17;
 
-/// An update rule with its constants for one step.
+/// An update rule with its constants for one step. Where there is no weight decay, as most often, none is computed: what is left bounds the time.
 pub trait Rule: Copy {
     /// Values that it keeps for each weight.
     const STATES: usize;
@@ -91,7 +91,7 @@ impl Rule for Rms {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let g = s.fma(s.splat(self.decay), w, g);
+        let g = if self.decay == 0.0 { g } else { s.fma(s.splat(self.decay), w, g) };
         kept[0] = square(s, self.alpha, kept[0], g);
         let stride = s.quotient(g, s.add(s.sqrt(kept[0]), s.splat(self.eps)));
         s.fma(s.splat(-self.lr), stride, w)
@@ -147,7 +147,6 @@ impl<const MAX: bool> Rule for Adam<MAX> {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        // Most often there is none of either, and what is left bounds the time.
         let g = if self.decay == 0.0 { g } else { s.fma(s.splat(self.decay), w, g) };
         let intake = s.fma(s.splat(1.0 - self.betas[0]), g, s.splat(FLOOR));
         kept[0] = s.sub(s.fma(s.splat(self.betas[0]), kept[0], intake), s.splat(FLOOR));

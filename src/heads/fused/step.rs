@@ -8,9 +8,10 @@ use std::ops::Range;
 use super::feed::Feed;
 use super::kernel::{Packed, Pass, Product, Products};
 use super::layer::{Back, Layer};
+use super::marks::Marks;
 use super::output::{Activate, Judge};
 use super::pack::{Columns, mask};
-use super::sparse::{self, Listed, Lists, is_sparse};
+use super::sparse::{self, Marked};
 use super::tape::{TILE, Tape};
 use super::team::{Member, Shared};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
@@ -148,8 +149,8 @@ impl Vectorized for Sum<'_> {
 pub struct Scratch {
     row: Vec<f32>,
     other: Vec<f32>,
-    by_input: Lists,
-    by_row: Lists,
+    /// Of a batch and the next one.
+    marks: [Marks; 2],
 }
 
 impl Run<'_> {
@@ -336,18 +337,16 @@ impl Run<'_> {
                 (Packed::new(x, next.len(), first), h)
             });
             let pass = Pass { tape: layer.tape, blocks, weights, states, x: Packed::new(x, n, first), d, next: following };
-            let blocks = columns.blocks();
-            let listed = if l == 0 && !packs { self.feed.listed(s, &columns) } else { None };
-            let following = if next.is_some() { self.feed.listed(s + 1, &columns) } else { listed };
-            if let Some(([by_input, _], [_, by_row])) = listed.zip(following) {
-                sparse::run(pass, by_input, by_row, self.isa, self.optimizer, self.lr, step);
-            } else if is_sparse(self.isa, x) && x_next.is_none_or(|x| is_sparse(self.isa, x)) {
-                scratch.by_input.of_inputs(x, n, self.isa);
-                if let Some((next, x)) = next.zip(x_next) {
-                    scratch.by_row.of_rows(x, next.len(), self.isa);
-                }
-                let [by_input, by_row] = [&scratch.by_input, &scratch.by_row].map(|lists| Listed::new(std::slice::from_ref(lists), blocks));
-                sparse::run(pass, by_input, by_row, self.isa, self.optimizer, self.lr, step);
+            let marked = if l == 0 && !packs {
+                let this = self.feed.marked(s);
+                this.zip(if next.is_some() { self.feed.marked(s + 1) } else { this }).map(<[_; 2]>::from)
+            } else {
+                let mut is_sparse = |i: usize, x: &[f32], rows: usize| scratch.marks[i].of(x, rows, self.isa);
+                let both = is_sparse(0, x, n) && next.zip(x_next).is_none_or(|(next, x)| is_sparse(1, x, next.len()));
+                both.then(|| scratch.marks.each_ref().map(|marks| Marked { marks, first: pass.blocks.start }))
+            };
+            if let Some(marked) = marked {
+                sparse::run(pass, marked, self.isa, self.optimizer, self.lr, step);
             } else {
                 pass.run(self.isa, self.optimizer, self.lr, step);
             }

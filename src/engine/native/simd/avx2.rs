@@ -70,6 +70,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn others(self, x: &[f32; 8]) -> u8 {
+        // SAFETY: the token; eight values.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(_mm256_loadu_ps(x.as_ptr()), _mm256_setzero_ps())) as u8 }
+    }
+
+    #[inline(always)]
     fn add(self, a: V, b: V) -> V {
         // SAFETY: the token.
         zip(a, b, |a, b| unsafe { _mm256_add_ps(a, b) })

@@ -66,6 +66,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn others(self, x: &[f32; 8]) -> u8 {
+        // SAFETY: the token; eight values.
+        unsafe { _mm256_cmp_ps_mask::<_CMP_NEQ_UQ>(_mm256_loadu_ps(x.as_ptr()), _mm256_setzero_ps()) }
+    }
+
+    #[inline(always)]
     unsafe fn unpack(self, from: *const f32) -> [__m512; 2] {
         // SAFETY: the token; the caller's promise.
         unsafe {
@@ -128,7 +134,8 @@ impl Simd for Avx512 {
     fn quotient(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token.
         unsafe {
-            let inverse = self.reciprocal(b);
+            // By an estimate good to 14 bits, and what that leaves over.
+            let inverse = _mm512_rcp14_ps(b);
             let ratio = _mm512_mul_ps(a, inverse);
             _mm512_fmadd_ps(_mm512_fnmadd_ps(b, ratio, a), inverse, ratio)
         }

@@ -148,6 +148,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Asks for the line at an address, which may be any: a hint that what lies there will be read soon. Does nothing where the ISA has none.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
+    /// Which of eight numbers are not 0: a bit each, the first one lowest.
+    #[inline(always)]
+    fn others(self, x: &[f32; 8]) -> u8 {
+        x.iter().enumerate().fold(0, |bits, (i, &x)| bits | u8::from(x != 0.0) << i)
+    }
     /// The 32 bf16 numbers in a line's words: those in the lower halves, and those in the upper ones.
     ///
     /// # Safety
