@@ -185,6 +185,7 @@ pub struct Base {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Dtype {
     F32,
+    /// 16 bits with the range of f32, for CPUs with AMX and for GPUs; networks that lose too much by it keep more
     Bf16,
     /// For GPUs: eight times as exact as bf16, for values up to 65,504
     F16,

@@ -29,11 +29,7 @@ pub fn compensate_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
     if plan.steps.iter().any(|step| step.layer.is_of_tokens()) {
         return Ok(plan);
     }
-    let rounds = plan
-        .steps
-        .iter()
-        .map(|step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups == 1 || conv.groups < conv.input))
-        .collect();
+    let rounds = plan.steps.iter().map(|step| matches!(&step.layer, Layer::Conv { conv, .. } if !conv.is_depthwise())).collect();
     compensate(plan, rounds, |w| bf16::from_f32(w).to_f32(), Isa::Portable, sample)
 }
 

@@ -61,6 +61,13 @@ pub struct ConvShape {
     pub groups: usize,
 }
 
+impl ConvShape {
+    /// Whether each channel is convolved by itself.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.input && self.groups == self.output
+    }
+}
+
 /// What a step computes.
 ///
 /// Maps are `[C, H, W]`. Every `bias`, `scale` and `shift` holds one value a channel.

@@ -305,7 +305,7 @@ impl<'a> Lowering<'a> {
         }
         let wide = wide(&[to.stored]);
         let packs = if wide { to.stored / LANES } else { to.stored };
-        if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 {
+        if conv.is_depthwise() {
             let (p, q) = (self.memory.floats(&channels_last(weight, conv.output)), self.memory.floats(bias));
             let shape = Window { kernel: conv.kernel, stride: conv.stride, padding: conv.padding };
             let numbers = self.numbers(self.images * to.pixels() * packs, &window(shape, [packs, activation(act)], [from, to]));

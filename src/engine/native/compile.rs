@@ -165,7 +165,7 @@ fn is_pair(first: &Step, second: &Step, between: &Shape, options: Computing) -> 
         return false;
     };
     let by_channel = match &second.layer {
-        Layer::Conv { conv, residual, .. } => conv.groups > 1 && conv.groups == conv.output && conv.groups == conv.input && !residual,
+        Layer::Conv { conv, residual, .. } => conv.is_depthwise() && !residual,
         Layer::MaxPool(_) | Layer::AvgPool(_) => true,
         _ => false,
     };
@@ -268,7 +268,7 @@ fn strategy(conv: &ConvShape, output: [usize; 2], options: Computing) -> Strateg
         winograd::worthwhile(conv, output).map(|side| (side, Products::Vectors))
     };
     match (winograd, in_tiles) {
-        _ if conv.groups == conv.input && conv.groups == conv.output && conv.groups > 1 => Strategy::Depthwise,
+        _ if conv.is_depthwise() => Strategy::Depthwise,
         (Some((side, products)), _) => Strategy::Winograd(side, products),
         (None, Some(digits)) => Strategy::Matrix(digits),
         (None, None) => Strategy::Direct,
