@@ -7,7 +7,6 @@ use rayon::prelude::*;
 
 use super::marks::Marks;
 use super::pack::{Columns, Mode, pack};
-use super::sparse::Marked;
 use super::tape::TILE;
 use super::team::Shared;
 use crate::engine::native::simd::Isa;
@@ -37,32 +36,19 @@ pub struct Feed<'a> {
 struct Slot {
     /// `[tile][batch][8]`, with an input of 1 behind the features.
     values: Shared,
-    /// What of it is not 0, and whether leaving out the rest is worth while.
+    /// What of it is not 0.
     marks: Marks,
-    is_sparse: bool,
-}
-
-impl Slot {
-    fn new(values: usize) -> Slot {
-        Slot { values: Shared::new(values), marks: Marks::default(), is_sparse: false }
-    }
-
-    /// Marks what is not 0 among its tiles of so many rows.
-    fn mark(&mut self, isa: Isa, tiles: usize, rows: usize) {
-        // SAFETY: nobody else has the slot.
-        let values = unsafe { self.values.read(0..tiles * TILE * rows) };
-        self.is_sparse = self.marks.of(values, rows, isa);
-    }
 }
 
 impl<'a> Feed<'a> {
     /// For heads like this one, holding so many batches at once.
     pub fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> Feed<'a> {
         let features = spec.dims()[0];
-        let values = tiles(features) * TILE * spec.params().batch_size.min(task.partition.train.len());
+        let batch = spec.params().batch_size.min(task.partition.train.len());
+        let slot = || Slot { values: Shared::new(tiles(features) * TILE * batch), marks: Marks::new(tiles(features), batch) };
         let norm = |grain: Columns| Mutex::new(BatchNorm::new(grain.features.len()));
         let norms = if spec.has_batch_norm() { grains(0..tiles(features), features).map(norm).collect() } else { vec![] };
-        Feed { isa, task, features, dropout, slots: (0..slots).map(|_| Slot::new(values)).collect(), norms }
+        Feed { isa, task, features, dropout, slots: (0..slots).map(|_| slot()).collect(), norms }
     }
 
     /// Packs some columns, of whole grains, of batch `s` of an epoch.
@@ -72,9 +58,10 @@ impl<'a> Feed<'a> {
     pub unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
         let table = self.task.features;
         let place = |columns: &Columns, norm: Option<&mut BatchNorm>, scratch: &mut Vec<f32>| {
+            let Slot { values: batch, marks } = self.slot(s);
             // SAFETY: the caller's promise.
-            let out = unsafe { self.slots[s % self.slots.len()].values.part(values(columns, rows.len())) };
-            pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm), scratch, out);
+            let out = unsafe { batch.part(values(columns, rows.len())) };
+            pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm, marks), scratch, out);
         };
         if !self.has_norm() {
             return place(columns, None, scratch);
@@ -84,7 +71,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Packs batches `which` of an epoch and marks what is not 0 among them, on all threads.
+    /// Packs batches `which` of an epoch, on all threads.
     pub fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
         let grains = tiles(self.features).div_ceil(GRAIN);
         let parts = grains.min(PARTS);
@@ -97,19 +84,6 @@ impl<'a> Feed<'a> {
                 unsafe { feed.pack(&columns, (epoch, s), batches[s], scratch) };
             }
         });
-        let (isa, tiles, slots) = (self.isa, tiles(self.features), self.slots.len());
-        let fresh = |slot: usize| which.clone().find(|s| s % slots == slot);
-        self.slots.par_iter_mut().enumerate().for_each(|(slot, batch)| {
-            if let Some(s) = fresh(slot) {
-                batch.mark(isa, tiles, batches[s].len());
-            }
-        });
-    }
-
-    /// What is not 0 in batch `s`, where leaving out the rest is worth while.
-    pub fn marked(&self, s: usize) -> Option<Marked<'_>> {
-        let slot = &self.slots[s % self.slots.len()];
-        slot.is_sparse.then_some(Marked { marks: &slot.marks, first: 0 })
     }
 
     /// Some columns of batch `s`, which has `rows` rows: `[tile][rows][8]`.
@@ -118,7 +92,16 @@ impl<'a> Feed<'a> {
     /// They were packed, and nobody writes there meanwhile.
     pub unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
         // SAFETY: the caller's promise.
-        unsafe { self.slots[s % self.slots.len()].values.read(values(columns, rows)) }
+        unsafe { self.slot(s).values.read(values(columns, rows)) }
+    }
+
+    /// What of batch `s` is not 0.
+    pub fn marks(&self, s: usize) -> &Marks {
+        &self.slot(s).marks
+    }
+
+    fn slot(&self, s: usize) -> &Slot {
+        &self.slots[s % self.slots.len()]
     }
 
     /// Whether there is batch norm.

@@ -79,7 +79,7 @@ impl<'a> Group<'a> {
         let order = order(params.seed, epoch, train, features.block_rows(), window_rows(features.dim()));
         let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
         let threads = self.roll.members().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
-        let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(batches.len())).collect();
+        let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(train.len())).collect();
         // Running statistics follow each batch once, for all heads.
         if self.roll.len() > 1 && (self.roll.len() >= threads || self.feed.has_norm()) {
             self.side_by_side(epoch, lrs, &batches, &tallies);
@@ -90,7 +90,7 @@ impl<'a> Group<'a> {
             }
         }
         self.roll.members_mut().for_each(|learner| learner.steps += batches.len() as i32);
-        tallies.into_iter().map(|tally| tally.pass(train.len())).collect()
+        tallies.into_iter().map(Tally::pass).collect()
     }
 
     /// All heads through one window of batches after the other.

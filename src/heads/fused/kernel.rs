@@ -1,8 +1,9 @@
-//! The two kernels of the trainer. (Of [`Pass`] there is another way, that leaves out zeros: [`super::sparse`].)
+//! The two kernels of the trainer.
 //!
 //! [`Pass`]: one pass over weights. For each tile (eight inputs by up to three vectors of outputs, held in registers): the gradient of this
 //! batch, Σ_b x_b ⊗ d_b; the optimiser's step; and at once the products of the new weights with the *next* batch, h_b += x'_b · W. Weights and
-//! states are read and written once a step, and the gradient never leaves the registers.
+//! states are read and written once a step, and the gradient never leaves the registers. Blocks of inputs that are mostly 0 take another way, that
+//! leaves out zeros: [`super::sparse`].
 //!
 //! [`Product`]: h_b += x_b · W alone, for the first batch, the upper layers and evaluation.
 //!
@@ -11,7 +12,9 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::marks::{Block, Marks};
 use super::rule::{ForRule, Rule, with_rule};
+use super::sparse;
 use super::tape::{BLOCK, Panel, TILE, Tape};
 use super::team::Shared;
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
@@ -25,13 +28,20 @@ pub struct Packed<'a> {
     /// Rows of the batch.
     pub batch: usize,
     first_tile: usize,
+    /// Which of them are not 0, where that is known.
+    pub marks: Option<&'a Marks>,
     _owner: PhantomData<&'a [f32]>,
 }
 
 impl<'a> Packed<'a> {
     /// All rows of a buffer.
     pub fn new(values: &'a [f32], batch: usize, first_tile: usize) -> Packed<'a> {
-        Packed { values: values.as_ptr(), len: values.len(), batch, first_tile, _owner: PhantomData }
+        Packed { values: values.as_ptr(), len: values.len(), batch, first_tile, marks: None, _owner: PhantomData }
+    }
+
+    /// The same with marks.
+    pub fn marked(self, marks: &'a Marks) -> Packed<'a> {
+        Packed { marks: Some(marks), ..self }
     }
 
     /// Rows of a shared buffer that starts with tile 0.
@@ -40,7 +50,7 @@ impl<'a> Packed<'a> {
     /// Until the next barrier nobody writes the rows that a kernel is given.
     pub unsafe fn shared(buffer: &'a Shared, batch: usize) -> Packed<'a> {
         let (values, len) = buffer.pointer();
-        Packed { values, len, batch, first_tile: 0, _owner: PhantomData }
+        Packed { values, len, batch, first_tile: 0, marks: None, _owner: PhantomData }
     }
 
     /// A tile's first row.
@@ -133,17 +143,28 @@ struct Spot {
     next: Option<(*const f32, usize, *mut f32)>,
 }
 
-impl Pass<'_> {
-    /// Does it, with one step of an optimiser.
-    pub fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32) {
-        struct Ruled<'a>(Pass<'a>, Isa);
+impl<'a> Pass<'a> {
+    /// Does it, with one step of an optimiser; `bits` is room for a block's marks.
+    pub fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
+        struct Ruled<'a>(Isa, Pass<'a>, &'a mut Vec<u64>);
         impl ForRule for Ruled<'_> {
             type Output = ();
             fn run<R: Rule>(self, rule: R) {
-                dispatch(self.1, Work { pass: self.0, rule });
+                let Ruled(isa, pass, bits) = self;
+                dispatch(isa, Work { pass, rule, bits });
             }
         }
-        with_rule(optimizer, lr, step, Ruled(self, isa));
+        with_rule(optimizer, lr, step, Ruled(isa, self, bits));
+    }
+
+    /// A block's marks in this batch and the next one (if there is one), where enough is 0 in both for zeros to be left out.
+    #[inline(always)]
+    fn sparse(&self, block: usize) -> Option<[Block<'a>; 2]> {
+        let inputs = self.tape.tiles_of(block) * TILE;
+        let sparse = |x: &Packed<'a>| x.marks.map(|marks| marks.block(block, x.batch)).filter(|marks| marks.is_sparse(inputs));
+        let this = sparse(&self.x)?;
+        let next = self.next.as_ref().map_or(Some(this), |(x, _)| sparse(x))?;
+        Some([this, next])
     }
 
     /// Where the rule's states of `size` weights from position `at` on lie.
@@ -160,6 +181,7 @@ impl Pass<'_> {
 struct Work<'a, R> {
     pass: Pass<'a>,
     rule: R,
+    bits: &'a mut Vec<u64>,
 }
 
 impl<R: Rule> Vectorized for Work<'_, R> {
@@ -167,31 +189,39 @@ impl<R: Rule> Vectorized for Work<'_, R> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Work { mut pass, rule } = self;
-        let tape = pass.tape;
-        let start = tape.block(pass.blocks.start);
+        let Work { mut pass, rule, bits } = self;
+        let mut at = 0;
         for block in pass.blocks.clone() {
-            let tiles = tape.tiles_of(block);
-            let mut panel_start = tape.block(block) - start;
-            for panel in tape.panels() {
-                let width = panel.vectors * LANES;
-                let size = TILE * width;
-                let d = pass.d[panel.first * LANES * pass.x.batch..][..width * pass.x.batch].as_ptr();
-                for part in panel.parts() {
-                    for tile in 0..tiles {
-                        let at = panel_start + tile * size;
-                        let tile = block * BLOCK + tile;
-                        let next = pass.next.as_mut().map(|(x, h)| (x.tile(tile), h.rows.len(), h.panel(panel)));
-                        let states = pass.states_at::<R>(at, size);
-                        let weights = pass.weights[at..][..size].as_mut_ptr();
-                        let spot = Spot { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
-                        // SAFETY: every pointer of the spot comes from a slice checked to hold the tile's values.
-                        unsafe { update_tile(s, rule, &spot, part) };
-                    }
-                }
-                panel_start += tiles * size;
+            match pass.sparse(block) {
+                Some([this, next]) => sparse::block(s, rule, &mut pass, (this.by_input(bits), next), block, at),
+                None => tiles(s, rule, &mut pass, block, at),
+            }
+            at += pass.tape.tiles_of(block) * TILE * pass.tape.columns();
+        }
+    }
+}
+
+/// A block, whose weights lie at `at`, tile by tile.
+#[inline(always)]
+fn tiles<S: Simd, R: Rule>(s: S, rule: R, pass: &mut Pass<'_>, block: usize, mut at: usize) {
+    let tiles = pass.tape.tiles_of(block);
+    for panel in pass.tape.panels() {
+        let width = panel.vectors * LANES;
+        let size = TILE * width;
+        let d = pass.d[panel.first * LANES * pass.x.batch..][..width * pass.x.batch].as_ptr();
+        for part in panel.parts() {
+            for tile in 0..tiles {
+                let at = at + tile * size;
+                let tile = block * BLOCK + tile;
+                let next = pass.next.as_mut().map(|(x, h)| (x.tile(tile), h.rows.len(), h.panel(panel)));
+                let states = pass.states_at::<R>(at, size);
+                let weights = pass.weights[at..][..size].as_mut_ptr();
+                let spot = Spot { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
+                // SAFETY: every pointer of the spot comes from a slice checked to hold the tile's values.
+                unsafe { update_tile(s, rule, &spot, part) };
             }
         }
+        at += tiles * size;
     }
 }
 

@@ -21,7 +21,8 @@ const CHUNKS: usize = 4;
 /// Most chunks of a layer of more than a million weights.
 const CHUNKS_LARGE: usize = 8;
 
-/// Some neighbouring inputs of a layer with their weights and what the optimiser keeps of them.
+/// Some neighbouring inputs of a layer with their weights and what the optimiser keeps of them; on lines of its own, for threads lock neighbours.
+#[repr(align(128))]
 pub struct Chunk {
     /// Their blocks of the layer's tape.
     pub blocks: Range<usize>,

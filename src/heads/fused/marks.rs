@@ -1,7 +1,10 @@
-//! Which features of a batch are not 0: a bit for each, by row and by input.
+//! Which features of a batch are not 0: a bit for each, by row, and of the block that a pass is at by input too.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::tape::{BLOCK, TILE};
-use crate::engine::native::simd::{Isa, Simd, Vectorized, dispatch};
+use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Inputs of a block: a bit of a word each.
 const INPUTS: usize = BLOCK * TILE;
@@ -11,97 +14,109 @@ const ROWS: usize = u64::BITS as usize;
 /// Share of features that may be other than 0 where leaving out zeros is worth while.
 const MOST: f64 = 0.75;
 
-/// The marks of some neighbouring blocks of inputs.
-#[derive(Default)]
-pub struct Marks {
-    /// Rows of the batch.
-    pub batch: usize,
-    /// `[block][row]`: a bit for each of its inputs.
-    rows: Vec<u64>,
-    /// `[block][input][word]`: a bit for each of its rows.
-    inputs: Vec<u64>,
-}
+/// The marks of a batch: `[block][row]`, a bit for each of the block's inputs. A word is written by whoever packs what it marks, and read when that
+/// is done; what a team's barriers do not order are other words.
+pub struct Marks(Vec<AtomicU64>);
 
 impl Marks {
-    /// Marks what is not 0 in blocks of `[tile][batch][8]`, the last one as it is; whether leaving out the rest is worth while, without which there
-    /// are no marks by input.
-    pub fn of(&mut self, packed: &[f32], batch: usize, isa: Isa) -> bool {
-        self.batch = batch;
-        let tiles = packed.len() / (TILE * batch);
-        self.rows.clear();
-        self.rows.resize(tiles.div_ceil(BLOCK) * batch, 0);
-        dispatch(isa, ByRow { packed, batch, rows: &mut self.rows });
-        let marked: u64 = self.rows.iter().map(|row| u64::from(row.count_ones())).sum();
-        let is_sparse = (marked as f64) < MOST * packed.len() as f64;
-        if is_sparse {
-            let words = self.words();
-            self.inputs.resize(tiles.div_ceil(BLOCK) * INPUTS * words, 0);
-            dispatch(isa, Transposed { batch, rows: &self.rows, words, inputs: &mut self.inputs });
-        }
-        is_sparse
+    /// For batches of up to `batch` rows, in so many tiles.
+    pub fn new(tiles: usize, batch: usize) -> Marks {
+        Marks((0..tiles.div_ceil(BLOCK) * batch).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// The rows in which an input of a block is not 0: bits of words of 64.
+    /// Marks, in row `b` of a batch, the inputs from the first of a block on; others of these blocks are said to be 0.
+    pub fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
+        let words = self.0[first * batch..].iter().skip(b).step_by(batch);
+        dispatch(isa, Mark { inputs, words });
+    }
+
+    /// Marks one input more in row `b` of a batch.
+    pub fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
+        let word = &self.0[input / INPUTS * batch + b];
+        // The first input of a block is the first that is marked there.
+        let before = if input.is_multiple_of(INPUTS) { 0 } else { word.load(Relaxed) };
+        word.store(before | 1 << (input % INPUTS), Relaxed);
+    }
+
+    /// A block's marks in a batch of so many rows.
     #[inline(always)]
-    pub fn input(&self, block: usize, input: usize) -> &[u64] {
-        let words = self.words();
-        &self.inputs[(block * INPUTS + input) * words..][..words]
-    }
-
-    /// The inputs of a block that are not 0 in a row: bits of one word.
-    #[inline(always)]
-    pub fn row(&self, block: usize, row: usize) -> &[u64] {
-        std::slice::from_ref(&self.rows[block * self.batch + row])
-    }
-
-    fn words(&self) -> usize {
-        self.batch.div_ceil(ROWS)
+    pub fn block(&self, block: usize, batch: usize) -> Block<'_> {
+        Block(&self.0[block * batch..][..batch])
     }
 }
 
-struct ByRow<'a> {
-    packed: &'a [f32],
-    batch: usize,
-    rows: &'a mut [u64],
+struct Mark<'a, W> {
+    inputs: &'a [f32],
+    words: W,
 }
 
-impl Vectorized for ByRow<'_> {
+impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let ByRow { packed, batch, rows } = self;
-        for (block, rows) in packed.chunks(INPUTS * batch).zip(rows.chunks_exact_mut(batch)) {
-            for (t, tile) in block.chunks_exact(TILE * batch).enumerate() {
-                for (row, x) in rows.iter_mut().zip(tile.as_chunks::<TILE>().0) {
-                    *row |= u64::from(s.others(x)) << (t * TILE);
-                }
+        for (inputs, word) in self.inputs.chunks(INPUTS).zip(self.words) {
+            let mut bits = 0;
+            for (v, lanes) in inputs.chunks(LANES).enumerate() {
+                let mut some = [0.0; LANES];
+                let at = if lanes.len() == LANES {
+                    lanes.as_ptr()
+                } else {
+                    some[..lanes.len()].copy_from_slice(lanes);
+                    some.as_ptr()
+                };
+                // SAFETY: sixteen values either way.
+                bits |= u64::from(s.others(unsafe { s.load(at) })) << (v * LANES);
             }
+            word.store(bits, Relaxed);
         }
     }
 }
 
-struct Transposed<'a> {
-    batch: usize,
-    rows: &'a [u64],
-    words: usize,
-    inputs: &'a mut [u64],
+/// The marks of one block of inputs: a word for each row.
+#[derive(Clone, Copy)]
+pub struct Block<'a>(&'a [AtomicU64]);
+
+impl Block<'_> {
+    /// The inputs that are not 0 in a row.
+    #[inline(always)]
+    pub fn row(self, row: usize) -> u64 {
+        self.0[row].load(Relaxed)
+    }
+
+    /// Whether leaving out zeros is worth while, where so many of the block's inputs count.
+    #[inline(always)]
+    pub fn is_sparse(self, inputs: usize) -> bool {
+        let marked: u32 = (0..self.0.len()).map(|row| self.row(row).count_ones()).sum();
+        f64::from(marked) < MOST * (inputs * self.0.len()) as f64
+    }
+
+    /// The rows in which each input is not 0: `[input][word]`, bits of words of 64.
+    #[inline(always)]
+    pub fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
+        let words = self.0.len().div_ceil(ROWS);
+        bits.resize(INPUTS * words, 0);
+        for (word, rows) in self.0.chunks(ROWS).enumerate() {
+            let mut square = [0; ROWS];
+            square.iter_mut().zip(rows).for_each(|(bits, row)| *bits = row.load(Relaxed));
+            transpose(&mut square);
+            bits.iter_mut().skip(word).step_by(words).zip(square).for_each(|(bits, row)| *bits = row);
+        }
+        ByInput { bits, words }
+    }
 }
 
-impl Vectorized for Transposed<'_> {
-    type Output = ();
+/// A block's marks by input.
+pub struct ByInput<'a> {
+    bits: &'a [u64],
+    words: usize,
+}
 
+impl ByInput<'_> {
+    /// The rows in which an input is not 0.
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let Transposed { batch, rows, words, inputs } = self;
-        for (rows, inputs) in rows.chunks_exact(batch).zip(inputs.chunks_exact_mut(INPUTS * words)) {
-            for (word, rows) in rows.chunks(ROWS).enumerate() {
-                let mut bits = [0; ROWS];
-                bits[..rows.len()].copy_from_slice(rows);
-                transpose(&mut bits);
-                inputs.iter_mut().skip(word).step_by(words).zip(bits).for_each(|(input, bits)| *input = bits);
-            }
-        }
+    pub fn input(&self, input: usize) -> &[u64] {
+        &self.bits[input * self.words..][..self.words]
     }
 }
 
@@ -130,24 +145,44 @@ mod tests {
 
     #[test]
     fn marks_name_all_that_is_not_zero() {
-        // A block and an odd number of tiles more; rows of less than a word, of one and of more.
+        // A block, part of another, and an input more; rows of less than a word, of one and of more.
         for batch in [1, 20, 37, 64, 100] {
-            let tiles = BLOCK + 3;
-            let packed: Vec<f32> =
-                (0..tiles * batch * TILE).map(|i| if i * i % 7 < 3 { 1.0 - 2.0 * (i % 2) as f32 } else { 0.0 }).collect();
-            let is_other = |input: usize, b: usize| packed[(input / TILE * batch + b) * TILE + input % TILE] != 0.0;
-            for isa in Isa::available() {
-                let mut marks = Marks::default();
-                // What was marked before leaves no trace.
-                assert!(!marks.of(&vec![1.0; packed.len() + INPUTS * batch], batch, isa));
-                assert!(marks.of(&packed, batch, isa));
-                for (input, b) in (0..tiles * TILE).flat_map(|input| (0..batch).map(move |b| (input, b))) {
-                    let (block, at) = (input / INPUTS, input % INPUTS);
-                    let want = u64::from(is_other(input, b));
-                    assert_eq!(marks.row(block, b)[0] >> at & 1, want, "{isa:?}");
-                    assert_eq!(marks.input(block, at)[b / ROWS] >> (b % ROWS) & 1, want, "{isa:?}");
+            for units in [INPUTS, INPUTS + 21, INPUTS + 32] {
+                let row = |b: usize| -> Vec<f32> {
+                    (0..units).map(|i| if (i + 3 * b) * i % 7 < 3 { 1.0 - 2.0 * (i % 2) as f32 } else { 0.0 }).collect()
+                };
+                for isa in Isa::available() {
+                    let marks = Marks::new((units + 1).div_ceil(TILE), batch);
+                    let mut bits = vec![];
+                    // What was marked before leaves no trace.
+                    for b in 0..batch {
+                        marks.mark(isa, (b, batch), 0, &vec![1.0; units]);
+                        marks.mark(isa, (b, batch), 0, &row(b));
+                        marks.mark_one((b, batch), units);
+                    }
+                    for block in 0..(units + 1).div_ceil(INPUTS) {
+                        let marks = marks.block(block, batch);
+                        let by_input = marks.by_input(&mut bits);
+                        for (input, b) in (0..INPUTS).flat_map(|input| (0..batch).map(move |b| (input, b))) {
+                            let at = block * INPUTS + input;
+                            let want = u64::from(at == units || row(b).get(at).is_some_and(|&x| x != 0.0));
+                            assert_eq!(marks.row(b) >> input & 1, want, "{isa:?}");
+                            assert_eq!(by_input.input(input)[b / ROWS] >> (b % ROWS) & 1, want, "{isa:?}");
+                        }
+                    }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn three_quarters_are_too_many() {
+        let marks = Marks::new(BLOCK, 2);
+        let row = |count: usize| (0..INPUTS).map(|i| f32::from(u8::from(i < count))).collect::<Vec<_>>();
+        for (first, second, is_sparse) in [(0, 0, true), (48, 47, true), (48, 48, false), (64, 64, false)] {
+            marks.mark(Isa::Portable, (0, 2), 0, &row(first));
+            marks.mark(Isa::Portable, (1, 2), 0, &row(second));
+            assert_eq!(marks.block(0, 2).is_sparse(INPUTS), is_sparse);
         }
     }
 }

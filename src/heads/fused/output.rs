@@ -1,9 +1,9 @@
 //! What happens to a row between two layers and behind the last one: activation with dropout, softmax and its gradient.
 //!
-//! Plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
+//! Activations are plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
 
 use super::rule::FLOOR;
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
 use crate::heads::loss::Objective;
 use crate::heads::words::{Activation, Loss};
 
@@ -73,32 +73,43 @@ impl Vectorized for Activate<'_> {
     }
 }
 
-/// The last layer's row in training: logits replaced by their gradient; returns the row's loss (unscaled).
+/// The last layer's row in training: logits replaced by their gradient.
 pub struct Judge<'a> {
     /// What is minimised.
     pub objective: &'a Objective,
     /// Logits in, gradients out, in whole vectors.
     pub logits: &'a mut [f32],
+    /// Classes of the row.
+    pub labels: &'a [u32],
     /// Targets, in whole vectors.
     pub q: &'a [f32],
     /// Mass of the row.
     pub mass: f32,
-    /// What the batch's sum is multiplied by.
+    /// What the gradient is multiplied by.
     pub scale: f32,
     /// How many logits count.
     pub outputs: usize,
 }
 
+/// What became of a row.
+pub struct Judged {
+    /// Its loss, unscaled.
+    pub loss: f64,
+    /// Whether it was answered right.
+    pub is_right: bool,
+}
+
 impl Judge<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) -> f64 {
+    pub fn run(self, isa: Isa) -> Judged {
         match self.objective.loss {
             Loss::Sigmoid => {
                 let (logits, rest) = self.logits.split_at_mut(self.outputs);
                 rest.fill(0.0);
+                let is_right = self.objective.is_right(logits, self.labels);
                 let loss = self.objective.row(logits, &self.q[..self.outputs], self.mass, self.scale);
                 logits.iter_mut().for_each(|d| *d = (*d + FLOOR) - FLOOR);
-                loss
+                Judged { loss, is_right }
             }
             _ => dispatch(isa, self),
         }
@@ -107,49 +118,67 @@ impl Judge<'_> {
 
 /// Folds lanes into one number, always in the same order.
 #[inline(always)]
-fn fold(lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+fn fold<S: Simd>(s: S, v: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    // SAFETY: sixteen values.
+    unsafe { s.store(lanes.as_mut_ptr(), v) };
     let eight: [f32; 8] = std::array::from_fn(|i| f(lanes[i], lanes[i + 8]));
     let four: [f32; 4] = std::array::from_fn(|i| f(eight[i], eight[i + 4]));
     f(f(four[0], four[2]), f(four[1], four[3]))
 }
 
 impl Vectorized for Judge<'_> {
-    type Output = f64;
+    type Output = Judged;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> f64 {
-        let first = self.logits[0];
-        self.logits[self.outputs..].fill(first);
-        let vectors = self.logits.as_chunks_mut::<LANES>().0;
-        let targets = self.q.as_chunks::<LANES>().0;
-        let mut largest = [first; LANES];
+    fn run<S: Simd>(self, s: S) -> Judged {
+        let Judge { logits, labels, q, mass, scale, outputs, .. } = self;
+        let first = logits[0];
+        logits[outputs..].fill(first);
+        let (vectors, targets) = (logits.as_chunks_mut::<LANES>().0, q.as_chunks::<LANES>().0);
+        // SAFETY: arrays of sixteen values, here and below.
+        let load = |x: &[f32; LANES]| unsafe { s.load(x.as_ptr()) };
+        let mut largest = s.splat(first);
         for z in vectors.iter() {
-            largest = std::array::from_fn(|i| if z[i] > largest[i] { z[i] } else { largest[i] });
+            largest = s.max(largest, load(z));
         }
-        let largest = fold(largest, f32::max);
-        let (mut dot, mut sum) = ([0.0; LANES], [0.0; LANES]);
+        let largest = s.splat(fold(s, largest, f32::max));
+        let mut best = outputs;
+        for (v, z) in vectors.iter().enumerate() {
+            let others = s.others(s.sub(load(z), largest));
+            if others != u16::MAX {
+                best = v * LANES + others.trailing_ones() as usize;
+                break;
+            }
+        }
+        let last = vectors.len() - 1;
+        let counts: [f32; LANES] = std::array::from_fn(|lane| f32::from(u8::from(last * LANES + lane < outputs)));
+        let (mut dot, mut sum) = (s.splat(0.0), s.splat(0.0));
         for (v, (z, q)) in vectors.iter_mut().zip(targets).enumerate() {
-            for i in 0..LANES {
-                let above = z[i] - largest;
-                dot[i] += q[i] * above;
-                z[i] = if v * LANES + i < self.outputs { exp(above) } else { 0.0 };
-                sum[i] += z[i];
-            }
+            let above = s.sub(load(z), largest);
+            dot = s.fma(load(q), above, dot);
+            let power = exp2(s, s.mul(above, s.splat(std::f32::consts::LOG2_E)));
+            let power = if v == last { s.mul(power, load(&counts)) } else { power };
+            sum = s.add(sum, power);
+            // SAFETY: as above.
+            unsafe { s.store(z.as_mut_ptr(), power) };
         }
-        let sum = fold(sum, |a, b| a + b);
-        let share = self.mass * self.scale / sum;
+        let (sum, dot) = (fold(s, sum, |a, b| a + b), fold(s, dot, |a, b| a + b));
+        let (share, floor) = (s.splat(mass * scale / sum), s.splat(FLOOR));
         for (z, q) in vectors.iter_mut().zip(targets) {
-            for i in 0..LANES {
-                z[i] = (z[i] * share - q[i] * self.scale + FLOOR) - FLOOR;
-            }
+            let gradient = s.fma(load(z), share, s.fma(load(q), s.splat(-scale), floor));
+            // SAFETY: as above.
+            unsafe { s.store(z.as_mut_ptr(), s.sub(gradient, floor)) };
         }
-        f64::from(self.mass * sum.ln() - fold(dot, |a, b| a + b))
+        Judged { loss: f64::from(mass * sum.ln() - dot), is_right: labels.contains(&(best as u32)) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::params::{Fit, Params};
+    use crate::heads::table::Labels;
 
     #[test]
     fn exponential_and_error_function_are_exact_to_f32() {
@@ -174,6 +203,30 @@ mod tests {
                 for (i, &z) in z.iter().enumerate() {
                     assert!((units[i] - 2.0 * act.of(z)).abs() < 2e-6 && (slopes[i] - 2.0 * act.slope(z)).abs() < 2e-6, "{act} {z}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_judged_as_the_plain_loss_judges_them() {
+        for (isa, outputs) in Isa::available().into_iter().flat_map(|isa| [2, 5, 16, 37, 133].map(|outputs| (isa, outputs))) {
+            let spec = Params::default().check(Fit { tap: "gap", shape: &[4], classes: outputs, many: false }).unwrap();
+            let objective = Objective::new(&spec, &Labels::One((0..outputs as u32).collect()), &[]);
+            for seed in 0..20 {
+                // Steps of a half, so that the largest comes more than once.
+                let z: Vec<f32> = (0..outputs).map(|i| ((i * 31 + seed * 17) % 23) as f32 / 2.0 - 4.0).collect();
+                let (labels, mass, scale) = ([(seed * 5 % outputs) as u32], 0.9, 0.05);
+                let q: Vec<f32> = (0..outputs.next_multiple_of(LANES)).map(|i| if i == labels[0] as usize { mass } else { 0.0 }).collect();
+                let mut want = z.clone();
+                let loss = objective.row(&mut want, &q[..outputs], mass, scale);
+                let mut got = z.clone();
+                got.resize(q.len(), 9.0);
+                let judge = Judge { objective: &objective, logits: &mut got, labels: &labels, q: &q, mass, scale, outputs };
+                let judged = judge.run(isa);
+                assert!((judged.loss - loss).abs() < 2e-6 * loss.abs().max(1.0), "{isa:?}: {} is not {loss}", judged.loss);
+                assert_eq!(judged.is_right, objective.is_right(&z, &labels), "{isa:?}");
+                assert!(got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-8), "{isa:?} {outputs}");
+                assert!(got[outputs..].iter().all(|&d| d == 0.0), "{isa:?}");
             }
         }
     }

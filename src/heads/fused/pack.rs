@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
+use super::marks::Marks;
 use super::mask::drop_block;
-use super::tape::TILE;
+use super::tape::{BLOCK, TILE};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::head::BatchNorm;
 use crate::heads::random::{Dropout, MASK_BLOCK};
@@ -28,8 +29,8 @@ impl Columns {
 
 /// Whether rows are packed for training, and what that does to them.
 pub enum Mode<'a> {
-    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics.
-    Train(usize, Dropout, Option<&'a mut BatchNorm>),
+    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; what is not 0 then is marked.
+    Train(usize, Dropout, Option<&'a mut BatchNorm>, &'a Marks),
     /// No dropout; batch norm by the running statistics of all columns.
     Judge(Option<&'a BatchNorm>),
 }
@@ -45,20 +46,21 @@ pub fn pack(
     out: &mut [f32],
 ) {
     let dim = columns.features.len();
-    let mut place = |b: usize, dropped: Option<(usize, usize, Dropout)>, x: &[f32]| {
-        Place { batch: rows.len(), b, columns, out }.run(isa, x, dropped);
+    let mut place = |b: usize, trained: Option<Trained<'_>>, x: &[f32]| {
+        Place { batch: rows.len(), b, columns, out }.run(isa, x, trained);
     };
     match mode {
-        Mode::Train(epoch, dropout, Some(norm)) => {
+        Mode::Train(epoch, dropout, Some(norm), marks) => {
             scratch.resize(rows.len() * dim, 0.0);
             for (&row, x) in rows.iter().zip(scratch.chunks_exact_mut(dim.max(1))) {
                 table.read(row, columns.features.clone(), x);
             }
             norm.train(scratch);
-            rows.iter().enumerate().for_each(|(b, &row)| place(b, Some((epoch, row, dropout)), &scratch[b * dim..][..dim]));
+            let trained = |row| Some(Trained { epoch, row, dropout, marks });
+            rows.iter().enumerate().for_each(|(b, &row)| place(b, trained(row), &scratch[b * dim..][..dim]));
         }
-        Mode::Train(epoch, dropout, None) => {
-            let each = |b, row, x: &[f32]| place(b, Some((epoch, row, dropout)), x);
+        Mode::Train(epoch, dropout, None, marks) => {
+            let each = |b, row, x: &[f32]| place(b, Some(Trained { epoch, row, dropout, marks }), x);
             each_row(isa, table, rows, columns, scratch, each);
         }
         Mode::Judge(None) => each_row(isa, table, rows, columns, scratch, |b, _, x| place(b, None, x)),
@@ -117,6 +119,14 @@ pub fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out
     Place { batch, b, columns, out }.run(isa, x, None);
 }
 
+/// A row that is trained on.
+struct Trained<'a> {
+    epoch: usize,
+    row: usize,
+    dropout: Dropout,
+    marks: &'a Marks,
+}
+
 /// One row on its way into the tiles.
 struct Place<'a> {
     batch: usize,
@@ -126,19 +136,18 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Epoch, row and mask in `dropped`.
-    fn run(mut self, isa: Isa, x: &[f32], dropped: Option<(usize, usize, Dropout)>) {
-        match dropped {
-            Some((epoch, row, dropout)) if !dropout.is_none() => {
+    fn run(mut self, isa: Isa, x: &[f32], trained: Option<Trained<'_>>) {
+        match &trained {
+            Some(trained) if !trained.dropout.is_none() => {
                 debug_assert!(self.columns.features.start.is_multiple_of(MASK_BLOCK));
                 let first = self.columns.features.start / MASK_BLOCK;
                 let mut units = [0.0; MASK_BLOCK];
                 for (i, x) in x.chunks(MASK_BLOCK).enumerate() {
-                    drop_block(isa, &dropout, epoch, row, first + i, x, &mut units);
-                    self.put(i * (MASK_BLOCK / TILE), &units[..x.len()]);
+                    drop_block(isa, &trained.dropout, trained.epoch, trained.row, first + i, x, &mut units);
+                    self.put(isa, i * (MASK_BLOCK / TILE), &units[..x.len()], Some(trained.marks));
                 }
             }
-            _ => self.put(0, x),
+            _ => self.put(isa, 0, x, trained.as_ref().map(|trained| trained.marks)),
         }
         // The input of 1 stands behind the last feature.
         if x.len() < self.columns.tiles.len() * TILE {
@@ -146,6 +155,9 @@ impl Place<'_> {
                 self.tile(x.len() / TILE).fill(0.0);
             }
             self.tile(x.len() / TILE)[x.len() % TILE] = 1.0;
+            if let Some(trained) = trained {
+                trained.marks.mark_one((self.b, self.batch), self.columns.features.end);
+            }
         }
     }
 
@@ -156,7 +168,10 @@ impl Place<'_> {
 
     /// Units from a tile's first on, the last tile filled up with zeros.
     #[inline(always)]
-    fn put(&mut self, first: usize, units: &[f32]) {
+    fn put(&mut self, isa: Isa, first: usize, units: &[f32], marks: Option<&Marks>) {
+        if let Some(marks) = marks {
+            marks.mark(isa, (self.b, self.batch), (self.columns.tiles.start + first) / BLOCK, units);
+        }
         let (whole, rest) = units.as_chunks::<TILE>();
         for (i, values) in whole.iter().enumerate() {
             self.tile(first + i).copy_from_slice(values);

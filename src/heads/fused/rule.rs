@@ -1,22 +1,35 @@
 //! One step of an optimiser on sixteen weights at a time, as `torch.optim` computes it.
 //!
-//! What decays towards zero is kept from numbers below 10⁻²⁴ by adding and subtracting [`FLOOR`]: arithmetic on subnormal numbers is slow, and
-//! what units that have died leave would stay there for ever. Far above the subnormal numbers, for roots and quotients are refined by what
-//! they leave of their arguments, 2⁴⁸ times smaller.
+//! The arithmetic here bounds the time of a step, so none is done that can be done before: gradients come with a factor ([`intake`]) that leaves
+//! their squares' share of a mean to be added as it is, and where there is no weight decay, as most often, none is computed.
+//!
+//! What decays towards zero is kept from subnormal numbers, on which arithmetic is slow, and which units that have died would leave for ever:
+//! means of squares by adding [`LEAST`], what has a sign by adding and subtracting [`FLOOR`].
 
 use crate::engine::native::simd::Simd;
 use crate::heads::optimizer::Optimizer;
 use crate::heads::words::OptimizerKind;
 
-/// Far below what eps leaves of a root, and of a gradient beside any weight.
+/// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what is below 10⁻²⁴.
 pub const FLOOR: f32 = 1e-17;
+/// Added to every mean of squares: far below the square of any eps, far above the subnormal numbers.
+const LEAST: f32 = 1e-36;
 
-/// An update rule with its constants for one step. Where there is no weight decay, as most often, none is computed: what is left bounds the time.
+/// The factor with which a rule's gradients come: the root of a squared gradient's share of its mean.
+pub fn intake(o: &Optimizer) -> f64 {
+    match o.kind {
+        OptimizerKind::Sgd => 1.0,
+        OptimizerKind::Rmsprop => (1.0 - o.alpha).sqrt(),
+        OptimizerKind::Adam | OptimizerKind::Adamw => (1.0 - o.betas[1]).sqrt(),
+    }
+}
+
+/// An update rule with its constants for one step.
 pub trait Rule: Copy {
     /// Values that it keeps for each weight.
     const STATES: usize;
 
-    /// The new weights from the old ones, their gradients and what the rule keeps.
+    /// The new weights from the old ones, their gradients times [`intake`] and what the rule keeps.
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V;
 }
 
@@ -40,8 +53,7 @@ impl Rule for Plain {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, _: &mut [S::V; 3]) -> S::V {
-        let g = s.fma(s.splat(self.decay), w, g);
-        s.fma(s.splat(-self.lr), g, w)
+        s.fma(s.splat(-self.lr), decayed(s, self.decay, w, g), w)
     }
 }
 
@@ -50,9 +62,8 @@ impl Rule for Plain {
 struct Momentum {
     lr: f32,
     decay: f32,
-    momentum: f32,
-    /// 1 − dampening; 1 in the first step.
-    intake: f32,
+    /// Share of the old buffer, the momentum, and of the gradient in the new one: 1 − dampening, 1 in the first step.
+    blend: [f32; 2],
     /// Share of the gradient and of the buffer in the direction.
     mix: [f32; 2],
 }
@@ -62,9 +73,8 @@ impl Rule for Momentum {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let g = s.fma(s.splat(self.decay), w, g);
-        let intake = s.fma(s.splat(self.intake), g, s.splat(FLOOR));
-        kept[0] = s.sub(s.fma(s.splat(self.momentum), kept[0], intake), s.splat(FLOOR));
+        let g = decayed(s, self.decay, w, g);
+        kept[0] = blend(s, self.blend, kept[0], g);
         let direction = s.fma(s.splat(self.mix[1]), kept[0], s.mul(s.splat(self.mix[0]), g));
         s.fma(s.splat(-self.lr), direction, w)
     }
@@ -73,16 +83,30 @@ impl Rule for Momentum {
 /// The new mean of squares.
 #[inline(always)]
 fn square<S: Simd>(s: S, keep: f32, mean: S::V, g: S::V) -> S::V {
-    let intake = s.fma(s.mul(s.splat(1.0 - keep), g), g, s.splat(FLOOR));
-    s.sub(s.fma(s.splat(keep), mean, intake), s.splat(FLOOR))
+    s.fma(s.splat(keep), mean, s.fma(g, g, s.splat(LEAST)))
+}
+
+/// The new mean of what has a sign.
+#[inline(always)]
+fn blend<S: Simd>(s: S, [keep, take]: [f32; 2], mean: S::V, g: S::V) -> S::V {
+    s.sub(s.fma(s.splat(keep), mean, s.fma(s.splat(take), g, s.splat(FLOOR))), s.splat(FLOOR))
+}
+
+/// The gradient with weight decay.
+#[inline(always)]
+fn decayed<S: Simd>(s: S, decay: f32, w: S::V, g: S::V) -> S::V {
+    if decay == 0.0 { g } else { s.fma(s.splat(decay), w, g) }
 }
 
 /// RMSprop.
 #[derive(Debug, Clone, Copy)]
 struct Rms {
-    lr: f32,
+    /// 2 lr / intake
+    stride: f32,
+    /// Weight decay times the intake.
     decay: f32,
     alpha: f32,
+    /// 2 eps
     eps: f32,
 }
 
@@ -91,10 +115,9 @@ impl Rule for Rms {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let g = if self.decay == 0.0 { g } else { s.fma(s.splat(self.decay), w, g) };
+        let g = decayed(s, self.decay, w, g);
         kept[0] = square(s, self.alpha, kept[0], g);
-        let stride = s.quotient(g, s.add(s.sqrt(kept[0]), s.splat(self.eps)));
-        s.fma(s.splat(-self.lr), stride, w)
+        s.fma(s.splat(-self.stride), s.over_roots(g, kept[0], s.splat(self.eps)), w)
     }
 }
 
@@ -103,6 +126,8 @@ impl Rule for Rms {
 struct RmsMomentum {
     rms: Rms,
     momentum: f32,
+    /// Share of the old mean and of the gradient in the new mean of gradients.
+    mean: [f32; 2],
     /// 1 where it is centred.
     centred: f32,
 }
@@ -112,33 +137,32 @@ impl Rule for RmsMomentum {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let Rms { lr, decay, alpha, eps } = self.rms;
-        let g = s.fma(s.splat(decay), w, g);
+        let Rms { stride, decay, alpha, eps } = self.rms;
+        let g = decayed(s, decay, w, g);
         kept[0] = square(s, alpha, kept[0], g);
-        let intake = s.fma(s.splat(1.0 - alpha), g, s.splat(FLOOR));
-        kept[1] = s.sub(s.fma(s.splat(alpha), kept[1], intake), s.splat(FLOOR));
+        kept[1] = blend(s, self.mean, kept[1], g);
         let mean = s.mul(s.splat(self.centred), kept[1]);
-        let variance = s.sub(kept[0], s.mul(mean, mean));
         // Rounding can leave a variance a hair below zero, where PyTorch would give NaN.
-        let deviation = s.sqrt(s.max(s.splat(0.0), variance));
-        let stride = s.quotient(g, s.add(deviation, s.splat(eps)));
-        kept[2] = s.sub(s.fma(s.splat(self.momentum), kept[2], s.add(stride, s.splat(FLOOR))), s.splat(FLOOR));
-        s.fma(s.splat(-lr), kept[2], w)
+        let variance = s.max(s.splat(LEAST), s.sub(kept[0], s.mul(mean, mean)));
+        let normed = s.over_roots(g, variance, s.splat(eps));
+        kept[2] = blend(s, [self.momentum, 1.0], kept[2], normed);
+        s.fma(s.splat(-stride), kept[2], w)
     }
 }
 
 /// Adam and AdamW; `MAX` with the largest second moment so far.
 #[derive(Debug, Clone, Copy)]
 struct Adam<const MAX: bool> {
-    /// Weight decay within the gradient.
+    /// Weight decay within the gradient, times the intake.
     decay: f32,
     /// 1 − lr · weight decay apart from it.
     shrink: f32,
-    betas: [f32; 2],
-    /// lr / (1 − β₁ᵗ)
+    /// Share of the old mean and of the gradient in the new mean of gradients.
+    mean: [f32; 2],
+    beta: f32,
+    /// 2 lr √(1 − β₂ᵗ) / (1 − β₁ᵗ)
     stride: f32,
-    /// 1 / √(1 − β₂ᵗ)
-    correction: f32,
+    /// 2 eps √(1 − β₂ᵗ)
     eps: f32,
 }
 
@@ -147,17 +171,15 @@ impl<const MAX: bool> Rule for Adam<MAX> {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let g = if self.decay == 0.0 { g } else { s.fma(s.splat(self.decay), w, g) };
-        let intake = s.fma(s.splat(1.0 - self.betas[0]), g, s.splat(FLOOR));
-        kept[0] = s.sub(s.fma(s.splat(self.betas[0]), kept[0], intake), s.splat(FLOOR));
-        kept[1] = square(s, self.betas[1], kept[1], g);
+        let g = decayed(s, self.decay, w, g);
+        kept[0] = blend(s, self.mean, kept[0], g);
+        kept[1] = square(s, self.beta, kept[1], g);
         if MAX {
             kept[2] = s.max(kept[1], kept[2]);
         }
-        let root = s.sqrt(kept[if MAX { 2 } else { 1 }]);
-        let denominator = s.fma(root, s.splat(self.correction), s.splat(self.eps));
+        let normed = s.over_roots(kept[0], kept[if MAX { 2 } else { 1 }], s.splat(self.eps));
         let shrunk = if self.shrink == 1.0 { w } else { s.mul(s.splat(self.shrink), w) };
-        s.fma(s.splat(-self.stride), s.quotient(kept[0], denominator), shrunk)
+        s.fma(s.splat(-self.stride), normed, shrunk)
     }
 }
 
@@ -175,33 +197,35 @@ pub fn states(o: &Optimizer) -> usize {
 
 /// Runs work with the rule of an optimiser for its step `step` (from 1).
 pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
-    let decay = o.weight_decay as f32;
+    let taken = intake(o);
+    let decay = (o.weight_decay * taken) as f32;
     match o.kind {
         OptimizerKind::Sgd if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
         OptimizerKind::Sgd => work.run(Momentum {
             lr: lr as f32,
             decay,
-            momentum: o.momentum as f32,
-            intake: if step == 1 { 1.0 } else { (1.0 - o.dampening) as f32 },
+            blend: [o.momentum, if step == 1 { 1.0 } else { 1.0 - o.dampening }].map(|x| x as f32),
             mix: if o.nesterov { [1.0, o.momentum as f32] } else { [0.0, 1.0] },
         }),
         OptimizerKind::Rmsprop => {
-            let rms = Rms { lr: lr as f32, decay, alpha: o.alpha as f32, eps: o.eps as f32 };
+            let rms = Rms { stride: (2.0 * lr / taken) as f32, decay, alpha: o.alpha as f32, eps: (2.0 * o.eps) as f32 };
             if o.momentum == 0.0 && !o.centered {
                 return work.run(rms);
             }
-            work.run(RmsMomentum { rms, momentum: o.momentum as f32, centred: f32::from(u8::from(o.centered)) })
+            let mean = [o.alpha, (1.0 - o.alpha) / taken].map(|x| x as f32);
+            work.run(RmsMomentum { rms, momentum: o.momentum as f32, mean, centred: f32::from(u8::from(o.centered)) })
         }
         OptimizerKind::Adam | OptimizerKind::Adamw => {
             let apart = o.kind == OptimizerKind::Adamw;
             let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
-            let (shrink, stride) = (if apart { 1.0 - lr * o.weight_decay } else { 1.0 } as f32, (lr / c1) as f32);
-            let (decay, betas) = (if apart { 0.0 } else { decay }, o.betas.map(|b| b as f32));
-            let (correction, eps) = ((1.0 / c2.sqrt()) as f32, o.eps as f32);
+            let shrink = if apart { 1.0 - lr * o.weight_decay } else { 1.0 } as f32;
+            let mean = [o.betas[0], (1.0 - o.betas[0]) / taken].map(|x| x as f32);
+            let [stride, eps] = [2.0 * lr * c2.sqrt() / c1, 2.0 * o.eps * c2.sqrt()].map(|x| x as f32);
+            let (decay, beta) = (if apart { 0.0 } else { decay }, o.betas[1] as f32);
             if o.amsgrad {
-                return work.run(Adam::<true> { decay, shrink, betas, stride, correction, eps });
+                return work.run(Adam::<true> { decay, shrink, mean, beta, stride, eps });
             }
-            work.run(Adam::<false> { decay, shrink, betas, stride, correction, eps })
+            work.run(Adam::<false> { decay, shrink, mean, beta, stride, eps })
         }
     }
 }

@@ -6,88 +6,46 @@
 //! way: it is worth while where enough is left out.
 
 use super::kernel::{Packed, Pass, step_row};
-use super::marks::Marks;
-use super::rule::{ForRule, Rule, with_rule};
+use super::marks::{Block, ByInput};
+use super::rule::Rule;
 use super::tape::{BLOCK, PANEL, TILE};
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
-use crate::heads::optimizer::Optimizer;
+use crate::engine::native::simd::{LANES, Simd};
 
 /// Rows of weights by which they are asked for before they are needed.
 const AHEAD: usize = 8;
 
-/// Marks that begin with some block of inputs.
-#[derive(Clone, Copy)]
-pub struct Marked<'a> {
-    /// The marks.
-    pub marks: &'a Marks,
-    /// Their first block.
-    pub first: usize,
-}
-
-/// Does a pass, given the marks of its features and, where there is a next batch, of that one's.
-///
-/// # Panics
-/// If marks are of batches of another size.
-pub fn run(pass: Pass<'_>, marked: [Marked<'_>; 2], isa: Isa, optimizer: &Optimizer, lr: f64, step: i32) {
-    struct Ruled<'a>(Pass<'a>, [Marked<'a>; 2], Isa);
-    impl ForRule for Ruled<'_> {
-        type Output = ();
-        fn run<R: Rule>(self, rule: R) {
-            dispatch(self.2, Work { pass: self.0, marked: self.1, rule });
+/// A block, whose weights lie at `at`; given which features are not 0 in this batch, by input, and in the next one.
+#[inline(always)]
+pub fn block<S: Simd, R: Rule>(s: S, rule: R, pass: &mut Pass<'_>, (this, following): (ByInput<'_>, Block<'_>), block: usize, mut at: usize) {
+    let (tape, batch) = (pass.tape, pass.x.batch);
+    let tiles = tape.tiles_of(block);
+    let inputs = tiles * TILE;
+    let x = features(&pass.x, block, tiles);
+    for panel in tape.panels() {
+        let width = panel.vectors * LANES;
+        let d = pass.d[panel.first * LANES * batch..][..width * batch].as_ptr();
+        let weights = pass.weights[at..][..inputs * width].as_mut_ptr();
+        let states = pass.states_at::<R>(at, inputs * width);
+        at += inputs * width;
+        for input in 0..inputs {
+            let first = x.wrapping_add(input / TILE * batch * TILE + input % TILE);
+            let some = Features { bits: this.input(input), values: first, strides: [TILE * TILE, TILE], from: d, width };
+            let at = input * width;
+            for line in (0..width).step_by(LANES) {
+                let ahead = at + AHEAD * width + line;
+                s.prefetch(weights.wrapping_add(ahead));
+                states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(ahead)));
+            }
+            // SAFETY: weights and states hold the input's columns, the gradients those of every row of the batch.
+            unsafe { each_part(s, panel.vectors, Step { some, rule, weights, states, at }) };
         }
-    }
-    assert!(pass.x.batch == marked[0].marks.batch, "marks of this batch");
-    assert!(pass.next.as_ref().is_none_or(|(x, _)| x.batch == marked[1].marks.batch), "marks of the next batch");
-    with_rule(optimizer, lr, step, Ruled(pass, marked, isa));
-}
-
-struct Work<'a, R> {
-    pass: Pass<'a>,
-    /// This batch's and the next one's.
-    marked: [Marked<'a>; 2],
-    rule: R,
-}
-
-impl<R: Rule> Vectorized for Work<'_, R> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Work { mut pass, marked: [this, next], rule } = self;
-        let (tape, batch) = (pass.tape, pass.x.batch);
-        let mut at = 0;
-        for block in pass.blocks.clone() {
-            let tiles = tape.tiles_of(block);
-            let inputs = tiles * TILE;
-            let x = features(&pass.x, block, tiles);
-            for panel in tape.panels() {
-                let width = panel.vectors * LANES;
-                let d = pass.d[panel.first * LANES * batch..][..width * batch].as_ptr();
-                let weights = pass.weights[at..][..inputs * width].as_mut_ptr();
-                let states = pass.states_at::<R>(at, inputs * width);
-                at += inputs * width;
-                for input in 0..inputs {
-                    let bits = this.marks.input(block - this.first, input);
-                    let first = x.wrapping_add(input / TILE * batch * TILE + input % TILE);
-                    let some = Features { bits, values: first, strides: [TILE * TILE, TILE], from: d, width };
-                    let at = input * width;
-                    for line in (0..width).step_by(LANES) {
-                        let ahead = at + AHEAD * width + line;
-                        s.prefetch(weights.wrapping_add(ahead));
-                        states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(ahead)));
-                    }
-                    // SAFETY: weights and states hold the input's columns, the gradients those of every row of the batch.
-                    unsafe { each_part(s, panel.vectors, Step { some, rule, weights, states, at }) };
-                }
-                if let Some((x, h)) = &mut pass.next {
-                    let (batch, rows, x, h) = (x.batch, h.rows.len(), features(x, block, tiles), h.panel(panel));
-                    for b in 0..rows {
-                        let bits = next.marks.row(block - next.first, b);
-                        let some = Features { bits, values: x.wrapping_add(b * TILE), strides: [batch * TILE, 1], from: weights, width };
-                        // SAFETY: weights hold every input's columns, products those of the row.
-                        unsafe { each_part(s, panel.vectors, Multiply { some, to: h.add(b * width) }) };
-                    }
-                }
+        if let Some((x, h)) = &mut pass.next {
+            let (batch, rows, x, h) = (x.batch, h.rows.len(), features(x, block, tiles), h.panel(panel));
+            for b in 0..rows {
+                let bits = [following.row(b)];
+                let some = Features { bits: &bits, values: x.wrapping_add(b * TILE), strides: [batch * TILE, 1], from: weights, width };
+                // SAFETY: weights hold every input's columns, products those of the row.
+                unsafe { each_part(s, panel.vectors, Multiply { some, to: h.add(b * width) }) };
             }
         }
     }
@@ -129,7 +87,7 @@ impl Features<'_> {
                 // SAFETY: the caller's promise: there is such a feature, and what it is multiplied by.
                 unsafe {
                     let value = s.splat(*self.values.add(place / 8 * far + place % 8 * near));
-                    let from = self.from.add(place * self.width + first * LANES);
+                    let from = s.anchored(self.from.add(place * self.width + first * LANES));
                     for (c, sum) in sums.iter_mut().enumerate() {
                         *sum = s.fma(value, s.load(from.add(c * LANES)), *sum);
                     }
@@ -226,43 +184,60 @@ impl<S: Simd> Part<S> for Multiply<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::native::simd::Isa;
     use crate::heads::fused::kernel::Products;
+    use crate::heads::fused::marks::Marks;
     use crate::heads::fused::tape::Tape;
+    use crate::heads::optimizer::Optimizer;
     use crate::heads::params::Params;
     use crate::heads::words::OptimizerKind;
 
-    /// A hundred and fifty inputs, two panels of outputs, two batches of different sizes, most features 0.
+    /// Rows of features as the kernels read them, and what of them is not 0.
+    fn packed(isa: Isa, tape: Tape, batch: usize, value: impl Fn(usize) -> f32) -> (Vec<f32>, Marks) {
+        let (inputs, marks) = (tape.tiles() * TILE, Marks::new(tape.tiles(), batch));
+        let mut x = vec![0.0; inputs * batch];
+        for b in 0..batch {
+            let row: Vec<f32> = (0..inputs).map(|i| value(b * inputs + i)).collect();
+            marks.mark(isa, (b, batch), 0, &row);
+            row.iter().enumerate().for_each(|(i, &value)| x[(i / TILE * batch + b) * TILE + i % TILE] = value);
+        }
+        (x, marks)
+    }
+
+    /// A hundred and fifty inputs, two panels of outputs, two batches of different sizes, most features 0 in two blocks of three.
     #[test]
     fn what_is_left_out_changes_no_bit() {
         let (tape, batch, next) = (Tape { inputs: 150, outputs: 170 }, 21, 9);
         let noise = |n: usize, seed: usize| (0..n).map(move |i| ((i * 7919 + seed) as f32 * 0.618).sin());
-        let features = |rows: usize, seed| -> Vec<f32> { noise(tape.tiles() * TILE * rows, seed).map(|x| x.max(0.3) - 0.3).collect() };
-        let (x, x_next) = (features(batch, 1), features(next, 2));
         let d: Vec<f32> = noise(tape.columns() * batch, 3).collect();
         let optimizer = Optimizer::new(&Params { optimizer: OptimizerKind::Adam, ..Params::default() });
         for isa in Isa::available() {
+            let features = |rows: usize, seed: usize| {
+                let least = |i: usize| if i % (tape.tiles() * TILE) / (BLOCK * TILE) == 1 { -2.0 } else { 0.3 };
+                packed(isa, tape, rows, |i| ((i * 7919 + seed) as f32 * 0.618).sin().max(least(i)) - least(i))
+            };
+            let ((x, marks), (x_next, marks_next)) = (features(batch, 1), features(next, 2));
+            let sparse: Vec<bool> = (0..tape.blocks()).map(|block| marks.block(block, batch).is_sparse(tape.tiles_of(block) * TILE)).collect();
+            assert_eq!(sparse, [true, false, true]);
             let pass = |leaves_out: bool| {
                 let mut weights: Vec<f32> = noise(tape.len(), 4).collect();
                 let mut states = [const { vec![] }; 3].map(|_: Vec<f32>| vec![0.0; tape.len()]);
                 let mut h: Vec<f32> = noise(tape.columns() * next, 5).collect();
                 for step in 1..3 {
+                    let (mut x, mut x_next) = (Packed::new(&x, batch, 0), Packed::new(&x_next, next, 0));
+                    if leaves_out {
+                        (x, x_next) = (x.marked(&marks), x_next.marked(&marks_next));
+                    }
                     let pass = Pass {
                         tape,
                         blocks: 0..tape.blocks(),
                         weights: &mut weights,
                         states: states.each_mut().map(|s| &mut s[..]),
-                        x: Packed::new(&x, batch, 0),
+                        x,
                         d: &d,
-                        next: Some((Packed::new(&x_next, next, 0), Products::new(&mut h, next))),
+                        next: Some((x_next, Products::new(&mut h, next))),
                     };
-                    if leaves_out {
-                        let mut marks = [Marks::default(), Marks::default()];
-                        marks[0].of(&x, batch, isa);
-                        marks[1].of(&x_next, next, isa);
-                        run(pass, marks.each_ref().map(|marks| Marked { marks, first: 0 }), isa, &optimizer, 1e-3, step);
-                    } else {
-                        pass.run(isa, &optimizer, 1e-3, step);
-                    }
+                    pass.run(isa, &optimizer, 1e-3, step, &mut vec![]);
                 }
                 (weights, states, h)
             };

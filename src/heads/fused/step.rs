@@ -11,7 +11,7 @@ use super::layer::{Back, Layer};
 use super::marks::Marks;
 use super::output::{Activate, Judge};
 use super::pack::{Columns, mask};
-use super::sparse::{self, Marked};
+use super::rule;
 use super::tape::{TILE, Tape};
 use super::team::{Member, Shared};
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
@@ -40,22 +40,21 @@ pub struct Run<'a> {
     pub buffers: &'a Buffers,
 }
 
-/// Loss and right answers of each step of an epoch.
-pub struct Tally {
-    losses: Shared,
-    right: Shared,
-}
+/// How the rows of an epoch fared, in their order: loss, and 1 for a right answer.
+pub struct Tally(Shared);
 
 impl Tally {
-    /// Of so many steps.
-    pub fn new(steps: usize) -> Tally {
-        Tally { losses: Shared::new(steps), right: Shared::new(steps) }
+    /// Of so many rows.
+    pub fn new(rows: usize) -> Tally {
+        Tally(Shared::new(2 * rows))
     }
 
     /// How the epoch's pass over its rows went.
-    pub fn pass(self, rows: usize) -> train::Pass {
-        let sum = |values: Shared| values.into_values().into_iter().map(f64::from).sum();
-        train::Pass::new(sum(self.losses), sum(self.right), rows)
+    pub fn pass(self) -> train::Pass {
+        let values = self.0.into_values();
+        let rows = values.as_chunks::<2>().0;
+        let [loss, right] = [0, 1].map(|i| rows.iter().map(|row| f64::from(row[i])).sum());
+        train::Pass::new(loss, right, rows.len())
     }
 }
 
@@ -63,14 +62,10 @@ impl Tally {
 pub struct Buffers {
     /// Products of the first layer, a buffer for each chunk.
     partial: Vec<Shared>,
-    /// For each layer, gradients of its products, as the kernels read them.
+    /// For each layer, gradients of its products as the kernels read them, times [`rule::intake`].
     gradients: Vec<Shared>,
     /// For each layer above the first, what it reads.
     inputs: Vec<Between>,
-    /// Loss of each row.
-    losses: Shared,
-    /// 1 for each row that was answered right.
-    right: Shared,
     /// Squared norm of the gradient, a value for each chunk of all layers.
     norms: Shared,
 }
@@ -79,6 +74,8 @@ pub struct Buffers {
 struct Between {
     /// Activations, `[tile][batch][8]`.
     packed: Shared,
+    /// What of them is not 0.
+    marks: Marks,
     /// Slopes of the activations with dropout, row by row.
     slopes: Shared,
     /// Products of the layer.
@@ -95,6 +92,7 @@ impl Buffers {
         let shared = |tape: Tape| Shared::new(tape.columns() * batch);
         let between = |layer: &Layer| Between {
             packed: Shared::new(layer.tape.tiles() * TILE * batch),
+            marks: Marks::new(layer.tape.tiles(), batch),
             slopes: Shared::new(layer.tape.inputs.next_multiple_of(LANES) * batch),
             products: shared(layer.tape),
             gradients: Shared::new(layer.tape.columns() * batch),
@@ -104,8 +102,6 @@ impl Buffers {
             partial: (0..layers[0].chunks()).map(|_| shared(layers[0].tape)).collect(),
             gradients: layers.iter().map(|l| shared(l.tape)).collect(),
             inputs: layers[1..].iter().map(between).collect(),
-            losses: Shared::new(batch),
-            right: Shared::new(batch),
             norms: Shared::new(layers.iter().map(Layer::chunks).sum()),
         }
     }
@@ -149,8 +145,9 @@ impl Vectorized for Sum<'_> {
 pub struct Scratch {
     row: Vec<f32>,
     other: Vec<f32>,
-    /// Of a batch and the next one.
-    marks: [Marks; 2],
+    bits: Vec<u64>,
+    /// Of the rows of a step, as [`Tally`] keeps them: neighbours' rows share lines of memory, which is why they go there all at once.
+    outcomes: Vec<f32>,
 }
 
 impl Run<'_> {
@@ -163,15 +160,11 @@ impl Run<'_> {
             let (rows, next) = (batches[s], batches.get(s + 1).copied());
             member.meet();
             self.rows(member, rows, scratch);
+            let (first, own) = (s * batches[0].len(), member.share(rows.len()));
+            // SAFETY: rows of this thread's own, that are read when all are done.
+            unsafe { tally.0.part(2 * (first + own.start)..2 * (first + own.end)).copy_from_slice(&scratch.outcomes) };
             member.meet();
             self.clip(member, rows.len(), s);
-            if member.index == 0 {
-                // SAFETY: the first member alone writes here; it is read when all are done.
-                unsafe {
-                    tally.losses.part(s..s + 1)[0] = (self.loss(rows.len()) * rows.len() as f64) as f32;
-                    tally.right.part(s..s + 1)[0] = self.right(rows.len());
-                }
-            }
             self.weights(member, s, rows, next, packs, scratch);
         }
     }
@@ -198,7 +191,7 @@ impl Run<'_> {
     /// The rows' half of a step.
     fn rows(&self, member: &Member<'_>, rows: &[usize], scratch: &mut Scratch) {
         let n = rows.len();
-        let scale = self.objective.scale(self.task, rows);
+        let (scale, intake) = (self.objective.scale(self.task, rows), rule::intake(self.optimizer) as f32);
         let own = member.share(n);
         for l in 1..self.layers.len() {
             for b in own.clone() {
@@ -218,6 +211,7 @@ impl Run<'_> {
             }
         }
         let last = self.layers.len() - 1;
+        scratch.outcomes.clear();
         for b in own.clone() {
             self.sum_products(last, n, b, &mut scratch.row);
             let outputs = self.layers[last].tape.outputs;
@@ -225,14 +219,10 @@ impl Run<'_> {
             scratch.other.resize(scratch.row.len(), 0.0);
             let labels = self.task.labels.of(rows[b]);
             let mass = self.objective.mixed_targets(self.task, rows[b], &mut scratch.other[..outputs]);
-            let right = self.objective.is_right(&scratch.row[..outputs], labels);
-            let judge = Judge { objective: self.objective, logits: &mut scratch.row, q: &scratch.other, mass, scale, outputs };
-            let loss = judge.run(self.isa) * f64::from(scale);
-            // SAFETY: the row's owner.
-            unsafe {
-                self.buffers.losses.part(b..b + 1)[0] = loss as f32;
-                self.buffers.right.part(b..b + 1)[0] = f32::from(u8::from(right));
-            }
+            let (logits, q) = (&mut scratch.row, &scratch.other);
+            let judge = Judge { objective: self.objective, logits, labels, q, mass, scale: scale * intake, outputs };
+            let judged = judge.run(self.isa);
+            scratch.outcomes.extend([(judged.loss * f64::from(scale) * n as f64) as f32, f32::from(u8::from(judged.is_right))]);
             self.store_gradient(last, n, b, &scratch.row);
         }
         for l in (1..self.layers.len()).rev() {
@@ -260,6 +250,7 @@ impl Run<'_> {
         Activate { act: self.activation, units: &mut scratch.row[..units], slopes }.run(self.isa);
         scratch.row.truncate(units);
         scratch.row.push(1.0);
+        between.marks.mark(self.isa, (b, n), 0, &scratch.row);
         // SAFETY: as above.
         unsafe { scatter(&between.packed, n, b, &scratch.row) };
     }
@@ -322,34 +313,20 @@ impl Run<'_> {
             let mut chunk = layer.chunk_mut(c);
             let (blocks, columns) = (chunk.blocks.clone(), chunk.columns.clone());
             let (weights, states) = chunk.parts();
-            // SAFETY: as above; a chunk's columns are packed by whoever has taken it alone, unless they were packed before.
-            let (x, x_next) = unsafe {
+            // SAFETY: as above; a chunk's columns are packed, and its products written, by whoever has taken it alone, unless all was packed before.
+            let (x, next) = unsafe {
                 if let Some(next) = next.filter(|_| packs) {
                     self.feed.pack(&columns, (self.epoch, s + 1), next, &mut scratch.row);
                 }
-                (self.inputs(l, s, n, &columns), next.map(|next| self.inputs(l, s + 1, next.len(), &columns)))
+                let following = next.map(|next| {
+                    let mut h = Products::shared(&self.buffers.partial[c], next.len(), 0..next.len());
+                    h.clear(layer.tape);
+                    (self.marked(l, s + 1, next.len(), &columns), h)
+                });
+                (self.marked(l, s, n, &columns), following)
             };
-            let first = columns.tiles.start;
-            let following = next.zip(x_next).map(|(next, x)| {
-                // SAFETY: a chunk's products are written by whoever has taken it alone.
-                let mut h = unsafe { Products::shared(&self.buffers.partial[c], next.len(), 0..next.len()) };
-                h.clear(layer.tape);
-                (Packed::new(x, next.len(), first), h)
-            });
-            let pass = Pass { tape: layer.tape, blocks, weights, states, x: Packed::new(x, n, first), d, next: following };
-            let marked = if l == 0 && !packs {
-                let this = self.feed.marked(s);
-                this.zip(if next.is_some() { self.feed.marked(s + 1) } else { this }).map(<[_; 2]>::from)
-            } else {
-                let mut is_sparse = |i: usize, x: &[f32], rows: usize| scratch.marks[i].of(x, rows, self.isa);
-                let both = is_sparse(0, x, n) && next.zip(x_next).is_none_or(|(next, x)| is_sparse(1, x, next.len()));
-                both.then(|| scratch.marks.each_ref().map(|marks| Marked { marks, first: pass.blocks.start }))
-            };
-            if let Some(marked) = marked {
-                sparse::run(pass, marked, self.isa, self.optimizer, self.lr, step);
-            } else {
-                pass.run(self.isa, self.optimizer, self.lr, step);
-            }
+            let pass = Pass { tape: layer.tape, blocks, weights, states, x, d, next };
+            pass.run(self.isa, self.optimizer, self.lr, step, &mut scratch.bits);
             chunk.transpose(self.isa, layer.tape);
         }
     }
@@ -368,6 +345,16 @@ impl Run<'_> {
         }
     }
 
+    /// The same as a pass takes it.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn marked(&self, l: usize, s: usize, n: usize, columns: &Columns) -> Packed<'_> {
+        let marks = if l == 0 { self.feed.marks(s) } else { &self.buffers.inputs[l - 1].marks };
+        // SAFETY: the caller's promise.
+        Packed::new(unsafe { self.inputs(l, s, n, columns) }, n, columns.tiles.start).marked(marks)
+    }
+
     /// Scales the gradients so that the norm of the whole does not exceed the largest allowed; a barrier lies before and behind.
     fn clip(&self, member: &Member<'_>, n: usize, s: usize) {
         let Some(largest) = self.clip_norm else { return };
@@ -382,7 +369,7 @@ impl Run<'_> {
         member.meet();
         // SAFETY: written before the barrier.
         let squares: f64 = unsafe { self.buffers.norms.read(0..at) }.iter().map(|&s| f64::from(s)).sum();
-        let factor = clip_factor(squares.sqrt(), Some(largest));
+        let factor = clip_factor(squares.sqrt() / rule::intake(self.optimizer), Some(largest));
         for (l, layer) in self.layers.iter().enumerate() {
             for b in member.share(n) {
                 for (_, place) in places(layer.tape, n, b) {
@@ -410,18 +397,6 @@ impl Run<'_> {
             }
         }
         sum
-    }
-
-    /// Loss of the step that is over, to be read behind its barrier.
-    fn loss(&self, n: usize) -> f64 {
-        // SAFETY: written before the barrier.
-        unsafe { self.buffers.losses.read(0..n) }.iter().map(|&l| f64::from(l)).sum()
-    }
-
-    /// Rows of the step that is over that were answered right, to be read behind its barrier.
-    fn right(&self, n: usize) -> f32 {
-        // SAFETY: written before the barrier.
-        unsafe { self.buffers.right.read(0..n) }.iter().sum()
     }
 }
 

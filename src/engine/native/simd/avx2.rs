@@ -70,9 +70,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn others(self, x: &[f32; 8]) -> u8 {
-        // SAFETY: the token; eight values.
-        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(_mm256_loadu_ps(x.as_ptr()), _mm256_setzero_ps())) as u8 }
+    fn others(self, x: V) -> u16 {
+        // SAFETY: the token.
+        let [low, high] = x.map(|x| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())) as u16 });
+        low | high << 8
     }
 
     #[inline(always)]

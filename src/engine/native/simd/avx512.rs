@@ -1,5 +1,6 @@
 //! One 512-bit register.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::{HALF, Simd, UPPER, Vectorized};
@@ -66,9 +67,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn others(self, x: &[f32; 8]) -> u8 {
-        // SAFETY: the token; eight values.
-        unsafe { _mm256_cmp_ps_mask::<_CMP_NEQ_UQ>(_mm256_loadu_ps(x.as_ptr()), _mm256_setzero_ps()) }
+    fn anchored(self, mut at: *const f32) -> *const f32 {
+        // SAFETY: no instruction at all.
+        unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
+        at
+    }
+
+    #[inline(always)]
+    fn others(self, x: __m512) -> u16 {
+        // SAFETY: the token.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps()) }
     }
 
     #[inline(always)]
@@ -121,12 +129,18 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sqrt(self, x: __m512) -> __m512 {
         // SAFETY: the token.
+        unsafe { _mm512_sqrt_ps(x) }
+    }
+
+    #[inline(always)]
+    fn over_roots(self, a: __m512, x: __m512, above: __m512) -> __m512 {
+        // SAFETY: the token.
         unsafe {
-            // An estimate good to 14 bits, one step of Newton's: a third of the time that the exact instruction takes.
-            let inverse = _mm512_rsqrt14_ps(_mm512_max_ps(x, _mm512_set1_ps(f32::MIN_POSITIVE)));
+            // 2√x = r (3 − r / √x) for an r near √x, by an estimate of 1 / √x good to 14 bits: Newton's step, without halves.
+            let inverse = _mm512_rsqrt14_ps(x);
             let root = _mm512_mul_ps(x, inverse);
-            let error = _mm512_fnmadd_ps(root, root, x);
-            _mm512_fmadd_ps(error, _mm512_mul_ps(inverse, _mm512_set1_ps(0.5)), root)
+            let twice = _mm512_fnmadd_ps(root, inverse, _mm512_set1_ps(3.0));
+            self.quotient(a, _mm512_fmadd_ps(root, twice, above))
         }
     }
 

@@ -8,6 +8,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod lines;
+mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -21,6 +22,7 @@ pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
 pub use lines::{Line, Lines, floats, floats_mut, zeroed_lines};
+pub use math::{exp2, polynomial};
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use portable::Portable;
@@ -148,11 +150,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Asks for the line at an address, which may be any: a hint that what lies there will be read soon. Does nothing where the ISA has none.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
-    /// Which of eight numbers are not 0: a bit each, the first one lowest.
+    /// The same address, of which the compiler no longer knows how it came about: what is read near it is read at an offset from it alone. With an
+    /// index beside, CPUs split a product with an operand in memory into two instructions.
     #[inline(always)]
-    fn others(self, x: &[f32; 8]) -> u8 {
-        x.iter().enumerate().fold(0, |bits, (i, &x)| bits | u8::from(x != 0.0) << i)
+    fn anchored(self, at: *const f32) -> *const f32 {
+        at
     }
+    /// Which lanes are not 0: a bit each, the first one lowest.
+    fn others(self, x: Self::V) -> u16;
     /// The 32 bf16 numbers in a line's words: those in the lower halves, and those in the upper ones.
     ///
     /// # Safety
@@ -189,8 +194,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a / b
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
-    /// √x of numbers that are not negative, to about a unit in the last place; numbers below 2⁻¹²⁶ may count as 0.
+    /// √x of numbers that are not negative.
     fn sqrt(self, x: Self::V) -> Self::V;
+    /// a / (2√x + above) to two units in the last place, where x, the divisor and its reciprocal are normal numbers: faster than roots and quotients
+    /// where the ISA estimates them.
+    #[inline(always)]
+    fn over_roots(self, a: Self::V, x: Self::V, above: Self::V) -> Self::V {
+        self.div(a, self.fma(self.splat(2.0), self.sqrt(x), above))
+    }
     /// a / b to about a unit in the last place, where b and 1 / b are normal numbers: faster than [`div`](Simd::div) where the ISA estimates.
     fn quotient(self, a: Self::V, b: Self::V) -> Self::V;
     /// 1 / x to about a unit in the last place, where x and 1 / x are normal numbers.
@@ -232,15 +243,16 @@ mod tests {
     struct Roots([f32; LANES]);
 
     impl Vectorized for Roots {
-        type Output = [[f32; LANES]; 3];
+        type Output = [[f32; LANES]; 4];
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Self::Output {
-            let mut out = [[0.0; LANES]; 3];
+            let mut out = [[0.0; LANES]; 4];
             // SAFETY: all arrays hold sixteen values.
             unsafe {
                 let v = s.load(self.0.as_ptr());
                 s.store(out[0].as_mut_ptr(), s.sqrt(v));
+                s.store(out[3].as_mut_ptr(), s.over_roots(s.splat(-1.7), v, s.splat(2e-8)));
                 s.store(out[1].as_mut_ptr(), s.quotient(s.splat(1.7), s.add(v, s.splat(1e-8))));
                 s.store(out[2].as_mut_ptr(), s.reciprocal(s.add(v, s.splat(1e-8))));
             }
@@ -255,13 +267,15 @@ mod tests {
             assert_eq!(dispatch(isa, Roots([0.0; LANES]))[0], [0.0; LANES], "{isa:?}");
             for power in -120..120 {
                 let x: [f32; LANES] = std::array::from_fn(|i| (1.0 + i as f32 / 16.3) * (power as f32 / 2.0).exp2());
-                let [root, quotient, reciprocal] = dispatch(isa, Roots(x));
+                let [root, quotient, reciprocal, over_roots] = dispatch(isa, Roots(x));
                 for i in 0..LANES {
                     assert!(ulps(root[i], x[i].sqrt()) <= 1, "{isa:?}: √{} is not {}", x[i], root[i]);
                     let want = 1.7 / (x[i] + 1e-8);
                     assert!(ulps(quotient[i], want) <= 1, "{isa:?}: {want} is not {}", quotient[i]);
                     let want = 1.0 / (x[i] + 1e-8);
                     assert!(ulps(reciprocal[i], want) <= 1, "{isa:?}: {want} is not {}", reciprocal[i]);
+                    let want = (-1.7 / (2.0 * f64::from(x[i]).sqrt() + 2e-8)) as f32;
+                    assert!(ulps(over_roots[i], want) <= 2, "{isa:?}: {want} is not {}", over_roots[i]);
                 }
             }
         }
@@ -300,6 +314,29 @@ mod tests {
             let got = dispatch(isa, Packed([std::array::from_fn(|i| special[i % 8]), [f32::NAN; LANES]]));
             let want = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1.0, -2.5, 1.0 + 1.0 / 128.0, -1.0 - 1.0 / 128.0];
             assert!((0..LANES).all(|i| got[0][i].to_bits() == want[i % 8].to_bits() && got[1][i].is_nan()), "{isa:?}: {got:?}");
+        }
+    }
+
+    struct Others([f32; LANES]);
+
+    impl Vectorized for Others {
+        type Output = u16;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> u16 {
+            // SAFETY: sixteen values.
+            s.others(unsafe { s.load(self.0.as_ptr()) })
+        }
+    }
+
+    #[test]
+    fn what_is_not_zero_has_a_bit() {
+        for isa in Isa::available() {
+            for bits in [0u16, 1, 0x8000, 0x1234, 0xFFFF] {
+                let values = [1.0, -1e-30, f32::NAN, f32::INFINITY];
+                let x = std::array::from_fn(|i| if bits >> i & 1 == 1 { values[i % 4] } else { [0.0, -0.0][i % 2] });
+                assert_eq!(dispatch(isa, Others(x)), bits, "{isa:?}");
+            }
         }
     }
 

@@ -51,6 +51,14 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn others(self, x: V) -> u16 {
+        const BITS: [u32; 4] = [1, 2, 4, 8];
+        // SAFETY: the token; four words. A lane of all ones where it equals 0 leaves no bit, else its own; the four are added up.
+        let quarters = x.map(|x| unsafe { vaddvq_u32(vbicq_u32(vld1q_u32(BITS.as_ptr()), vceqzq_f32(x))) as u16 });
+        quarters.iter().rev().fold(0, |all, quarter| all << 4 | quarter)
+    }
+
+    #[inline(always)]
     fn add(self, a: V, b: V) -> V {
         // SAFETY: the token.
         zip(a, b, |a, b| unsafe { vaddq_f32(a, b) })

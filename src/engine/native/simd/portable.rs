@@ -41,6 +41,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn others(self, x: V) -> u16 {
+        x.iter().enumerate().fold(0, |bits, (i, &x)| bits | u16::from(x != 0.0) << i)
+    }
+
+    #[inline(always)]
     fn add(self, a: V, b: V) -> V {
         std::array::from_fn(|i| a[i] + b[i])
     }
