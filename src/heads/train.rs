@@ -39,7 +39,7 @@ pub trait Trainer: Send + Sync {
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
 
     /// What heads on the same task must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
-    /// itself.
+    /// itself. Never asked of heads that are solved for: they may have no layer.
     fn in_common(&self, _spec: &HeadSpec) -> Option<HeadSpec> {
         None
     }

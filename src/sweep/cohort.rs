@@ -390,10 +390,10 @@ fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, trainer: &dyn
     for member in members {
         let (spec, shots) = (&member.trial.spec, member.trial.shots);
         let (head, recipe) = (spec.params().head, Features::recipe(member.trial, Rows::Run { run: 0, shots }));
-        let kin = match trainer.in_common(spec) {
-            _ if head.is_solved() => Kin::Solved((head, recipe, shots)),
-            Some(common) => Kin::Together(common.into(), recipe, shots),
-            None => Kin::Alone,
+        let kin = if head.is_solved() {
+            Kin::Solved((head, recipe, shots))
+        } else {
+            trainer.in_common(spec).map_or(Kin::Alone, |common| Kin::Together(common.into(), recipe, shots))
         };
         match families.iter_mut().find(|(other, _)| kin != Kin::Alone && *other == kin) {
             Some((_, family)) => family.push(member),
