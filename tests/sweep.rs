@@ -4,6 +4,8 @@
 mod classifier;
 #[path = "sweep/trainers.rs"]
 mod trainers;
+#[path = "sweep/unusable.rs"]
+mod unusable;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -42,8 +42,23 @@ impl Metrics {
         }
     }
 
-    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`).
+    /// What is known of a head whose answers are no numbers: nothing.
+    pub const UNKNOWN: Metrics = Metrics {
+        acc1: f64::NAN,
+        acc5: f64::NAN,
+        loss: f64::NAN,
+        mean_per_class_recall: f64::NAN,
+        macro_f1: f64::NAN,
+        ece: f64::NAN,
+        auc: None,
+    };
+
+    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`). Where one of them is no number, no
+    /// comparison says anything: [`Metrics::UNKNOWN`].
     pub fn of(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
+        if probabilities.iter().any(|p| p.is_nan()) {
+            return Metrics::UNKNOWN;
+        }
         let n = rows.len().max(1) as f64;
         let answers: Vec<usize> = probabilities.chunks_exact(classes).map(most_probable).collect();
         let pairs = || rows.iter().zip(probabilities.chunks_exact(classes));
@@ -113,12 +128,16 @@ fn rank(p: &[f32], class: usize) -> usize {
 }
 
 fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
-    let ln = |p: f32| -f64::from(p.max(f32::MIN_POSITIVE)).ln();
     if many {
-        let of = |(class, &p): (usize, &f32)| if labels.contains(&(class as u32)) { ln(p) } else { ln(1.0 - p) };
+        let of = |(class, &p): (usize, &f32)| if labels.contains(&(class as u32)) { -ln(p) } else { -ln(1.0 - p) };
         return p.iter().enumerate().map(of).sum::<f64>() / p.len() as f64;
     }
-    labels.first().map_or(0.0, |&label| ln(p[label as usize]))
+    labels.first().map_or(0.0, |&label| -ln(p[label as usize]))
+}
+
+/// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
+pub(super) fn ln(p: f32) -> f64 {
+    f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 
 fn recall_and_f1(counts: &[ClassCount]) -> (f64, f64) {
@@ -181,6 +200,17 @@ mod tests {
         assert!((m.ece - 0.1).abs() < 1e-6, "{}", m.ece);
         assert!((m.auc.unwrap() - 0.875).abs() < 1e-12);
         assert_eq!(Metrics::of(&[0.1, 0.9], 2, &labels, &[0]).auc, None);
+    }
+
+    #[test]
+    fn answers_that_are_no_numbers_have_no_metrics() {
+        let (one, many) = (Labels::One(vec![0, 1]), Labels::Many(vec![vec![0], vec![0, 1]]));
+        for p in [[f32::NAN; 4], [1.0, 0.0, f32::NAN, 0.5]] {
+            for labels in [&one, &many] {
+                let m = Metrics::of(&p, 2, labels, &[0, 1]);
+                assert!(METRICS.iter().all(|(name, _)| m.get(name).is_none_or(f64::is_nan)), "{m:?}");
+            }
+        }
     }
 
     #[test]

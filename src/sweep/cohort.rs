@@ -291,11 +291,12 @@ impl<'a> Runner<'a> {
         for (trial, state) in cohort.iter().zip(states).filter(|(trial, _)| out.contains(&trial.number)) {
             match state {
                 State::Training(_) => self.end(trial, state, Status::Stopped)?,
-                State::Past(history, end) => {
+                State::Past(history, end) if end.status == Status::Stopped || history.iter().any(|e| e.epoch > rung) => {
                     let result = self.cut(trial, history, end, rung)?;
                     self.observer.reused(&result);
                     *state = State::Ended(result);
                 }
+                // It had come to its own end before.
                 _ => {}
             }
         }
