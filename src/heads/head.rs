@@ -132,7 +132,7 @@ impl Head {
         let logits = self.logits(x);
         let mut out = vec![0.0; logits.len() / outputs * classes];
         for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
-            Objective::probabilities(self.spec.loss, z, p);
+            Objective::probabilities(&self.spec, z, p);
         }
         out
     }

@@ -93,7 +93,7 @@ words! {
         Auto = "auto",
         /// Cross-entropy over classes that exclude each other.
         Softmax = "softmax",
-        /// Binary cross-entropy: one output for two classes, else one a class.
+        /// Binary cross-entropy: one output for two classes, else one a class (one versus rest where classes exclude each other).
         Sigmoid = "sigmoid",
     }
 }
