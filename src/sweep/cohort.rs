@@ -17,6 +17,7 @@ use super::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
 use super::result::{TrialResult, kept_epochs, rank_at, summary};
 use super::run::{Job, Observer};
 use super::splits::{Rows, partition};
+use super::unusable::Sound;
 use crate::Result;
 use crate::heads::{
     Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Trainer, Training, Transform, Watch, solve,
@@ -35,6 +36,8 @@ pub(super) struct Runner<'a> {
     /// When no further trial is begun.
     pub(super) deadline: Option<Instant>,
     pub(super) features: Features,
+    /// Whose features were looked through.
+    sound: Sound,
     /// Rows of each training, by source: trials of large caches share them.
     partitions: Mutex<HashMap<(usize, Rows), Arc<Partition>>>,
     /// What solved heads share, between cohorts.
@@ -100,8 +103,9 @@ struct Member<'m, 'p> {
 impl<'a> Runner<'a> {
     pub(super) fn new(job: &'a Job, observer: &'a dyn Observer, log: Log, finished: Finished) -> Runner<'a> {
         let deadline = job.config.time_cap.and_then(|cap| Instant::now().checked_add(cap));
-        let (features, partitions, solvers, best) = (Features::default(), Mutex::default(), Mutex::default(), Mutex::default());
-        Runner { job, observer, log, finished, deadline, features, partitions, solvers, best }
+        let (features, sound) = (Features::default(), Sound::default());
+        let (partitions, solvers, best) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Runner { job, observer, log, finished, deadline, features, sound, partitions, solvers, best }
     }
 
     /// Trains a cohort. Trials for which there is no time left are not among the results.
@@ -209,7 +213,8 @@ impl<'a> Runner<'a> {
             let trained = solve(solver, self.task(trial, run), &run.spec, &mut |epoch| {
                 logged = self.write_down(trial, number, epoch, &mut history);
                 Watch::Continue
-            })?;
+            });
+            let trained = trained.map_err(|e| self.refuse_unusable(trial).err().unwrap_or(e))?;
             logged?;
             kept.push((trained, run.transform.clone()));
         }
@@ -242,8 +247,16 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Features that are no numbers leave no head: asked where one came out that is of no use.
+    pub(super) fn refuse_unusable(&self, trial: &Trial) -> Result<()> {
+        self.sound.check(trial, &self.job.sources)
+    }
+
     /// Writes down how a trial ended, and keeps its heads if it is the best so far.
     fn conclude(&self, trial: &Trial, history: Vec<EpochRecord>, kept: Vec<Kept>, status: Status, seconds: f64) -> Result<TrialResult> {
+        if history.iter().any(EpochRecord::has_diverged) {
+            self.refuse_unusable(trial)?;
+        }
         let epochs: Vec<usize> = kept.iter().map(|(trained, _)| trained.epochs).collect();
         let status = if kept.iter().any(|(trained, _)| trained.diverged) { Status::Diverged } else { status };
         let result = self.record(trial, history, &epochs, status, seconds)?;

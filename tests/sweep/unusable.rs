@@ -1,9 +1,13 @@
-//! Trials that diverge may not pass for a result.
+//! Trials that diverge and features that are no numbers: neither may pass for a result.
 
+use std::sync::Arc;
+
+use headstart::data::Split;
+use headstart::heads::{HeadKind, Matrix};
 use headstart::report;
-use headstart::sweep::Status;
+use headstart::sweep::{Job, Source, Status, run};
 
-use crate::{read, same_numbers_however_it_runs, sweep};
+use crate::{DIM, job, read, same_numbers_however_it_runs, source, sweep, trainer};
 
 /// One learning rate that learns, behind one with which no head can.
 const HALF: &str = "\
@@ -61,5 +65,43 @@ early_terminate: {type: halving, min_iter: 1, eta: 3}
         // Two places of six at the first rung, one at the second.
         let reached = [1e-3, 1e-2].map(|lr| ended(lr).history.len());
         assert!(reached.iter().all(|&epochs| epochs >= 3) && reached.contains(&9), "{method}: {reached:?}");
+    }
+}
+
+/// The source of the other tests with one value of `gap` that is none.
+fn spoilt(value: f32, split: Split) -> (Source, usize) {
+    let mut source = source(true);
+    let rows = &source.partition;
+    let row =
+        [(Split::Train, &rows.train), (Split::Val, &rows.val), (Split::Test, &rows.test)].iter().find(|(s, _)| *s == split).unwrap().1[5];
+    let mut data = Matrix::of(&*source.taps[0].features).into_data();
+    data[row * DIM + 3] = value;
+    source.taps[0].features = Arc::new(Matrix::new(DIM, data).unwrap());
+    (source, row)
+}
+
+#[test]
+fn features_that_are_no_numbers_end_a_sweep_of_any_head_and_are_named() {
+    let heads = HeadKind::WORDS.iter().filter(|head| !matches!(**head, "gap" | "gap-dropout" | "classifier"));
+    for (head, value, split) in heads.flat_map(|head| {
+        [
+            (f32::NAN, Split::Train),
+            (f32::NAN, Split::Val),
+            (f32::NAN, Split::Test),
+            (f32::INFINITY, Split::Train),
+            (-f32::NAN, Split::Train),
+        ]
+        .map(|(value, split)| (head, value, split))
+    }) {
+        let folder = tempfile::tempdir().unwrap();
+        for more in ["", "\n  standardise: {value: true}", "\n  l2: {value: true}"] {
+            let text = format!(
+                "parameters:\n  tap: {{value: gap}}\n  head: {{value: {head}}}\n  hidden: {{value: 8}}\n  epochs: {{value: 2}}{more}\n"
+            );
+            let (source, row) = spoilt(value, split);
+            let message = run(Job { sources: vec![source], trainer: trainer(), ..job(folder.path(), &text) }, &()).unwrap_err().to_string();
+            let place = format!("tap `gap` has the value {value} in row {row}, img/{row}.jpg");
+            assert!(message.contains(&place) && message.contains("help:"), "{head}, {split:?}{more}: {message}");
+        }
     }
 }
