@@ -247,17 +247,6 @@ fn a_second_sweep_into_the_same_folder_is_refused() {
     assert!(nested.1.into_inner().unwrap().contains("another process"));
 }
 
-#[test]
-fn the_example_files_are_sweeps() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let files: Vec<_> =
-        std::fs::read_dir(examples).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
-    assert!(!files.is_empty());
-    for file in files {
-        SweepConfig::read(&file).unwrap();
-    }
-}
-
 /// Files that must not differ between runs.
 const NUMBERS: [&str; 5] = ["results.csv", "predictions.csv", "confusion.csv", "per_class.csv", "best/model.json"];
 

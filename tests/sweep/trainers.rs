@@ -1,11 +1,12 @@
 //! Sweeps with either trainer: what is trained side by side or alone, and every kind of head.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use headstart::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Session, Task, Trainer};
-use headstart::sweep::{Job, Status, SweepOutcome, run};
+use headstart::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
+use headstart::sweep::{Job, Source, Status, SweepConfig, SweepOutcome, TapFeatures, run};
 
-use crate::{GRID, job, log, read, with_classifier};
+use crate::{GRID, job, log, read, source, trainer, with_classifier};
 
 fn candle() -> CandleTrainer {
     CandleTrainer { device: candle_core::Device::Cpu }
@@ -67,5 +68,31 @@ fn every_kind_of_head_is_swept_and_both_trainers_come_to_the_same() {
         let same = reference.leaderboard.iter().find(|other| other.settings == trial.settings).unwrap();
         let [a, b] = [trial, same].map(|trial| trial.metric("val.loss").unwrap());
         assert!((a - b).abs() < 1e-4, "{:?}: {a} {b}", trial.settings);
+    }
+}
+
+/// A cache with all taps that the example files name.
+fn with_flat() -> Source {
+    let mut source = source(true);
+    let map = source.tap("map").unwrap().clone();
+    source.taps.push(TapFeatures { name: "flat".into(), shape: vec![map.features.dim()], ..map });
+    source
+}
+
+#[test]
+fn every_example_file_runs_from_its_search_to_its_best_head() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    assert!(files.len() >= 10, "{files:?}");
+    for file in files {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = SweepConfig::read(&file).unwrap();
+        ["epochs=4", "run_cap=12", "hidden=8"].iter().for_each(|setting| config.set(setting).unwrap());
+        let job = Job { sources: vec![with_flat()], config, out: folder.path().into(), trainer: trainer() };
+        let outcome = run(job, &()).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        assert!(outcome.leaderboard.iter().any(|trial| trial.status == Status::Done), "{}", file.display());
+        assert!(outcome.leaderboard[0].metric("val.loss").is_some(), "{}: {:?}", file.display(), outcome.leaderboard[0]);
+        Predictor::load(folder.path()).unwrap();
     }
 }
