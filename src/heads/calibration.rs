@@ -105,7 +105,7 @@ mod tests {
             let (mut p, labels) = table(rows, classes);
             let (labels, all) = (Labels::One(labels), (0..rows).collect::<Vec<_>>());
             let check = |p: &[f32], want: &Value| {
-                let metrics = Metrics::of(p, classes, &labels, &all);
+                let metrics = Metrics::with_auc(p, classes, &labels, &all);
                 for (name, want) in want.as_object().unwrap() {
                     let got = metrics.get(name).unwrap();
                     assert!((got - want.as_f64().unwrap()).abs() < 1e-5, "{rows}×{classes}: {name} is {got}, not {want}");

@@ -223,7 +223,7 @@ impl<'a> Training<'a> {
     /// The head's metrics on val.
     fn val(&self) -> Result<Metrics> {
         let rows = &self.task.partition.val;
-        Ok(Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows))
+        Ok(Metrics::by(self.metric.0, &self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows))
     }
 
     /// Judges the head after a pass; both took so long. Whether it ends here.
@@ -278,15 +278,21 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Solves for a head that needs no training and judges it on val, as one epoch.
+/// Solves for a head that needs no training and judges it on val, as one epoch, by the metric of this name.
 ///
 /// # Errors
 /// As [`Solver::solve`].
-pub fn solve(solver: &mut Solver, task: Task<'_>, spec: &HeadSpec, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<Trained> {
+pub fn solve(
+    solver: &mut Solver,
+    task: Task<'_>,
+    spec: &HeadSpec,
+    metric: &str,
+    watch: &mut dyn FnMut(&Epoch) -> Watch,
+) -> Result<Trained> {
     let start = Instant::now();
     let head = solver.solve(task, spec)?;
     let rows = &task.partition.val;
-    let val = Metrics::of(&head.classify(task.features, rows), spec.classes(), task.labels, rows);
+    let val = Metrics::by(metric, &head.classify(task.features, rows), spec.classes(), task.labels, rows);
     watch(&Epoch { epoch: 1, lr: 0.0, train: Pass { loss: f64::NAN, acc1: f64::NAN }, val, seconds: start.elapsed().as_secs_f64() });
     Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
 }

@@ -210,7 +210,7 @@ impl<'a> Runner<'a> {
         let (mut history, mut kept) = (vec![], vec![]);
         for (number, (run, solver)) in runs.iter().zip(solvers).enumerate() {
             let mut logged = Ok(());
-            let trained = solve(solver, self.task(trial, run), &run.spec, &mut |epoch| {
+            let trained = solve(solver, self.task(trial, run), &run.spec, self.metric().0, &mut |epoch| {
                 logged = self.write_down(trial, number, epoch, &mut history);
                 Watch::Continue
             });
@@ -388,7 +388,7 @@ impl<'a> Runner<'a> {
         let transform = made.1;
         let task = Task { features: &*features, labels: &source.labels, partition: &partition };
         if spec.params().head.is_solved() {
-            let trained = solve(&mut Solver::default(), task, &spec, &mut |_| Watch::Continue)?;
+            let trained = solve(&mut Solver::default(), task, &spec, self.metric().0, &mut |_| Watch::Continue)?;
             return Ok(((trained, transform), partition));
         }
         let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &spec)?, self.metric())?;

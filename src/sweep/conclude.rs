@@ -116,9 +116,9 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
         if table.rows.is_empty() {
             continue;
         }
-        let before = Metrics::of(&table.probabilities, classes, &source.labels, &table.rows);
+        let before = Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows);
         rescale(&mut table.probabilities, classes, each, temperature);
-        let after = flat(split, &Metrics::of(&table.probabilities, classes, &source.labels, &table.rows));
+        let after = flat(split, &Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows));
         if split == "test" {
             metrics.extend(flat(split, &before));
             judged = Some(before);

@@ -91,7 +91,7 @@ pub struct SweepOutcome {
 /// A mistake in the sweep, a folder that cannot be written, a trainer's own failure.
 pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let start = Instant::now();
-    let numbers = format!("{}/{NUMERICS}", job.trainer.name());
+    let numbers = numbers(&job);
     let mut search = Search::new(&job.config, &job.sources, &numbers)?;
     let mut notes = std::mem::take(&mut search.notes);
     notes.extend(about_val(&job));
@@ -154,6 +154,12 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     conclude(&runner, &trials, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// What the numbers of a trial depend on beside its settings and features: `auc` of many classes is there only where it is asked for.
+fn numbers(job: &Job) -> String {
+    let auc = if job.config.metric.name == "auc" { "/auc" } else { "" };
+    format!("{}/{NUMERICS}{auc}", job.trainer.name())
 }
 
 /// Caches judged by different images say little of their backbones.
