@@ -1,4 +1,4 @@
-//! One step of an optimiser on sixteen weights at a time, as `torch.optim` computes it.
+//! One step of an optimiser on sixteen weights at a time, as `torch.optim` or Keras computes it.
 //!
 //! What decays towards zero is kept from numbers below 10⁻²⁴ by adding and subtracting [`FLOOR`]: arithmetic on subnormal numbers is slow, and
 //! what units that have died leave would stay there for ever. Far above the subnormal numbers, for roots and quotients are refined by what
@@ -77,31 +77,44 @@ fn square<S: Simd>(s: S, keep: f32, mean: S::V, g: S::V) -> S::V {
     s.sub(s.fma(s.splat(keep), mean, intake), s.splat(FLOOR))
 }
 
-/// RMSprop.
+/// RMSprop; under `KERAS` with `eps` under the root.
 #[derive(Debug, Clone, Copy)]
-struct Rms {
+struct Rms<const KERAS: bool> {
     lr: f32,
+    /// Weight decay within the gradient.
     decay: f32,
+    /// 1 − lr · weight decay apart from it.
+    shrink: f32,
     alpha: f32,
     eps: f32,
 }
 
-impl Rule for Rms {
+impl<const KERAS: bool> Rule for Rms<KERAS> {
     const STATES: usize = 1;
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
         let g = if self.decay == 0.0 { g } else { s.fma(s.splat(self.decay), w, g) };
         kept[0] = square(s, self.alpha, kept[0], g);
-        let stride = s.quotient(g, s.add(s.sqrt(kept[0]), s.splat(self.eps)));
-        s.fma(s.splat(-self.lr), stride, w)
+        let eps = s.splat(self.eps);
+        let root = if KERAS { s.sqrt(s.add(kept[0], eps)) } else { s.add(s.sqrt(kept[0]), eps) };
+        let shrunk = if !KERAS || self.shrink == 1.0 { w } else { s.mul(s.splat(self.shrink), w) };
+        s.fma(s.splat(-self.lr), s.quotient(g, root), shrunk)
     }
 }
 
 /// RMSprop with momentum, centred or both.
 #[derive(Debug, Clone, Copy)]
 struct RmsMomentum {
-    rms: Rms,
+    /// Weight decay within the gradient.
+    decay: f32,
+    /// 1 − lr · weight decay apart from it.
+    shrink: f32,
+    alpha: f32,
+    /// Under the root, and beside it.
+    eps: [f32; 2],
+    /// Learning rate of what the momentum takes in, and of itself: one of them is 1.
+    lr: [f32; 2],
     momentum: f32,
     /// 1 where it is centred.
     centred: f32,
@@ -112,18 +125,18 @@ impl Rule for RmsMomentum {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let Rms { lr, decay, alpha, eps } = self.rms;
-        let g = s.fma(s.splat(decay), w, g);
+        let alpha = self.alpha;
+        let g = s.fma(s.splat(self.decay), w, g);
         kept[0] = square(s, alpha, kept[0], g);
         let intake = s.fma(s.splat(1.0 - alpha), g, s.splat(FLOOR));
         kept[1] = s.sub(s.fma(s.splat(alpha), kept[1], intake), s.splat(FLOOR));
         let mean = s.mul(s.splat(self.centred), kept[1]);
         let variance = s.sub(kept[0], s.mul(mean, mean));
         // Rounding can leave a variance a hair below zero, where PyTorch would give NaN.
-        let deviation = s.sqrt(s.max(s.splat(0.0), variance));
-        let stride = s.quotient(g, s.add(deviation, s.splat(eps)));
+        let deviation = s.sqrt(s.add(s.max(s.splat(0.0), variance), s.splat(self.eps[0])));
+        let stride = s.mul(s.splat(self.lr[0]), s.quotient(g, s.add(deviation, s.splat(self.eps[1]))));
         kept[2] = s.sub(s.fma(s.splat(self.momentum), kept[2], s.add(stride, s.splat(FLOOR))), s.splat(FLOOR));
-        s.fma(s.splat(-lr), kept[2], w)
+        s.fma(s.splat(-self.lr[1]), kept[2], s.mul(s.splat(self.shrink), w))
     }
 }
 
@@ -175,7 +188,10 @@ pub fn states(o: &Optimizer) -> usize {
 
 /// Runs work with the rule of an optimiser for its step `step` (from 1).
 pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
-    let decay = o.weight_decay as f32;
+    let (decay, shrink) = match o.decays_apart() {
+        true => (0.0, (1.0 - lr * o.weight_decay) as f32),
+        false => (o.weight_decay as f32, 1.0),
+    };
     match o.kind {
         OptimizerKind::Sgd if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
         OptimizerKind::Sgd => work.run(Momentum {
@@ -186,18 +202,19 @@ pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::O
             mix: if o.nesterov { [1.0, o.momentum as f32] } else { [0.0, 1.0] },
         }),
         OptimizerKind::Rmsprop => {
-            let rms = Rms { lr: lr as f32, decay, alpha: o.alpha as f32, eps: o.eps as f32 };
-            if o.momentum == 0.0 && !o.centered {
-                return work.run(rms);
+            let (lr, alpha, eps, momentum) = (lr as f32, o.alpha as f32, o.eps as f32, o.momentum as f32);
+            match (o.momentum == 0.0 && !o.centered, o.keras) {
+                (true, true) => return work.run(Rms::<true> { lr, decay, shrink, alpha, eps }),
+                (true, false) => return work.run(Rms::<false> { lr, decay, shrink, alpha, eps }),
+                _ => {}
             }
-            work.run(RmsMomentum { rms, momentum: o.momentum as f32, centred: f32::from(u8::from(o.centered)) })
+            let (eps, lr) = if o.keras { ([eps, 0.0], [lr, 1.0]) } else { ([0.0, eps], [1.0, lr]) };
+            work.run(RmsMomentum { decay, shrink, alpha, eps, lr, momentum, centred: f32::from(u8::from(o.centered)) })
         }
         OptimizerKind::Adam | OptimizerKind::Adamw => {
-            let apart = o.kind == OptimizerKind::Adamw;
             let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
-            let (shrink, stride) = (if apart { 1.0 - lr * o.weight_decay } else { 1.0 } as f32, (lr / c1) as f32);
-            let (decay, betas) = (if apart { 0.0 } else { decay }, o.betas.map(|b| b as f32));
-            let (correction, eps) = ((1.0 / c2.sqrt()) as f32, o.eps as f32);
+            let (stride, betas) = ((lr / c1) as f32, o.betas.map(|b| b as f32));
+            let (correction, eps) = ((1.0 / c2.sqrt()) as f32, o.adam_eps(step) as f32);
             if o.amsgrad {
                 return work.run(Adam::<true> { decay, shrink, betas, stride, correction, eps });
             }
