@@ -2,13 +2,18 @@
 
 #[path = "sweep/classifier.rs"]
 mod classifier;
+#[path = "sweep/trainers.rs"]
+mod trainers;
+#[path = "sweep/unusable.rs"]
+mod unusable;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use classifier::with_classifier;
 use headstart::data::Split;
-use headstart::heads::{CandleTrainer, Head, Matrix, Predictor, Session, Task, Trainer};
+use headstart::heads::{FusedTrainer, Matrix, Predictor, Trainer};
 use headstart::rng::Philox;
 use headstart::sweep::{Job, Observer, Source, Status, SweepConfig, SweepOutcome, TapFeatures, TrialResult, run};
 
@@ -44,21 +49,9 @@ fn source(with_val: bool) -> Source {
     .unwrap()
 }
 
+/// The trainer that is shipped for CPUs.
 fn trainer() -> Arc<dyn Trainer> {
-    Arc::new(CandleTrainer { device: candle_core::Device::Cpu })
-}
-
-/// The same trainer, which takes one head at a time.
-struct OneByOne(CandleTrainer);
-
-impl Trainer for OneByOne {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn begin<'a>(&self, task: Task<'a>, start: Head) -> headstart::Result<Box<dyn Session + 'a>> {
-        self.0.begin(task, start)
-    }
+    Arc::new(FusedTrainer::new(2))
 }
 
 fn config(text: &str) -> SweepConfig {
@@ -153,26 +146,6 @@ fn numbers_depend_on_neither_threads_nor_neighbours() {
     let alone = sweep(folders[2].path(), &GRID.replace("[1.0e-3, 1.0e-2, 1.0e-1]", "[1.0e-2]").replace("[linear, dense]", "[linear]"));
     let metrics = &alone.leaderboard[0].metrics;
     assert!(read(folders[0].path(), "results.csv").contains(&metrics["val.loss"].to_string()));
-}
-
-#[test]
-fn trials_side_by_side_give_the_numbers_of_trials_one_by_one() {
-    let grid =
-        GRID.replace("hidden: {values: [4, 8]}", "patience: {values: [0, 1]}").replace("epochs: {value: 3}", "epochs: {values: [4, 9]}");
-    for more in ["", "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n", "folds: 3\n", "run_cap: 5\n"] {
-        let [together, one_by_one] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let text = format!("{more}{grid}");
-        let outcome = sweep(together.path(), &text);
-        let alone =
-            Job { trainer: Arc::new(OneByOne(CandleTrainer { device: candle_core::Device::Cpu })), ..job(one_by_one.path(), &text) };
-        run(alone, &()).unwrap();
-        let stopped = outcome.leaderboard.iter().filter(|trial| trial.status == Status::Stopped).count();
-        assert_eq!(stopped > 0, more.starts_with("early"), "{stopped} trials ended early");
-        for file in ["results.csv", "predictions.csv", "best/model.json"] {
-            assert_eq!(read(together.path(), file), read(one_by_one.path(), file), "{file}, {more}");
-        }
-        assert_eq!(log(together.path()), log(one_by_one.path()), "{more}");
-    }
 }
 
 #[test]
@@ -272,17 +245,6 @@ fn a_second_sweep_into_the_same_folder_is_refused() {
     let nested = Nested(folder.path(), std::sync::Mutex::default());
     run(job(folder.path(), "parameters: {tap: {value: gap}, epochs: {value: 1}}"), &nested).unwrap();
     assert!(nested.1.into_inner().unwrap().contains("another process"));
-}
-
-#[test]
-fn the_example_files_are_sweeps() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let files: Vec<_> =
-        std::fs::read_dir(examples).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yaml")).collect();
-    assert!(!files.is_empty());
-    for file in files {
-        SweepConfig::read(&file).unwrap();
-    }
 }
 
 /// Files that must not differ between runs.

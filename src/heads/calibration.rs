@@ -3,15 +3,17 @@
 //!
 //! Logits are not needed: up to a constant they are the logarithms of the probabilities.
 
+use super::metrics::ln;
 use super::table::Labels;
 
 /// Largest temperature, and one over the smallest.
 const LARGEST: f64 = 100.0;
 
-/// The temperature at which `rows`, whose class probabilities lie row by row in `probabilities`, are most likely; 1 where there are none.
+/// The temperature at which `rows`, whose class probabilities lie row by row in `probabilities`, are most likely; 1 where there are none, and
+/// where some are no numbers.
 /// `each`: every class has a probability of its own, rather than all one distribution.
 pub fn temperature(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize], each: bool) -> f64 {
-    if rows.is_empty() {
+    if rows.is_empty() || probabilities.iter().any(|p| p.is_nan()) {
         return 1.0;
     }
     // The mean loss is convex in one over the temperature: its slope has one zero.
@@ -71,10 +73,6 @@ pub fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperatur
     }
 }
 
-fn ln(p: f32) -> f64 {
-    f64::from(p.max(f32::MIN_POSITIVE)).ln()
-}
-
 fn logit(p: f32) -> f64 {
     ln(p) - ln(1.0 - p)
 }
@@ -107,7 +105,7 @@ mod tests {
             let (mut p, labels) = table(rows, classes);
             let (labels, all) = (Labels::One(labels), (0..rows).collect::<Vec<_>>());
             let check = |p: &[f32], want: &Value| {
-                let metrics = Metrics::of(p, classes, &labels, &all);
+                let metrics = Metrics::with_auc(p, classes, &labels, &all);
                 for (name, want) in want.as_object().unwrap() {
                     let got = metrics.get(name).unwrap();
                     assert!((got - want.as_f64().unwrap()).abs() < 1e-5, "{rows}×{classes}: {name} is {got}, not {want}");
@@ -136,9 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_not_scaled_to_one() {
+        for each in [false, true] {
+            let mut p = [f32::NAN, f32::NAN];
+            rescale(&mut p, 2, each, 2.0);
+            assert!(p.iter().all(|p| p.is_nan()), "{p:?}");
+        }
+    }
+
+    #[test]
     fn rows_that_tell_nothing_of_a_temperature_leave_it_in_bounds() {
         let labels = Labels::One(vec![0, 1]);
         assert_eq!(temperature(&[], 2, &labels, &[], false), 1.0);
+        assert_eq!(temperature(&[f32::NAN; 4], 2, &labels, &[0, 1], false), 1.0);
         assert_eq!(temperature(&[0.9, 0.1, 0.2, 0.8], 2, &labels, &[0, 1], false), 1.0 / LARGEST);
         assert_eq!(temperature(&[0.1, 0.9, 0.8, 0.2], 2, &labels, &[0, 1], false), LARGEST);
     }

@@ -132,7 +132,7 @@ impl Head {
         let logits = self.logits(x);
         let mut out = vec![0.0; logits.len() / outputs * classes];
         for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
-            Objective::probabilities(self.spec.loss, z, p);
+            Objective::probabilities(&self.spec, z, p);
         }
         out
     }
@@ -153,7 +153,14 @@ impl Activation {
     /// Its value.
     pub fn of(self, z: f32) -> f32 {
         match self {
-            Activation::Relu => z.max(0.0),
+            // What is no number stays none, as it does not with `f32::max`.
+            Activation::Relu => {
+                if z < 0.0 {
+                    0.0
+                } else {
+                    z
+                }
+            }
             Activation::Gelu => 0.5 * z * (1.0 + libm::erff(z * std::f32::consts::FRAC_1_SQRT_2)),
         }
     }

@@ -103,7 +103,12 @@ pub static KEYS: &[Key] = &[
     key("label_smoothing", SHARE, trained, "share of the target spread over all classes"),
     key("class_weights", Kind::Word(ClassWeights::WORDS), trained, "weights of the classes in the loss"),
     key("optimizer", Kind::Word(OptimizerKind::WORDS), trained, "optimiser, as PyTorch defines it"),
-    key("preset", Kind::Word(Preset::WORDS), |p| rmsprop(p) || adam(p), "whose defaults `rho` and `eps` take"),
+    key(
+        "preset",
+        Kind::Word(Preset::WORDS),
+        |p| rmsprop(p) || adam(p),
+        "whose update and whose defaults of `rho` and `eps`: PyTorch's or Keras's",
+    ),
     key("lr", POSITIVE, trained, "learning rate"),
     key("lr_scale", Kind::Word(LrScale::WORDS), trained, "whether `lr` is multiplied by batch size / 256"),
     key("schedule", Kind::Word(Schedule::WORDS), trained, "how the learning rate changes over the epochs"),

@@ -146,22 +146,35 @@ impl Objective {
         }
     }
 
-    /// Logits of one row as probabilities of the classes, in `probabilities`.
-    pub fn probabilities(loss: Loss, logits: &[f32], probabilities: &mut [f32]) {
-        match (loss, logits) {
+    /// Logits of one row as probabilities of the classes, in `probabilities`: no numbers where a logit is not finite.
+    pub fn probabilities(spec: &HeadSpec, logits: &[f32], probabilities: &mut [f32]) {
+        let each = |of: fn(f32) -> f32, probabilities: &mut [f32]| probabilities.iter_mut().zip(logits).for_each(|(p, &z)| *p = of(z));
+        match (spec.loss, logits) {
+            _ if logits.iter().any(|z| !z.is_finite()) => probabilities.fill(f32::NAN),
             (Loss::Sigmoid, [z]) if probabilities.len() == 2 => {
                 probabilities[1] = sigmoid(*z);
                 probabilities[0] = sigmoid(-*z);
             }
-            (Loss::Sigmoid, _) => probabilities.iter_mut().zip(logits).for_each(|(p, &z)| *p = sigmoid(z)),
+            (Loss::Sigmoid, _) if spec.is_one_versus_rest() => {
+                // By their logarithms: of classes that are all unlikely, the sigmoids themselves would vanish.
+                each(|z| -softplus(-z), probabilities);
+                softmax(probabilities);
+            }
+            (Loss::Sigmoid, _) => each(sigmoid, probabilities),
             _ => {
-                let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
-                probabilities.iter_mut().zip(logits).for_each(|(p, z)| *p = (z - largest).exp());
-                let sum: f32 = probabilities.iter().sum();
-                probabilities.iter_mut().for_each(|p| *p /= sum);
+                probabilities.copy_from_slice(logits);
+                softmax(probabilities);
             }
         }
     }
+}
+
+/// Scores replaced by shares.
+fn softmax(scores: &mut [f32]) {
+    let largest = scores.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
+    scores.iter_mut().for_each(|z| *z = (*z - largest).exp());
+    let sum: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|z| *z /= sum);
 }
 
 fn sigmoid(z: f32) -> f32 {
@@ -206,20 +219,19 @@ mod tests {
         let weighted = Params { label_smoothing: 0.1, class_weights: ClassWeights::Balanced, ..Params::default() };
         let smooth = Params { label_smoothing: 0.2, ..Params::default() };
         let sigmoid = Params { loss: Loss::Sigmoid, ..Params::default() };
-        // torch.nn.functional.cross_entropy(z, y, weight=[1, 1, .5], label_smoothing=.1) and so on, see tests/goldens/make_heads.py
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/goldens/heads.json")).unwrap();
         let cases = [
-            (objective(Params::default(), 3, false, &one), &one, 9, Some(0.837_1)),
-            (objective(weighted, 3, false, &one), &one, 9, Some(1.076_6)),
-            (objective(smooth.clone(), 3, true, &many), &many, 9, None),
-            (objective(sigmoid, 2, false, &binary), &binary, 3, Some(0.943_1)),
+            ("plain", objective(Params::default(), 3, false, &one), &one, 9),
+            ("weighted", objective(weighted, 3, false, &one), &one, 9),
+            ("several", objective(smooth, 3, true, &many), &many, 9),
+            ("shared", objective(sigmoid, 2, false, &binary), &binary, 3),
         ];
-        for (objective, labels, n, want) in cases {
-            let logits: Vec<f32> = (0..n).map(|i| (i as f32 * 1.7).sin()).collect();
+        for (name, objective, labels, n) in cases {
+            let logits: Vec<f32> = (0..n).map(|i| (f64::from(i) * 1.7).sin() as f32).collect();
             let (loss, grad) = value(&objective, labels, &logits);
-            if let Some(want) = want {
-                assert!((loss - want).abs() < 6e-5, "{loss} {want}");
-            }
-            for i in 0..n {
+            let want = golden["losses"][name].as_f64().unwrap();
+            assert!((loss - want).abs() < 1e-6, "{name}: {loss} {want}");
+            for i in 0..logits.len() {
                 let h = 1e-2;
                 let mut moved = logits.clone();
                 moved[i] += h;
@@ -232,9 +244,22 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_of_a_shared_sigmoid_sum_to_one() {
-        let mut p = [0.0; 2];
-        Objective::probabilities(Loss::Sigmoid, &[3.0], &mut p);
-        assert!((p[0] + p[1] - 1.0).abs() < 1e-6 && p[1] > 0.95);
+    fn probabilities_of_classes_that_exclude_each_other_sum_to_one() {
+        let of = |classes, many, logits: &[f32]| {
+            let fit = Fit { tap: "t", shape: &[5], classes, many };
+            let spec = Params { loss: Loss::Sigmoid, ..Params::default() }.check(fit).unwrap();
+            let mut p = vec![0.0; classes];
+            Objective::probabilities(&spec, logits, &mut p);
+            p
+        };
+        let near = |got: Vec<f32>, want: &[f32]| assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {want:?}");
+        near(of(2, false, &[3.0]), &[0.047_425_87, 0.952_574_1]);
+        // σ(2), σ(−1), σ(0) = 0.8808, 0.2689, 0.5, over their sum.
+        near(of(3, false, &[2.0, -1.0, 0.0]), &[0.533_901, 0.163_020_6, 0.303_078_3]);
+        near(of(3, true, &[2.0, -1.0, 0.0]), &[0.880_797, 0.268_941_4, 0.5]);
+        near(of(3, false, &[-300.0, -301.0, -500.0]), &[0.731_058_6, 0.268_941_4, 0.0]);
+        for logits in [[f32::NAN, 0.0, 0.0], [f32::INFINITY, 0.0, 0.0], [0.0, f32::NEG_INFINITY, 0.0]] {
+            assert!([true, false].iter().all(|&many| of(3, many, &logits).iter().all(|p| p.is_nan())), "{logits:?}");
+        }
     }
 }

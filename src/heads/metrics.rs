@@ -1,5 +1,6 @@
 //! What is said of a head: accuracy, loss, recall, F1, calibration error, area under the curve, confusion. Fractions, not per cent.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::table::Labels;
@@ -23,7 +24,7 @@ pub struct Metrics {
     pub macro_f1: f64,
     /// Expected calibration error of the most probable class: 15 bins of equal width.
     pub ece: f64,
-    /// Area under the ROC curve, for two classes.
+    /// Area under the ROC curve: of two classes always, of more by [`Metrics::with_auc`]; `None` where no class has both rows and others.
     pub auc: Option<f64>,
 }
 
@@ -42,8 +43,23 @@ impl Metrics {
         }
     }
 
-    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`).
+    /// What is known of a head whose answers are no numbers: nothing.
+    pub const UNKNOWN: Metrics = Metrics {
+        acc1: f64::NAN,
+        acc5: f64::NAN,
+        loss: f64::NAN,
+        mean_per_class_recall: f64::NAN,
+        macro_f1: f64::NAN,
+        ece: f64::NAN,
+        auc: None,
+    };
+
+    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`). Where one of them is no number, no
+    /// comparison says anything: [`Metrics::UNKNOWN`].
     pub fn of(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
+        if probabilities.iter().any(|p| p.is_nan()) {
+            return Metrics::UNKNOWN;
+        }
         let n = rows.len().max(1) as f64;
         let answers: Vec<usize> = probabilities.chunks_exact(classes).map(most_probable).collect();
         let pairs = || rows.iter().zip(probabilities.chunks_exact(classes));
@@ -57,11 +73,26 @@ impl Metrics {
             mean_per_class_recall,
             macro_f1,
             ece: calibration_error(probabilities, classes, &answers, labels, rows),
-            auc: match labels {
-                Labels::One(l) if classes == 2 => area_under_curve(pairs().map(|(&row, p)| (p[1], l[row] == 1)).collect()),
-                _ => None,
-            },
+            auc: if classes == 2 && !labels.are_many() { area_of_class(1, probabilities, classes, labels, rows) } else { None },
         }
+    }
+
+    /// As [`Metrics::of`] with `auc` for any number of classes, which takes a sort a class: their mean, one versus the rest or of several labels
+    /// each, over the classes that have both rows and others.
+    pub fn with_auc(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
+        let metrics = Metrics::of(probabilities, classes, labels, rows);
+        if metrics.auc.is_some() || metrics.loss.is_nan() {
+            return metrics;
+        }
+        let areas: Vec<f64> =
+            (0..classes).into_par_iter().filter_map(|class| area_of_class(class, probabilities, classes, labels, rows)).collect();
+        Metrics { auc: (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64), ..metrics }
+    }
+
+    /// What serves for judging by a metric of this name.
+    pub(super) fn by(name: &str, probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
+        let of = if name == "auc" { Metrics::with_auc } else { Metrics::of };
+        of(probabilities, classes, labels, rows)
     }
 }
 
@@ -113,12 +144,16 @@ fn rank(p: &[f32], class: usize) -> usize {
 }
 
 fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
-    let ln = |p: f32| -f64::from(p.max(f32::MIN_POSITIVE)).ln();
     if many {
-        let of = |(class, &p): (usize, &f32)| if labels.contains(&(class as u32)) { ln(p) } else { ln(1.0 - p) };
+        let of = |(class, &p): (usize, &f32)| if labels.contains(&(class as u32)) { -ln(p) } else { -ln(1.0 - p) };
         return p.iter().enumerate().map(of).sum::<f64>() / p.len() as f64;
     }
-    labels.first().map_or(0.0, |&label| ln(p[label as usize]))
+    labels.first().map_or(0.0, |&label| -ln(p[label as usize]))
+}
+
+/// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
+pub(super) fn ln(p: f32) -> f64 {
+    f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 
 fn recall_and_f1(counts: &[ClassCount]) -> (f64, f64) {
@@ -141,9 +176,15 @@ fn calibration_error(probabilities: &[f32], classes: usize, answers: &[usize], l
     bins.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / rows.len().max(1) as f64
 }
 
+/// Area under the curve of one class against all others.
+fn area_of_class(class: usize, probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Option<f64> {
+    let scored = |(&row, p): (&usize, &[f32])| (p[class], labels.of(row).contains(&(class as u32)));
+    area_under_curve(rows.iter().zip(probabilities.chunks_exact(classes)).map(scored).collect())
+}
+
 /// Mann and Whitney: the share of (positive, negative) pairs in the right order, ties counting half; `None` where one kind is missing.
 fn area_under_curve(mut scored: Vec<(f32, bool)>) -> Option<f64> {
-    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let positives = scored.iter().filter(|s| s.1).count() as f64;
     let negatives = scored.len() as f64 - positives;
     let (mut below, mut pairs) = (0.0, 0.0);
@@ -174,6 +215,34 @@ mod tests {
     }
 
     #[test]
+    fn metrics_of_several_labels_a_row_are_those_of_scikit_learn() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/goldens/metrics.json")).unwrap();
+        for case in golden["several"].as_array().unwrap() {
+            let [rows, classes] = [0, 1].map(|i| case["shape"][i].as_u64().unwrap() as usize);
+            // As `several` of make_metrics.py.
+            let is_of = |i: usize, c: usize| (i * (c + 2) + c).is_multiple_of(3) || (i + 2 * c).is_multiple_of(5);
+            let score = |i: usize, c: usize| 2.0 * (i as f64 * 12.9898 + c as f64 * 78.233).sin() + if is_of(i, c) { 1.0 } else { -1.0 };
+            let cells = (0..rows).flat_map(|i| (0..classes).map(move |c| (i, c)));
+            let p: Vec<f32> = cells.map(|(i, c)| (1.0 / (1.0 + (-score(i, c)).exp())) as f32).collect();
+            let labels = Labels::Many((0..rows).map(|i| (0..classes).filter(|&c| is_of(i, c)).map(|c| c as u32).collect()).collect());
+            let metrics = Metrics::with_auc(&p, classes, &labels, &(0..rows).collect::<Vec<_>>());
+            for (name, want) in case["metrics"].as_object().unwrap() {
+                let got = metrics.get(name).unwrap();
+                assert!((got - want.as_f64().unwrap()).abs() < 1e-6, "{rows}×{classes}: {name} is {got}, not {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn classes_that_do_not_occur_have_no_area() {
+        let p = [0.7, 0.2, 0.1, 0.5, 0.3, 0.2, 0.3, 0.6, 0.1];
+        let auc = |labels: [u32; 3]| Metrics::with_auc(&p, 3, &Labels::One(labels.to_vec()), &[0, 1, 2]).auc;
+        assert_eq!(auc([0, 0, 1]), Some(1.0));
+        assert_eq!(auc([0, 1, 0]), Some(0.5));
+        assert_eq!(auc([2, 2, 2]), None);
+    }
+
+    #[test]
     fn calibration_error_and_area_by_hand() {
         let labels = Labels::One(vec![1, 1, 0, 0]);
         let m = Metrics::of(&[0.1, 0.9, 0.6, 0.4, 0.6, 0.4, 0.9, 0.1], 2, &labels, &[0, 1, 2, 3]);
@@ -181,6 +250,17 @@ mod tests {
         assert!((m.ece - 0.1).abs() < 1e-6, "{}", m.ece);
         assert!((m.auc.unwrap() - 0.875).abs() < 1e-12);
         assert_eq!(Metrics::of(&[0.1, 0.9], 2, &labels, &[0]).auc, None);
+    }
+
+    #[test]
+    fn answers_that_are_no_numbers_have_no_metrics() {
+        let (one, many) = (Labels::One(vec![0, 1]), Labels::Many(vec![vec![0], vec![0, 1]]));
+        for p in [[f32::NAN; 4], [1.0, 0.0, f32::NAN, 0.5]] {
+            for labels in [&one, &many] {
+                let m = Metrics::of(&p, 2, labels, &[0, 1]);
+                assert!(METRICS.iter().all(|(name, _)| m.get(name).is_none_or(f64::is_nan)), "{m:?}");
+            }
+        }
     }
 
     #[test]

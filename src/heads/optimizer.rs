@@ -1,4 +1,5 @@
-//! Optimisers exactly as PyTorch defines them (`torch.optim`, maximize off), learning-rate schedules, gradient clipping.
+//! Optimisers exactly as PyTorch defines them (`torch.optim`, maximize off) or, under that preset, Keras 3; learning-rate schedules, gradient
+//! clipping.
 
 use super::params::Params;
 use super::words::{LrScale, OptimizerKind, Preset, Schedule};
@@ -26,6 +27,9 @@ pub struct Optimizer {
     pub eps: f64,
     /// Adam with the largest second moment so far.
     pub amsgrad: bool,
+    /// Keras's update: RMSprop's `eps` under the root and its learning rate within the momentum, Adam's `eps` beside a root that is not yet
+    /// corrected, weight decay apart from the gradient.
+    pub keras: bool,
 }
 
 impl Optimizer {
@@ -46,7 +50,18 @@ impl Optimizer {
             betas: [p.beta1, p.beta2],
             eps: p.eps.unwrap_or(eps),
             amsgrad: p.amsgrad,
+            keras: p.preset == Preset::Keras && p.optimizer != OptimizerKind::Sgd,
         }
+    }
+
+    /// Whether weight decay shrinks the weights by themselves rather than joins the gradient.
+    pub fn decays_apart(&self) -> bool {
+        self.keras || self.kind == OptimizerKind::Adamw
+    }
+
+    /// What Adam adds to its corrected root in step `step` (from 1).
+    pub fn adam_eps(&self, step: i32) -> f64 {
+        if self.keras { self.eps / (1.0 - self.betas[1].powi(step)).sqrt() } else { self.eps }
     }
 
     /// Values that it keeps for each weight: momentum, mean square, ….

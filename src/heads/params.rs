@@ -148,6 +148,9 @@ pub struct HeadSpec {
     pub(crate) outputs: usize,
     /// The loss, no longer `auto`.
     pub(crate) loss: Loss,
+    /// Whether sigmoids, one a class, are those of classes that exclude each other: their probabilities are divided by their sum.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) exclusive: bool,
     /// Of a classifier: whether dropout lies before each of its layers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) classifier_dropouts: Vec<bool>,
@@ -213,7 +216,8 @@ impl Params {
         };
         let outputs = if loss == Loss::Sigmoid && fit.classes == 2 && !fit.many { 1 } else { fit.classes };
         self.check_values()?;
-        Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss, classifier_dropouts: vec![] })
+        let exclusive = loss == Loss::Sigmoid && outputs > 1 && !fit.many;
+        Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss, exclusive, classifier_dropouts: vec![] })
     }
 
     /// What the outputs of a head that is solved for mean.
@@ -295,7 +299,12 @@ impl HeadSpec {
 
     /// Whether each class has a probability of its own, rather than all one distribution (as two classes that share a sigmoid have).
     pub fn is_each(&self) -> bool {
-        self.loss == Loss::Sigmoid && self.outputs == self.classes
+        self.loss == Loss::Sigmoid && self.outputs == self.classes && !self.exclusive
+    }
+
+    /// Whether the sigmoids of classes are divided by their sum, as scikit-learn's one-versus-rest does: the softmax of their logarithms.
+    pub fn is_one_versus_rest(&self) -> bool {
+        self.exclusive
     }
 
     /// Number of classes.

@@ -1,4 +1,4 @@
-//! Every trainer against PyTorch, and trainers against each other.
+//! Every trainer against PyTorch and Keras, and trainers against each other.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ fn wave(n: usize, a: f64, b: f64) -> impl Iterator<Item = f32> {
 }
 
 /// The data of `tests/goldens/make_heads.py`, with one class a row or several.
-fn data(many: bool) -> (Matrix, Labels, Partition) {
+fn data(classes: usize, many: bool) -> (Matrix, Labels, Partition) {
     let x = Matrix::new(DIM, wave(ROWS * DIM, 1.7, 0.3).map(|v| v * 2.0).collect()).unwrap();
     let is_of = |row: u32, class: u32| (row * (class + 1)).is_multiple_of(3) || (row * (class + 1)).is_multiple_of(5);
-    let classes = |row| (0..CLASSES as u32).filter(|&class| is_of(row, class)).collect();
+    let several = |row| (0..classes as u32).filter(|&class| is_of(row, class)).collect();
     let rows = 0..ROWS as u32;
-    let labels = if many { Labels::Many(rows.map(classes).collect()) } else { Labels::One(rows.map(|i| i * i % CLASSES as u32).collect()) };
+    let labels = if many { Labels::Many(rows.map(several).collect()) } else { Labels::One(rows.map(|i| i * i % classes as u32).collect()) };
     let partition = Partition { train: (0..ROWS).collect(), val: (0..ROWS).collect(), test: vec![] };
     (x, labels, partition)
 }
@@ -41,11 +41,13 @@ fn start(spec: &HeadSpec) -> Head {
 
 fn spec(settings: &Value) -> (HeadSpec, bool) {
     let mut all = settings.clone();
-    let many = all.as_object_mut().unwrap().remove("labels").is_some();
+    let mut take = |key| all.as_object_mut().unwrap().remove(key);
+    let many = take("labels").is_some();
+    let classes = take("classes").map_or(CLASSES, |n| n.as_u64().unwrap() as usize);
     all["batch_size"] = json!(ROWS);
     all["epochs"] = json!(20);
     let params: Params = serde_json::from_value(all).unwrap();
-    (params.check(Fit { tap: "gap", shape: &[DIM], classes: CLASSES, many }).unwrap(), many)
+    (params.check(Fit { tap: "gap", shape: &[DIM], classes, many }).unwrap(), many)
 }
 
 fn floats(value: &Value) -> Vec<f64> {
@@ -57,12 +59,12 @@ fn largest_difference(a: &[f32], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
 }
 
-fn follows_pytorch(trainer: &dyn Trainer) {
+fn follows_its_peers(trainer: &dyn Trainer) {
     let golden: Value = serde_json::from_str(include_str!("../../tests/goldens/heads.json")).unwrap();
     for case in golden["trajectories"].as_array().unwrap() {
         let settings = &case["settings"];
         let (spec, many) = spec(settings);
-        let (x, labels, partition) = data(many);
+        let (x, labels, partition) = data(spec.classes(), many);
         let task = Task { features: &x, labels: &labels, partition: &partition };
         let rate = LearningRate::new(spec.params());
         let mut session = trainer.begin(task, start(&spec)).unwrap();
@@ -76,18 +78,22 @@ fn follows_pytorch(trainer: &dyn Trainer) {
         assert!(error < 1e-5, "{settings}: weights differ by {error}");
         let error = largest_difference(&head.logits(Matrix::of(&x).into_data()), &floats(&case["logits"]));
         assert!(error < 5e-5, "{settings}: logits differ by {error}");
+        if case["probabilities"].is_array() {
+            let error = largest_difference(&session.classify(&partition.val).unwrap(), &floats(&case["probabilities"]));
+            assert!(error < 1e-5, "{settings}: probabilities differ by {error}");
+        }
     }
 }
 
 #[test]
-fn the_candle_trainer_follows_pytorch() {
-    follows_pytorch(&CandleTrainer { device: Device::Cpu });
+fn the_candle_trainer_follows_pytorch_and_keras() {
+    follows_its_peers(&CandleTrainer { device: Device::Cpu });
 }
 
 #[test]
-fn the_fused_trainer_follows_pytorch_on_every_instruction_set() {
+fn the_fused_trainer_follows_pytorch_and_keras_on_every_instruction_set() {
     for isa in crate::engine::native::simd::Isa::available() {
-        follows_pytorch(&FusedTrainer::with_isa(isa, 1));
+        follows_its_peers(&FusedTrainer::with_isa(isa, 1));
     }
 }
 

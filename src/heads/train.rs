@@ -39,7 +39,7 @@ pub trait Trainer: Send + Sync {
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
 
     /// What heads on the same task must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
-    /// itself.
+    /// itself. Never asked of heads that are solved for: they may have no layer.
     fn in_common(&self, _spec: &HeadSpec) -> Option<HeadSpec> {
         None
     }
@@ -138,7 +138,7 @@ pub struct Trained {
     pub val: Metrics,
     /// Its number of epochs.
     pub epochs: usize,
-    /// Whether the loss left the finite numbers.
+    /// Whether the loss had left the finite numbers there: then nothing is known of the head.
     pub diverged: bool,
 }
 
@@ -223,17 +223,19 @@ impl<'a> Training<'a> {
     /// The head's metrics on val.
     fn val(&self) -> Result<Metrics> {
         let rows = &self.task.partition.val;
-        Ok(Metrics::of(&self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows))
+        Ok(Metrics::by(self.metric.0, &self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows))
     }
 
     /// Judges the head after a pass; both took so long. Whether it ends here.
     fn judge(&mut self, train: Pass, val: Metrics, taken: Duration, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         let lr = self.rate.at(self.epoch);
+        // A loss that was infinite on the way leaves no weights to be trusted, whatever they say of val.
+        let val = if train.loss.is_finite() { val } else { Metrics::UNKNOWN };
         self.epoch += 1;
         let record = Epoch { epoch: self.epoch, lr, train, val, seconds: taken.as_secs_f64() };
         let stop = watch(&record) == Watch::Stop;
         self.val = Some(val);
-        self.diverged = !train.loss.is_finite() || !val.loss.is_finite();
+        self.diverged = !val.loss.is_finite();
         let waited = self.remember(val)?;
         self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
         if self.ended { self.session.settle() } else { Ok(()) }
@@ -276,15 +278,21 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Solves for a head that needs no training and judges it on val, as one epoch.
+/// Solves for a head that needs no training and judges it on val, as one epoch, by the metric of this name.
 ///
 /// # Errors
 /// As [`Solver::solve`].
-pub fn solve(solver: &mut Solver, task: Task<'_>, spec: &HeadSpec, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<Trained> {
+pub fn solve(
+    solver: &mut Solver,
+    task: Task<'_>,
+    spec: &HeadSpec,
+    metric: &str,
+    watch: &mut dyn FnMut(&Epoch) -> Watch,
+) -> Result<Trained> {
     let start = Instant::now();
     let head = solver.solve(task, spec)?;
     let rows = &task.partition.val;
-    let val = Metrics::of(&head.classify(task.features, rows), spec.classes(), task.labels, rows);
+    let val = Metrics::by(metric, &head.classify(task.features, rows), spec.classes(), task.labels, rows);
     watch(&Epoch { epoch: 1, lr: 0.0, train: Pass { loss: f64::NAN, acc1: f64::NAN }, val, seconds: start.elapsed().as_secs_f64() });
     Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
 }
@@ -309,8 +317,12 @@ mod tests {
     use crate::heads::head::Layer;
     use crate::heads::{Fit, Matrix, Params};
 
-    /// A trainer whose head answers so many rows right after each epoch.
+    /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers that are none, [`NO_LOSS`] a pass whose loss
+    /// is none.
     struct Scripted(&'static [usize]);
+
+    const NO_NUMBERS: usize = usize::MAX;
+    const NO_LOSS: usize = usize::MAX - 1;
 
     struct ScriptedSession(&'static [usize], usize, HeadSpec);
 
@@ -327,7 +339,7 @@ mod tests {
     impl Session for ScriptedSession {
         fn epoch(&mut self, _: usize, _: f64) -> Result<Pass> {
             self.1 += 1;
-            Ok(Pass::new(1.0, 0.0, 1))
+            Ok(Pass::new(if self.0[self.1 - 1] == NO_LOSS { f64::INFINITY } else { 1.0 }, 0.0, 1))
         }
 
         fn head(&self) -> Result<Head> {
@@ -335,33 +347,51 @@ mod tests {
         }
 
         fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {
-            Ok(rows.iter().flat_map(|&row| if row < self.0[self.1 - 1] { [0.9, 0.1] } else { [0.1, 0.9] }).collect())
+            let right = self.0[self.1 - 1];
+            let answer =
+                |&row: &usize| if right == NO_NUMBERS { [f32::NAN; 2] } else { [[0.1, 0.9], [0.9, 0.1]][usize::from(row < right)] };
+            Ok(rows.iter().flat_map(answer).collect())
         }
     }
 
-    #[test]
-    fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
+    /// Epochs that were seen, and what came of them.
+    fn trained(script: &'static [usize], patience: usize, epochs: usize) -> (usize, Trained) {
         let features = Matrix::new(1, vec![0.0; 6]).unwrap();
         let labels = Labels::One(vec![0; 6]);
         let partition = Partition { val: (0..6).collect(), ..Partition::default() };
         let task = Task { features: &features, labels: &labels, partition: &partition };
-        let trained = |patience, epochs| {
-            let params = Params { patience, epochs, ..Params::default() };
-            let spec = params.check(Fit { tap: "gap", shape: &[1], classes: 2, many: false }).unwrap();
-            let trainer = Scripted(&[1, 3, 2, 3, 6]);
-            let mut training = Training::begin(&trainer, task, Head::initial(&spec), ("acc1", true)).unwrap();
-            let mut seen = 0;
-            training
-                .advance(usize::MAX, &mut |_| {
-                    seen += 1;
-                    Watch::Continue
-                })
-                .unwrap();
-            let trained = training.finish().unwrap();
+        let params = Params { patience, epochs, ..Params::default() };
+        let spec = params.check(Fit { tap: "gap", shape: &[1], classes: 2, many: false }).unwrap();
+        let mut training = Training::begin(&Scripted(script), task, Head::initial(&spec), ("acc1", true)).unwrap();
+        let mut seen = 0;
+        training
+            .advance(usize::MAX, &mut |_| {
+                seen += 1;
+                Watch::Continue
+            })
+            .unwrap();
+        (seen, training.finish().unwrap())
+    }
+
+    #[test]
+    fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
+        let of = |patience, epochs| {
+            let (seen, trained) = trained(&[1, 3, 2, 3, 6], patience, epochs);
             (seen, trained.epochs, trained.head.layers[0].bias[0], trained.val.acc1)
         };
-        assert_eq!(trained(2, 5), (4, 2, 2.0, 0.5));
-        assert_eq!(trained(3, 5), (5, 5, 5.0, 1.0));
-        assert_eq!(trained(0, 4), (4, 4, 4.0, 0.5));
+        assert_eq!(of(2, 5), (4, 2, 2.0, 0.5));
+        assert_eq!(of(3, 5), (5, 5, 5.0, 1.0));
+        assert_eq!(of(0, 4), (4, 4, 4.0, 0.5));
+    }
+
+    #[test]
+    fn a_head_that_diverges_ends_without_metrics_and_with_patience_as_it_was_before() {
+        for script in [&[3, NO_NUMBERS, 6], &[3, NO_LOSS, 6]] {
+            let (seen, without) = trained(script, 0, 3);
+            assert!(seen == 2 && without.diverged && without.val.acc1.is_nan() && without.val.loss.is_nan(), "{:?}", without.val);
+            let (seen, with) = trained(script, 2, 3);
+            assert_eq!((seen, with.epochs, with.diverged, with.val.acc1), (2, 1, false, 0.5));
+        }
+        assert!(trained(&[NO_NUMBERS], 1, 1).1.diverged);
     }
 }

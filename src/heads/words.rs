@@ -93,7 +93,7 @@ words! {
         Auto = "auto",
         /// Cross-entropy over classes that exclude each other.
         Softmax = "softmax",
-        /// Binary cross-entropy: one output for two classes, else one a class.
+        /// Binary cross-entropy: one output for two classes, else one a class (one versus rest where classes exclude each other).
         Sigmoid = "sigmoid",
     }
 }
@@ -123,11 +123,11 @@ words! {
 }
 
 words! {
-    /// Whose defaults an optimiser takes where a setting is not given.
+    /// Whose optimiser it is, with whose defaults where a setting is not given.
     Preset {
         /// PyTorch's: RMSprop α 0.99, ε 1e-8; Adam ε 1e-8.
         Torch = "torch",
-        /// Keras's: RMSprop ρ 0.9, ε 1e-7; Adam ε 1e-7.
+        /// Keras's: RMSprop ρ 0.9, ε 1e-7 under the root; Adam ε 1e-7 beside a root that is not yet corrected; weight decay apart from the gradient.
         Keras = "keras",
     }
 }

@@ -160,6 +160,7 @@ impl Report {
         if files.model.is_none() {
             notes.push("the sweep has not finished: there is no best head yet".into());
         }
+        notes.extend(about_divergence(&trials));
         let caches = caches(files.model.as_ref(), folder);
         let mut phases = vec![];
         let mut photos = data.map(Path::to_path_buf);
@@ -214,11 +215,9 @@ fn fact(name: &str, value: impl Into<String>) -> Fact {
 /// Trials in the sweep's own order: the metric, then the loss, then the number; what diverged comes last.
 fn leaderboard(files: &SweepFiles, metric: &str, more: bool) -> Vec<TrialRow> {
     let number = |t: &FinalRecord, name: &str| t.metrics.get(name).and_then(Value::as_f64);
-    let score = |t: &FinalRecord| {
-        let value = number(t, metric).filter(|_| t.status != Status::Diverged);
-        value.map_or(f64::NEG_INFINITY, |v| if more { v } else { -v })
-    };
-    let loss = |t: &FinalRecord| number(t, "val.loss").unwrap_or(f64::INFINITY);
+    let counts = |t: &FinalRecord, name: &str| number(t, name).filter(|_| t.status != Status::Diverged);
+    let score = |t: &FinalRecord| counts(t, metric).map_or(f64::NEG_INFINITY, |v| if more { v } else { -v });
+    let loss = |t: &FinalRecord| counts(t, "val.loss").unwrap_or(f64::INFINITY);
     let mut all: Vec<&FinalRecord> = files.trials.values().collect();
     all.sort_by(|a, b| score(b).total_cmp(&score(a)).then(loss(a).total_cmp(&loss(b))).then(a.trial.cmp(&b.trial)));
     let row = |(i, t): (usize, &FinalRecord)| TrialRow {
@@ -231,6 +230,15 @@ fn leaderboard(files: &SweepFiles, metric: &str, more: bool) -> Vec<TrialRow> {
         metrics: t.metrics.clone(),
     };
     all.into_iter().enumerate().map(row).collect()
+}
+
+/// Trials whose loss left the finite numbers.
+fn about_divergence(trials: &[TrialRow]) -> Option<String> {
+    match trials.iter().filter(|t| t.status == Status::Diverged.name()).count() {
+        0 => None,
+        all if all == trials.len() => Some("every trial diverged: the best head is of no use".into()),
+        some => Some(format!("{some} of {} trials diverged; they come last", trials.len())),
+    }
 }
 
 /// Settings in the order in which trials name them.

@@ -17,6 +17,7 @@ use super::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
 use super::result::{TrialResult, kept_epochs, rank_at, summary};
 use super::run::{Job, Observer};
 use super::splits::{Rows, partition};
+use super::unusable::Sound;
 use crate::Result;
 use crate::heads::{
     Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Trainer, Training, Transform, Watch, solve,
@@ -35,6 +36,8 @@ pub(super) struct Runner<'a> {
     /// When no further trial is begun.
     pub(super) deadline: Option<Instant>,
     pub(super) features: Features,
+    /// Whose features were looked through.
+    sound: Sound,
     /// Rows of each training, by source: trials of large caches share them.
     partitions: Mutex<HashMap<(usize, Rows), Arc<Partition>>>,
     /// What solved heads share, between cohorts.
@@ -100,8 +103,9 @@ struct Member<'m, 'p> {
 impl<'a> Runner<'a> {
     pub(super) fn new(job: &'a Job, observer: &'a dyn Observer, log: Log, finished: Finished) -> Runner<'a> {
         let deadline = job.config.time_cap.and_then(|cap| Instant::now().checked_add(cap));
-        let (features, partitions, solvers, best) = (Features::default(), Mutex::default(), Mutex::default(), Mutex::default());
-        Runner { job, observer, log, finished, deadline, features, partitions, solvers, best }
+        let (features, sound) = (Features::default(), Sound::default());
+        let (partitions, solvers, best) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Runner { job, observer, log, finished, deadline, features, sound, partitions, solvers, best }
     }
 
     /// Trains a cohort. Trials for which there is no time left are not among the results.
@@ -206,10 +210,11 @@ impl<'a> Runner<'a> {
         let (mut history, mut kept) = (vec![], vec![]);
         for (number, (run, solver)) in runs.iter().zip(solvers).enumerate() {
             let mut logged = Ok(());
-            let trained = solve(solver, self.task(trial, run), &run.spec, &mut |epoch| {
+            let trained = solve(solver, self.task(trial, run), &run.spec, self.metric().0, &mut |epoch| {
                 logged = self.write_down(trial, number, epoch, &mut history);
                 Watch::Continue
-            })?;
+            });
+            let trained = trained.map_err(|e| self.refuse_unusable(trial).err().unwrap_or(e))?;
             logged?;
             kept.push((trained, run.transform.clone()));
         }
@@ -242,8 +247,16 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Features that are no numbers leave no head: asked where one came out that is of no use.
+    pub(super) fn refuse_unusable(&self, trial: &Trial) -> Result<()> {
+        self.sound.check(trial, &self.job.sources)
+    }
+
     /// Writes down how a trial ended, and keeps its heads if it is the best so far.
     fn conclude(&self, trial: &Trial, history: Vec<EpochRecord>, kept: Vec<Kept>, status: Status, seconds: f64) -> Result<TrialResult> {
+        if history.iter().any(EpochRecord::has_diverged) {
+            self.refuse_unusable(trial)?;
+        }
         let epochs: Vec<usize> = kept.iter().map(|(trained, _)| trained.epochs).collect();
         let status = if kept.iter().any(|(trained, _)| trained.diverged) { Status::Diverged } else { status };
         let result = self.record(trial, history, &epochs, status, seconds)?;
@@ -291,11 +304,12 @@ impl<'a> Runner<'a> {
         for (trial, state) in cohort.iter().zip(states).filter(|(trial, _)| out.contains(&trial.number)) {
             match state {
                 State::Training(_) => self.end(trial, state, Status::Stopped)?,
-                State::Past(history, end) => {
+                State::Past(history, end) if end.status == Status::Stopped || history.iter().any(|e| e.epoch > rung) => {
                     let result = self.cut(trial, history, end, rung)?;
                     self.observer.reused(&result);
                     *state = State::Ended(result);
                 }
+                // It had come to its own end before.
                 _ => {}
             }
         }
@@ -374,7 +388,7 @@ impl<'a> Runner<'a> {
         let transform = made.1;
         let task = Task { features: &*features, labels: &source.labels, partition: &partition };
         if spec.params().head.is_solved() {
-            let trained = solve(&mut Solver::default(), task, &spec, &mut |_| Watch::Continue)?;
+            let trained = solve(&mut Solver::default(), task, &spec, self.metric().0, &mut |_| Watch::Continue)?;
             return Ok(((trained, transform), partition));
         }
         let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &spec)?, self.metric())?;
@@ -390,10 +404,10 @@ fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, trainer: &dyn
     for member in members {
         let (spec, shots) = (&member.trial.spec, member.trial.shots);
         let (head, recipe) = (spec.params().head, Features::recipe(member.trial, Rows::Run { run: 0, shots }));
-        let kin = match trainer.in_common(spec) {
-            _ if head.is_solved() => Kin::Solved((head, recipe, shots)),
-            Some(common) => Kin::Together(common.into(), recipe, shots),
-            None => Kin::Alone,
+        let kin = if head.is_solved() {
+            Kin::Solved((head, recipe, shots))
+        } else {
+            trainer.in_common(spec).map_or(Kin::Alone, |common| Kin::Together(common.into(), recipe, shots))
         };
         match families.iter_mut().find(|(other, _)| kin != Kin::Alone && *other == kin) {
             Some((_, family)) => family.push(member),

@@ -107,15 +107,18 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
     let (features, _) = runner.features.of(trial, rows, &partition, &runner.job.sources)?;
     let test_rows = &source.partition.test;
     let mut test = Judged { rows: test_rows.clone(), probabilities: kept.0.head.classify(&*features, test_rows) };
+    if test.probabilities.iter().any(|p| p.is_nan()) {
+        runner.refuse_unusable(trial)?;
+    }
     let mut metrics = Map::new();
     let mut judged = None;
     for (split, table) in [("val", &mut val), ("test", &mut test)] {
         if table.rows.is_empty() {
             continue;
         }
-        let before = Metrics::of(&table.probabilities, classes, &source.labels, &table.rows);
+        let before = Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows);
         rescale(&mut table.probabilities, classes, each, temperature);
-        let after = flat(split, &Metrics::of(&table.probabilities, classes, &source.labels, &table.rows));
+        let after = flat(split, &Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows));
         if split == "test" {
             metrics.extend(flat(split, &before));
             judged = Some(before);

@@ -19,6 +19,9 @@ pub(super) struct Rank {
 }
 
 impl Rank {
+    /// Of a trial that diverged: behind all that did not.
+    pub(super) const DIVERGED: Rank = Rank { score: f64::NEG_INFINITY, loss: f64::INFINITY };
+
     /// Better is greater.
     pub(super) fn total_cmp(&self, other: &Rank) -> Ordering {
         self.score.total_cmp(&other.score).then(other.loss.total_cmp(&self.loss))

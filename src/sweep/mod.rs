@@ -16,6 +16,7 @@ mod source;
 mod space;
 mod splits;
 mod tpe;
+mod unusable;
 mod yaml;
 
 pub use config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};

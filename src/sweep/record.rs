@@ -109,6 +109,11 @@ impl EpochRecord {
             metrics: trained.into_iter().chain(flat("val", &epoch.val)).collect(),
         }
     }
+
+    /// Whether the loss had left the finite numbers: there are no metrics then.
+    pub fn has_diverged(&self) -> bool {
+        self.metrics.get("val.loss").is_some_and(Value::is_null)
+    }
 }
 
 /// Ten digits: more says nothing, and as many are read back as the very number that was written.

@@ -38,8 +38,7 @@ impl TrialResult {
 
     /// What trials are sorted by; what diverged comes last.
     pub(super) fn rank(&self, metric: &Metric) -> Rank {
-        let rank = rank(&self.metrics, metric);
-        if self.status == Status::Diverged { Rank { score: f64::NEG_INFINITY, ..rank } } else { rank }
+        if self.status == Status::Diverged { Rank::DIVERGED } else { rank(&self.metrics, metric) }
     }
 
     /// Epochs that its training took, of several runs the longest.
@@ -60,7 +59,8 @@ fn runs(history: &[EpochRecord]) -> Vec<Vec<&EpochRecord>> {
     (0..runs).map(|run| history.iter().filter(|e| e.run == run).collect()).collect()
 }
 
-/// How well a trial did after `epoch` epochs; runs that were over by then count as they ended.
+/// How well a trial did after `epoch` epochs; runs that were over by then count as they ended. An epoch that diverged has no metrics, and with
+/// one of its runs the trial has none: the least of ranks.
 pub(super) fn rank_at(history: &[EpochRecord], epoch: usize, metric: &Metric) -> Rank {
     let last: Vec<usize> = runs(history).iter().map(|run| run.iter().map(|e| e.epoch).filter(|&e| e <= epoch).max().unwrap_or(0)).collect();
     rank(&summary(history, &last).1, metric)
@@ -124,5 +124,18 @@ mod tests {
         assert!((rank_at(&history, 3, &metric).score - 0.7).abs() < 1e-9);
         let (_, one) = summary(&history[..3], &[3]);
         assert_eq!(one.len(), 2);
+    }
+
+    #[test]
+    fn a_run_that_diverged_ranks_its_trial_last() {
+        for metric in [Metric { name: "acc1", more: true }, Metric { name: "loss", more: false }] {
+            let mut diverged = epoch(1, 2, 1.0);
+            diverged.metrics.values_mut().for_each(|value| *value = Value::Null);
+            let history = [epoch(0, 1, 0.9), epoch(0, 2, 0.9), epoch(1, 1, 0.9), diverged];
+            assert_eq!(rank_at(&history, 2, &metric), Rank::DIVERGED);
+            assert!(rank_at(&history, 1, &metric).total_cmp(&Rank::DIVERGED).is_gt());
+            let worst = Rank { score: f64::NEG_INFINITY, loss: 1e9 };
+            assert!(worst.total_cmp(&Rank::DIVERGED).is_gt(), "also where the metric is not defined");
+        }
     }
 }

@@ -13,13 +13,16 @@ use super::config::SweepConfig;
 use super::halving::Halving;
 use super::output;
 use super::plan::{Search, Trial};
-use super::record::{EARLIER, Log};
+use super::record::{EARLIER, Log, Status};
 use super::result::TrialResult;
 use super::source::Source;
 use crate::files::{create_folder, remove_temporaries, replace};
 use crate::heads::{BEST_FOLDER, Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
 use crate::{Error, Result};
+
+/// Grows when the same settings come to other numbers: what an older headstart has logged of a trial is then not taken for this one's.
+const NUMERICS: u32 = 2;
 
 /// A sweep to be run.
 pub struct Job {
@@ -88,7 +91,8 @@ pub struct SweepOutcome {
 /// A mistake in the sweep, a folder that cannot be written, a trainer's own failure.
 pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let start = Instant::now();
-    let mut search = Search::new(&job.config, &job.sources, job.trainer.name())?;
+    let numbers = numbers(&job);
+    let mut search = Search::new(&job.config, &job.sources, &numbers)?;
     let mut notes = std::mem::take(&mut search.notes);
     notes.extend(about_val(&job));
     notes.extend(about_data(&job.sources));
@@ -121,7 +125,10 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     }
     let metric = &job.config.metric;
     results.sort_by(|a, b| b.rank(metric).total_cmp(&a.rank(metric)).then(a.number.cmp(&b.number)));
-    let warnings = output::edges(&job.config, &results);
+    let diverged = about_divergence(&results);
+    // An edge among trials of which none can be used says nothing.
+    let edges = if results[0].status == Status::Diverged { vec![] } else { output::edges(&job.config, &results) };
+    let warnings: Vec<String> = diverged.into_iter().chain(edges).collect();
     warnings.iter().chain(notes.iter().filter(|n| n.starts_with("`time_cap`"))).for_each(|w| observer.note(w));
     notes.extend(warnings);
     let reused = trials.iter().filter(|t| runner.finished.contains_key(&t.id)).count();
@@ -149,6 +156,12 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     Ok(outcome)
 }
 
+/// What the numbers of a trial depend on beside its settings and features: `auc` of many classes is there only where it is asked for.
+fn numbers(job: &Job) -> String {
+    let auc = if job.config.metric.name == "auc" { "/auc" } else { "" };
+    format!("{}/{NUMERICS}{auc}", job.trainer.name())
+}
+
 /// Caches judged by different images say little of their backbones.
 fn about_data(sources: &[Source]) -> Option<String> {
     let judges = |source: &Source| -> BTreeSet<String> {
@@ -161,6 +174,16 @@ fn about_data(sources: &[Source]) -> Option<String> {
         "{} and {} are judged by different images ({differ} are in one of them only): compare their figures with care",
         sources[0].folder, other.folder
     ))
+}
+
+/// Trials whose loss left the finite numbers; the best comes first in `results`.
+fn about_divergence(results: &[TrialResult]) -> Option<String> {
+    let way_out = "a smaller `lr`, `clip_norm` or `standardise: true` helps";
+    match results.iter().filter(|r| r.status == Status::Diverged).count() {
+        0 => None,
+        all if all == results.len() => Some(format!("all {all} trials diverged, so the best head is of no use: {way_out}")),
+        some => Some(format!("{some} of {} trials diverged and come last: {way_out}", results.len())),
+    }
 }
 
 /// What the user should know of the rows that serve for choosing.

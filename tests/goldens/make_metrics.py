@@ -37,9 +37,34 @@ def judge(p, label):
         "macro_f1": metrics.f1_score(label, called, average="macro"),
         "ece": calibration_error(p, label),
     }
-    if classes == 2:
-        out["auc"] = metrics.roc_auc_score(label, p[:, 1])
+    out["auc"] = metrics.roc_auc_score(label, p[:, 1] if classes == 2 else p, multi_class="ovr", average="macro")
+    return rounded(out)
+
+
+def rounded(out):
     return {name: round(float(value), 9) for name, value in out.items()}
+
+
+def several(rows, classes):
+    """Several labels a row, or none: as a formula says; a sigmoid a class."""
+    i, c = numpy.meshgrid(numpy.arange(rows), numpy.arange(classes), indexing="ij")
+    of = ((i * (c + 2) + c) % 3 == 0) | ((i + 2 * c) % 5 == 0)
+    p = 1 / (1 + numpy.exp(-(2 * numpy.sin(i * 12.9898 + c * 78.233) + 2 * of - 1)))
+    return p.astype(numpy.float32).astype(float), of
+
+
+def judge_several(p, of):
+    called = p >= 0.5
+    first = numpy.arange(len(p)), p.argmax(1)
+    top = numpy.argsort(-p, axis=1, kind="stable")[:, :5]
+    return rounded({
+        "acc1": of[first].mean(),
+        "acc5": numpy.take_along_axis(of, top, 1).any(1).mean(),
+        "loss": numpy.mean([metrics.log_loss(of[:, c], p[:, c]) for c in range(p.shape[1])]),
+        "mean_per_class_recall": metrics.recall_score(of, called, average="macro"),
+        "macro_f1": metrics.f1_score(of, called, average="macro"),
+        "auc": metrics.roc_auc_score(of, p, average="macro"),
+    })
 
 
 def case(rows, classes):
@@ -56,4 +81,6 @@ def case(rows, classes):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"scikit-learn": sklearn.__version__, "cases": [case(90, 2), case(150, 7), case(200, 12)]}, indent=1))
+    several_labels = [{"shape": shape, "metrics": judge_several(*several(*shape))} for shape in [(60, 3), (120, 9)]]
+    golden = {"scikit-learn": sklearn.__version__, "cases": [case(90, 2), case(150, 7), case(200, 12)], "several": several_labels}
+    print(json.dumps(golden, indent=1))

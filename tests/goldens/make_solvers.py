@@ -8,6 +8,7 @@ import json
 import numpy
 import sklearn
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 
@@ -36,8 +37,29 @@ def case(model, settings, shape):
     return out
 
 
+def case_of_several(model, settings, shape):
+    """As `case`, where a row is of its class and of those beside it; predictions are a yes or no a class."""
+    x, label = data(*shape)
+    of = abs(label[:, None] - numpy.arange(shape[2])) < 2
+    cut = shape[0] * 3 // 4
+    model.fit(x[:cut].astype(float), of[:cut].astype(int))
+    unseen = x[cut:].astype(float)
+    out = {"settings": settings, "shape": shape, "several": True, "predictions": model.predict(unseen).astype(int).ravel().tolist()}
+    fitted = model.estimators_ if hasattr(model, "estimators_") else [model]
+    if hasattr(fitted[0], "coef_"):
+        out |= {name: rounded(numpy.concatenate([getattr(m, name + "_") for m in fitted])) for name in ["coef", "intercept"]}
+    if hasattr(model, "predict_proba"):
+        p = model.predict_proba(unseen)
+        out |= {"probabilities": rounded(numpy.stack([of_class[:, 1] for of_class in p], 1) if isinstance(p, list) else p)}
+    return out
+
+
 # More rows than features, fewer, and two classes.
 SHAPES = [(80, 6, 3), (40, 50, 4), (60, 8, 2)]
+
+
+def votes(distance):
+    return numpy.exp((1 - distance) / 0.07)
 
 
 def cases():
@@ -48,10 +70,15 @@ def cases():
             model = LogisticRegression(C=c, tol=1e-9, max_iter=100_000)
             yield case(model, {"head": "logreg", "C": c, "tol": 1e-7}, shape)
         for k in [1, 5, 20]:
-            votes = lambda distance: numpy.exp((1 - distance) / 0.07)
             model = KNeighborsClassifier(k, metric="cosine", algorithm="brute", weights=votes)
             yield case(model, {"head": "knn", "k": k, "temperature": 0.07}, shape)
         yield case(NearestCentroid(), {"head": "nearest-mean"}, shape)
+    for shape in [(80, 6, 4), (40, 50, 4)]:
+        yield case_of_several(RidgeClassifier(alpha=1.0), {"head": "ridge", "alpha": 1.0}, shape)
+        model = OneVsRestClassifier(LogisticRegression(C=0.5, tol=1e-9, max_iter=100_000))
+        yield case_of_several(model, {"head": "logreg", "C": 0.5, "tol": 1e-7}, shape)
+        model = KNeighborsClassifier(7, metric="cosine", algorithm="brute", weights=votes)
+        yield case_of_several(model, {"head": "knn", "k": 7, "temperature": 0.07}, shape)
 
 
 if __name__ == "__main__":

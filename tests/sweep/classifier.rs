@@ -1,14 +1,12 @@
 //! A backbone's own fully connected layers as a head.
 
-use std::sync::Arc;
-
-use headstart::heads::{Classifier, FusedTrainer, Layer, Predictor, Trainer};
+use headstart::heads::{Classifier, Layer, Predictor};
 use headstart::sweep::{Job, Source, run};
 
-use crate::{DIM, config, source};
+use crate::{DIM, config, source, trainer};
 
 /// Two hidden layers behind the tap `gap`, as VGG has them behind `avgpool`.
-fn with_classifier() -> Source {
+pub fn with_classifier() -> Source {
     let layer = |inputs: usize, outputs: usize| Layer {
         weight: (0..inputs * outputs).map(|i| (i as f32 * 0.9).sin() * 0.3).collect(),
         bias: vec![0.0; outputs],
@@ -33,8 +31,7 @@ parameters:
 fn a_backbones_own_layers_are_swept_saved_and_used() {
     let folder = tempfile::tempdir().unwrap();
     let sources = || vec![with_classifier()];
-    let fused = || -> Arc<dyn Trainer> { Arc::new(FusedTrainer::new(2)) };
-    let job = |text: &str| Job { sources: sources(), config: config(text), out: folder.path().into(), trainer: fused() };
+    let job = |text: &str| Job { sources: sources(), config: config(text), out: folder.path().into(), trainer: trainer() };
     let outcome = run(job(CLASSIFIER), &()).unwrap();
     assert_eq!(outcome.leaderboard.len(), 4);
     assert!(outcome.leaderboard[0].metric("val.acc1").unwrap() > 0.6);
@@ -45,7 +42,7 @@ fn a_backbones_own_layers_are_swept_saved_and_used() {
     assert_eq!(again.leaderboard[0].metrics, outcome.leaderboard[0].metrics);
 
     let refused = |text: String, source| {
-        let job = Job { sources: vec![source], config: config(&text), out: folder.path().join("none"), trainer: fused() };
+        let job = Job { sources: vec![source], config: config(&text), out: folder.path().join("none"), trainer: trainer() };
         run(job, &()).unwrap_err().to_string()
     };
     let elsewhere = refused(CLASSIFIER.replace("value: gap", "value: map"), with_classifier());

@@ -7,7 +7,7 @@ use headstart::engine;
 use headstart::heads::{Epoch, trainer};
 use headstart::model::backbone_classifier;
 use headstart::report;
-use headstart::sweep::{self, Observer, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
+use headstart::sweep::{self, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -64,13 +64,13 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
         let best = outcome.leaderboard.first();
         return screen.object(&json!({
             "sweep": outcome.folder, "trials": trials, "reused": outcome.reused, "seconds": outcome.seconds, "metric": outcome.metric,
-            "best": best.map(|t| json!({ "trial": t.number, "settings": t.settings, "metrics": t.metrics })),
+            "best": best.map(|t| json!({ "trial": t.number, "status": t.status.name(), "settings": t.settings, "metrics": t.metrics })),
             "test": outcome.test,
             "best_by": outcome.best_by.iter().map(|b| json!({ "value": b.value, "trial": b.trial, "metrics": b.metrics })).collect::<Vec<_>>(),
         }));
     }
     screen.result(leaderboard(outcome));
-    if let Some(test) = &outcome.test {
+    if let Some(test) = outcome.test.as_ref().filter(|test| test.loss.is_finite()) {
         screen.result(format_args!("test of the best: acc1 {:.4}, loss {:.4}", test.acc1, test.loss));
     }
     for best in &outcome.best_by {
@@ -85,7 +85,7 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
     ));
 }
 
-/// The best trials: what differs among them, and how they did.
+/// The best trials: what differs among them, how they did, and where that differs too, how they ended.
 fn leaderboard(outcome: &SweepOutcome) -> Table {
     let shown = &outcome.leaderboard[..outcome.leaderboard.len().min(SHOWN)];
     let differs = |key: &str| outcome.leaderboard.iter().any(|t| t.settings.get(key) != outcome.leaderboard[0].settings.get(key));
@@ -97,18 +97,20 @@ fn leaderboard(outcome: &SweepOutcome) -> Table {
     }
     let mut metrics = vec![outcome.metric.as_str()];
     metrics.extend(["val.acc1", "val.loss"].into_iter().filter(|m| *m != outcome.metric));
+    let endings = if shown.iter().any(|t| t.status != Status::Done) { &["epoch", "status"][..] } else { &["epoch"] };
     let header: Vec<String> = ["#", "trial"]
         .into_iter()
         .chain(keys.iter().map(|k| k.as_str()))
         .chain(metrics.iter().copied())
-        .chain(["epoch"])
+        .chain(endings.iter().copied())
         .map(str::to_owned)
         .collect();
     let rows = shown.iter().enumerate().map(|(rank, trial)| {
         let setting = |key: &&String| trial.settings.get(*key).map_or("–".into(), plain);
         let metric = |name: &&str| trial.metric(name).map_or("–".into(), |v| format!("{v:.4}"));
         let place = [(rank + 1).to_string(), trial.number.to_string()];
-        place.into_iter().chain(keys.iter().map(setting)).chain(metrics.iter().map(metric)).chain([trial.epochs.to_string()]).collect()
+        let ending = [trial.epochs.to_string(), trial.status.name().to_owned()].into_iter().take(endings.len());
+        place.into_iter().chain(keys.iter().map(setting)).chain(metrics.iter().map(metric)).chain(ending).collect()
     });
     table(header, 0, rows)
 }

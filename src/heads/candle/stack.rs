@@ -10,7 +10,7 @@ use crate::heads::loss::{Objective, Targets};
 use crate::heads::optimizer::{Optimizer, clip_factor};
 use crate::heads::params::HeadSpec;
 use crate::heads::train::Task;
-use crate::heads::words::{Activation, Loss, OptimizerKind};
+use crate::heads::words::{Activation, Loss};
 
 /// What the heads of a group have in common.
 pub struct Common {
@@ -70,7 +70,7 @@ impl Batch {
 /// What differs from head to head, each `[heads, 1, 1]`.
 pub struct Rates {
     pub lr: Tensor,
-    /// Weight decays, or under AdamW what a step leaves of the weights; `None` where no head has any.
+    /// Weight decays, or where these are apart from the gradient what a step leaves of the weights; `None` where no head has any.
     pub decay: Option<Tensor>,
     /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of one head where all heads agree.
     dropouts: Vec<Option<[Tensor; 2]>>,
@@ -78,8 +78,8 @@ pub struct Rates {
 
 impl Rates {
     pub fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
-        let is_adamw = common.optimizer.kind == OptimizerKind::Adamw;
-        let decay = |(m, lr): (&&Member, &f64)| if is_adamw { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
+        let apart = common.optimizer.decays_apart();
+        let decay = |(m, lr): (&&Member, &f64)| if apart { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
         let decays = || members.iter().zip(lrs).map(|of| decay(of) as f32).collect();
         let has_decay = members.iter().any(|m| m.weight_decay() > 0.0);
         let dropout = |layer: usize| -> Result<Option<[Tensor; 2]>> {

@@ -1,4 +1,4 @@
-//! One step of an optimiser for the weights of several heads, as `torch.optim` computes it.
+//! One step of an optimiser for the weights of several heads, as `torch.optim` or Keras computes it.
 
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -18,9 +18,10 @@ impl Parameter {
         let mut p = self.var.as_tensor().detach();
         let mut s = self.states.clone();
         if let Some(decay) = &rates.decay {
-            match o.kind {
-                OptimizerKind::Adamw => p = p.broadcast_mul(decay)?,
-                _ => g = (g + p.broadcast_mul(decay)?)?,
+            if o.decays_apart() {
+                p = p.broadcast_mul(decay)?;
+            } else {
+                g = (g + p.broadcast_mul(decay)?)?;
             }
         }
         let lr = &rates.lr;
@@ -40,13 +41,17 @@ impl Parameter {
                     s[1] = moved(&s[1], &g, o.alpha)?;
                     square = (square - s[1].sqr()?)?;
                 }
-                let mut stride = (g / (square.sqrt()? + o.eps)?)?;
+                let root = if o.keras { (square + o.eps)?.sqrt()? } else { (square.sqrt()? + o.eps)? };
+                let mut stride = (g / root)?;
+                if o.keras {
+                    stride = stride.broadcast_mul(lr)?;
+                }
                 if o.momentum > 0.0 {
                     let last = s.len() - 1;
                     s[last] = ((&s[last] * o.momentum)? + stride)?;
                     stride = s[last].clone();
                 }
-                stride.broadcast_mul(lr)?
+                if o.keras { stride } else { stride.broadcast_mul(lr)? }
             }
             OptimizerKind::Adam | OptimizerKind::Adamw => {
                 s[0] = moved(&s[0], &g, o.betas[0])?;
@@ -55,7 +60,7 @@ impl Parameter {
                     s[2] = s[2].maximum(&s[1])?;
                 }
                 let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
-                let denominator = ((s[if o.amsgrad { 2 } else { 1 }].sqrt()? / c2.sqrt())? + o.eps)?;
+                let denominator = ((s[if o.amsgrad { 2 } else { 1 }].sqrt()? / c2.sqrt())? + o.adam_eps(step))?;
                 (&s[0] / denominator)?.broadcast_mul(&(lr / c1)?)?
             }
         };

@@ -90,7 +90,7 @@ impl Learner {
                 // SAFETY: each member writes the rows of its own blocks; they are read when all are done.
                 let out = unsafe { judged.part(at..at + blocks[block].len() * classes) };
                 for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
-                    Objective::probabilities(self.objective.loss, z, p);
+                    Objective::probabilities(&self.spec, z, p);
                 }
             }
         });

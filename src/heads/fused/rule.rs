@@ -1,4 +1,4 @@
-//! One step of an optimiser on sixteen weights at a time, as `torch.optim` computes it.
+//! One step of an optimiser on sixteen weights at a time, as `torch.optim` or Keras computes it.
 //!
 //! The arithmetic here bounds the time of a step, so none is done that can be done before: gradients come with a factor ([`intake`]) that leaves
 //! their squares' share of a mean to be added as it is, and where there is no weight decay, as most often, none is computed.
@@ -98,38 +98,59 @@ fn decayed<S: Simd>(s: S, decay: f32, w: S::V, g: S::V) -> S::V {
     if decay == 0.0 { g } else { s.fma(s.splat(decay), w, g) }
 }
 
-/// RMSprop.
+/// The weights after weight decay apart from the gradient.
+#[inline(always)]
+fn shrunk<S: Simd>(s: S, shrink: f32, w: S::V) -> S::V {
+    if shrink == 1.0 { w } else { s.mul(s.splat(shrink), w) }
+}
+
+/// RMSprop; under `KERAS` with `eps` under the root.
 #[derive(Debug, Clone, Copy)]
-struct Rms {
+struct Rms<const KERAS: bool> {
     /// 2 lr / intake
     stride: f32,
-    /// Weight decay times the intake.
+    /// Weight decay within the gradient, times the intake.
     decay: f32,
+    /// 1 − lr · weight decay apart from it.
+    shrink: f32,
     alpha: f32,
-    /// 2 eps
     eps: f32,
 }
 
-impl Rule for Rms {
+impl<const KERAS: bool> Rule for Rms<KERAS> {
     const STATES: usize = 1;
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
         let g = decayed(s, self.decay, w, g);
         kept[0] = square(s, self.alpha, kept[0], g);
-        s.fma(s.splat(-self.stride), s.over_roots(g, kept[0], s.splat(self.eps)), w)
+        let normed = if KERAS {
+            s.over_roots(g, s.add(kept[0], s.splat(self.eps)), s.splat(0.0))
+        } else {
+            s.over_roots(g, kept[0], s.splat(2.0 * self.eps))
+        };
+        s.fma(s.splat(-self.stride), normed, shrunk(s, self.shrink, w))
     }
 }
 
 /// RMSprop with momentum, centred or both.
 #[derive(Debug, Clone, Copy)]
 struct RmsMomentum {
-    rms: Rms,
-    momentum: f32,
+    /// Weight decay within the gradient, times the intake.
+    decay: f32,
+    /// 1 − lr · weight decay apart from it.
+    shrink: f32,
+    alpha: f32,
     /// Share of the old mean and of the gradient in the new mean of gradients.
     mean: [f32; 2],
     /// 1 where it is centred.
     centred: f32,
+    /// Under the root, and beside it.
+    eps: [f32; 2],
+    /// Share of the old step, the momentum, and of the gradient over twice its deviation in the new one.
+    blend: [f32; 2],
+    /// What the step is multiplied by: the learning rate, unless the step has it within.
+    lr: f32,
 }
 
 impl Rule for RmsMomentum {
@@ -137,16 +158,15 @@ impl Rule for RmsMomentum {
 
     #[inline(always)]
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V {
-        let Rms { stride, decay, alpha, eps } = self.rms;
-        let g = decayed(s, decay, w, g);
-        kept[0] = square(s, alpha, kept[0], g);
+        let g = decayed(s, self.decay, w, g);
+        kept[0] = square(s, self.alpha, kept[0], g);
         kept[1] = blend(s, self.mean, kept[1], g);
         let mean = s.mul(s.splat(self.centred), kept[1]);
         // Rounding can leave a variance a hair below zero, where PyTorch would give NaN.
         let variance = s.max(s.splat(LEAST), s.sub(kept[0], s.mul(mean, mean)));
-        let normed = s.over_roots(g, variance, s.splat(eps));
-        kept[2] = blend(s, [self.momentum, 1.0], kept[2], normed);
-        s.fma(s.splat(-stride), kept[2], w)
+        let normed = s.over_roots(g, s.add(variance, s.splat(self.eps[0])), s.splat(2.0 * self.eps[1]));
+        kept[2] = blend(s, self.blend, kept[2], normed);
+        s.fma(s.splat(-self.lr), kept[2], shrunk(s, self.shrink, w))
     }
 }
 
@@ -178,8 +198,7 @@ impl<const MAX: bool> Rule for Adam<MAX> {
             kept[2] = s.max(kept[1], kept[2]);
         }
         let normed = s.over_roots(kept[0], kept[if MAX { 2 } else { 1 }], s.splat(self.eps));
-        let shrunk = if self.shrink == 1.0 { w } else { s.mul(s.splat(self.shrink), w) };
-        s.fma(s.splat(-self.stride), normed, shrunk)
+        s.fma(s.splat(-self.stride), normed, shrunk(s, self.shrink, w))
     }
 }
 
@@ -198,7 +217,10 @@ pub fn states(o: &Optimizer) -> usize {
 /// Runs work with the rule of an optimiser for its step `step` (from 1).
 pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
     let taken = intake(o);
-    let decay = (o.weight_decay * taken) as f32;
+    let (decay, shrink) = match o.decays_apart() {
+        true => (0.0, (1.0 - lr * o.weight_decay) as f32),
+        false => ((o.weight_decay * taken) as f32, 1.0),
+    };
     match o.kind {
         OptimizerKind::Sgd if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
         OptimizerKind::Sgd => work.run(Momentum {
@@ -208,20 +230,22 @@ pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::O
             mix: if o.nesterov { [1.0, o.momentum as f32] } else { [0.0, 1.0] },
         }),
         OptimizerKind::Rmsprop => {
-            let rms = Rms { stride: (2.0 * lr / taken) as f32, decay, alpha: o.alpha as f32, eps: (2.0 * o.eps) as f32 };
-            if o.momentum == 0.0 && !o.centered {
-                return work.run(rms);
+            let (stride, alpha, eps) = ((2.0 * lr / taken) as f32, o.alpha as f32, o.eps as f32);
+            match (o.momentum == 0.0 && !o.centered, o.keras) {
+                (true, true) => return work.run(Rms::<true> { stride, decay, shrink, alpha, eps }),
+                (true, false) => return work.run(Rms::<false> { stride, decay, shrink, alpha, eps }),
+                _ => {}
             }
             let mean = [o.alpha, (1.0 - o.alpha) / taken].map(|x| x as f32);
-            work.run(RmsMomentum { rms, momentum: o.momentum as f32, mean, centred: f32::from(u8::from(o.centered)) })
+            let (eps, within, lr) = if o.keras { ([eps, 0.0], lr, 1.0) } else { ([0.0, eps], 1.0, lr) };
+            let blend = [o.momentum, 2.0 * within / taken].map(|x| x as f32);
+            work.run(RmsMomentum { decay, shrink, alpha, mean, centred: f32::from(u8::from(o.centered)), eps, blend, lr: lr as f32 })
         }
         OptimizerKind::Adam | OptimizerKind::Adamw => {
-            let apart = o.kind == OptimizerKind::Adamw;
             let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
-            let shrink = if apart { 1.0 - lr * o.weight_decay } else { 1.0 } as f32;
             let mean = [o.betas[0], (1.0 - o.betas[0]) / taken].map(|x| x as f32);
-            let [stride, eps] = [2.0 * lr * c2.sqrt() / c1, 2.0 * o.eps * c2.sqrt()].map(|x| x as f32);
-            let (decay, beta) = (if apart { 0.0 } else { decay }, o.betas[1] as f32);
+            let [stride, eps] = [lr / c1, o.adam_eps(step)].map(|x| (2.0 * x * c2.sqrt()) as f32);
+            let beta = o.betas[1] as f32;
             if o.amsgrad {
                 return work.run(Adam::<true> { decay, shrink, mean, beta, stride, eps });
             }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::no_numbers;
+use crate::Result;
 use crate::heads::table::Labels;
 use crate::heads::train::Task;
 
@@ -62,13 +64,16 @@ impl<'a> Design<'a> {
     }
 
     /// Mean of each feature.
-    pub(super) fn mean(&self) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// Features that are no finite numbers: so has a mean of them.
+    pub(super) fn mean(&self) -> Result<Vec<f64>> {
         let mut mean = vec![0.0; self.dim()];
         self.for_each_block(|_, features| {
             features.chunks_exact(mean.len()).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, &x)| *m += f64::from(x)));
         });
         mean.iter_mut().for_each(|m| *m /= self.rows().max(1) as f64);
-        mean
+        if mean.iter().all(|m| m.is_finite()) { Ok(mean) } else { Err(no_numbers()) }
     }
 
     /// Mean square of each feature's distance from `mean`.

@@ -61,7 +61,7 @@ impl Path {
                 (Slabs::of(coordinates, n, spectrum.values.len()), Curvature::Diagonal(squares))
             }
             None => {
-                let slabs = Slabs::new(design, design.mean().into_iter().map(|m| m as f32).collect());
+                let slabs = Slabs::new(design, design.mean()?.into_iter().map(|m| m as f32).collect());
                 let curvature = Curvature::of(design, &slabs);
                 (slabs, curvature)
             }

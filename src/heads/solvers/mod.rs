@@ -56,6 +56,11 @@ pub fn fits(spec: &HeadSpec, rows: usize) -> Result<()> {
     }
 }
 
+/// Features from which nothing can be computed.
+fn no_numbers() -> Error {
+    Error::setting("some features are no finite numbers", "give features that are")
+}
+
 /// Solves for heads on one set of training rows and keeps what they share.
 #[derive(Default)]
 pub struct Solver {
@@ -88,10 +93,10 @@ impl Solver {
                 };
                 vec![path.solve(&design, spec.params().c, spec.params().tol)]
             }
-            HeadKind::NearestMean => vec![nearest_mean::solve(&design)],
+            HeadKind::NearestMean => vec![nearest_mean::solve(&design)?],
             _ => vec![],
         };
-        let neighbours = (spec.params().head == HeadKind::Knn).then(|| Neighbours::new(&design));
+        let neighbours = (spec.params().head == HeadKind::Knn).then(|| Neighbours::new(&design)).transpose()?;
         Ok(Head { spec: spec.clone(), batch_norm: None, layers, neighbours })
     }
 }

@@ -3,12 +3,16 @@
 //! Probabilities are those of equally frequent Gaussian classes with one variance for all features, the mean within-class one.
 
 use super::design::Design;
+use crate::Result;
 use crate::heads::head::Layer;
 
 /// The layer. A class without training rows is never the answer.
-pub(super) fn solve(design: &Design<'_>) -> Layer {
+///
+/// # Errors
+/// Features that are no finite numbers.
+pub(super) fn solve(design: &Design<'_>) -> Result<Layer> {
     let (dim, n) = (design.dim(), design.rows());
-    let mean = design.mean();
+    let mean = design.mean()?;
     let (counts, sums) = design.class_sums(&mean);
     let mut centres = sums;
     for (centre, &count) in centres.chunks_exact_mut(dim).zip(&counts) {
@@ -32,5 +36,5 @@ pub(super) fn solve(design: &Design<'_>) -> Layer {
     for (bias, _) in layer.bias.iter_mut().zip(&counts).filter(|(_, count)| **count == 0) {
         *bias = f32::MIN;
     }
-    layer
+    Ok(layer)
 }

@@ -5,6 +5,8 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::design::Design;
+use super::no_numbers;
+use crate::Result;
 use crate::heads::params::Params;
 use crate::heads::table::Labels;
 
@@ -21,11 +23,14 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    pub(super) fn new(design: &Design<'_>) -> Neighbours {
+    /// # Errors
+    /// Features that are no finite numbers: near to none, they would pass unseen.
+    pub(super) fn new(design: &Design<'_>) -> Result<Neighbours> {
         let mut rows = Vec::with_capacity(design.rows() * design.dim());
         design.for_each_block(|_, features| rows.extend_from_slice(features));
         rows.chunks_exact_mut(design.dim()).for_each(normalise);
-        Neighbours { rows, labels: design.all_labels() }
+        let all_finite = rows.iter().all(|x| x.is_finite());
+        if all_finite { Ok(Neighbours { rows, labels: design.all_labels() }) } else { Err(no_numbers()) }
     }
 
     /// Classes of each row as 64-bit numbers, −1 where a row has fewer than others: their shape and bytes.
@@ -65,7 +70,8 @@ impl Neighbours {
         for (weight, &(_, row)) in weights.iter().zip(nearest) {
             self.labels.of(row).iter().for_each(|&class| shares[class as usize] += (weight / total) as f32);
         }
-        shares.iter_mut().for_each(|s| *s = s.min(1.0));
+        // What is no number stays none, as it does not with `f32::min`.
+        shares.iter_mut().filter(|s| **s > 1.0).for_each(|s| *s = 1.0);
     }
 }
 

@@ -12,7 +12,8 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Spec};
 
 use super::design::{BLOCK, Design};
-use crate::{Error, Result};
+use super::no_numbers;
+use crate::Result;
 
 /// Largest matrix that is decomposed: beyond, minutes become hours and 2 GiB are not enough.
 pub(super) const LARGEST: usize = 8192;
@@ -49,7 +50,7 @@ impl Spectrum {
     /// # Errors
     /// Features that are no numbers.
     pub(super) fn of(design: &Design<'_>) -> Result<Spectrum> {
-        let mean = design.mean();
+        let mean = design.mean()?;
         if design.rows() < design.dim() { Spectrum::dual(design, mean) } else { Spectrum::primal(design, mean) }
     }
 
@@ -162,8 +163,7 @@ fn decompose(matrix: Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     let mut vectors = Mat::<f64>::zeros(n, n);
     let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(n, ComputeEigenvectors::Yes, par(), params));
     let stack = MemStack::new(&mut memory);
-    let refuse = |_| Error::setting("the features cannot be decomposed: some are no numbers", "check the cache: `headstart verify CACHE`");
-    self_adjoint_evd(matrix.as_ref(), values.as_mut(), Some(vectors.as_mut()), par(), stack, params).map_err(refuse)?;
+    self_adjoint_evd(matrix.as_ref(), values.as_mut(), Some(vectors.as_mut()), par(), stack, params).map_err(|_| no_numbers())?;
     Ok((values.column_vector().iter().copied().collect(), vectors))
 }
 

@@ -2,7 +2,7 @@
 
 use super::base::gelu;
 use super::build::{Attr, Builder};
-use crate::heads::{Activation, BatchNorm, Loss, Predictor};
+use crate::heads::{Activation, BatchNorm, HeadSpec, Loss, Predictor};
 
 /// Adds the head behind its inputs, one value each; returns the name of the class probabilities, `[N, classes]`.
 pub fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
@@ -31,11 +31,14 @@ pub fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String 
             };
         }
     }
+    if head.spec.is_one_versus_rest() {
+        x = ln_sigmoid(b, &x);
+    }
     if predictor.model.temperature != 1.0 {
         let scale = b.floats("head.inverse_temperature", &[], &[(1.0 / predictor.model.temperature) as f32]);
         x = b.node("head.calibrated", "Mul", &[&x, &scale], vec![]);
     }
-    probabilities(b, &x, head.spec.loss(), *dims.last().unwrap_or(&0), predictor.classes().len())
+    probabilities(b, &x, &head.spec)
 }
 
 /// What the head's transform sees: maps pooled or flattened, several inputs side by side.
@@ -63,12 +66,19 @@ fn standardise(b: &mut Builder, name: &str, x: &str, mean: &[f32], scale: &[f32]
     b.node(name, "Mul", &[&centred, &scale], vec![])
 }
 
-fn probabilities(b: &mut Builder, logits: &str, loss: Loss, outputs: usize, classes: usize) -> String {
-    if loss != Loss::Sigmoid {
-        return b.node("probabilities", "Softmax", &[logits], vec![Attr::Int("axis", 1)]);
-    }
-    if outputs == classes {
+/// ln σ(x) = −ln(1 + e⁻ˣ)
+fn ln_sigmoid(b: &mut Builder, x: &str) -> String {
+    let turned = b.node("head.one_versus_rest", "Neg", &[x], vec![]);
+    let softplus = b.node("head.one_versus_rest", "Softplus", &[&turned], vec![]);
+    b.node("head.one_versus_rest", "Neg", &[&softplus], vec![])
+}
+
+fn probabilities(b: &mut Builder, logits: &str, spec: &HeadSpec) -> String {
+    if spec.is_each() {
         return b.node("probabilities", "Sigmoid", &[logits], vec![]);
+    }
+    if spec.loss() != Loss::Sigmoid || spec.is_one_versus_rest() {
+        return b.node("probabilities", "Softmax", &[logits], vec![Attr::Int("axis", 1)]);
     }
     // Two classes share one sigmoid: that of the second.
     let second = b.node("head.second", "Sigmoid", &[logits], vec![]);

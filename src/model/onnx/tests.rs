@@ -14,8 +14,12 @@ use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::Dtype;
 use crate::weights::Formula;
 
-/// A model with formula weights on a small input; `params` decide the head.
+/// A model of two classes with formula weights on a small input; `params` decide the head.
 fn model(backbone: &str, tap: &str, params: &Params) -> TrainedModel {
+    model_of(&["cats", "dogs"], backbone, tap, params)
+}
+
+fn model_of(classes: &[&str], backbone: &str, tap: &str, params: &Params) -> TrainedModel {
     let info = backbones::find(backbone).unwrap();
     let options = Options::default();
     let source = Box::new(Formula::new(info.graph(&options).parameters(), 1));
@@ -26,7 +30,7 @@ fn model(backbone: &str, tap: &str, params: &Params) -> TrainedModel {
     let key = base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0);
     let taps = vec![tap.to_owned()];
     let shape = base.tap_shapes(&taps, base.fixed_input().unwrap()).unwrap().remove(0);
-    let spec = params.check(Fit { tap, shape: &shape, classes: 2, many: false }).unwrap();
+    let spec = params.check(Fit { tap, shape: &shape, classes: classes.len(), many: false }).unwrap();
     let dim: usize = if spec.pools() { shape[0] } else { shape.iter().product() };
     let transform = match params.standardise {
         true => Transform { l2: params.l2, mean: vec![0.1; dim], scale: vec![2.0; dim] },
@@ -44,7 +48,7 @@ fn model(backbone: &str, tap: &str, params: &Params) -> TrainedModel {
     let description = Model {
         format: MODEL_FORMAT,
         head: spec.clone(),
-        classes: vec!["cats".into(), "dogs".into()],
+        classes: classes.iter().map(|&class| class.into()).collect(),
         inputs: vec![input],
         l2: transform.l2,
         standardise: params.standardise,
@@ -118,6 +122,16 @@ fn every_kind_of_head_and_layer_makes_a_consistent_graph() {
         check(&message);
         assert!(ops(&message).contains(op), "{backbone}: {:?}", ops(&message));
     }
+}
+
+#[test]
+fn sigmoids_of_classes_that_exclude_each_other_are_shared_out() {
+    let sigmoid = Params { loss: Loss::Sigmoid, ..Params::default() };
+    let message = encode(&model_of(&["ant", "bee", "cat"], "squeezenet1_1", "gap", &sigmoid)).unwrap();
+    check(&message);
+    let nodes = &message.graph.as_ref().unwrap().node;
+    let last: Vec<&str> = nodes[nodes.len() - 5..].iter().filter_map(|n| n.op_type.as_deref()).collect();
+    assert_eq!(last, ["Neg", "Softplus", "Neg", "Mul", "Softmax"], "the temperature divides what the softmax sees, as in `predict`");
 }
 
 #[test]
