@@ -101,7 +101,10 @@ impl Block<'_> {
         if self.0.len() <= HALF {
             let (low, high) = bits.split_at_mut(HALF);
             let columns = self.columns::<HALF>(0).into_iter();
-            low.iter_mut().zip(high).zip(columns).for_each(|((low, high), bits)| (*low, *high) = (bits & u64::from(u32::MAX), bits >> HALF));
+            low.iter_mut()
+                .zip(high)
+                .zip(columns)
+                .for_each(|((low, high), bits)| (*low, *high) = (bits & u64::from(u32::MAX), bits >> HALF));
         } else {
             for word in 0..words {
                 bits.iter_mut().skip(word).step_by(words).zip(self.columns::<ROWS>(word)).for_each(|(bits, column)| *bits = column);

@@ -16,7 +16,14 @@ const AHEAD: usize = 8;
 
 /// A block, whose weights lie at `at`; given which features are not 0 in this batch, by input, and in the next one.
 #[inline(always)]
-pub fn block<S: Simd, R: Rule>(s: S, rule: R, pass: &mut Pass<'_>, (this, following): (ByInput<'_>, Block<'_>), block: usize, mut at: usize) {
+pub fn block<S: Simd, R: Rule>(
+    s: S,
+    rule: R,
+    pass: &mut Pass<'_>,
+    (this, following): (ByInput<'_>, Block<'_>),
+    block: usize,
+    mut at: usize,
+) {
     let (tape, batch) = (pass.tape, pass.x.batch);
     let tiles = tape.tiles_of(block);
     let inputs = tiles * TILE;
@@ -217,7 +224,8 @@ mod tests {
                 packed(isa, tape, rows, |i| ((i * 7919 + seed) as f32 * 0.618).sin().max(least(i)) - least(i))
             };
             let ((x, marks), (x_next, marks_next)) = (features(batch, 1), features(next, 2));
-            let sparse: Vec<bool> = (0..tape.blocks()).map(|block| marks.block(block, batch).is_sparse(tape.tiles_of(block) * TILE)).collect();
+            let sparse: Vec<bool> =
+                (0..tape.blocks()).map(|block| marks.block(block, batch).is_sparse(tape.tiles_of(block) * TILE)).collect();
             assert_eq!(sparse, [true, false, true]);
             let pass = |leaves_out: bool| {
                 let mut weights: Vec<f32> = noise(tape.len(), 4).collect();
