@@ -6,6 +6,7 @@ mod config;
 mod features;
 mod fields;
 mod halving;
+mod names;
 mod output;
 mod plan;
 mod record;

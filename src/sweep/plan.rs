@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::config::{Method, SweepConfig};
+use super::names::find;
 use super::source::Source;
 use super::space::{Domain, INPUTS};
 use super::tpe::{STARTUP, Tpe};
@@ -226,10 +227,7 @@ impl Planner<'_> {
         let taps = settings.get("tap").map_or_else(Vec::new, many);
         let mut inputs = vec![];
         for cache in &caches {
-            let names = self.sources.iter().map(|s| s.name.as_str());
-            let Some(s) = self.sources.iter().position(|source| source.name == *cache) else {
-                return Err(self.at("cache", format!("there is no cache `{cache}` in this sweep"), did_you_mean(cache, names)));
-            };
+            let s = find(self.sources, cache).map_err(self.config.origin.at(self.line("cache")))?;
             for tap in &taps {
                 let names = self.sources.iter().flat_map(|s| s.taps.iter().map(|t| t.name.as_str()));
                 match self.sources[s].taps.iter().position(|t| t.name == *tap) {
@@ -315,8 +313,12 @@ impl Planner<'_> {
     }
 
     fn at(&self, key: &str, problem: String, hint: String) -> Error {
-        let line = self.config.axes.iter().find(|a| a.key == key).map_or(0, |a| a.line);
-        self.config.origin.mistake(line, problem, hint)
+        self.config.origin.mistake(self.line(key), problem, hint)
+    }
+
+    /// The line of a parameter in the sweep file; 0 where it is not there.
+    fn line(&self, key: &str) -> usize {
+        self.config.axes.iter().find(|a| a.key == key).map_or(0, |a| a.line)
     }
 
     fn mistake(&self, reason: &dyn std::fmt::Display) -> Error {
