@@ -318,6 +318,8 @@ mod tests {
             ("parameters:\n  lr: {distribution: uniform, min: 0.1, max: 1}", "sweep.yaml:2: a grid cannot", "random"),
             ("parameters:\n  lr: {value: 1}\nmetric: {name: val.los}", "sweep.yaml:3: `val.los` is not a metric", "`loss`"),
             ("parameters:\n  lr: {value: 1}\nmetric: {name: val.acc1, goal: maximise}", "sweep.yaml:3", "`maximize`"),
+            ("parameters:\n  lr: {value: 1}\nmetric:\n  name: loss\n  gaol: minimize", "sweep.yaml:5: `gaol`", "did you mean `goal`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {goal: minimize}", "sweep.yaml:3: `metric` has no `name`", "val.acc1"),
             ("parameters:\n", "names none", "lr"),
             ("run_cap: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `run_cap: 0`", "at least 1"),
         ];

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::config::{EarlyTerminate, Method, Metric};
 use super::space::INPUTS;
 use super::yaml::{Entry, Origin};
@@ -17,26 +15,38 @@ pub(super) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
 }
 
 pub(super) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
-    let value = field.value.to_json();
-    let (name, goal) = match &value {
-        Value::String(name) => (name.clone(), None),
-        other => (plain(&other["name"]), other.get("goal").map(plain)),
+    const FIELDS: [&str; 2] = ["name", "goal"];
+    let own = [Entry { line: field.line, key: "name".into(), value: field.value.clone() }];
+    let entries = field.value.entries().unwrap_or(&own);
+    if let Some(unknown) = entries.iter().find(|e| !FIELDS.contains(&e.key.as_str())) {
+        let problem = format!("`{}` says nothing about the metric", unknown.key);
+        return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS)));
+    }
+    let Some(named) = entries.iter().find(|e| e.key == "name") else {
+        return Err(origin.mistake(field.line, "`metric` has no `name`", "write `metric: {name: val.acc1, goal: maximize}`"));
     };
-    let bare = name.strip_prefix("val.").unwrap_or(&name);
-    let known = METRICS.iter().map(|(n, _)| *n);
-    let Some(&(name, more)) = METRICS.iter().find(|(n, _)| *n == bare) else {
-        let hint = if bare.starts_with("test.") { "trials are compared on val alone".into() } else { did_you_mean(bare, known) };
-        return Err(origin.mistake(field.value.line, format!("`{name}` is not a metric"), hint));
-    };
-    match goal.as_deref() {
-        None => Ok(Metric { name, more }),
-        Some("maximize") => Ok(Metric { name, more: true }),
-        Some("minimize") => Ok(Metric { name, more: false }),
-        Some(word) => {
+    let &(name, more) = metric_name(named, origin)?;
+    let Some(goal) = entries.iter().find(|e| e.key == "goal") else { return Ok(Metric { name, more }) };
+    match plain(&goal.value.to_json()).as_str() {
+        "maximize" => Ok(Metric { name, more: true }),
+        "minimize" => Ok(Metric { name, more: false }),
+        word => {
             let hint = did_you_mean(word, ["maximize", "minimize"]);
-            Err(origin.mistake(field.value.line, format!("`goal: {word}` is unknown"), hint))
+            Err(origin.mistake(goal.value.line, format!("`goal: {word}` is unknown"), hint))
         }
     }
+}
+
+/// The metric of a name, with or without `val.` before it.
+fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static (&'static str, bool)> {
+    let name = plain(&named.value.to_json());
+    let bare = name.strip_prefix("val.").unwrap_or(&name);
+    let unknown = || {
+        let known = METRICS.iter().map(|(n, _)| *n);
+        let hint = if bare.starts_with("test.") { "trials are compared on val alone".into() } else { did_you_mean(bare, known) };
+        origin.mistake(named.value.line, format!("`{name}` is not a metric"), hint)
+    };
+    METRICS.iter().find(|(n, _)| *n == bare).ok_or_else(unknown)
 }
 
 pub(super) fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {

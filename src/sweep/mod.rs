@@ -3,6 +3,7 @@
 mod cohort;
 mod conclude;
 mod config;
+mod domain;
 mod features;
 mod fields;
 mod halving;

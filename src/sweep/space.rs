@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::yaml::{Entry, Node, Origin};
+use super::domain;
+use super::yaml::{Entry, Origin};
 use crate::Result;
-use crate::heads::{Key, did_you_mean, plain};
+use crate::heads::{Key, plain};
 use crate::rng::unit_f32;
 
 /// Axes over what heads are trained on rather than over how.
@@ -44,10 +45,6 @@ pub struct Range {
     /// Whether its numbers are whole.
     pub whole: bool,
 }
-
-const FIELDS: &[&str] = &["value", "values", "distribution", "min", "max", "q"];
-const DISTRIBUTIONS: &[&str] =
-    &["constant", "categorical", "uniform", "log_uniform_values", "int_uniform", "q_uniform", "q_log_uniform_values"];
 
 impl Range {
     /// The number at `u` in `[0, 1)` of the way through the distribution.
@@ -99,13 +96,7 @@ impl Axis {
                 None => origin.at(entry.line)(unknown),
             });
         }
-        let domain = match entry.value.entries() {
-            Some(fields) => domain(entry, fields, origin)?,
-            None => {
-                let hint = format!("write `{}: {{value: {}}}`, or {{values: […]}} for several", entry.key, plain(&entry.value.to_json()));
-                return Err(origin.mistake(entry.value.line, format!("`{}` needs value, values or a distribution", entry.key), hint));
-            }
-        };
+        let domain = domain::read(entry, origin)?;
         let axis = Axis { key: entry.key.clone(), line: entry.line, domain };
         axis.check(origin)?;
         Ok(axis)
@@ -150,74 +141,11 @@ impl Axis {
     }
 }
 
-fn domain(entry: &Entry, fields: &[Entry], origin: &Origin) -> Result<Domain> {
-    for field in fields {
-        if !FIELDS.contains(&field.key.as_str()) {
-            let problem = format!("`{}` says nothing about a parameter", field.key);
-            return Err(origin.mistake(field.line, problem, did_you_mean(&field.key, FIELDS.iter().copied())));
-        }
-    }
-    let field = |name: &str| fields.iter().find(|f| f.key == name).map(|f| &f.value);
-    let mistake = |line, problem: String, hint: String| Err(origin.mistake(line, problem, hint));
-    let distribution = match field("distribution") {
-        None => None,
-        Some(node) => match node.to_json() {
-            Value::String(word) if DISTRIBUTIONS.contains(&word.as_str()) => Some(word),
-            other => {
-                let word = plain(&other);
-                return mistake(node.line, format!("`{word}` is not a distribution"), did_you_mean(&word, DISTRIBUTIONS.iter().copied()));
-            }
-        },
-    };
-    match (field("value"), field("values"), distribution.as_deref()) {
-        (Some(node), None, None | Some("constant")) => Ok(Domain::Values(vec![(node.line, node.to_json())])),
-        (None, Some(node), None | Some("categorical")) => match node.items() {
-            Some(items) => Ok(Domain::Values(items.iter().map(|i| (i.line, i.to_json())).collect())),
-            None => mistake(
-                node.line,
-                format!("`values` of `{}` is no list", entry.key),
-                format!("write `values: [{}]`", plain(&node.to_json())),
-            ),
-        },
-        (None, None, word) if word != Some("constant") && word != Some("categorical") => {
-            range(entry, word, &field, origin).map(Domain::Range)
-        }
-        _ => mistake(entry.line, format!("`{}` mixes ways to say what it may be", entry.key), "use value, values, or min and max".into()),
-    }
-}
-
-fn range<'a>(entry: &Entry, word: Option<&str>, field: &impl Fn(&str) -> Option<&'a Node>, origin: &Origin) -> Result<Range> {
-    let number = |name: &str| -> Result<(usize, f64, bool)> {
-        let Some(node) = field(name) else {
-            let hint = format!("write `{}: {{distribution: uniform, min: …, max: …}}`", entry.key);
-            return Err(origin.mistake(entry.line, format!("`{}` has no `{name}`", entry.key), hint));
-        };
-        let value = node.to_json();
-        match value.as_f64() {
-            Some(x) => Ok((node.line, x, value.is_i64() || value.is_u64())),
-            None => Err(origin.mistake(node.line, format!("`{name}: {}` is not a number", plain(&value)), "use a number such as 1.0e-3")),
-        }
-    };
-    let ((line, min, whole_min), (_, max, whole_max)) = (number("min")?, number("max")?);
-    // As in W&B: between two whole numbers, whole numbers are meant.
-    let whole = word == Some("int_uniform") || word.is_none() && whole_min && whole_max;
-    let log = word.is_some_and(|w| w.contains("log"));
-    let q = match (word.is_some_and(|w| w.starts_with("q_")), field("q")) {
-        (true, None) => 1.0,
-        (true, Some(_)) => number("q")?.1,
-        (false, _) => 0.0,
-    };
-    if min > max || log && min <= 0.0 {
-        let problem = format!("`{}` ranges from {min} to {max}", entry.key);
-        return Err(origin.mistake(line, problem, if log { "use 0 < min ≤ max" } else { "use min ≤ max" }));
-    }
-    Ok(Range { min, max, log, q, whole })
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::super::yaml::Node;
     use super::*;
 
     fn axis(text: &str) -> Result<Axis> {
@@ -251,6 +179,25 @@ mod tests {
             ("dropout: {min: 0.0, max: 2.0}", "`dropout: 2.0` cannot be used", "below 1"),
             ("lr: 0.1", "needs value", "{value: 0.1}"),
             ("taps: {value: gap}", "is not a parameter", "`tap`"),
+            (
+                "lr:\n  value: 0.1\n  min: 0.01\n  max: 1",
+                "s.yaml:3: `min` of `lr` counts for nothing beside `value`",
+                "use value, values, or",
+            ),
+            ("lr:\n  values: [0.1]\n  value: 0.2", "s.yaml:2: `values` of `lr` counts for nothing beside `value`", "use value, values, or"),
+            (
+                "lr:\n  value: 0.1\n  distribution: uniform",
+                "s.yaml:2: `value` of `lr` counts for nothing beside `distribution`",
+                "use value, values, or",
+            ),
+            ("lr:\n  distribution: constant", "s.yaml:1: `lr` has no `value`", "write `value: …`"),
+            ("lr:\n  min: 0.1\n  max: 1.0\n  q: 0.1", "s.yaml:4: `q` of `lr` counts for nothing", "`distribution: q_uniform`"),
+            (
+                "lr: {distribution: log_uniform_values, min: 0.1, max: 1, q: 0.1}",
+                "s.yaml:1: `q` of `lr` counts for nothing",
+                "q_log_uniform_values",
+            ),
+            ("lr: {distribution: q_uniform, min: 0.1, max: 1, q: -1}", "s.yaml:1: `q: -1` cannot be used", "above 0"),
         ];
         for (text, problem, hint) in cases {
             let message = axis(text).unwrap_err().to_string();
