@@ -239,6 +239,16 @@ impl SweepConfig {
         Ok(())
     }
 
+    /// The axis of a parameter.
+    pub(super) fn axis(&self, key: &str) -> Option<&Axis> {
+        self.axes.iter().find(|a| a.key == key)
+    }
+
+    /// The line of a parameter in the sweep file; 0 where it is not there.
+    pub(super) fn line(&self, key: &str) -> usize {
+        self.axis(key).map_or(0, |a| a.line)
+    }
+
     /// On which rows trials are trained and judged.
     pub fn protocol(&self) -> Protocol {
         Protocol { folds: self.folds, repeats: self.repeats, seed: self.seed }

@@ -6,7 +6,7 @@ use super::config::{EarlyTerminate, Method, Metric};
 use super::space::INPUTS;
 use super::yaml::{Entry, Origin};
 use crate::Result;
-use crate::heads::{KEYS, METRICS, did_you_mean, plain};
+use crate::heads::{KEYS, METRICS, did_you_mean, plain, whole_number};
 
 pub(super) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
     let word = plain(&field.value.to_json());
@@ -51,10 +51,8 @@ fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static (&'static str,
 
 pub(super) fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {
     let value = field.value.to_json();
-    value.as_u64().filter(|&n| n >= least).map(|n| n as usize).ok_or_else(|| {
-        let problem = format!("`{}: {}` cannot be used", field.key, plain(&value));
-        origin.mistake(field.value.line, problem, format!("use a whole number of at least {least}"))
-    })
+    let problem = || format!("`{}: {}` cannot be used", field.key, plain(&value));
+    whole_number(&value, least).map_err(|hint| origin.mistake(field.value.line, problem(), hint))
 }
 
 pub(super) fn flag(field: &Entry, origin: &Origin) -> Result<bool> {

@@ -7,6 +7,7 @@ mod domain;
 mod features;
 mod fields;
 mod halving;
+mod misfits;
 mod names;
 mod output;
 mod plan;
@@ -19,6 +20,9 @@ mod space;
 mod splits;
 mod tpe;
 mod yaml;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
 pub use plan::{Inputs, Search, Trial};

@@ -1,0 +1,78 @@
+//! What a sweep file means for a small source in memory, and what a sweep of it leaves.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::data::Split;
+use crate::heads::Matrix;
+use crate::rng::Philox;
+use crate::{Error, Result};
+
+/// Rows of two classes that a head can nearly tell apart; every fourth row each is for val and for test.
+fn source() -> Source {
+    source_of((0..80).map(|row| vec![row % 2]).collect(), |row| match row % 8 / 2 {
+        2 => Split::Val,
+        3 => Split::Test,
+        _ => Split::Train,
+    })
+}
+
+fn source_of(labels: Vec<Vec<u32>>, split: impl Fn(usize) -> Split) -> Source {
+    let philox = Philox::new(5, 0);
+    let value = |row: usize, i: usize| {
+        let own = f32::from(u8::from(labels[row].contains(&(i as u32))));
+        philox.uniform([row as u32, i as u32, 0, 0]).iter().sum::<f32>() - 2.0 + own
+    };
+    let rows = labels.len();
+    let features = Arc::new(Matrix::new(4, (0..rows).flat_map(|r| (0..4).map(move |i| value(r, i))).collect()).unwrap());
+    let taps = vec![TapFeatures { name: "gap".into(), shape: vec![4], features, views: vec![] }];
+    let classes = ["ant", "bee"].map(String::from).to_vec();
+    let paths = (0..rows).map(|row| format!("{row}.png")).collect();
+    Source::new(taps, classes, paths, labels.clone(), &(0..rows).map(split).collect::<Vec<_>>()).unwrap()
+}
+
+/// The trials of a sweep file over a source, and the notes on them.
+fn plan(text: &str, source: Source) -> Result<(Vec<Trial>, Vec<String>)> {
+    let config = SweepConfig::parse(text, Path::new("s.yaml"))?;
+    let sources = [source];
+    let mut search = Search::new(&config, &sources, "fused")?;
+    let notes = std::mem::take(&mut search.notes);
+    Ok((search.next(&[])?, notes))
+}
+
+fn refusal(text: &str, source: Source) -> String {
+    plan(text, source).err().map(|e: Error| e.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn one_setting_that_does_not_go_with_another_leaves_the_rest_of_the_grid() {
+    let sgd = "parameters:\n  optimizer: {value: sgd}\n  momentum: {values: [0.0, 0.9]}\n  nesterov: {values: [true, false]}\n";
+    let (trials, notes) = plan(sgd, source()).unwrap();
+    // Without momentum nothing is left of `nesterov`: one trial, not two.
+    assert_eq!(trials.iter().map(|t| t.settings.get("nesterov").is_some()).collect::<Vec<_>>(), [false, true, true]);
+    assert!(notes.is_empty(), "{notes:?}");
+    let (trials, notes) = plan("parameters:\n  epochs: {values: [3, 10]}\n  warmup: {values: [0, 5]}\n", source()).unwrap();
+    assert_eq!((trials.len(), notes.as_slice()), (3, &["left out: `warmup` takes as many epochs as there are".to_owned()][..]));
+    let (trials, _) = plan("parameters:\n  head: {values: [linear, dense]}\n  init: {values: [torch, zero]}\n", source()).unwrap();
+    assert_eq!(trials.len(), 3);
+}
+
+#[test]
+fn a_conflict_points_at_the_setting_that_is_to_blame() {
+    let cases = [
+        ("parameters:\n  lr: {value: 0.1}\n  optimizer: {value: sgd}\n  nesterov: {value: true}\n", "s.yaml:4: `nesterov` needs a momentum"),
+        ("parameters:\n  head: {value: linear}\n  epochs: {value: 3}\n  warmup:\n    values: [\n      3]\n", "s.yaml:6: `warmup` takes"),
+        ("parameters:\n  head: {value: linear}\n  views: {values: [1, 4]}\n", "s.yaml:3: `views: 4` where the cache has 1"),
+        ("parameters:\n  lr: {value: 0.1}\n  seed: {value: 5000000000}\n", "s.yaml:3: `seed: 5000000000`"),
+        ("parameters:\n  lr: {value: 0.1}\nseed: 5000000000\n", "s.yaml:3: `seed: 5000000000`"),
+    ];
+    for (text, problem) in cases {
+        let message = refusal(text, source());
+        assert!(message.contains(problem) && message.contains("help:"), "{text}: {message}");
+        assert!(!text.contains("seed") || message.contains("from 0 to 4294967295"), "{message}");
+    }
+    let many = source_of((0..20).map(|row| vec![0, 1][..row % 3].to_vec()).collect(), |_| Split::Train);
+    let message = refusal("parameters:\n  head: {values: [linear, ridge]}\n  loss: {value: softmax}\n", many);
+    assert!(message.contains("s.yaml:3: `loss: softmax` needs one class a row"), "{message}");
+}
