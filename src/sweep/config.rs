@@ -267,12 +267,12 @@ impl SweepConfig {
             let domain = match &axis.domain {
                 Domain::Values(values) => format!("values: [{}]", values.iter().map(|(_, v)| quoted(v)).collect::<Vec<_>>().join(", ")),
                 Domain::Range(r) => {
-                    let name = match (r.whole, r.q > 0.0, r.log) {
-                        (true, ..) => "int_uniform",
-                        (_, true, true) => "q_log_uniform_values",
-                        (_, true, false) => "q_uniform",
-                        (_, false, true) => "log_uniform_values",
-                        (_, false, false) => "uniform",
+                    let name = match (r.q > 0.0, r.log, r.whole) {
+                        (true, true, _) => "q_log_uniform_values",
+                        (true, false, _) => "q_uniform",
+                        (false, true, _) => "log_uniform_values",
+                        (false, false, true) => "int_uniform",
+                        (false, false, false) => "uniform",
                     };
                     let q = if r.q > 0.0 { format!(", q: {:?}", r.q) } else { String::new() };
                     format!("distribution: {name}, min: {:?}, max: {:?}{q}", r.min, r.max)
@@ -314,10 +314,13 @@ mod tests {
         let values = |c: &SweepConfig| c.axes.iter().map(|a| (a.key.clone(), a.domain.at(0.99))).collect::<Vec<_>>();
         assert_eq!(values(&config), values(&again));
         let random = parse(
-            "method: random\nparameters:\n  lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.1}\n  epochs: {min: 3, max: 9}\n",
+            "method: random\nparameters:\n  lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.1}\n  epochs: {min: 3, max: 9}\n  \
+             batch_size: {distribution: q_log_uniform_values, min: 8, max: 256, q: 8}\n",
         )
         .unwrap();
-        assert_eq!(parse(&random.to_yaml()).unwrap().axes[0].domain, random.axes[0].domain);
+        for at in 0..3 {
+            assert_eq!(parse(&random.to_yaml()).unwrap().axes[at].domain, random.axes[at].domain);
+        }
     }
 
     #[test]

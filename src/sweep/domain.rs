@@ -1,9 +1,9 @@
 //! What an entry of `parameters` says a parameter may be: one value, several, or a distribution.
 
-use super::space::{Domain, Range};
+use super::space::{Domain, Range, is_whole};
 use super::yaml::{Entry, Node, Origin};
-use crate::Result;
 use crate::heads::{did_you_mean, plain};
+use crate::{Result, nearest};
 
 const FIELDS: &[&str] = &["value", "values", "distribution", "min", "max", "q"];
 const DISTRIBUTIONS: &[&str] =
@@ -57,8 +57,14 @@ impl<'a> Fields<'a> {
         if DISTRIBUTIONS.contains(&word.as_str()) {
             return Ok(Some(word));
         }
-        let problem = format!("`{word}` is not a distribution");
-        Err(self.origin.mistake(node.line, problem, did_you_mean(&word, DISTRIBUTIONS.iter().copied())))
+        let hint = match nearest(&word, DISTRIBUTIONS.iter().copied()) {
+            // There the ends are exponents of e: to take them for values, or values for them, would be another search than was meant.
+            _ if word.ends_with("log_uniform") => format!("write `{word}_values`, with the values themselves as min and max; "),
+            Some(near) => format!("did you mean `{near}`? "),
+            None => String::new(),
+        };
+        let known = DISTRIBUTIONS.join(", ");
+        Err(self.origin.mistake(node.line, format!("`{word}` is not a distribution"), format!("{hint}there are: {known}")))
     }
 
     /// Which field decides: `value`, `values`, or the distribution. What would count for nothing beside it is refused.
@@ -91,14 +97,21 @@ impl<'a> Fields<'a> {
 
     fn range(&self, word: Option<&str>) -> Result<Range> {
         let ((line, min, whole_min), (_, max, whole_max)) = (self.number("min")?, self.number("max")?);
-        // As in W&B: between two whole numbers, whole numbers are meant.
-        let whole = word == Some("int_uniform") || word.is_none() && whole_min && whole_max;
+        // As in W&B: between two whole numbers, whole numbers are meant. A setting that holds nothing else is rounded.
+        let whole = word == Some("int_uniform") || word.is_none() && whole_min && whole_max || is_whole(&self.entry.key);
         let log = word.is_some_and(|w| w.contains("log"));
         if min > max || log && min <= 0.0 {
             let problem = format!("`{}` ranges from {min} to {max}", self.entry.key);
             return Err(self.origin.mistake(line, problem, if log { "use 0 < min ≤ max" } else { "use min ≤ max" }));
         }
-        Ok(Range { min, max, log, q: self.step(word.unwrap_or("uniform"))?, whole })
+        let q = self.step(word.unwrap_or("uniform"))?;
+        let range = Range { min, max, log, q, whole };
+        let [lowest, highest] = range.steps();
+        if range.unit() > 0.0 && lowest > highest {
+            let problem = format!("`{}` has no multiple of {} from {min} to {max}", self.entry.key, range.unit());
+            return Err(self.origin.mistake(line, problem, "use ends further apart, or a smaller `q`"));
+        }
+        Ok(range)
     }
 
     /// A number, its line, and whether it is written as a whole one.
@@ -121,6 +134,8 @@ impl<'a> Fields<'a> {
             let problem = format!("`q` of `{}` counts for nothing: `{word}` does not round", self.entry.key);
             return Err(self.origin.mistake(line, problem, format!("did you mean `distribution: {rounds}`?")));
         }
-        if q > 0.0 { Ok(q) } else { Err(self.origin.mistake(line, format!("`q: {q}` cannot be used"), "use a number above 0")) }
+        let (fits, hint) = if is_whole(&self.entry.key) { (q.fract() == 0.0, "a whole number") } else { (true, "a number") };
+        let problem = || format!("`q: {q}` cannot be used");
+        if fits && q > 0.0 { Ok(q) } else { Err(self.origin.mistake(line, problem(), format!("use {hint} above 0"))) }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::domain;
 use super::yaml::{Entry, Origin};
 use crate::Result;
-use crate::heads::{Key, plain};
+use crate::heads::{Key, Kind, plain};
 use crate::rng::unit_f32;
 
 /// Axes over what heads are trained on rather than over how.
@@ -49,8 +49,9 @@ pub struct Range {
 impl Range {
     /// The number at `u` in `[0, 1)` of the way through the distribution.
     pub fn at(&self, u: f64) -> Value {
-        if self.whole {
-            return json!((self.min + (u * (self.max - self.min + 1.0)).floor()) as i64);
+        if self.whole && !self.log && self.q == 0.0 {
+            let [first, last] = self.steps();
+            return json!((first + (u * (last - first + 1.0)).floor()) as i64);
         }
         let x = if self.log { (self.min.ln() + u * (self.max / self.min).ln()).exp() } else { self.min + u * (self.max - self.min) };
         self.value(x)
@@ -58,12 +59,43 @@ impl Range {
 
     /// The number of the distribution that is nearest to `x`.
     pub fn value(&self, x: f64) -> Value {
+        let unit = self.unit();
+        let [first, last] = self.steps();
+        let x = if unit > 0.0 { (x / unit).round().clamp(first, last) * unit } else { x };
         if self.whole {
-            return json!(x.round().clamp(self.min, self.max) as i64);
+            return json!(x.round() as i64);
         }
-        let x = if self.q > 0.0 { (x / self.q).round() * self.q } else { x };
         // Seven digits: a setting is to be read, copied and typed again.
         json!(format!("{x:.6e}").parse::<f64>().unwrap_or(x))
+    }
+
+    /// What its numbers are multiples of; 0 where they are of nothing.
+    pub(super) fn unit(&self) -> f64 {
+        if self.q > 0.0 { self.q } else { f64::from(u8::from(self.whole)) }
+    }
+
+    /// The first and the last of these multiples that lie between the ends.
+    pub(super) fn steps(&self) -> [f64; 2] {
+        // 0.3 / 0.1 is a little less than 3.
+        const SLACK: f64 = 1e-9;
+        let unit = self.unit();
+        [(self.min / unit - SLACK).ceil(), (self.max / unit + SLACK).floor()]
+    }
+}
+
+/// Whether a parameter holds whole numbers only.
+pub(super) fn is_whole(key: &str) -> bool {
+    key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
+}
+
+/// `8.0` as `8`, also in a list: that is how W&B and others write whole numbers.
+fn whole(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(whole).collect(),
+        other => match other.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 1e15) {
+            Some(x) => json!(x as i64),
+            None => other.clone(),
+        },
     }
 }
 
@@ -96,10 +128,7 @@ impl Axis {
                 None => origin.at(entry.line)(unknown),
             });
         }
-        let domain = domain::read(entry, origin)?;
-        let axis = Axis { key: entry.key.clone(), line: entry.line, domain };
-        axis.check(origin)?;
-        Ok(axis)
+        Axis::checked(&entry.key, entry.line, domain::read(entry, origin)?, origin)
     }
 
     /// An axis over values from the command line.
@@ -110,8 +139,17 @@ impl Axis {
         if !INPUTS.contains(&key) {
             Key::find(key)?;
         }
-        let axis = Axis { key: key.into(), line: 0, domain: Domain::Values(values.into_iter().map(|v| (0, v)).collect()) };
-        axis.check(&Origin("".into()))?;
+        Axis::checked(key, 0, Domain::Values(values.into_iter().map(|v| (0, v)).collect()), &Origin("".into()))
+    }
+
+    fn checked(key: &str, line: usize, mut domain: Domain, origin: &Origin) -> Result<Axis> {
+        if let Domain::Values(values) = &mut domain
+            && is_whole(key)
+        {
+            values.iter_mut().for_each(|(_, value)| *value = whole(value));
+        }
+        let axis = Axis { key: key.into(), line, domain };
+        axis.check(origin)?;
         Ok(axis)
     }
 
@@ -163,7 +201,15 @@ mod tests {
         assert_eq!((lr[0].as_f64(), lr[500].as_f64()), (Some(1e-5), Some(1e-3)));
         let epochs = draws("epochs: {min: 3, max: 5}");
         assert!(epochs.iter().all(Value::is_i64) && epochs[0] == 3 && epochs[999] == 5);
+        let batches = draws("batch_size: {distribution: q_uniform, min: 8, max: 100, q: 16}");
+        assert!(batches.iter().all(|v| v.as_u64().is_some_and(|n| n % 16 == 0)) && batches[0] == 16 && batches[999] == 96);
+        let hidden = draws("hidden: {distribution: q_log_uniform_values, min: 16, max: 512, q: 16}");
+        assert!(hidden.iter().all(|v| v.as_u64().is_some_and(|n| n % 16 == 0)) && hidden[0] == 16 && hidden[999] == 512);
+        let k = draws("k: {distribution: log_uniform_values, min: 1, max: 100}");
+        assert!(k.iter().all(Value::is_i64) && k[0] == 1 && k[500] == 10 && k[999] == 100);
+        assert_eq!(draws("hidden: {values: [[256.0, 128.0]]}")[0].to_string(), "[256,128]");
         let rounded = draws("dropout: {distribution: q_uniform, min: 0, max: 0.5, q: 0.1}");
+        assert_eq!(rounded[999].as_f64(), Some(0.5));
         assert!(rounded.iter().all(|v| ((v.as_f64().unwrap() * 10.0).round() / 10.0 - v.as_f64().unwrap()).abs() < 1e-6));
     }
 
@@ -197,6 +243,15 @@ mod tests {
                 "s.yaml:1: `q` of `lr` counts for nothing",
                 "q_log_uniform_values",
             ),
+            (
+                "batch_size: {distribution: q_uniform, min: 8, max: 64, q: 0.5}",
+                "s.yaml:1: `q: 0.5` cannot be used",
+                "a whole number above 0",
+            ),
+            ("batch_size: {distribution: q_uniform, min: 17, max: 31, q: 16}", "s.yaml:1: `batch_size` has no multiple of 16", "`q`"),
+            ("batch_size: {value: 8.5}", "s.yaml:1: `batch_size: 8.5` cannot be used", "a whole number"),
+            ("lr: {distribution: log_uniform, min: -9, max: -2}", "`log_uniform` is not a distribution", "`log_uniform_values`"),
+            ("lr: {distribution: beta, min: 1, max: 2}", "`beta` is not a distribution", "uniform, log_uniform_values, int_uniform"),
             ("lr: {distribution: q_uniform, min: 0.1, max: 1, q: -1}", "s.yaml:1: `q: -1` cannot be used", "above 0"),
         ];
         for (text, problem, hint) in cases {

@@ -61,7 +61,10 @@ fn one_setting_that_does_not_go_with_another_leaves_the_rest_of_the_grid() {
 #[test]
 fn a_conflict_points_at_the_setting_that_is_to_blame() {
     let cases = [
-        ("parameters:\n  lr: {value: 0.1}\n  optimizer: {value: sgd}\n  nesterov: {value: true}\n", "s.yaml:4: `nesterov` needs a momentum"),
+        (
+            "parameters:\n  lr: {value: 0.1}\n  optimizer: {value: sgd}\n  nesterov: {value: true}\n",
+            "s.yaml:4: `nesterov` needs a momentum",
+        ),
         ("parameters:\n  head: {value: linear}\n  epochs: {value: 3}\n  warmup:\n    values: [\n      3]\n", "s.yaml:6: `warmup` takes"),
         ("parameters:\n  head: {value: linear}\n  views: {values: [1, 4]}\n", "s.yaml:3: `views: 4` where the cache has 1"),
         ("parameters:\n  lr: {value: 0.1}\n  seed: {value: 5000000000}\n", "s.yaml:3: `seed: 5000000000`"),

@@ -75,9 +75,9 @@ fn coordinate(range: &Range, x: f64) -> f64 {
     if range.log { x.ln() } else { x }
 }
 
-/// Ends of a range in its own coordinate; whole numbers stand in the middle of a unit.
+/// Ends of a range in its own coordinate; numbers that are rounded stand in the middle of a unit.
 fn ends(range: &Range) -> [f64; 2] {
-    let margin = if range.whole { 0.5 } else { range.q / 2.0 };
+    let margin = range.unit() / 2.0;
     let at = |x: f64, end: f64| if range.log { coordinate(range, if x > 0.0 { x } else { end }) } else { x };
     [at(range.min - margin, range.min), at(range.max + margin, range.max)]
 }
