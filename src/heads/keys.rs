@@ -161,6 +161,16 @@ impl Key {
         (self.when)(params)
     }
 
+    /// The smallest number that it may hold, where there is one.
+    pub fn least(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Number { min, closed: true, .. } => Some(min),
+            Kind::Count(least) => Some(least as f64),
+            Kind::Counts => Some(1.0),
+            _ => None,
+        }
+    }
+
     /// Checks one value.
     ///
     /// # Errors

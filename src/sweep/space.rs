@@ -69,6 +69,11 @@ impl Range {
         json!(format!("{x:.6e}").parse::<f64>().unwrap_or(x))
     }
 
+    /// Where `x` lies on the scale on which the distribution is uniform.
+    pub(super) fn coordinate(&self, x: f64) -> f64 {
+        if self.log { x.ln() } else { x }
+    }
+
     /// What its numbers are multiples of; 0 where they are of nothing.
     pub(super) fn unit(&self) -> f64 {
         if self.q > 0.0 { self.q } else { f64::from(u8::from(self.whole)) }
