@@ -60,7 +60,7 @@ pub(super) fn conclude(runner: &Runner<'_>, trials: &[Trial], outcome: &mut Swee
     output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))?;
     outcome.test = end.judged;
     outcome.best_by = best_by(runner, trials, outcome, &end.metrics)?;
-    if let Some(key) = &job.config.report_best_by {
+    if let Some((_, key)) = &job.config.report_best_by {
         output::write_best_by(&job.out, key, &outcome.best_by)?;
     }
     Ok(())
@@ -129,7 +129,7 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
 
 /// The best trial of each value of `report_best_by`, judged on test.
 fn best_by(runner: &Runner<'_>, trials: &[Trial], outcome: &SweepOutcome, of_winner: &Map<String, Value>) -> Result<Vec<BestOf>> {
-    let Some(key) = &runner.job.config.report_best_by else { return Ok(vec![]) };
+    let Some((_, key)) = &runner.job.config.report_best_by else { return Ok(vec![]) };
     let mut found: Vec<BestOf> = vec![];
     for result in &outcome.leaderboard {
         let Some(value) = result.settings.get(key).filter(|value| found.iter().all(|other| other.value != **value)) else { continue };

@@ -93,8 +93,8 @@ pub struct SweepConfig {
     pub early_terminate: Option<EarlyTerminate>,
     /// Time after which no trial is begun.
     pub time_cap: Option<Duration>,
-    /// The parameter of whose values each best trial is judged on test.
-    pub report_best_by: Option<String>,
+    /// The parameter of whose values each best trial is judged on test, behind its line.
+    pub report_best_by: Option<(usize, String)>,
     /// Where it was read.
     pub origin: Origin,
 }
@@ -196,7 +196,7 @@ impl SweepConfig {
             "repeats" => self.repeats = fields::count(f, 1, origin)?,
             "refit" => self.refit = fields::flag(f, origin)?,
             "early_terminate" => self.early_terminate = fields::early_terminate(f, origin)?,
-            "report_best_by" => self.report_best_by = Some(fields::parameter(f, origin)?),
+            "report_best_by" => self.report_best_by = Some((f.value.line, fields::parameter(f, origin)?)),
             _ => {}
         }
         Ok(())
@@ -292,7 +292,7 @@ impl SweepConfig {
             format!("{{type: {name}, min_iter: {}, eta: {}}}", e.min_iter, e.eta)
         };
         line("early_terminate", self.early_terminate.map(early));
-        line("report_best_by", self.report_best_by.clone());
+        line("report_best_by", self.report_best_by.as_ref().map(|(_, key)| key.clone()));
         line("seed", Some(self.seed.to_string()));
         out
     }

@@ -74,3 +74,20 @@ pub(super) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<T
     }
     Ok(())
 }
+
+/// `report_best_by` with a parameter that has no few values of its own: each trial would be judged on test, or none.
+///
+/// # Errors
+/// A parameter that is not swept, or drawn from a distribution.
+pub(super) fn refuse_report_by(config: &SweepConfig, axes: &[(String, Domain)]) -> Result<()> {
+    let Some((line, key)) = &config.report_best_by else { return Ok(()) };
+    let reason = match axes.iter().find(|(name, _)| name == key).map(|(_, domain)| domain) {
+        Some(Domain::Values(_)) => return Ok(()),
+        Some(Domain::Range(_)) => "each trial draws a value of its own, and all would be judged on test",
+        None => "this sweep has no values of it",
+    };
+    let swept = axes.iter().filter(|(name, domain)| name != "seed" && matches!(domain, Domain::Values(values) if values.len() > 1));
+    let names: Vec<&str> = swept.map(|(name, _)| name.as_str()).collect();
+    let hint = if names.is_empty() { "give a parameter several `values`".into() } else { format!("use one of: {}", names.join(", ")) };
+    Err(config.origin.mistake(*line, format!("`report_best_by: {key}`: {reason}"), hint))
+}

@@ -70,6 +70,8 @@ impl<'a> Search<'a> {
     pub fn new(config: &'a SweepConfig, sources: &'a [Source], trainer: &'a str) -> Result<Search<'a>> {
         let planner = Planner { config, sources, trainer, digests: sources.iter().map(Source::digest).collect() };
         let axes = planner.axes();
+        config.check()?;
+        misfits::refuse_report_by(config, &axes)?;
         let cap = config.run_cap.unwrap_or(if config.method == Method::Grid { usize::MAX } else { DEFAULT_CAP });
         let first = if config.method == Method::Bayes { cap.min(STARTUP) } else { cap };
         let candidates = if config.method == Method::Grid { grid(&axes)? } else { planner.random(&axes, first) };
