@@ -85,7 +85,7 @@ pub struct SweepConfig {
     pub seed: u64,
     /// Parts of train and val together, each of which serves as val once; 1 for a fixed val.
     pub folds: usize,
-    /// Times that each trial is run, with seeds and splits of their own.
+    /// Times that each trial is run, with seeds and splits of their own, where `seed` lists no seeds: see [`SweepConfig::protocol`].
     pub repeats: usize,
     /// Whether the chosen head is trained again on train and val.
     pub refit: bool,
@@ -228,13 +228,35 @@ impl SweepConfig {
     /// Checks what only the whole can tell; called again after overrides.
     ///
     /// # Errors
-    /// A grid over a distribution.
+    /// A grid over a distribution, seeds that are no repeats.
     pub fn check(&self) -> Result<()> {
+        self.check_seeds()?;
         for axis in &self.axes {
             if self.method == Method::Grid && matches!(axis.domain, Domain::Range(_)) {
                 let problem = format!("a grid cannot enumerate the distribution of `{}`", axis.key);
                 return Err(self.origin.mistake(axis.line, problem, "give `values: […]`, or use `method: random`"));
             }
+        }
+        Ok(())
+    }
+
+    /// Several seeds are repeats: of seeds the best one is luck, and no setting to choose.
+    fn check_seeds(&self) -> Result<()> {
+        let Some(axis) = self.axis("seed") else { return Ok(()) };
+        let refuse = |problem: &str, hint: String| Err(self.origin.mistake(axis.line, problem, hint));
+        let Domain::Values(values) = &axis.domain else {
+            return refuse(
+                "`seed` is drawn, and the best trial would be the luckiest",
+                "use `repeats: 5`: mean and spread over seeds".into(),
+            );
+        };
+        let seeds: Vec<u64> = values.iter().filter_map(|(_, seed)| seed.as_u64()).collect();
+        if seeds.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
+            let hint = format!("write `seed: {{value: {}}}` and `repeats: {}`", seeds[0], seeds.len());
+            return refuse("the seeds of a list are repeats, and these do not follow each other", hint);
+        }
+        if seeds.len() > 1 && self.repeats > 1 {
+            return refuse("`seed` lists several, and there are `repeats` too", "use one of them".into());
         }
         Ok(())
     }
@@ -251,7 +273,8 @@ impl SweepConfig {
 
     /// On which rows trials are trained and judged.
     pub fn protocol(&self) -> Protocol {
-        Protocol { folds: self.folds, repeats: self.repeats, seed: self.seed }
+        let seeds = self.axis("seed").map_or(1, |axis| axis.domain.len());
+        Protocol { folds: self.folds, repeats: self.repeats.max(seeds), seed: self.seed }
     }
 
     /// The sweep as YAML again, overrides included.

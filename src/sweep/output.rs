@@ -21,9 +21,9 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn extend(&mut self, rows: &[usize], probabilities: &[f32]) {
-        self.rows.extend_from_slice(rows);
-        self.probabilities.extend_from_slice(probabilities);
+    pub(super) fn extend(&mut self, more: Judged) {
+        self.rows.extend(more.rows);
+        self.probabilities.extend(more.probabilities);
     }
 
     /// Puts the rows into ascending order.

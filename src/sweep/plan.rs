@@ -164,6 +164,10 @@ impl Planner<'_> {
             axes.push(("tap".into(), named(names)));
         }
         axes.extend(self.config.axes.iter().map(|a| (a.key.clone(), a.domain.clone())));
+        // Several seeds are repeats of one trial, which begin with the first.
+        for (_, domain) in axes.iter_mut().filter(|(key, _)| key == "seed") {
+            *domain = Domain::Values(vec![(0, domain.at(0.0))]);
+        }
         axes
     }
 
@@ -258,7 +262,7 @@ impl Planner<'_> {
         let features: Vec<(&str, &str)> =
             inputs.iter().map(|&(s, t)| (self.digests[s].as_str(), self.sources[s].taps[t].name.as_str())).collect();
         let config = self.config;
-        let rows = serde_json::json!([config.folds, config.repeats, config.seed, shots]);
+        let rows = serde_json::json!([config.folds, config.protocol().repeats, config.seed, shots]);
         // The metric and what ends trials early decide how long one is trained; of what is solved for there is no long and short.
         let ends = (!spec.params().head.is_solved()).then(|| {
             let judged =

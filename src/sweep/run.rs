@@ -72,6 +72,8 @@ pub struct SweepOutcome {
     pub metric: String,
     /// Metrics of the best trial on test, where there is a test split.
     pub test: Option<Metrics>,
+    /// Of several repeats of the best trial the mean on test, with the deviation as `test.acc1.std` beside `test.acc1`.
+    pub test_of_repeats: Map<String, Value>,
     /// Where `report_best_by` names a parameter: the best trial of each of its values.
     pub best_by: Vec<BestOf>,
     /// Trials that an earlier run had finished.
@@ -90,6 +92,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let start = Instant::now();
     let mut search = Search::new(&job.config, &job.sources, job.trainer.name())?;
     let mut notes = std::mem::take(&mut search.notes);
+    notes.extend(about_seeds(&job.config));
     notes.extend(about_val(&job));
     notes.extend(about_data(&job.sources));
     notes.iter().for_each(|note| observer.note(note));
@@ -130,6 +133,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
         metric: format!("val.{}", metric.name),
         leaderboard: results,
         test: None,
+        test_of_repeats: Map::new(),
         best_by: vec![],
         reused,
         notes,
@@ -147,6 +151,13 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     conclude(&runner, &trials, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// Several seeds are no settings to choose from.
+fn about_seeds(config: &SweepConfig) -> Option<String> {
+    let repeats = config.protocol().repeats;
+    (repeats > config.repeats)
+        .then(|| format!("`seed`: each setting is trained with {repeats} seeds and judged by its mean, as with `repeats`"))
 }
 
 /// Caches judged by different images say little of their backbones.

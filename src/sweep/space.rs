@@ -113,6 +113,11 @@ impl Domain {
         }
     }
 
+    /// Values that are listed; a distribution lists none.
+    pub(super) fn len(&self) -> usize {
+        if let Domain::Values(values) = self { values.len() } else { 0 }
+    }
+
     /// A value drawn with 32 random bits.
     pub fn draw(&self, bits: u32) -> Value {
         self.at(f64::from(unit_f32(bits)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::data::Split;
-use crate::heads::Matrix;
+use crate::heads::{Matrix, trainer};
 use crate::rng::Philox;
 use crate::{Error, Result};
 
@@ -43,6 +43,18 @@ fn plan(text: &str, source: Source) -> Result<(Vec<Trial>, Vec<String>)> {
 
 fn refusal(text: &str, source: Source) -> String {
     plan(text, source).err().map(|e: Error| e.to_string()).unwrap_or_default()
+}
+
+/// What a sweep of a source finds, and the folder that it leaves.
+fn sweep(text: &str, source: Source) -> (SweepOutcome, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SweepConfig::parse(text, Path::new("s.yaml")).unwrap();
+    let job = Job { sources: vec![source], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+    (run(job, &()).unwrap(), folder)
+}
+
+fn read(folder: &tempfile::TempDir, file: &str) -> String {
+    std::fs::read_to_string(folder.path().join(file)).unwrap()
 }
 
 #[test]
@@ -88,4 +100,58 @@ fn only_a_parameter_of_few_values_is_reported_by() {
     let message = refusal("parameters: {lr: {value: 0.1}}\nreport_best_by: cache\n", source());
     assert!(message.contains("s.yaml:2: `report_best_by: cache`: this sweep has no values") && message.contains("several"), "{message}");
     assert!(plan(&format!("{random}report_best_by: head\n"), source()).is_ok());
+}
+
+const HEADS: &str = "parameters:\n  head: {values: [linear, ridge]}\n  lr: {value: 0.02}\n  batch_size: {value: 8}\n  epochs: {value: 2}\n";
+
+#[test]
+fn test_is_judged_by_every_repeat_of_the_chosen_setting() {
+    for more in ["", "refit: true\n", "folds: 3\n"] {
+        let text = HEADS.replace("[linear, ridge]", "[linear]");
+        let (outcome, folder) = sweep(&format!("{text}{more}repeats: 3\nseed: 4\n"), source());
+        // Each repeat by itself is a sweep with its seed.
+        let alone = |seed| sweep(&format!("{text}{more}seed: {seed}\n"), source()).0.test.unwrap().loss;
+        let losses = [4, 5, 6].map(alone);
+        let mean = losses.iter().sum::<f64>() / 3.0;
+        let std = (losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        let said = |name: &str| outcome.test_of_repeats[name].as_f64().unwrap();
+        assert!(std > 1e-6 && (said("test.loss") - mean).abs() < 1e-8 && (said("test.loss.std") - std).abs() < 1e-8, "{more}: {outcome:?}");
+        assert!((outcome.test.unwrap().loss - losses[0]).abs() < 1e-12);
+        assert!(read(&folder, "best/model.json").contains("test.acc1.std"));
+        // From the log alone, without the heads that a run keeps: the same numbers.
+        let config = SweepConfig::parse(&format!("{text}{more}repeats: 3\nseed: 4\n"), Path::new("s.yaml")).unwrap();
+        let job = Job { sources: vec![source()], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+        assert_eq!(run(job, &()).unwrap().test_of_repeats, outcome.test_of_repeats);
+    }
+}
+
+#[test]
+fn several_seeds_are_repeats_and_no_settings_to_choose_from() {
+    let (seeds, _) = sweep(&HEADS.replace("  lr:", "  seed: {values: [4, 5, 6]}\n  lr:"), source());
+    let linear = seeds.leaderboard.iter().find(|r| r.settings["head"] == "linear").unwrap();
+    assert_eq!((seeds.leaderboard.len(), linear.history.len()), (2, 3 * 2));
+    assert!(linear.metric("val.loss.std").unwrap() > 0.0);
+    assert!(seeds.notes.iter().any(|n| n.contains("3 seeds")), "{:?}", seeds.notes);
+    let cases = [
+        ("  seed: {values: [1, 42]}\n", "s.yaml:3: the seeds of a list are repeats", "`repeats: 2`"),
+        ("  seed: {min: 0, max: 9}\nmethod: random\n", "s.yaml:3: `seed` is drawn", "`repeats: 5`"),
+        ("  seed: {values: [1, 2]}\nrepeats: 2\n", "s.yaml:3: `seed` lists several", "use one of them"),
+    ];
+    for (seeds, problem, hint) in cases {
+        let message = refusal(&format!("parameters:\n  lr: {{value: 0.1}}\n{seeds}"), source());
+        assert!(message.contains(problem) && message.contains(hint), "{message}");
+    }
+}
+
+#[test]
+fn a_head_that_no_seed_changes_is_fitted_once_where_its_rows_stay() {
+    let runs = |more: &str, source| {
+        let (outcome, _) = sweep(&format!("{HEADS}{more}repeats: 3\n"), source);
+        let ridge = outcome.leaderboard.iter().find(|r| r.settings["head"] == "ridge").unwrap().clone();
+        (ridge.history.len(), ridge.metric("val.loss.std").is_some_and(|std| std > 0.0))
+    };
+    assert_eq!(runs("", source()), (1, false));
+    assert_eq!(runs("folds: 2\n", source()), (6, true));
+    let without_val = source_of((0..80).map(|row| vec![row % 2]).collect(), |row| if row < 60 { Split::Train } else { Split::Test });
+    assert_eq!(runs("", without_val), (3, true));
 }
