@@ -1,5 +1,6 @@
 //! The files of a sweep directory beside its log: results, the best head, predictions, confusion.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,7 +10,7 @@ use super::result::TrialResult;
 use super::run::BestOf;
 use super::source::Source;
 use super::space::{Axis, Domain, Range};
-use crate::files::{create_folder, replace};
+use crate::files::{create_folder, remove_if_there, replace};
 use crate::heads::{BEST_FOLDER, HEAD_FILE, Key, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::{Error, Result};
 
@@ -80,43 +81,57 @@ pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     replace(&best.join(MODEL_FILE), &model)
 }
 
-/// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer; probabilities as `predict` gives them.
+/// Classes of which each has a column in `predictions.csv`; more make the file larger than it is of use.
+pub(super) const MOST_CLASSES: usize = 1000;
+
+/// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer and, as `predict` gives them, the
+/// probabilities of all classes.
 pub(super) fn write_predictions(folder: &Path, source: &Source, val: &Judged, test: &Judged) -> Result<()> {
     let classes = source.classes.len();
-    let name = |label: usize| source.classes[label].as_str();
-    let header = ["path", "split", "class", "predicted", "correct", "probability", "probability_of_class"].map(str::to_owned).to_vec();
+    let each: &[String] = if classes <= MOST_CLASSES { &source.classes } else { &[] };
+    let header = ["path", "split", "class", "predicted", "correct", "probability", "probability_of_class"].map(str::to_owned);
+    let header = header.into_iter().chain(each.iter().map(|class| format!("p.{class}"))).collect();
     let part = |split: &'static str, judged: &Judged| {
-        let row = |(&row, p): (&usize, &[f32])| {
-            let answer = most_probable(p);
-            let labels = source.labels.of(row);
-            let right = labels.contains(&(answer as u32));
-            let own = labels.iter().map(|&l| p[l as usize]).fold(0f32, f32::max);
-            vec![
-                source.paths[row].clone(),
-                split.to_owned(),
-                labels.iter().map(|&l| name(l as usize)).collect::<Vec<_>>().join("|"),
-                name(answer).to_owned(),
-                u8::from(right).to_string(),
-                format!("{:.6}", p[answer]),
-                format!("{own:.6}"),
-            ]
-        };
+        let row = |(&row, p): (&usize, &[f32])| prediction(source, split, row, p, each.len());
         judged.rows.iter().zip(judged.probabilities.chunks_exact(classes)).map(row).collect::<Vec<_>>()
     };
     let (val, test) = (part("val", val), part("test", test));
     write_csv(&folder.join("predictions.csv"), std::iter::once(header).chain(val).chain(test))
 }
 
+/// A row of `predictions.csv`. The answer is the most probable class; of rows with several classes, all of at least one half.
+fn prediction(source: &Source, split: &str, row: usize, p: &[f32], each: usize) -> Vec<String> {
+    let most = most_probable(p);
+    let labels = source.labels.of(row);
+    let own = labels.iter().map(|&l| p[l as usize]).fold(0f32, f32::max);
+    let names = |classes: &[usize]| classes.iter().map(|&class| source.classes[class].as_str()).collect::<Vec<_>>().join("|");
+    let answer: Vec<usize> = if source.labels.are_many() { (0..p.len()).filter(|&class| p[class] >= 0.5).collect() } else { vec![most] };
+    let head = [
+        source.paths[row].clone(),
+        split.to_owned(),
+        names(&labels.iter().map(|&l| l as usize).collect::<Vec<_>>()),
+        names(&answer),
+        u8::from(labels.contains(&(most as u32))).to_string(),
+    ];
+    head.into_iter().chain([p[most], own].iter().chain(&p[..each]).map(|p| format!("{p:.6}"))).collect()
+}
+
 /// `confusion.csv` (a row a class, a column an answer) and `per_class.csv` (recall, precision and F1 of each class).
 pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -> Result<()> {
     let Judged { rows, probabilities } = judged;
     let n = source.classes.len();
-    let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
-    let line =
-        |(class, row): (&String, &Vec<usize>)| std::iter::once(class.clone()).chain(row.iter().map(usize::to_string)).collect::<Vec<_>>();
-    let table = confusion(probabilities, n, &source.labels, rows);
-    let lines: Vec<_> = source.classes.iter().zip(&table).map(line).collect();
-    write_csv(&folder.join("confusion.csv"), std::iter::once(header).chain(lines))?;
+    let table = folder.join("confusion.csv");
+    if source.labels.are_many() {
+        // Several classes and several answers a row: none of them stands against one other.
+        remove_if_there(&table)?;
+    } else {
+        let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
+        let line = |(class, row): (&String, Vec<usize>)| {
+            std::iter::once(class.clone()).chain(row.iter().map(usize::to_string)).collect::<Vec<_>>()
+        };
+        let lines = source.classes.iter().zip(confusion(probabilities, n, &source.labels, rows)).map(line);
+        write_csv(&table, std::iter::once(header).chain(lines))?;
+    }
     let header = ["class", "rows", "recall", "precision", "f1"].map(str::to_owned).to_vec();
     let share = |part: usize, whole: usize| if whole == 0 { String::new() } else { format!("{:.6}", part as f64 / whole as f64) };
     let counts = counts(probabilities, n, &source.labels, rows);
@@ -129,7 +144,8 @@ pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -
 
 /// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and test.
 pub(super) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
-    let names: Vec<&String> = found.first().map(|best| best.metrics.keys().collect()).unwrap_or_default();
+    // Those that have no repeats have no deviations: not each has all.
+    let names: BTreeSet<&String> = found.iter().flat_map(|best| best.metrics.keys()).collect();
     let header = [key.to_owned(), "trial".to_owned()].into_iter().chain(names.iter().map(|n| (*n).clone())).collect();
     let cell = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(plain).unwrap_or_default();
     let row = |best: &BestOf| {

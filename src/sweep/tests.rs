@@ -155,3 +155,49 @@ fn a_head_that_no_seed_changes_is_fitted_once_where_its_rows_stay() {
     let without_val = source_of((0..80).map(|row| vec![row % 2]).collect(), |row| if row < 60 { Split::Train } else { Split::Test });
     assert_eq!(runs("", without_val), (3, true));
 }
+
+/// Header and cells of a CSV file.
+fn table(folder: &tempfile::TempDir, file: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let text = read(folder, file);
+    let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    (cells(text.lines().next().unwrap()), text.lines().skip(1).map(cells).collect())
+}
+
+#[test]
+fn predictions_have_the_probability_of_every_class() {
+    let (outcome, folder) = sweep(&format!("{HEADS}folds: 3\n"), source());
+    let (header, rows) = table(&folder, "predictions.csv");
+    assert_eq!(header[5..], ["probability", "probability_of_class", "p.ant", "p.bee"]);
+    let number = |cell: &String| cell.parse::<f64>().unwrap();
+    for row in &rows {
+        let [ant, bee] = [number(&row[7]), number(&row[8])];
+        assert!((ant + bee - 1.0).abs() < 2e-6 && ant.max(bee) == number(&row[5]), "{row:?}");
+        assert_eq!(row[3], if ant > bee { "ant" } else { "bee" });
+    }
+    // Any metric can be made of it again: here the calibrated loss on test, as model.json has it.
+    let test: Vec<_> = rows.iter().filter(|row| row[1] == "test").collect();
+    let loss = test.iter().map(|row| -number(&row[if row[2] == "ant" { 7 } else { 8 }]).ln()).sum::<f64>() / test.len() as f64;
+    let model: serde_json::Value = serde_json::from_str(&read(&folder, "best/model.json")).unwrap();
+    assert!((loss - model["metrics"]["test.loss_scaled"].as_f64().unwrap()).abs() < 1e-4, "{loss} {outcome:?}");
+}
+
+#[test]
+fn rows_of_several_classes_are_answered_with_several_and_have_no_confusion() {
+    let labels = (0..80).map(|row| [vec![0], vec![1], vec![0, 1], vec![]][row % 4].clone()).collect();
+    let many = source_of(labels, |row| if row < 60 { Split::Train } else { Split::Test });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("confusion.csv"), "class,ant,bee\n").unwrap();
+    let config = SweepConfig::parse("parameters:\n  lr: {value: 0.1}\n  epochs: {value: 20}\n", Path::new("s.yaml")).unwrap();
+    let job = Job { sources: vec![many], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+    run(job, &()).unwrap();
+    let (_, rows) = table(&folder, "predictions.csv");
+    for row in &rows {
+        let said = ["ant", "bee"].into_iter().zip(&row[7..]).filter(|(_, p)| p.parse::<f64>().unwrap() >= 0.5);
+        assert_eq!(row[3], said.map(|(class, _)| class).collect::<Vec<_>>().join("|"));
+    }
+    assert!(rows.iter().any(|row| row[3] == "ant|bee") && rows.iter().any(|row| row[3].is_empty()), "{rows:?}");
+    assert!(!folder.path().join("confusion.csv").exists(), "an earlier sweep's would be taken for this one's");
+    assert!(folder.path().join("per_class.csv").exists());
+    let report = crate::report::Report::read(folder.path(), None).unwrap();
+    assert!(report.confusion.is_none() && report.per_class.is_some());
+}
