@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::fields;
 use super::space::{Axis, Domain};
 use super::yaml::{Entry, Node, Origin};
-use crate::heads::did_you_mean;
+use crate::heads::{HeadKind, did_you_mean};
 use crate::{Error, Result};
 
 /// How trials are chosen.
@@ -269,6 +269,15 @@ impl SweepConfig {
     /// The line of a parameter in the sweep file; 0 where it is not there.
     pub(super) fn line(&self, key: &str) -> usize {
         self.axis(key).map_or(0, |a| a.line)
+    }
+
+    /// Whether some head may be trained, rather than all be solved for.
+    pub(super) fn trains(&self) -> bool {
+        let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
+        match self.axis("head").map(|a| &a.domain) {
+            Some(Domain::Values(heads)) => !heads.iter().all(|(_, head)| is_solved(head)),
+            _ => true,
+        }
     }
 
     /// On which rows trials are trained and judged.

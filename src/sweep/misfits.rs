@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::config::SweepConfig;
 use super::plan::Trial;
 use super::space::{Axis, Domain};
-use crate::heads::{HeadKind, OptimizerKind};
+use crate::heads::OptimizerKind;
 use crate::{Error, Result};
 
 /// Settings that make no trial, and why.
@@ -61,9 +61,7 @@ pub(super) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<T
         None => vec![],
     };
     let refuse = |key: &str, problem: &str, hint: &str| Err(config.origin.mistake(config.line(key), problem, hint));
-    let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
-    let heads = values("head");
-    if config.axis("mixup").is_some() && !heads.is_empty() && heads.iter().all(is_solved) {
+    if config.axis("mixup").is_some() && !config.trains() {
         let problem = "`mixup` mixes the rows of training batches, and no head of this sweep is trained by batches";
         return refuse("mixup", problem, "leave it out, or add a head that is trained: linear, dense");
     }

@@ -9,6 +9,7 @@ mod fields;
 mod halving;
 mod misfits;
 mod names;
+mod notes;
 mod output;
 mod plan;
 mod record;
@@ -25,6 +26,7 @@ mod yaml;
 mod tests;
 
 pub use config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
+pub use output::NOTES_FILE;
 pub use plan::{Inputs, Search, Trial};
 pub use record::{EpochRecord, FinalRecord, Record, Status, flat};
 pub use result::TrialResult;

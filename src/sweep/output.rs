@@ -14,6 +14,9 @@ use crate::files::{create_folder, remove_if_there, replace};
 use crate::heads::{BEST_FOLDER, HEAD_FILE, Key, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::{Error, Result};
 
+/// What a sweep has to say beside its numbers.
+pub const NOTES_FILE: &str = "notes.txt";
+
 /// Rows and the class probabilities of each, `[rows, classes]`.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
@@ -70,6 +73,12 @@ pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
     };
     let header: Vec<String> = header.map(str::to_owned).collect();
     write_csv(&folder.join("results.csv"), std::iter::once(header).chain(results.iter().map(row)))
+}
+
+/// `notes.txt`: what the user should know, a line each. No file where that is nothing.
+pub(super) fn write_notes(folder: &Path, notes: &[String]) -> Result<()> {
+    let file = folder.join(NOTES_FILE);
+    if notes.is_empty() { remove_if_there(&file) } else { replace(&file, (notes.join("\n") + "\n").as_bytes()) }
 }
 
 /// `best/`: the weights first, then the description that names them.

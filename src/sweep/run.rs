@@ -1,6 +1,6 @@
 //! Running a sweep: cohorts of trials until none is left, the best one chosen by val.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use super::cohort::{Runner, ranked};
 use super::conclude::conclude;
 use super::config::SweepConfig;
 use super::halving::Halving;
+use super::notes;
 use super::output;
 use super::plan::{Search, Trial};
 use super::record::{EARLIER, Log};
@@ -92,9 +93,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let start = Instant::now();
     let mut search = Search::new(&job.config, &job.sources, job.trainer.name())?;
     let mut notes = std::mem::take(&mut search.notes);
-    notes.extend(about_seeds(&job.config));
-    notes.extend(about_val(&job));
-    notes.extend(about_data(&job.sources));
+    notes.extend(notes::about(&job));
     notes.iter().for_each(|note| observer.note(note));
     create_folder(&job.out)?;
     let _lock = Lock::take(&job.out, Wait::Moment)?;
@@ -148,40 +147,8 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
         observer.note(&kept);
         outcome.notes.push(kept);
     }
+    output::write_notes(&job.out, &outcome.notes)?;
     conclude(&runner, &trials, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
-}
-
-/// Several seeds are no settings to choose from.
-fn about_seeds(config: &SweepConfig) -> Option<String> {
-    let repeats = config.protocol().repeats;
-    (repeats > config.repeats)
-        .then(|| format!("`seed`: each setting is trained with {repeats} seeds and judged by its mean, as with `repeats`"))
-}
-
-/// Caches judged by different images say little of their backbones.
-fn about_data(sources: &[Source]) -> Option<String> {
-    let judges = |source: &Source| -> BTreeSet<String> {
-        let rows = if source.partition.val.is_empty() { &source.partition.train } else { &source.partition.val };
-        rows.iter().map(|&row| source.paths[row].clone()).collect()
-    };
-    let first = judges(sources.first()?);
-    let (other, differ) = sources.iter().map(|s| (s, judges(s).symmetric_difference(&first).count())).find(|(_, differ)| *differ > 0)?;
-    Some(format!(
-        "{} and {} are judged by different images ({differ} are in one of them only): compare their figures with care",
-        sources[0].folder, other.folder
-    ))
-}
-
-/// What the user should know of the rows that serve for choosing.
-fn about_val(job: &Job) -> Option<String> {
-    let folds = job.config.folds;
-    let lacks_val = job.sources.iter().any(|s| s.partition.val.is_empty());
-    match (folds > 1, lacks_val) {
-        (true, true) => Some(format!("train in {folds} folds, class by class: each serves for choosing once")),
-        (true, false) => Some(format!("train and val together in {folds} folds, class by class: each serves for choosing once")),
-        (false, true) => Some("no val split: a fifth of train, class by class, serves for choosing".into()),
-        (false, false) => None,
-    }
 }

@@ -58,7 +58,8 @@ pub(super) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Resu
     }
     limit(&mut partition, source, shots, seed);
     if partition.val.is_empty() || partition.train.is_empty() {
-        let problem = format!("{} training rows are too few to hold any out for choosing", source.partition.train.len());
+        let (train, val) = (source.partition.train.len(), source.partition.val.len());
+        let problem = format!("{train} training rows and {val} of val are too few to train on some and to choose by others");
         return Err(Error::setting(problem, "add a val split, use fewer `folds`, or give more images a class"));
     }
     Ok(partition)

@@ -201,3 +201,26 @@ fn rows_of_several_classes_are_answered_with_several_and_have_no_confusion() {
     let report = crate::report::Report::read(folder.path(), None).unwrap();
     assert!(report.confusion.is_none() && report.per_class.is_some());
 }
+
+#[test]
+fn what_the_data_leave_little_of_is_said_and_stays_in_the_report() {
+    let text = "parameters:\n  shots: {values: [2, 30]}\n  batch_size: {value: 512}\n  epochs: {value: 3}\nfolds: 4\nearly_terminate: {min_iter: 3}\n";
+    // Three rows of `bee`, the rest `ant`; then none.
+    let few = |bees: usize| {
+        source_of((0..80).map(|row| vec![u32::from(row < bees)]).collect(), |row| if row < 60 { Split::Train } else { Split::Test })
+    };
+    let (outcome, folder) = sweep(text, few(3));
+    let said =
+        |outcome: &SweepOutcome, note: &str| assert!(outcome.notes.iter().any(|n| n.starts_with(note)), "{note}: {:?}", outcome.notes);
+    said(&outcome, "`folds: 4`: class `bee` has 3 rows");
+    said(&outcome, "`shots: 30`: class `bee` has 3 rows, and gives all");
+    said(&outcome, "`batch_size: 512` is more than the 45 training rows");
+    said(&outcome, "`early_terminate` ends no trial: its `min_iter: 3` is not below `epochs: 3`");
+    let report = crate::report::Report::read(folder.path(), None).unwrap();
+    assert!(outcome.notes.iter().all(|note| report.notes.contains(note)));
+    let (outcome, _) = sweep("parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n", few(0));
+    said(&outcome, "no row to train on: bee (1 of 2 classes)");
+    said(&outcome, "no val split: a fifth of train, class by class, serves for choosing (12 of 60 rows, 48 train)");
+    let (quiet, folder) = sweep("parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n", source());
+    assert!(quiet.notes.is_empty() && !folder.path().join(NOTES_FILE).exists(), "{:?}", quiet.notes);
+}
