@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fields;
-use super::space::{Axis, Domain};
+use super::space::{Axis, Domain, names};
 use super::yaml::{Entry, Node, Origin};
 use crate::heads::{HeadKind, did_you_mean};
 use crate::{Error, Result};
@@ -100,7 +100,7 @@ pub struct SweepConfig {
 }
 
 /// Words of the top level.
-const FIELDS: &[&str] = &[
+pub(super) const FIELDS: &[&str] = &[
     "method",
     "metric",
     "parameters",
@@ -119,7 +119,8 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Those that may stand on the command line too. (`seed` there is a parameter.)
-const SETTABLE: &[&str] = &["method", "metric", "run_cap", "time_cap", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
+pub(super) const SETTABLE: &[&str] =
+    &["method", "metric", "run_cap", "time_cap", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
 
 /// What is swept where no file is given: two heads, a few learning rates, dropout or none.
 pub const DEFAULT: &str = "\
@@ -156,7 +157,11 @@ impl SweepConfig {
         let fields = tree.entries().ok_or_else(|| origin.mistake(1, "is no sweep file", hint))?;
         if let Some(unknown) = fields.iter().find(|f| !FIELDS.contains(&f.key.as_str())) {
             let problem = format!("`{}` is not a word of a sweep file", unknown.key);
-            return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS.iter().copied())));
+            let hint = match names().find(|name| *name == unknown.key) {
+                Some(name) => format!("`{name}` goes into `parameters`"),
+                None => did_you_mean(&unknown.key, FIELDS.iter().copied()),
+            };
+            return Err(origin.mistake(unknown.line, problem, hint));
         }
         let field = |name: &str| fields.iter().find(|f| f.key == name);
         let parameters = field("parameters").ok_or_else(|| origin.mistake(1, "has no `parameters`", hint))?;
@@ -366,6 +371,7 @@ mod tests {
             ("parameters:\n  lr: {value: 1}\nmetric:\n  name: loss\n  gaol: minimize", "sweep.yaml:5: `gaol`", "did you mean `goal`?"),
             ("parameters:\n  lr: {value: 1}\nmetric: {goal: minimize}", "sweep.yaml:3: `metric` has no `name`", "val.acc1"),
             ("parameters:\n", "names none", "lr"),
+            ("lr: 0.1\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `lr` is not a word", "goes into `parameters`"),
             ("run_cap: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `run_cap: 0`", "at least 1"),
         ];
         for (text, problem, hint) in cases {
@@ -384,6 +390,10 @@ mod tests {
         let of = |key: &str| config.axes.iter().find(|a| a.key == key).unwrap().domain.at(0.0);
         assert_eq!((of("lr"), of("hidden"), of("seed")), (0.01.into(), serde_json::json!([512, 128]), 1.into()));
         assert_eq!(config.method, Method::Random);
+        for (typed, meant) in [("foldss=3", "`folds`"), ("repeat=3", "`repeats`"), ("shot=3", "`shots`"), ("run_cpa=9", "`run_cap`")] {
+            let message = config.set(typed).unwrap_err().to_string();
+            assert!(message.contains(&format!("did you mean {meant}?")), "{message}");
+        }
         assert!(config.set("lrr=1").unwrap_err().to_string().contains("`lr`"));
         assert!(config.set("head=liner").unwrap_err().to_string().contains("did you mean `linear`?"));
         assert!(config.set("lr=").is_err() && config.set("lr").is_err());

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::config::{EarlyTerminate, Method, Metric};
-use super::space::INPUTS;
+use super::space::names;
 use super::yaml::{Entry, Origin};
 use crate::Result;
-use crate::heads::{KEYS, METRICS, did_you_mean, plain, whole_number};
+use crate::heads::{METRICS, did_you_mean, plain, whole_number};
 
 pub(super) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
     let word = plain(&field.value.to_json());
@@ -80,11 +80,10 @@ pub(super) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
 /// The name of a parameter.
 pub(super) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
     let word = plain(&field.value.to_json());
-    let names = INPUTS.iter().copied().chain(KEYS.iter().map(|k| k.name));
-    if names.clone().any(|n| n == word) {
+    if names().any(|n| n == word) {
         return Ok(word);
     }
-    Err(origin.mistake(field.value.line, format!("`{}: {word}` is not a parameter", field.key), did_you_mean(&word, names)))
+    Err(origin.mistake(field.value.line, format!("`{}: {word}` is not a parameter", field.key), did_you_mean(&word, names())))
 }
 
 /// `{type: hyperband, min_iter: 3, eta: 3}`; `none` for none.

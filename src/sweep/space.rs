@@ -2,14 +2,20 @@
 
 use serde_json::{Value, json};
 
+use super::config::{FIELDS as TOP, SETTABLE};
 use super::domain;
 use super::yaml::{Entry, Origin};
-use crate::Result;
-use crate::heads::{Key, Kind, plain};
+use crate::heads::{KEYS, Key, Kind, did_you_mean, plain};
 use crate::rng::unit_f32;
+use crate::{Error, Result};
 
 /// Axes over what heads are trained on rather than over how.
 pub const INPUTS: &[&str] = &["cache", "tap", "shots"];
+
+/// Names of all parameters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    INPUTS.iter().copied().chain(KEYS.iter().map(|key| key.name))
+}
 
 /// One parameter and what it may be.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,24 +136,24 @@ impl Axis {
     /// # Errors
     /// An unknown parameter, field, distribution or value, with its line and the nearest valid word.
     pub fn read(entry: &Entry, origin: &Origin) -> Result<Axis> {
-        let known = INPUTS.contains(&entry.key.as_str());
-        if !known && let Err(unknown) = Key::find(&entry.key) {
-            let near = crate::nearest(&entry.key, INPUTS.iter().copied().chain(crate::heads::KEYS.iter().map(|k| k.name)));
-            return Err(match near.filter(|near| INPUTS.contains(near)) {
-                Some(near) => origin.mistake(entry.line, format!("`{}` is not a parameter", entry.key), format!("did you mean `{near}`?")),
-                None => origin.at(entry.line)(unknown),
-            });
+        if !names().any(|name| name == entry.key) {
+            let hint = match TOP.iter().find(|word| **word == entry.key) {
+                Some(word) => format!("`{word}` stands beside `parameters`, not among them"),
+                None => did_you_mean(&entry.key, names()),
+            };
+            return Err(origin.mistake(entry.line, format!("`{}` is not a parameter", entry.key), hint));
         }
         Axis::checked(&entry.key, entry.line, domain::read(entry, origin)?, origin)
     }
 
-    /// An axis over values from the command line.
+    /// An axis over values from the command line, where the words beside the parameters can be meant too.
     ///
     /// # Errors
     /// As [`Axis::read`].
     pub fn of(key: &str, values: Vec<Value>) -> Result<Axis> {
-        if !INPUTS.contains(&key) {
-            Key::find(key)?;
+        if !names().any(|name| name == key) {
+            let words = names().chain(SETTABLE.iter().copied());
+            return Err(Error::setting(format!("`{key}` is no setting of a sweep"), did_you_mean(key, words)));
         }
         Axis::checked(key, 0, Domain::Values(values.into_iter().map(|v| (0, v)).collect()), &Origin("".into()))
     }
@@ -235,6 +241,7 @@ mod tests {
             ("dropout: {min: 0.0, max: 2.0}", "`dropout: 2.0` cannot be used", "below 1"),
             ("lr: 0.1", "needs value", "{value: 0.1}"),
             ("taps: {value: gap}", "is not a parameter", "`tap`"),
+            ("folds: {value: 5}", "s.yaml:1: `folds` is not a parameter", "stands beside `parameters`"),
             (
                 "lr:\n  value: 0.1\n  min: 0.01\n  max: 1",
                 "s.yaml:3: `min` of `lr` counts for nothing beside `value`",
