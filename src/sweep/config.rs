@@ -106,6 +106,7 @@ pub(super) const FIELDS: &[&str] = &[
     "parameters",
     "run_cap",
     "time_cap",
+    "time_budget",
     "seed",
     "folds",
     "repeats",
@@ -120,7 +121,7 @@ pub(super) const FIELDS: &[&str] = &[
 
 /// Those that may stand on the command line too. (`seed` there is a parameter.)
 pub(super) const SETTABLE: &[&str] =
-    &["method", "metric", "run_cap", "time_cap", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
+    &["method", "metric", "run_cap", "time_cap", "time_budget", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
 
 /// What is swept where no file is given: two heads, a few learning rates, dropout or none.
 pub const DEFAULT: &str = "\
@@ -195,7 +196,7 @@ impl SweepConfig {
             "method" => self.method = fields::method(f, origin)?,
             "metric" => self.metric = fields::metric(f, origin)?,
             "run_cap" => self.run_cap = Some(fields::count(f, 1, origin)?),
-            "time_cap" => self.time_cap = Some(fields::duration(f, origin)?),
+            "time_cap" | "time_budget" => self.time_cap = Some(fields::duration(f, origin)?),
             "seed" => self.seed = fields::count(f, 0, origin)? as u64,
             "folds" => self.folds = fields::count(f, 1, origin)?,
             "repeats" => self.repeats = fields::count(f, 1, origin)?,
@@ -366,7 +367,13 @@ mod tests {
             ("metod: grid\nparameters: {lr: {value: 1}}", "sweep.yaml:1", "`method`"),
             ("method: gird\nparameters: {lr: {value: 1}}", "sweep.yaml:1", "`grid`"),
             ("parameters:\n  lr: {distribution: uniform, min: 0.1, max: 1}", "sweep.yaml:2: a grid cannot", "random"),
-            ("parameters:\n  lr: {value: 1}\nmetric: {name: val.los}", "sweep.yaml:3: `val.los` is not a metric", "`loss`"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {name: val.los}", "sweep.yaml:3: `val.los` is not a metric", "`val.loss`"),
+            ("parameters:\n  lr: {value: 1}\nmetric: val_loss", "sweep.yaml:3: `val_loss` is not a metric", "did you mean `val.loss`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {name: val_acc}", "`val_acc` is not a metric", "did you mean `val.acc1`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: accuracy", "`accuracy` is not a metric", "did you mean `val.acc1`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: qqqq", "`qqqq` is not a metric", "use one of: acc1, acc5"),
+            ("parameters:\n  lr: {value: 1}\nearly_terminate: {max_iter: 27}", "sweep.yaml:3: `early_terminate`", "`max_iter` and `s`"),
+            ("parameters:\n  lr: {value: 1}\nearly_terminate: {max_iter: 27, s: 2, min_iter: 3}", "sweep.yaml:3", "`max_iter` and `s`"),
             ("parameters:\n  lr: {value: 1}\nmetric: {name: val.acc1, goal: maximise}", "sweep.yaml:3", "`maximize`"),
             ("parameters:\n  lr: {value: 1}\nmetric:\n  name: loss\n  gaol: minimize", "sweep.yaml:5: `gaol`", "did you mean `goal`?"),
             ("parameters:\n  lr: {value: 1}\nmetric: {goal: minimize}", "sweep.yaml:3: `metric` has no `name`", "val.acc1"),
@@ -378,6 +385,15 @@ mod tests {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(problem) && message.contains(hint), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn words_of_other_tools_are_understood() {
+        let config =
+            parse("parameters: {lr: {value: 1}}\ntime_budget: 10m\nearly_terminate: {type: hyperband, max_iter: 27, s: 2}").unwrap();
+        assert_eq!(config.time_cap, Some(Duration::from_secs(600)));
+        // As W&B has it: judged after 27 / 3 and 27 / 9 epochs.
+        assert_eq!(config.early_terminate, Some(EarlyTerminate { brackets: true, min_iter: 3, eta: 3 }));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::config::{EarlyTerminate, Method, Metric};
 use super::space::names;
 use super::yaml::{Entry, Origin};
-use crate::Result;
 use crate::heads::{METRICS, did_you_mean, plain, whole_number};
+use crate::{Result, nearest};
 
 pub(super) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
     let word = plain(&field.value.to_json());
@@ -42,8 +42,16 @@ fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static (&'static str,
     let name = plain(&named.value.to_json());
     let bare = name.strip_prefix("val.").unwrap_or(&name);
     let unknown = || {
-        let known = METRICS.iter().map(|(n, _)| *n);
-        let hint = if bare.starts_with("test.") { "trials are compared on val alone".into() } else { did_you_mean(bare, known) };
+        let known = || METRICS.iter().map(|(n, _)| *n);
+        let meant = match bare.strip_prefix("val_").unwrap_or(bare) {
+            "acc" | "accuracy" => Some("acc1"),
+            word => nearest(word, known()),
+        };
+        let hint = match meant {
+            _ if bare.starts_with("test.") => "trials are compared on val alone".into(),
+            Some(meant) => format!("did you mean `val.{meant}`?"),
+            None => format!("use one of: {}", known().collect::<Vec<_>>().join(", ")),
+        };
         origin.mistake(named.value.line, format!("`{name}` is not a metric"), hint)
     };
     METRICS.iter().find(|(n, _)| *n == bare).ok_or_else(unknown)
@@ -89,8 +97,9 @@ pub(super) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
 /// `{type: hyperband, min_iter: 3, eta: 3}`; `none` for none.
 pub(super) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<EarlyTerminate>> {
     const TYPES: [&str; 3] = ["hyperband", "halving", "none"];
-    const FIELDS: [&str; 3] = ["type", "min_iter", "eta"];
+    const FIELDS: [&str; 5] = ["type", "min_iter", "eta", "max_iter", "s"];
     let mut found = EarlyTerminate { brackets: true, min_iter: 3, eta: 3 };
+    let (mut first, mut last, mut rungs) = (None, None, None);
     let own = [Entry { line: field.line, key: "type".into(), value: field.value.clone() }];
     let mut on = true;
     for entry in field.value.entries().unwrap_or(&own) {
@@ -104,13 +113,24 @@ pub(super) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<E
                     return Err(origin.mistake(entry.value.line, problem, did_you_mean(word, TYPES)));
                 }
             },
-            "min_iter" => found.min_iter = count(entry, 1, origin)?,
+            "min_iter" => first = Some(count(entry, 1, origin)?),
             "eta" => found.eta = count(entry, 2, origin)?,
+            "max_iter" => last = Some(count(entry, 1, origin)?),
+            "s" => rungs = Some(count(entry, 1, origin)?),
             other => {
                 let problem = format!("`{other}` says nothing about early termination");
                 return Err(origin.mistake(entry.line, problem, did_you_mean(other, FIELDS)));
             }
         }
     }
+    found.min_iter = match (first, last, rungs) {
+        (first, None, None) => first.unwrap_or(found.min_iter),
+        // W&B's other way to say it: after max_iter / eta, max_iter / eta², … epochs, `s` times.
+        (None, Some(last), Some(rungs)) => (last / found.eta.saturating_pow(rungs as u32)).max(1),
+        _ => {
+            let problem = "`early_terminate` says by half, or twice, when trials are judged first";
+            return Err(origin.mistake(field.line, problem, "give `min_iter`, or `max_iter` and `s` as in W&B"));
+        }
+    };
     Ok(on.then_some(found))
 }

@@ -7,7 +7,7 @@ use headstart::engine;
 use headstart::heads::{Epoch, trainer};
 use headstart::model::backbone_classifier;
 use headstart::report;
-use headstart::sweep::{self, Observer, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
+use headstart::sweep::{self, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
@@ -100,18 +100,22 @@ fn leaderboard(outcome: &SweepOutcome) -> Table {
     }
     let mut metrics = vec![outcome.metric.as_str()];
     metrics.extend(["val.acc1", "val.loss"].into_iter().filter(|m| *m != outcome.metric));
+    // How a trial ended is worth a column where one did not end by itself.
+    let statuses: &[&str] = if outcome.leaderboard.iter().all(|t| t.status == Status::Done) { &[] } else { &["status"] };
     let header: Vec<String> = ["#", "trial"]
         .into_iter()
         .chain(keys.iter().map(|k| k.as_str()))
         .chain(metrics.iter().copied())
         .chain(["epoch"])
+        .chain(statuses.iter().copied())
         .map(str::to_owned)
         .collect();
     let rows = shown.iter().enumerate().map(|(rank, trial)| {
         let setting = |key: &&String| trial.settings.get(*key).map_or("–".into(), plain);
         let metric = |name: &&str| with_spread(&trial.metrics, name).unwrap_or_else(|| "–".into());
         let place = [(rank + 1).to_string(), trial.number.to_string()];
-        place.into_iter().chain(keys.iter().map(setting)).chain(metrics.iter().map(metric)).chain([trial.epochs.to_string()]).collect()
+        let end = [trial.epochs.to_string(), trial.status.name().to_owned()].into_iter().take(1 + statuses.len());
+        place.into_iter().chain(keys.iter().map(setting)).chain(metrics.iter().map(metric)).chain(end).collect()
     });
     table(header, 0, rows)
 }
@@ -158,5 +162,39 @@ impl Observer for Watch<'_> {
 
     fn note(&self, note: &str) {
         self.bar().suspend(|| self.screen.note(note));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leaderboard_shows_deviations_and_how_trials_ended_where_there_is_something_to_show() {
+        let trial = |number: usize, status, metrics: Value| TrialResult {
+            number,
+            settings: Map::from_iter([("lr".to_owned(), json!(number))]),
+            status,
+            epochs: 3,
+            seconds: 0.0,
+            metrics: metrics.as_object().cloned().unwrap_or_default(),
+            history: vec![],
+        };
+        let mut outcome = SweepOutcome {
+            folder: PathBuf::new(),
+            leaderboard: vec![trial(0, Status::Done, json!({"val.acc1": 0.9, "val.acc1.std": 0.02})), trial(1, Status::Done, json!({}))],
+            metric: "val.acc1".into(),
+            test: None,
+            test_of_repeats: Map::new(),
+            best_by: vec![],
+            reused: 0,
+            notes: vec![],
+            seconds: 0.0,
+        };
+        let shown = leaderboard(&outcome).to_string();
+        assert!(shown.contains("0.9000 ± 0.0200") && !shown.contains("status"), "{shown}");
+        outcome.leaderboard[1].status = Status::Diverged;
+        let shown = leaderboard(&outcome).to_string();
+        assert!(shown.contains("status") && shown.contains("diverged"), "{shown}");
     }
 }
