@@ -84,6 +84,8 @@ pub enum Error {
     /// A value given on the command line or through the API that cannot be used.
     #[error("{problem}\n  help: {hint}")]
     Setting {
+        /// The parameter of a sweep that is to blame, where one is: it has a line of its own.
+        key: Option<&'static str>,
         /// What is wrong with it.
         problem: String,
         /// The way out.
@@ -118,7 +120,12 @@ impl Error {
 
     /// An unusable setting and the way out.
     pub fn setting(problem: impl Display, hint: impl Display) -> Error {
-        Error::Setting { problem: problem.to_string(), hint: hint.to_string() }
+        Error::Setting { key: None, problem: problem.to_string(), hint: hint.to_string() }
+    }
+
+    /// An unusable value of a sweep's parameter and the way out.
+    pub fn parameter(key: &'static str, problem: impl Display, hint: impl Display) -> Error {
+        Error::Setting { key: Some(key), problem: problem.to_string(), hint: hint.to_string() }
     }
 
     /// An unusable data set and the way out.

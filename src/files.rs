@@ -34,6 +34,14 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
+/// Removes a file; one that is not there is gone already.
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("delete", path)(e)),
+        _ => Ok(()),
+    }
+}
+
 /// Creates a folder, and those above it, so that they survive a crash.
 pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {

@@ -46,6 +46,9 @@ const ANY: Kind = Kind::Number { min: 0.0, below: f64::INFINITY, closed: true };
 const POSITIVE: Kind = Kind::Number { min: 0.0, below: f64::INFINITY, closed: false };
 const SHARE: Kind = Kind::Number { min: 0.0, below: 1.0, closed: true };
 
+/// Units of a hidden layer at most.
+const MOST_UNITS: u64 = 1 << 20;
+
 const fn key(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> Key {
     Key { name, kind, about, optional: false, when }
 }
@@ -76,6 +79,11 @@ fn rmsprop(p: &Params) -> bool {
 
 fn sgd(p: &Params) -> bool {
     trained(p) && p.optimizer == OptimizerKind::Sgd
+}
+
+/// Without momentum there is nothing for its variants to change.
+fn has_momentum(p: &Params) -> bool {
+    sgd(p) && p.momentum > 0.0
 }
 
 fn logreg(p: &Params) -> bool {
@@ -117,8 +125,8 @@ pub static KEYS: &[Key] = &[
     key("warmup", Kind::Count(0), trained, "epochs over which the learning rate rises linearly"),
     key("weight_decay", ANY, trained, "weight decay, of weights and biases as in PyTorch"),
     key("momentum", SHARE, |p| sgd(p) || rmsprop(p), "momentum of SGD and RMSprop"),
-    key("dampening", SHARE, sgd, "dampening of SGD's momentum"),
-    key("nesterov", Kind::Flag, sgd, "Nesterov's momentum"),
+    key("dampening", SHARE, has_momentum, "dampening of SGD's momentum"),
+    key("nesterov", Kind::Flag, has_momentum, "Nesterov's momentum"),
     optional("rho", SHARE, rmsprop, "RMSprop's smoothing (PyTorch: alpha)"),
     key("centered", Kind::Flag, rmsprop, "RMSprop: normalise by the gradient's variance"),
     key("beta1", SHARE, adam, "Adam's smoothing of the gradient"),
@@ -158,12 +166,22 @@ impl Key {
         (self.when)(params)
     }
 
+    /// The smallest number that it may hold, where there is one.
+    pub fn least(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Number { min, closed: true, .. } => Some(min),
+            Kind::Count(least) => Some(least as f64),
+            Kind::Counts => Some(1.0),
+            _ => None,
+        }
+    }
+
     /// Checks one value.
     ///
     /// # Errors
     /// A value of another kind or out of range; for a word, the nearest valid one.
     pub fn check(&self, value: &Value) -> Result<()> {
-        let refuse = |hint: String| Err(Error::setting(format!("`{}: {}` cannot be used", self.name, plain(value)), hint));
+        let refuse = |hint: String| Err(Error::parameter(self.name, format!("`{}: {}` cannot be used", self.name, plain(value)), hint));
         match self.kind {
             _ if value.is_null() && self.optional => Ok(()),
             Kind::Word(words) => match value.as_str() {
@@ -176,18 +194,29 @@ impl Key {
                 _ if below.is_finite() => refuse(format!("use a number from {min} to below {below}")),
                 _ => refuse(format!("use a number {} {min}", if closed { "of at least" } else { "above" })),
             },
-            Kind::Count(least) => match value.as_u64() {
-                Some(n) if n >= least && n <= u64::from(u32::MAX) => Ok(()),
-                _ => refuse(format!("use a whole number of at least {least}")),
-            },
+            Kind::Count(least) => whole_number(value, least).map(|_| ()).or_else(refuse),
             Kind::Counts => {
                 let counts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-                let fine = !counts.is_empty() && counts.iter().all(|c| c.as_u64().is_some_and(|n| n > 0 && n <= 1 << 20));
-                if fine { Ok(()) } else { refuse("use a whole number above 0, or a list of them such as [512, 128]".into()) }
+                let fine = !counts.is_empty() && counts.iter().all(|c| c.as_u64().is_some_and(|n| (1..=MOST_UNITS).contains(&n)));
+                if fine {
+                    Ok(())
+                } else {
+                    refuse(format!("use a whole number from 1 to {MOST_UNITS}, or a list of them such as [512, 128]"))
+                }
             }
             Kind::Flag if value.is_boolean() => Ok(()),
             Kind::Flag => refuse("use true or false".into()),
         }
+    }
+}
+
+/// A whole number of at least `least`, or what to use instead.
+pub(crate) fn whole_number(value: &Value, least: u64) -> Result<usize, String> {
+    const MOST: u64 = u32::MAX as u64;
+    match value.as_u64() {
+        Some(n) if (least..=MOST).contains(&n) => Ok(n as usize),
+        Some(n) if n > MOST => Err(format!("use a whole number from {least} to {MOST}")),
+        _ => Err(format!("use a whole number of at least {least}")),
     }
 }
 

@@ -33,6 +33,7 @@ pub use candle::{CandleTrainer, trainer};
 pub use classifier::Classifier;
 pub use fused::FusedTrainer;
 pub use head::{BatchNorm, Head, Layer};
+pub(crate) use keys::whole_number;
 pub use keys::{KEYS, Key, Kind, did_you_mean, plain};
 pub use loss::{Objective, Targets};
 pub use metrics::{ClassCount, METRICS, Metrics, confusion, counts, most_probable};

@@ -210,7 +210,8 @@ impl Params {
             Loss::Auto if fit.many => Loss::Sigmoid,
             Loss::Auto => Loss::Softmax,
             Loss::Softmax if fit.many => {
-                return Err(Error::setting("`loss: softmax` needs one class a row", "use `loss: sigmoid` where rows have several classes"));
+                let hint = "use `loss: sigmoid` where rows have several classes";
+                return Err(Error::parameter("loss", "`loss: softmax` needs one class a row", hint));
             }
             chosen => chosen,
         };
@@ -237,23 +238,27 @@ impl Params {
         for key in super::keys::KEYS.iter().filter(|key| key.applies(self)) {
             key.check(&self.setting(key.name))?;
         }
-        let refuse = |problem: &str, hint: &str| Err(Error::setting(problem, hint));
+        let refuse = |key, problem: &str, hint: &str| Err(Error::parameter(key, problem, hint));
         if self.nesterov && self.optimizer == OptimizerKind::Sgd && (self.momentum <= 0.0 || self.dampening != 0.0) {
-            return refuse("`nesterov` needs a momentum above 0 and no dampening", "set `momentum: 0.9` and leave `dampening` out");
+            return refuse(
+                "nesterov",
+                "`nesterov` needs a momentum above 0 and no dampening",
+                "set `momentum: 0.9` and leave `dampening` out",
+            );
         }
         if self.init == Init::Zero && matches!(self.head, HeadKind::Dense | HeadKind::Classifier) {
-            return refuse("`init: zero` leaves hidden units equal for ever", "use `init: torch`, or head `linear`");
+            return refuse("init", "`init: zero` leaves hidden units equal for ever", "use `init: torch`, or head `linear`");
         }
         if self.init == Init::Pretrained && self.head != HeadKind::Classifier {
             let problem = format!("`init: pretrained` is for head `classifier`, not for `{}`", self.head);
-            return refuse(&problem, "leave `init` out: each head has a fitting one");
+            return refuse("init", &problem, "leave `init` out: each head has a fitting one");
         }
         if self.mixup > 0.0 && self.head.is_solved() {
             let problem = format!("`mixup` mixes rows anew each epoch, and head `{}` is solved for, without any", self.head);
-            return refuse(&problem, "leave `mixup` out, or use a head that is trained: linear, dense");
+            return refuse("mixup", &problem, "leave `mixup` out, or use a head that is trained: linear, dense");
         }
         if self.warmup >= self.epochs && self.warmup > 0 {
-            return refuse("`warmup` takes as many epochs as there are", "use fewer epochs of `warmup` than `epochs`");
+            return refuse("warmup", "`warmup` takes as many epochs as there are", "use fewer epochs of `warmup` than `epochs`");
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ pub struct Report {
     pub phases: Vec<Phases>,
     /// How it was made.
     pub provenance: Vec<Fact>,
-    /// What could not be shown, and why.
+    /// What the sweep had to say; what could not be shown, and why.
     pub notes: Vec<String>,
 }
 
@@ -148,7 +148,7 @@ impl Report {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
         let metric = format!("val.{}", files.config.metric.name);
-        let mut notes = vec![];
+        let mut notes = files.notes.clone();
         let trials = leaderboard(&files, &metric, more);
         let keys = keys(&trials);
         let (fixed, keys): (Vec<_>, Vec<_>) =

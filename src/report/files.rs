@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
-use crate::sweep::{EpochRecord, FinalRecord, Record, SweepConfig};
+use crate::sweep::{EpochRecord, FinalRecord, NOTES_FILE, Record, SweepConfig};
 use crate::{Error, Result};
 
 /// What a sweep directory holds.
@@ -26,6 +26,8 @@ pub struct SweepFiles {
     pub confusion: Option<Table>,
     /// Header and rows: a row a class.
     pub per_class: Option<Table>,
+    /// What the sweep had to say.
+    pub notes: Vec<String>,
 }
 
 /// A CSV file as it is.
@@ -112,6 +114,7 @@ impl SweepFiles {
             predictions: predictions(&folder.join("predictions.csv"))?,
             confusion: table(&folder.join("confusion.csv"))?,
             per_class: per_class.transpose()?,
+            notes: optional(&folder.join(NOTES_FILE))?.map_or_else(Vec::new, |text| text.lines().map(str::to_owned).collect()),
         })
     }
 }

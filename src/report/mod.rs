@@ -39,7 +39,7 @@ pub struct Written {
     pub file: PathBuf,
     /// Its size.
     pub bytes: u64,
-    /// What could not be shown, and why.
+    /// What the sweep had to say; what could not be shown, and why.
     pub notes: Vec<String>,
 }
 

@@ -16,7 +16,7 @@ use super::plan::Trial;
 use super::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
 use super::result::{TrialResult, kept_epochs, rank_at, summary};
 use super::run::{Job, Observer};
-use super::splits::{Rows, partition};
+use super::splits::{Rows, partition, runs};
 use super::unusable::Sound;
 use crate::Result;
 use crate::heads::{
@@ -349,7 +349,8 @@ impl<'a> Runner<'a> {
         if let Some(runs) = cell.get() {
             return Ok(runs);
         }
-        let runs = (0..self.job.config.protocol().runs()).map(|run| self.make(trial, run)).collect::<Result<Vec<_>>>()?;
+        let source = &self.job.sources[trial.inputs[0].0];
+        let runs = (0..runs(trial, source, self.job.config.protocol())).map(|run| self.make(trial, run)).collect::<Result<Vec<_>>>()?;
         Ok(cell.get_or_init(|| runs))
     }
 
@@ -382,7 +383,7 @@ impl<'a> Runner<'a> {
         let made = self.features.of(trial, rows, &partition, &self.job.sources)?;
         let spec = match rows {
             Rows::Run { run, .. } => trial.spec.repeated(run / protocol.folds),
-            Rows::All { .. } => trial.spec.without_patience(),
+            Rows::All { repeat, .. } => trial.spec.repeated(repeat).without_patience(),
         };
         let features = self.features.for_training(trial, rows, spec.params().seed, &made, &partition.train, &self.job.sources)?;
         let transform = made.1;

@@ -8,10 +8,10 @@ use super::cohort::{Kept, Runner};
 use super::output::{self, Judged};
 use super::plan::Trial;
 use super::record::flat;
-use super::result::TrialResult;
+use super::result::{TrialResult, spread};
 use super::run::{BestOf, SweepOutcome};
 use super::source::Source;
-use super::splits::Rows;
+use super::splits::{Rows, runs};
 use crate::Result;
 use crate::heads::{METRICS, MODEL_FORMAT, Metrics, Model, Partition, Predictor, rescale, temperature};
 
@@ -22,9 +22,12 @@ struct Final {
     temperature: f64,
     val: Judged,
     test: Judged,
-    /// `test.acc1` and so on, where there is a test split, and what calibration did.
+    /// `test.acc1` and so on, where there is a test split, of several repeats their means; and what calibration did.
     metrics: Map<String, Value>,
+    /// The head itself on test.
     judged: Option<Metrics>,
+    /// Of several repeats mean and deviation on test.
+    repeats: Map<String, Value>,
 }
 
 /// Judges the best head on test and writes everything that is left to write.
@@ -59,8 +62,9 @@ pub(super) fn conclude(runner: &Runner<'_>, trials: &[Trial], outcome: &mut Swee
     output::write_confusion(&job.out, source, if end.test.rows.is_empty() { &end.val } else { &end.test })?;
     output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))?;
     outcome.test = end.judged;
+    outcome.test_of_repeats = end.repeats;
     outcome.best_by = best_by(runner, trials, outcome, &end.metrics)?;
-    if let Some(key) = &job.config.report_best_by {
+    if let Some((_, key)) = &job.config.report_best_by {
         output::write_best_by(&job.out, key, &outcome.best_by)?;
     }
     Ok(())
@@ -74,39 +78,79 @@ fn source<'r>(runner: &Runner<'r>, trial: &Trial) -> &'r Source {
     &runner.job.sources[trial.inputs[0].0]
 }
 
-/// A trial's heads on the rows of the first repetition: one, or one a fold.
-fn heads(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Vec<(Kept, Arc<Partition>)>> {
-    let config = &runner.job.config;
-    let rows = |run| Rows::Run { run, shots: trial.shots };
-    let held = runner.best.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(_, number, _)| *number == result.number);
-    if let Some((_, _, kept)) = held {
-        let with_rows = |(run, kept)| Ok((kept, runner.partition(trial, rows(run))?));
-        return kept.into_iter().take(config.folds).enumerate().map(with_rows).collect();
+/// The heads of a trial by run: those that this sweep trained, or the same ones trained again.
+struct Heads<'r, 'a> {
+    runner: &'r Runner<'a>,
+    trial: &'r Trial,
+    result: &'r TrialResult,
+    kept: Vec<Option<Kept>>,
+}
+
+/// A head, the rows that it was trained on, and which these are.
+type Placed = (Kept, Arc<Partition>, Rows);
+
+impl<'r, 'a> Heads<'r, 'a> {
+    fn of(runner: &'r Runner<'a>, trial: &'r Trial, result: &'r TrialResult) -> Heads<'r, 'a> {
+        let held = runner.best.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(_, number, _)| *number == result.number);
+        let kept = held.map_or_else(Vec::new, |(_, _, kept)| kept.into_iter().map(Some).collect());
+        Heads { runner, trial, result, kept }
     }
-    // A trial of an earlier run left no weights: trained again, it gives the same ones.
-    (0..config.folds).map(|run| runner.again(trial, rows(run), result.trained())).collect()
+
+    fn run(&mut self, run: usize) -> Result<Placed> {
+        let rows = Rows::Run { run, shots: self.trial.shots };
+        if let Some(kept) = self.kept.get_mut(run).and_then(Option::take) {
+            return Ok((kept, self.runner.partition(self.trial, rows)?, rows));
+        }
+        // A trial of an earlier run left no weights: trained again, it gives the same ones.
+        let (kept, partition) = self.runner.again(self.trial, rows, self.result.trained())?;
+        Ok((kept, partition, rows))
+    }
+
+    /// Whether each repeat has a head that was trained on all rows that it is to be trained on.
+    fn are_final(&self) -> bool {
+        let config = &self.runner.job.config;
+        config.folds == 1 && !config.refit
+    }
+
+    /// The head that a repeat ends with.
+    fn last(&mut self, repeat: usize) -> Result<Placed> {
+        if self.are_final() {
+            return self.run(repeat);
+        }
+        let rows = Rows::All { repeat, shots: self.trial.shots };
+        let (kept, partition) = self.runner.again(self.trial, rows, self.result.epochs)?;
+        Ok((kept, partition, rows))
+    }
+
+    /// What a head says of some rows.
+    fn judge(&self, (kept, partition, rows): &Placed, of: &[usize]) -> Result<Judged> {
+        let (features, _) = self.runner.features.of(self.trial, *rows, partition, &self.runner.job.sources)?;
+        Ok(Judged { rows: of.to_vec(), probabilities: kept.0.head.classify(&*features, of) })
+    }
+
+    /// What the heads of the first repeat say of val; of folds each of its own part.
+    fn val(&mut self, last: &Placed, classes: usize) -> Result<Judged> {
+        if self.are_final() {
+            return self.judge(last, &last.1.val);
+        }
+        let mut val = Judged::default();
+        for run in 0..self.runner.job.config.folds {
+            let head = self.run(run)?;
+            val.extend(self.judge(&head, &head.1.val)?);
+        }
+        val.sort(classes);
+        Ok(val)
+    }
 }
 
 fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Final> {
-    let (config, source) = (&runner.job.config, source(runner, trial));
+    let source = source(runner, trial);
     let (classes, each) = (source.classes.len(), trial.spec.is_each());
-    let mut heads = heads(runner, trial, result)?;
-    let mut val = Judged::default();
-    for (run, ((trained, _), partition)) in heads.iter().enumerate() {
-        let rows = Rows::Run { run, shots: trial.shots };
-        let (features, _) = runner.features.of(trial, rows, partition, &runner.job.sources)?;
-        val.extend(&partition.val, &trained.head.classify(&*features, &partition.val));
-    }
-    val.sort(classes);
+    let mut heads = Heads::of(runner, trial, result);
+    let last = heads.last(0)?;
+    let mut val = heads.val(&last, classes)?;
     let temperature = temperature(&val.probabilities, classes, &source.labels, &val.rows, each);
-    let all = Rows::All { shots: trial.shots };
-    let (rows, (kept, partition)) = match heads.pop() {
-        Some(only) if heads.is_empty() && !config.refit => (Rows::Run { run: 0, shots: trial.shots }, only),
-        _ => (all, runner.again(trial, all, result.epochs)?),
-    };
-    let (features, _) = runner.features.of(trial, rows, &partition, &runner.job.sources)?;
-    let test_rows = &source.partition.test;
-    let mut test = Judged { rows: test_rows.clone(), probabilities: kept.0.head.classify(&*features, test_rows) };
+    let mut test = heads.judge(&last, &source.partition.test)?;
     if test.probabilities.iter().any(|p| p.is_nan()) {
         runner.refuse_unusable(trial)?;
     }
@@ -127,12 +171,27 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
             metrics.insert(format!("{split}.{name}_scaled"), after[&format!("{split}.{name}")].clone());
         }
     }
-    Ok(Final { kept, temperature, val, test, metrics, judged })
+    let repeats = judged.map_or_else(|| Ok(Map::new()), |first| test_of_repeats(&mut heads, source, first))?;
+    metrics.extend(repeats.clone());
+    Ok(Final { kept: last.0, temperature, val, test, metrics, judged, repeats })
+}
+
+/// Mean and deviation on test over the repeats of a trial, of which the first is judged already; nothing where there are no others.
+fn test_of_repeats(heads: &mut Heads<'_, '_>, source: &Source, first: Metrics) -> Result<Map<String, Value>> {
+    let config = &heads.runner.job.config;
+    let repeats = runs(heads.trial, source, config.protocol()) / config.folds;
+    let mut all = vec![flat("test", &first)];
+    for repeat in 1..repeats {
+        let head = heads.last(repeat)?;
+        let judged = heads.judge(&head, &source.partition.test)?;
+        all.push(flat("test", &Metrics::of(&judged.probabilities, source.classes.len(), &source.labels, &judged.rows)));
+    }
+    Ok(if repeats > 1 { spread(&all.iter().collect::<Vec<_>>()) } else { Map::new() })
 }
 
 /// The best trial of each value of `report_best_by`, judged on test.
 fn best_by(runner: &Runner<'_>, trials: &[Trial], outcome: &SweepOutcome, of_winner: &Map<String, Value>) -> Result<Vec<BestOf>> {
-    let Some(key) = &runner.job.config.report_best_by else { return Ok(vec![]) };
+    let Some((_, key)) = &runner.job.config.report_best_by else { return Ok(vec![]) };
     let mut found: Vec<BestOf> = vec![];
     for result in &outcome.leaderboard {
         let Some(value) = result.settings.get(key).filter(|value| found.iter().all(|other| other.value != **value)) else { continue };

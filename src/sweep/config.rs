@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fields;
-use super::space::{Axis, Domain};
+use super::space::{Axis, Domain, names};
 use super::yaml::{Entry, Node, Origin};
-use crate::heads::did_you_mean;
+use crate::heads::{HeadKind, did_you_mean};
 use crate::{Error, Result};
 
 /// How trials are chosen.
@@ -85,7 +85,7 @@ pub struct SweepConfig {
     pub seed: u64,
     /// Parts of train and val together, each of which serves as val once; 1 for a fixed val.
     pub folds: usize,
-    /// Times that each trial is run, with seeds and splits of their own.
+    /// Times that each trial is run, with seeds and splits of their own, where `seed` lists no seeds: see [`SweepConfig::protocol`].
     pub repeats: usize,
     /// Whether the chosen head is trained again on train and val.
     pub refit: bool,
@@ -93,19 +93,20 @@ pub struct SweepConfig {
     pub early_terminate: Option<EarlyTerminate>,
     /// Time after which no trial is begun.
     pub time_cap: Option<Duration>,
-    /// The parameter of whose values each best trial is judged on test.
-    pub report_best_by: Option<String>,
+    /// The parameter of whose values each best trial is judged on test, behind its line.
+    pub report_best_by: Option<(usize, String)>,
     /// Where it was read.
     pub origin: Origin,
 }
 
 /// Words of the top level.
-const FIELDS: &[&str] = &[
+pub(super) const FIELDS: &[&str] = &[
     "method",
     "metric",
     "parameters",
     "run_cap",
     "time_cap",
+    "time_budget",
     "seed",
     "folds",
     "repeats",
@@ -119,7 +120,8 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Those that may stand on the command line too. (`seed` there is a parameter.)
-const SETTABLE: &[&str] = &["method", "metric", "run_cap", "time_cap", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
+pub(super) const SETTABLE: &[&str] =
+    &["method", "metric", "run_cap", "time_cap", "time_budget", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
 
 /// What is swept where no file is given: two heads, a few learning rates, dropout or none.
 pub const DEFAULT: &str = "\
@@ -156,7 +158,11 @@ impl SweepConfig {
         let fields = tree.entries().ok_or_else(|| origin.mistake(1, "is no sweep file", hint))?;
         if let Some(unknown) = fields.iter().find(|f| !FIELDS.contains(&f.key.as_str())) {
             let problem = format!("`{}` is not a word of a sweep file", unknown.key);
-            return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS.iter().copied())));
+            let hint = match names().find(|name| *name == unknown.key) {
+                Some(name) => format!("`{name}` goes into `parameters`"),
+                None => did_you_mean(&unknown.key, FIELDS.iter().copied()),
+            };
+            return Err(origin.mistake(unknown.line, problem, hint));
         }
         let field = |name: &str| fields.iter().find(|f| f.key == name);
         let parameters = field("parameters").ok_or_else(|| origin.mistake(1, "has no `parameters`", hint))?;
@@ -190,13 +196,13 @@ impl SweepConfig {
             "method" => self.method = fields::method(f, origin)?,
             "metric" => self.metric = fields::metric(f, origin)?,
             "run_cap" => self.run_cap = Some(fields::count(f, 1, origin)?),
-            "time_cap" => self.time_cap = Some(fields::duration(f, origin)?),
+            "time_cap" | "time_budget" => self.time_cap = Some(fields::duration(f, origin)?),
             "seed" => self.seed = fields::count(f, 0, origin)? as u64,
             "folds" => self.folds = fields::count(f, 1, origin)?,
             "repeats" => self.repeats = fields::count(f, 1, origin)?,
             "refit" => self.refit = fields::flag(f, origin)?,
             "early_terminate" => self.early_terminate = fields::early_terminate(f, origin)?,
-            "report_best_by" => self.report_best_by = Some(fields::parameter(f, origin)?),
+            "report_best_by" => self.report_best_by = Some((f.value.line, fields::parameter(f, origin)?)),
             _ => {}
         }
         Ok(())
@@ -228,8 +234,9 @@ impl SweepConfig {
     /// Checks what only the whole can tell; called again after overrides.
     ///
     /// # Errors
-    /// A grid over a distribution.
+    /// A grid over a distribution, seeds that are no repeats.
     pub fn check(&self) -> Result<()> {
+        self.check_seeds()?;
         for axis in &self.axes {
             if self.method == Method::Grid && matches!(axis.domain, Domain::Range(_)) {
                 let problem = format!("a grid cannot enumerate the distribution of `{}`", axis.key);
@@ -239,9 +246,50 @@ impl SweepConfig {
         Ok(())
     }
 
+    /// Several seeds are repeats: of seeds the best one is luck, and no setting to choose.
+    fn check_seeds(&self) -> Result<()> {
+        let Some(axis) = self.axis("seed") else { return Ok(()) };
+        let refuse = |problem: &str, hint: String| Err(self.origin.mistake(axis.line, problem, hint));
+        let Domain::Values(values) = &axis.domain else {
+            return refuse(
+                "`seed` is drawn, and the best trial would be the luckiest",
+                "use `repeats: 5`: mean and spread over seeds".into(),
+            );
+        };
+        let seeds: Vec<u64> = values.iter().filter_map(|(_, seed)| seed.as_u64()).collect();
+        if seeds.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
+            let hint = format!("write `seed: {{value: {}}}` and `repeats: {}`", seeds[0], seeds.len());
+            return refuse("the seeds of a list are repeats, and these do not follow each other", hint);
+        }
+        if seeds.len() > 1 && self.repeats > 1 {
+            return refuse("`seed` lists several, and there are `repeats` too", "use one of them".into());
+        }
+        Ok(())
+    }
+
+    /// The axis of a parameter.
+    pub(super) fn axis(&self, key: &str) -> Option<&Axis> {
+        self.axes.iter().find(|a| a.key == key)
+    }
+
+    /// The line of a parameter in the sweep file; 0 where it is not there.
+    pub(super) fn line(&self, key: &str) -> usize {
+        self.axis(key).map_or(0, |a| a.line)
+    }
+
+    /// Whether some head may be trained, rather than all be solved for.
+    pub(super) fn trains(&self) -> bool {
+        let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
+        match self.axis("head").map(|a| &a.domain) {
+            Some(Domain::Values(heads)) => !heads.iter().all(|(_, head)| is_solved(head)),
+            _ => true,
+        }
+    }
+
     /// On which rows trials are trained and judged.
     pub fn protocol(&self) -> Protocol {
-        Protocol { folds: self.folds, repeats: self.repeats, seed: self.seed }
+        let seeds = self.axis("seed").map_or(1, |axis| axis.domain.len());
+        Protocol { folds: self.folds, repeats: self.repeats.max(seeds), seed: self.seed }
     }
 
     /// The sweep as YAML again, overrides included.
@@ -257,12 +305,12 @@ impl SweepConfig {
             let domain = match &axis.domain {
                 Domain::Values(values) => format!("values: [{}]", values.iter().map(|(_, v)| quoted(v)).collect::<Vec<_>>().join(", ")),
                 Domain::Range(r) => {
-                    let name = match (r.whole, r.q > 0.0, r.log) {
-                        (true, ..) => "int_uniform",
-                        (_, true, true) => "q_log_uniform_values",
-                        (_, true, false) => "q_uniform",
-                        (_, false, true) => "log_uniform_values",
-                        (_, false, false) => "uniform",
+                    let name = match (r.q > 0.0, r.log, r.whole) {
+                        (true, true, _) => "q_log_uniform_values",
+                        (true, false, _) => "q_uniform",
+                        (false, true, _) => "log_uniform_values",
+                        (false, false, true) => "int_uniform",
+                        (false, false, false) => "uniform",
                     };
                     let q = if r.q > 0.0 { format!(", q: {:?}", r.q) } else { String::new() };
                     format!("distribution: {name}, min: {:?}, max: {:?}{q}", r.min, r.max)
@@ -282,7 +330,7 @@ impl SweepConfig {
             format!("{{type: {name}, min_iter: {}, eta: {}}}", e.min_iter, e.eta)
         };
         line("early_terminate", self.early_terminate.map(early));
-        line("report_best_by", self.report_best_by.clone());
+        line("report_best_by", self.report_best_by.as_ref().map(|(_, key)| key.clone()));
         line("seed", Some(self.seed.to_string()));
         out
     }
@@ -304,10 +352,13 @@ mod tests {
         let values = |c: &SweepConfig| c.axes.iter().map(|a| (a.key.clone(), a.domain.at(0.99))).collect::<Vec<_>>();
         assert_eq!(values(&config), values(&again));
         let random = parse(
-            "method: random\nparameters:\n  lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.1}\n  epochs: {min: 3, max: 9}\n",
+            "method: random\nparameters:\n  lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.1}\n  epochs: {min: 3, max: 9}\n  \
+             batch_size: {distribution: q_log_uniform_values, min: 8, max: 256, q: 8}\n",
         )
         .unwrap();
-        assert_eq!(parse(&random.to_yaml()).unwrap().axes[0].domain, random.axes[0].domain);
+        for at in 0..3 {
+            assert_eq!(parse(&random.to_yaml()).unwrap().axes[at].domain, random.axes[at].domain);
+        }
     }
 
     #[test]
@@ -316,15 +367,33 @@ mod tests {
             ("metod: grid\nparameters: {lr: {value: 1}}", "sweep.yaml:1", "`method`"),
             ("method: gird\nparameters: {lr: {value: 1}}", "sweep.yaml:1", "`grid`"),
             ("parameters:\n  lr: {distribution: uniform, min: 0.1, max: 1}", "sweep.yaml:2: a grid cannot", "random"),
-            ("parameters:\n  lr: {value: 1}\nmetric: {name: val.los}", "sweep.yaml:3: `val.los` is not a metric", "`loss`"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {name: val.los}", "sweep.yaml:3: `val.los` is not a metric", "`val.loss`"),
+            ("parameters:\n  lr: {value: 1}\nmetric: val_loss", "sweep.yaml:3: `val_loss` is not a metric", "did you mean `val.loss`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {name: val_acc}", "`val_acc` is not a metric", "did you mean `val.acc1`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: accuracy", "`accuracy` is not a metric", "did you mean `val.acc1`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: qqqq", "`qqqq` is not a metric", "use one of: acc1, acc5"),
+            ("parameters:\n  lr: {value: 1}\nearly_terminate: {max_iter: 27}", "sweep.yaml:3: `early_terminate`", "`max_iter` and `s`"),
+            ("parameters:\n  lr: {value: 1}\nearly_terminate: {max_iter: 27, s: 2, min_iter: 3}", "sweep.yaml:3", "`max_iter` and `s`"),
             ("parameters:\n  lr: {value: 1}\nmetric: {name: val.acc1, goal: maximise}", "sweep.yaml:3", "`maximize`"),
+            ("parameters:\n  lr: {value: 1}\nmetric:\n  name: loss\n  gaol: minimize", "sweep.yaml:5: `gaol`", "did you mean `goal`?"),
+            ("parameters:\n  lr: {value: 1}\nmetric: {goal: minimize}", "sweep.yaml:3: `metric` has no `name`", "val.acc1"),
             ("parameters:\n", "names none", "lr"),
+            ("lr: 0.1\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `lr` is not a word", "goes into `parameters`"),
             ("run_cap: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `run_cap: 0`", "at least 1"),
         ];
         for (text, problem, hint) in cases {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(problem) && message.contains(hint), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn words_of_other_tools_are_understood() {
+        let config =
+            parse("parameters: {lr: {value: 1}}\ntime_budget: 10m\nearly_terminate: {type: hyperband, max_iter: 27, s: 2}").unwrap();
+        assert_eq!(config.time_cap, Some(Duration::from_secs(600)));
+        // As W&B has it: judged after 27 / 3 and 27 / 9 epochs.
+        assert_eq!(config.early_terminate, Some(EarlyTerminate { brackets: true, min_iter: 3, eta: 3 }));
     }
 
     #[test]
@@ -337,6 +406,10 @@ mod tests {
         let of = |key: &str| config.axes.iter().find(|a| a.key == key).unwrap().domain.at(0.0);
         assert_eq!((of("lr"), of("hidden"), of("seed")), (0.01.into(), serde_json::json!([512, 128]), 1.into()));
         assert_eq!(config.method, Method::Random);
+        for (typed, meant) in [("foldss=3", "`folds`"), ("repeat=3", "`repeats`"), ("shot=3", "`shots`"), ("run_cpa=9", "`run_cap`")] {
+            let message = config.set(typed).unwrap_err().to_string();
+            assert!(message.contains(&format!("did you mean {meant}?")), "{message}");
+        }
         assert!(config.set("lrr=1").unwrap_err().to_string().contains("`lr`"));
         assert!(config.set("head=liner").unwrap_err().to_string().contains("did you mean `linear`?"));
         assert!(config.set("lr=").is_err() && config.set("lr").is_err());

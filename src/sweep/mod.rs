@@ -3,9 +3,13 @@
 mod cohort;
 mod conclude;
 mod config;
+mod domain;
 mod features;
 mod fields;
 mod halving;
+mod misfits;
+mod names;
+mod notes;
 mod output;
 mod plan;
 mod record;
@@ -19,7 +23,11 @@ mod tpe;
 mod unusable;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
+pub use output::NOTES_FILE;
 pub use plan::{Inputs, Search, Trial};
 pub use record::{EpochRecord, FinalRecord, Record, Status, flat};
 pub use result::TrialResult;

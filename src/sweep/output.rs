@@ -1,5 +1,6 @@
 //! The files of a sweep directory beside its log: results, the best head, predictions, confusion.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -8,10 +9,13 @@ use super::config::SweepConfig;
 use super::result::TrialResult;
 use super::run::BestOf;
 use super::source::Source;
-use super::space::Domain;
-use crate::files::{create_folder, replace};
-use crate::heads::{BEST_FOLDER, HEAD_FILE, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
+use super::space::{Axis, Domain, Range};
+use crate::files::{create_folder, remove_if_there, replace};
+use crate::heads::{BEST_FOLDER, HEAD_FILE, Key, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::{Error, Result};
+
+/// What a sweep has to say beside its numbers.
+pub const NOTES_FILE: &str = "notes.txt";
 
 /// Rows and the class probabilities of each, `[rows, classes]`.
 #[derive(Debug, Default)]
@@ -21,9 +25,9 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn extend(&mut self, rows: &[usize], probabilities: &[f32]) {
-        self.rows.extend_from_slice(rows);
-        self.probabilities.extend_from_slice(probabilities);
+    pub(super) fn extend(&mut self, more: Judged) {
+        self.rows.extend(more.rows);
+        self.probabilities.extend(more.probabilities);
     }
 
     /// Puts the rows into ascending order.
@@ -71,6 +75,12 @@ pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
     write_csv(&folder.join("results.csv"), std::iter::once(header).chain(results.iter().map(row)))
 }
 
+/// `notes.txt`: what the user should know, a line each. No file where that is nothing.
+pub(super) fn write_notes(folder: &Path, notes: &[String]) -> Result<()> {
+    let file = folder.join(NOTES_FILE);
+    if notes.is_empty() { remove_if_there(&file) } else { replace(&file, (notes.join("\n") + "\n").as_bytes()) }
+}
+
 /// `best/`: the weights first, then the description that names them.
 pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     let best = folder.join(BEST_FOLDER);
@@ -80,43 +90,57 @@ pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     replace(&best.join(MODEL_FILE), &model)
 }
 
-/// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer; probabilities as `predict` gives them.
+/// Classes of which each has a column in `predictions.csv`; more make the file larger than it is of use.
+pub(super) const MOST_CLASSES: usize = 1000;
+
+/// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer and, as `predict` gives them, the
+/// probabilities of all classes.
 pub(super) fn write_predictions(folder: &Path, source: &Source, val: &Judged, test: &Judged) -> Result<()> {
     let classes = source.classes.len();
-    let name = |label: usize| source.classes[label].as_str();
-    let header = ["path", "split", "class", "predicted", "correct", "probability", "probability_of_class"].map(str::to_owned).to_vec();
+    let each: &[String] = if classes <= MOST_CLASSES { &source.classes } else { &[] };
+    let header = ["path", "split", "class", "predicted", "correct", "probability", "probability_of_class"].map(str::to_owned);
+    let header = header.into_iter().chain(each.iter().map(|class| format!("p.{class}"))).collect();
     let part = |split: &'static str, judged: &Judged| {
-        let row = |(&row, p): (&usize, &[f32])| {
-            let answer = most_probable(p);
-            let labels = source.labels.of(row);
-            let right = labels.contains(&(answer as u32));
-            let own = labels.iter().map(|&l| p[l as usize]).fold(0f32, f32::max);
-            vec![
-                source.paths[row].clone(),
-                split.to_owned(),
-                labels.iter().map(|&l| name(l as usize)).collect::<Vec<_>>().join("|"),
-                name(answer).to_owned(),
-                u8::from(right).to_string(),
-                format!("{:.6}", p[answer]),
-                format!("{own:.6}"),
-            ]
-        };
+        let row = |(&row, p): (&usize, &[f32])| prediction(source, split, row, p, each.len());
         judged.rows.iter().zip(judged.probabilities.chunks_exact(classes)).map(row).collect::<Vec<_>>()
     };
     let (val, test) = (part("val", val), part("test", test));
     write_csv(&folder.join("predictions.csv"), std::iter::once(header).chain(val).chain(test))
 }
 
+/// A row of `predictions.csv`. The answer is the most probable class; of rows with several classes, all of at least one half.
+fn prediction(source: &Source, split: &str, row: usize, p: &[f32], each: usize) -> Vec<String> {
+    let most = most_probable(p);
+    let labels = source.labels.of(row);
+    let own = labels.iter().map(|&l| p[l as usize]).fold(0f32, f32::max);
+    let names = |classes: &[usize]| classes.iter().map(|&class| source.classes[class].as_str()).collect::<Vec<_>>().join("|");
+    let answer: Vec<usize> = if source.labels.are_many() { (0..p.len()).filter(|&class| p[class] >= 0.5).collect() } else { vec![most] };
+    let head = [
+        source.paths[row].clone(),
+        split.to_owned(),
+        names(&labels.iter().map(|&l| l as usize).collect::<Vec<_>>()),
+        names(&answer),
+        u8::from(labels.contains(&(most as u32))).to_string(),
+    ];
+    head.into_iter().chain([p[most], own].iter().chain(&p[..each]).map(|p| format!("{p:.6}"))).collect()
+}
+
 /// `confusion.csv` (a row a class, a column an answer) and `per_class.csv` (recall, precision and F1 of each class).
 pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -> Result<()> {
     let Judged { rows, probabilities } = judged;
     let n = source.classes.len();
-    let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
-    let line =
-        |(class, row): (&String, &Vec<usize>)| std::iter::once(class.clone()).chain(row.iter().map(usize::to_string)).collect::<Vec<_>>();
-    let table = confusion(probabilities, n, &source.labels, rows);
-    let lines: Vec<_> = source.classes.iter().zip(&table).map(line).collect();
-    write_csv(&folder.join("confusion.csv"), std::iter::once(header).chain(lines))?;
+    let table = folder.join("confusion.csv");
+    if source.labels.are_many() {
+        // Several classes and several answers a row: none of them stands against one other.
+        remove_if_there(&table)?;
+    } else {
+        let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
+        let line = |(class, row): (&String, Vec<usize>)| {
+            std::iter::once(class.clone()).chain(row.iter().map(usize::to_string)).collect::<Vec<_>>()
+        };
+        let lines = source.classes.iter().zip(confusion(probabilities, n, &source.labels, rows)).map(line);
+        write_csv(&table, std::iter::once(header).chain(lines))?;
+    }
     let header = ["class", "rows", "recall", "precision", "f1"].map(str::to_owned).to_vec();
     let share = |part: usize, whole: usize| if whole == 0 { String::new() } else { format!("{:.6}", part as f64 / whole as f64) };
     let counts = counts(probabilities, n, &source.labels, rows);
@@ -129,7 +153,8 @@ pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -
 
 /// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and test.
 pub(super) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
-    let names: Vec<&String> = found.first().map(|best| best.metrics.keys().collect()).unwrap_or_default();
+    // Those that have no repeats have no deviations: not each has all.
+    let names: BTreeSet<&String> = found.iter().flat_map(|best| best.metrics.keys()).collect();
     let header = [key.to_owned(), "trial".to_owned()].into_iter().chain(names.iter().map(|n| (*n).clone())).collect();
     let cell = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(plain).unwrap_or_default();
     let row = |best: &BestOf| {
@@ -138,22 +163,91 @@ pub(super) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Resul
     write_csv(&folder.join(format!("best_by_{key}.csv")), std::iter::once(header).chain(found.iter().map(row)))
 }
 
-/// Warnings where the best value of a numeric parameter is the smallest or largest that was tried.
+/// Warnings where the best value of a numeric parameter lies at an end of what was searched: a better one may lie beyond.
 pub(super) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<String> {
-    let mut warnings = vec![];
-    for axis in &config.axes {
-        let Some(best) = leaderboard[0].settings.get(&axis.key).and_then(Value::as_f64) else { continue };
-        if matches!(axis.key.as_str(), "seed" | "epochs" | "patience" | "shots" | "batch_size") {
-            continue;
+    // Of seeds none is better, and more rows a class always are.
+    let axes = config.axes.iter().filter(|axis| !matches!(axis.key.as_str(), "seed" | "shots"));
+    let edge = |axis: &Axis| {
+        let best = leaderboard[0].settings.get(&axis.key).and_then(Value::as_f64)?;
+        let is_last = |end: f64| Key::find(&axis.key).is_ok_and(|key| key.least() == Some(end));
+        match &axis.domain {
+            Domain::Range(range) => edge_of_range(range, best, is_last).map(|end| {
+                format!("the best `{}` ({best}) lies at the {end} end of its range ({} to {}): widen it", axis.key, range.min, range.max)
+            }),
+            Domain::Values(_) => {
+                let tried = leaderboard.iter().filter_map(|r| r.settings.get(&axis.key)).filter_map(Value::as_f64);
+                let end = edge_of_list(tried.collect(), best, is_last)?;
+                Some(format!("the best `{}` ({best}) is the {end} that was tried: widen its range", axis.key))
+            }
         }
-        let tried: Vec<f64> = leaderboard.iter().filter_map(|r| r.settings.get(&axis.key)).filter_map(Value::as_f64).collect();
-        let distinct = tried.iter().enumerate().filter(|(i, v)| !tried[..*i].contains(v)).count();
-        let (low, high) = (tried.iter().copied().fold(f64::INFINITY, f64::min), tried.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        let is_natural_end = matches!(axis.domain, Domain::Values(_)) && best == 0.0;
-        if distinct >= 3 && (best == low || best == high) && !is_natural_end {
-            let end = if best == low { "smallest" } else { "largest" };
-            warnings.push(format!("the best `{}` ({best}) is the {end} that was tried: widen its range", axis.key));
+    };
+    axes.filter_map(edge).collect()
+}
+
+/// The end of a distribution within a twentieth of which `best` lies, unless there is nothing beyond it.
+fn edge_of_range(range: &Range, best: f64, is_last: impl Fn(f64) -> bool) -> Option<&'static str> {
+    const NEAR: f64 = 0.05;
+    let [low, high, best] = [range.min, range.max, best].map(|x| range.coordinate(x));
+    let place = (best - low) / (high - low);
+    match place {
+        _ if low == high => None,
+        _ if place <= NEAR => (!is_last(range.min)).then_some("lower"),
+        _ => (place >= 1.0 - NEAR).then_some("upper"),
+    }
+}
+
+/// Whether `best` is the first or the last of several values, unless there is nothing beyond it.
+fn edge_of_list(mut tried: Vec<f64>, best: f64, is_last: impl Fn(f64) -> bool) -> Option<&'static str> {
+    tried.sort_unstable_by(f64::total_cmp);
+    match (tried.first()?, tried.last()?) {
+        (first, last) if first == last => None,
+        (first, _) if *first == best => (!is_last(best)).then_some("smallest"),
+        (_, last) => (*last == best).then_some("largest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::record::Status;
+    use super::*;
+
+    /// The warning of a sweep over one parameter, of whose values `tried` the first did best.
+    fn warning(key: &str, domain: &str, tried: &[f64]) -> Option<String> {
+        let text = format!("method: random\nparameters:\n  {key}: {domain}\n");
+        let config = SweepConfig::parse(&text, Path::new("s.yaml")).unwrap();
+        let result = |value: &f64| {
+            let settings = [(key.to_owned(), json!(value))].into_iter().collect();
+            let metrics = serde_json::Map::new();
+            TrialResult { number: 0, settings, status: Status::Done, epochs: 1, seconds: 0.0, metrics, history: vec![] }
+        };
+        edges(&config, &tried.iter().map(result).collect::<Vec<_>>()).pop()
+    }
+
+    #[test]
+    fn a_best_value_at_an_end_of_what_was_declared_is_pointed_out() {
+        let log = "{distribution: log_uniform_values, min: 1.0e-3, max: 1.0e+6}";
+        let cases = [
+            // The largest that was drawn, in the middle of what was declared.
+            ("alpha", log, &[2406.0, 1.0, 0.01][..], None),
+            ("alpha", log, &[5e5, 1.0, 0.01], Some("(500000) lies at the upper end of its range (0.001 to 1000000)")),
+            ("alpha", log, &[1.5e-3, 1.0, 0.01], Some("lower end")),
+            ("dropout", "{min: 0.0, max: 0.8}", &[0.01, 0.4], None),
+            ("dropout", "{min: 0.1, max: 0.8}", &[0.11, 0.4], Some("lower end")),
+            ("epochs", "{min: 3, max: 40}", &[40.0, 30.0], Some("upper end")),
+            ("epochs", "{values: [10, 20]}", &[20.0, 10.0], Some("(20) is the largest that was tried")),
+            ("batch_size", "{values: [64, 16, 32]}", &[16.0, 64.0, 32.0], Some("smallest")),
+            ("batch_size", "{values: [64, 16, 32]}", &[32.0, 16.0, 64.0], None),
+            ("batch_size", "{values: [1, 16]}", &[1.0, 16.0], None),
+            ("dropout", "{values: [0.0, 0.5]}", &[0.0, 0.5], None),
+            ("lr", "{values: [0.1]}", &[0.1, 0.1], None),
+            ("shots", "{values: [1, 5]}", &[5.0, 1.0], None),
+        ];
+        for (key, domain, tried, want) in cases {
+            let said = warning(key, domain, tried);
+            let fits = want.map_or(said.is_none(), |want| said.as_ref().is_some_and(|said| said.contains(want)));
+            assert!(fits, "{key} {domain} {tried:?}: {said:?}");
         }
     }
-    warnings
 }

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::config::{Method, SweepConfig};
+use super::misfits;
+use super::names::find;
 use super::source::Source;
 use super::space::{Domain, INPUTS};
 use super::tpe::{STARTUP, Tpe};
@@ -68,6 +70,8 @@ impl<'a> Search<'a> {
     pub fn new(config: &'a SweepConfig, sources: &'a [Source], trainer: &'a str) -> Result<Search<'a>> {
         let planner = Planner { config, sources, trainer, digests: sources.iter().map(Source::digest).collect() };
         let axes = planner.axes();
+        config.check()?;
+        misfits::refuse_report_by(config, &axes)?;
         let cap = config.run_cap.unwrap_or(if config.method == Method::Grid { usize::MAX } else { DEFAULT_CAP });
         let first = if config.method == Method::Bayes { cap.min(STARTUP) } else { cap };
         let candidates = if config.method == Method::Grid { grid(&axes)? } else { planner.random(&axes, first) };
@@ -82,8 +86,8 @@ impl<'a> Search<'a> {
                 Err(misfit) => misfits.push((settings, misfit)),
             }
         }
-        search.notes = search.planner.judge(misfits, &search.waiting)?;
-        search.planner.refuse_mixup_of_solved_heads()?;
+        search.notes = misfits::judge(config, misfits, &search.waiting)?;
+        misfits::refuse_what_never_counts(config, &search.waiting)?;
         Ok(search)
     }
 
@@ -160,6 +164,10 @@ impl Planner<'_> {
             axes.push(("tap".into(), named(names)));
         }
         axes.extend(self.config.axes.iter().map(|a| (a.key.clone(), a.domain.clone())));
+        // Several seeds are repeats of one trial, which begin with the first.
+        for (_, domain) in axes.iter_mut().filter(|(key, _)| key == "seed") {
+            *domain = Domain::Values(vec![(0, domain.at(0.0))]);
+        }
         axes
     }
 
@@ -189,7 +197,7 @@ impl Planner<'_> {
         let views = inputs.iter().map(|&(s, t)| 1 + self.sources[s].taps[t].views.len()).min().unwrap_or(1);
         if params.views > views {
             let problem = format!("`views: {}` where the cache has {views}", params.views);
-            return Ok(Err(Error::setting(problem, format!("extract more: `headstart features --views {}`", params.views))));
+            return Ok(Err(Error::parameter("views", problem, format!("extract more: `headstart features --views {}`", params.views))));
         }
         let shape = self.shape(&inputs);
         let tap = settings.get("tap").map(plain).unwrap_or_default();
@@ -226,10 +234,7 @@ impl Planner<'_> {
         let taps = settings.get("tap").map_or_else(Vec::new, many);
         let mut inputs = vec![];
         for cache in &caches {
-            let names = self.sources.iter().map(|s| s.name.as_str());
-            let Some(s) = self.sources.iter().position(|source| source.name == *cache) else {
-                return Err(self.at("cache", format!("there is no cache `{cache}` in this sweep"), did_you_mean(cache, names)));
-            };
+            let s = find(self.sources, cache).map_err(self.config.origin.at(self.config.line("cache")))?;
             for tap in &taps {
                 let names = self.sources.iter().flat_map(|s| s.taps.iter().map(|t| t.name.as_str()));
                 match self.sources[s].taps.iter().position(|t| t.name == *tap) {
@@ -257,7 +262,7 @@ impl Planner<'_> {
         let features: Vec<(&str, &str)> =
             inputs.iter().map(|&(s, t)| (self.digests[s].as_str(), self.sources[s].taps[t].name.as_str())).collect();
         let config = self.config;
-        let rows = serde_json::json!([config.folds, config.repeats, config.seed, shots]);
+        let rows = serde_json::json!([config.folds, config.protocol().repeats, config.seed, shots]);
         // The metric and what ends trials early decide how long one is trained; of what is solved for there is no long and short.
         let ends = (!spec.params().head.is_solved()).then(|| {
             let judged =
@@ -268,55 +273,8 @@ impl Planner<'_> {
         Sha256::digest(text)[..8].iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// `mixup` in a sweep none of whose heads sees batches.
-    fn refuse_mixup_of_solved_heads(&self) -> Result<()> {
-        let axis = |key: &str| self.config.axes.iter().find(|a| a.key == key).map(|a| &a.domain);
-        let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
-        match (axis("mixup"), axis("head")) {
-            (Some(_), Some(Domain::Values(heads))) if heads.iter().all(|(_, head)| is_solved(head)) => {
-                let hint = "leave it out, or add a head that is trained: linear, dense".into();
-                Err(self.at(
-                    "mixup",
-                    "`mixup` mixes the rows of training batches, and no head of this sweep is trained by batches".into(),
-                    hint,
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Heads that fit some features are left out on the others, with a note; a head that fits none, and an empty sweep, are refused.
-    fn judge(&self, misfits: Vec<(Map<String, Value>, Error)>, trials: &VecDeque<Trial>) -> Result<Vec<String>> {
-        let mut notes = vec![];
-        for (settings, error) in misfits {
-            let head = settings.get("head");
-            let elsewhere = trials.iter().any(|t| t.settings.get("head") == head) && self.has_several_inputs();
-            if !elsewhere {
-                let line = self.config.axes.iter().find(|a| a.key == "head").map_or(0, |axis| match &axis.domain {
-                    Domain::Values(values) => values.iter().find(|(_, v)| Some(v) == head).map_or(axis.line, |(line, _)| *line),
-                    Domain::Range(_) => axis.line,
-                });
-                return Err(self.config.origin.at(line)(error));
-            }
-            let Error::Setting { problem, .. } = error else { return Err(error) };
-            let note = format!("left out: {problem}");
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-        if trials.is_empty() {
-            return Err(Error::setting("the sweep has no trial", "give `parameters` some values"));
-        }
-        Ok(notes)
-    }
-
-    fn has_several_inputs(&self) -> bool {
-        self.sources.len() > 1 || self.sources[0].taps.len() > 1
-    }
-
     fn at(&self, key: &str, problem: String, hint: String) -> Error {
-        let line = self.config.axes.iter().find(|a| a.key == key).map_or(0, |a| a.line);
-        self.config.origin.mistake(line, problem, hint)
+        self.config.origin.mistake(self.config.line(key), problem, hint)
     }
 
     fn mistake(&self, reason: &dyn std::fmt::Display) -> Error {

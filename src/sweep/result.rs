@@ -84,13 +84,20 @@ pub(super) fn summary(history: &[EpochRecord], kept: &[usize]) -> (usize, Map<St
         runs.iter().zip(kept).filter_map(|(run, epoch)| run.iter().find(|e| e.epoch == *epoch).copied()).collect();
     let n = records.len().max(1) as f64;
     let epochs = (kept.iter().sum::<usize>() as f64 / n).round() as usize;
-    let Some(first) = records.first().filter(|_| records.len() > 1) else {
+    if records.len() < 2 {
         return (epochs, records.first().map(|r| r.metrics.clone()).unwrap_or_default());
-    };
+    }
+    let all: Vec<&Map<String, Value>> = records.iter().map(|r| &r.metrics).collect();
+    (epochs, spread(&all))
+}
+
+/// Mean and standard deviation (of a sample, over n − 1) of each metric; one that is missing somewhere is null.
+pub(super) fn spread(all: &[&Map<String, Value>]) -> Map<String, Value> {
+    let n = all.len() as f64;
     let mut metrics = Map::new();
-    for name in first.metrics.keys() {
-        let values: Vec<f64> = records.iter().filter_map(|r| r.metrics.get(name).and_then(Value::as_f64)).collect();
-        if values.len() < records.len() {
+    for name in all.iter().take(1).flat_map(|first| first.keys()) {
+        let values: Vec<f64> = all.iter().filter_map(|metrics| metrics.get(name).and_then(Value::as_f64)).collect();
+        if values.len() < all.len() {
             metrics.insert(name.clone(), Value::Null);
             continue;
         }
@@ -99,7 +106,7 @@ pub(super) fn summary(history: &[EpochRecord], kept: &[usize]) -> (usize, Map<St
         metrics.insert(name.clone(), rounded(mean).into());
         metrics.insert(format!("{name}.std"), rounded(variance.sqrt()).into());
     }
-    (epochs, metrics)
+    metrics
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Running a sweep: cohorts of trials until none is left, the best one chosen by val.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use super::cohort::{Runner, ranked};
 use super::conclude::conclude;
 use super::config::SweepConfig;
 use super::halving::Halving;
+use super::notes;
 use super::output;
 use super::plan::{Search, Trial};
 use super::record::{EARLIER, Log, Status};
@@ -75,6 +76,8 @@ pub struct SweepOutcome {
     pub metric: String,
     /// Metrics of the best trial on test, where there is a test split.
     pub test: Option<Metrics>,
+    /// Of several repeats of the best trial the mean on test, with the deviation as `test.acc1.std` beside `test.acc1`.
+    pub test_of_repeats: Map<String, Value>,
     /// Where `report_best_by` names a parameter: the best trial of each of its values.
     pub best_by: Vec<BestOf>,
     /// Trials that an earlier run had finished.
@@ -94,8 +97,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let numbers = numbers(&job);
     let mut search = Search::new(&job.config, &job.sources, &numbers)?;
     let mut notes = std::mem::take(&mut search.notes);
-    notes.extend(about_val(&job));
-    notes.extend(about_data(&job.sources));
+    notes.extend(notes::about(&job));
     notes.iter().for_each(|note| observer.note(note));
     create_folder(&job.out)?;
     let _lock = Lock::take(&job.out, Wait::Moment)?;
@@ -137,6 +139,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
         metric: format!("val.{}", metric.name),
         leaderboard: results,
         test: None,
+        test_of_repeats: Map::new(),
         best_by: vec![],
         reused,
         notes,
@@ -151,6 +154,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
         observer.note(&kept);
         outcome.notes.push(kept);
     }
+    output::write_notes(&job.out, &outcome.notes)?;
     conclude(&runner, &trials, &mut outcome)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
@@ -162,20 +166,6 @@ fn numbers(job: &Job) -> String {
     format!("{}/{NUMERICS}{auc}", job.trainer.name())
 }
 
-/// Caches judged by different images say little of their backbones.
-fn about_data(sources: &[Source]) -> Option<String> {
-    let judges = |source: &Source| -> BTreeSet<String> {
-        let rows = if source.partition.val.is_empty() { &source.partition.train } else { &source.partition.val };
-        rows.iter().map(|&row| source.paths[row].clone()).collect()
-    };
-    let first = judges(sources.first()?);
-    let (other, differ) = sources.iter().map(|s| (s, judges(s).symmetric_difference(&first).count())).find(|(_, differ)| *differ > 0)?;
-    Some(format!(
-        "{} and {} are judged by different images ({differ} are in one of them only): compare their figures with care",
-        sources[0].folder, other.folder
-    ))
-}
-
 /// Trials whose loss left the finite numbers; the best comes first in `results`.
 fn about_divergence(results: &[TrialResult]) -> Option<String> {
     let way_out = "a smaller `lr`, `clip_norm` or `standardise: true` helps";
@@ -183,17 +173,5 @@ fn about_divergence(results: &[TrialResult]) -> Option<String> {
         0 => None,
         all if all == results.len() => Some(format!("all {all} trials diverged, so the best head is of no use: {way_out}")),
         some => Some(format!("{some} of {} trials diverged and come last: {way_out}", results.len())),
-    }
-}
-
-/// What the user should know of the rows that serve for choosing.
-fn about_val(job: &Job) -> Option<String> {
-    let folds = job.config.folds;
-    let lacks_val = job.sources.iter().any(|s| s.partition.val.is_empty());
-    match (folds > 1, lacks_val) {
-        (true, true) => Some(format!("train in {folds} folds, class by class: each serves for choosing once")),
-        (true, false) => Some(format!("train and val together in {folds} folds, class by class: each serves for choosing once")),
-        (false, true) => Some("no val split: a fifth of train, class by class, serves for choosing".into()),
-        (false, false) => None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::names::name_apart;
 use crate::data::Split;
 use crate::heads::{Classifier, FeatureTable, InputFeatures, Labels, Partition};
 use crate::store::{Cache, Key, Row, Status};
@@ -29,7 +30,8 @@ pub struct TapFeatures {
 /// A cache as a sweep sees it.
 #[derive(Clone)]
 pub struct Source {
-    /// What the `cache` parameter calls it: `backbone`, or `backbone@key` where two share a backbone.
+    /// What the `cache` parameter calls it: `backbone`, or as much more as tells it apart from the others: `backbone@key`, `dataset/backbone`,
+    /// `dataset/backbone@key`, the folder.
     pub name: String,
     /// Its folder, for messages and `model.json`.
     pub folder: String,
@@ -167,16 +169,10 @@ impl Source {
 /// Opens caches and gives each a name of its own.
 ///
 /// # Errors
-/// As [`Source::open`], and caches of different classes.
+/// As [`Source::open`], one cache given twice, and caches of different classes.
 pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
     let mut sources = folders.iter().map(|f| Source::open(f.as_ref())).collect::<Result<Vec<_>>>()?;
-    let names: Vec<String> = sources.iter().map(|s| s.name.clone()).collect();
-    for source in &mut sources {
-        if names.iter().filter(|n| **n == source.name).count() > 1 {
-            let key = source.key.as_ref().map(Key::digest).unwrap_or_default();
-            source.name = format!("{}@{}", source.name, &key[..key.len().min(12)]);
-        }
-    }
+    name_apart(&mut sources)?;
     if let Some(other) = sources.iter().find(|s| s.classes != sources[0].classes) {
         let problem = format!("the caches {} and {} have different classes", sources[0].folder, other.folder);
         return Err(Error::setting(problem, "sweep caches of one data set together"));

@@ -2,13 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::yaml::{Entry, Node, Origin};
-use crate::Result;
-use crate::heads::{Key, did_you_mean, plain};
+use super::config::{FIELDS as TOP, SETTABLE};
+use super::domain;
+use super::yaml::{Entry, Origin};
+use crate::heads::{KEYS, Key, Kind, did_you_mean, plain};
 use crate::rng::unit_f32;
+use crate::{Error, Result};
 
 /// Axes over what heads are trained on rather than over how.
 pub const INPUTS: &[&str] = &["cache", "tap", "shots"];
+
+/// Names of all parameters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    INPUTS.iter().copied().chain(KEYS.iter().map(|key| key.name))
+}
 
 /// One parameter and what it may be.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,15 +52,12 @@ pub struct Range {
     pub whole: bool,
 }
 
-const FIELDS: &[&str] = &["value", "values", "distribution", "min", "max", "q"];
-const DISTRIBUTIONS: &[&str] =
-    &["constant", "categorical", "uniform", "log_uniform_values", "int_uniform", "q_uniform", "q_log_uniform_values"];
-
 impl Range {
     /// The number at `u` in `[0, 1)` of the way through the distribution.
     pub fn at(&self, u: f64) -> Value {
-        if self.whole {
-            return json!((self.min + (u * (self.max - self.min + 1.0)).floor()) as i64);
+        if self.whole && !self.log && self.q == 0.0 {
+            let [first, last] = self.steps();
+            return json!((first + (u * (last - first + 1.0)).floor()) as i64);
         }
         let x = if self.log { (self.min.ln() + u * (self.max / self.min).ln()).exp() } else { self.min + u * (self.max - self.min) };
         self.value(x)
@@ -61,12 +65,48 @@ impl Range {
 
     /// The number of the distribution that is nearest to `x`.
     pub fn value(&self, x: f64) -> Value {
+        let unit = self.unit();
+        let [first, last] = self.steps();
+        let x = if unit > 0.0 { (x / unit).round().clamp(first, last) * unit } else { x };
         if self.whole {
-            return json!(x.round().clamp(self.min, self.max) as i64);
+            return json!(x.round() as i64);
         }
-        let x = if self.q > 0.0 { (x / self.q).round() * self.q } else { x };
         // Seven digits: a setting is to be read, copied and typed again.
         json!(format!("{x:.6e}").parse::<f64>().unwrap_or(x))
+    }
+
+    /// Where `x` lies on the scale on which the distribution is uniform.
+    pub(super) fn coordinate(&self, x: f64) -> f64 {
+        if self.log { x.ln() } else { x }
+    }
+
+    /// What its numbers are multiples of; 0 where they are of nothing.
+    pub(super) fn unit(&self) -> f64 {
+        if self.q > 0.0 { self.q } else { f64::from(u8::from(self.whole)) }
+    }
+
+    /// The first and the last of these multiples that lie between the ends.
+    pub(super) fn steps(&self) -> [f64; 2] {
+        // 0.3 / 0.1 is a little less than 3.
+        const SLACK: f64 = 1e-9;
+        let unit = self.unit();
+        [(self.min / unit - SLACK).ceil(), (self.max / unit + SLACK).floor()]
+    }
+}
+
+/// Whether a parameter holds whole numbers only.
+pub(super) fn is_whole(key: &str) -> bool {
+    key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
+}
+
+/// `8.0` as `8`, also in a list: that is how W&B and others write whole numbers.
+fn whole(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(whole).collect(),
+        other => match other.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 1e15) {
+            Some(x) => json!(x as i64),
+            None => other.clone(),
+        },
     }
 }
 
@@ -77,6 +117,11 @@ impl Domain {
             Domain::Values(values) => values[(u * values.len() as f64) as usize].1.clone(),
             Domain::Range(range) => range.at(u),
         }
+    }
+
+    /// Values that are listed; a distribution lists none.
+    pub(super) fn len(&self) -> usize {
+        if let Domain::Values(values) = self { values.len() } else { 0 }
     }
 
     /// A value drawn with 32 random bits.
@@ -91,36 +136,36 @@ impl Axis {
     /// # Errors
     /// An unknown parameter, field, distribution or value, with its line and the nearest valid word.
     pub fn read(entry: &Entry, origin: &Origin) -> Result<Axis> {
-        let known = INPUTS.contains(&entry.key.as_str());
-        if !known && let Err(unknown) = Key::find(&entry.key) {
-            let near = crate::nearest(&entry.key, INPUTS.iter().copied().chain(crate::heads::KEYS.iter().map(|k| k.name)));
-            return Err(match near.filter(|near| INPUTS.contains(near)) {
-                Some(near) => origin.mistake(entry.line, format!("`{}` is not a parameter", entry.key), format!("did you mean `{near}`?")),
-                None => origin.at(entry.line)(unknown),
-            });
+        if !names().any(|name| name == entry.key) {
+            let hint = match TOP.iter().find(|word| **word == entry.key) {
+                Some(word) => format!("`{word}` stands beside `parameters`, not among them"),
+                None => did_you_mean(&entry.key, names()),
+            };
+            return Err(origin.mistake(entry.line, format!("`{}` is not a parameter", entry.key), hint));
         }
-        let domain = match entry.value.entries() {
-            Some(fields) => domain(entry, fields, origin)?,
-            None => {
-                let hint = format!("write `{}: {{value: {}}}`, or {{values: […]}} for several", entry.key, plain(&entry.value.to_json()));
-                return Err(origin.mistake(entry.value.line, format!("`{}` needs value, values or a distribution", entry.key), hint));
-            }
-        };
-        let axis = Axis { key: entry.key.clone(), line: entry.line, domain };
-        axis.check(origin)?;
-        Ok(axis)
+        Axis::checked(&entry.key, entry.line, domain::read(entry, origin)?, origin)
     }
 
-    /// An axis over values from the command line.
+    /// An axis over values from the command line, where the words beside the parameters can be meant too.
     ///
     /// # Errors
     /// As [`Axis::read`].
     pub fn of(key: &str, values: Vec<Value>) -> Result<Axis> {
-        if !INPUTS.contains(&key) {
-            Key::find(key)?;
+        if !names().any(|name| name == key) {
+            let words = names().chain(SETTABLE.iter().copied());
+            return Err(Error::setting(format!("`{key}` is no setting of a sweep"), did_you_mean(key, words)));
         }
-        let axis = Axis { key: key.into(), line: 0, domain: Domain::Values(values.into_iter().map(|v| (0, v)).collect()) };
-        axis.check(&Origin("".into()))?;
+        Axis::checked(key, 0, Domain::Values(values.into_iter().map(|v| (0, v)).collect()), &Origin("".into()))
+    }
+
+    fn checked(key: &str, line: usize, mut domain: Domain, origin: &Origin) -> Result<Axis> {
+        if let Domain::Values(values) = &mut domain
+            && is_whole(key)
+        {
+            values.iter_mut().for_each(|(_, value)| *value = whole(value));
+        }
+        let axis = Axis { key: key.into(), line, domain };
+        axis.check(origin)?;
         Ok(axis)
     }
 
@@ -150,74 +195,11 @@ impl Axis {
     }
 }
 
-fn domain(entry: &Entry, fields: &[Entry], origin: &Origin) -> Result<Domain> {
-    for field in fields {
-        if !FIELDS.contains(&field.key.as_str()) {
-            let problem = format!("`{}` says nothing about a parameter", field.key);
-            return Err(origin.mistake(field.line, problem, did_you_mean(&field.key, FIELDS.iter().copied())));
-        }
-    }
-    let field = |name: &str| fields.iter().find(|f| f.key == name).map(|f| &f.value);
-    let mistake = |line, problem: String, hint: String| Err(origin.mistake(line, problem, hint));
-    let distribution = match field("distribution") {
-        None => None,
-        Some(node) => match node.to_json() {
-            Value::String(word) if DISTRIBUTIONS.contains(&word.as_str()) => Some(word),
-            other => {
-                let word = plain(&other);
-                return mistake(node.line, format!("`{word}` is not a distribution"), did_you_mean(&word, DISTRIBUTIONS.iter().copied()));
-            }
-        },
-    };
-    match (field("value"), field("values"), distribution.as_deref()) {
-        (Some(node), None, None | Some("constant")) => Ok(Domain::Values(vec![(node.line, node.to_json())])),
-        (None, Some(node), None | Some("categorical")) => match node.items() {
-            Some(items) => Ok(Domain::Values(items.iter().map(|i| (i.line, i.to_json())).collect())),
-            None => mistake(
-                node.line,
-                format!("`values` of `{}` is no list", entry.key),
-                format!("write `values: [{}]`", plain(&node.to_json())),
-            ),
-        },
-        (None, None, word) if word != Some("constant") && word != Some("categorical") => {
-            range(entry, word, &field, origin).map(Domain::Range)
-        }
-        _ => mistake(entry.line, format!("`{}` mixes ways to say what it may be", entry.key), "use value, values, or min and max".into()),
-    }
-}
-
-fn range<'a>(entry: &Entry, word: Option<&str>, field: &impl Fn(&str) -> Option<&'a Node>, origin: &Origin) -> Result<Range> {
-    let number = |name: &str| -> Result<(usize, f64, bool)> {
-        let Some(node) = field(name) else {
-            let hint = format!("write `{}: {{distribution: uniform, min: …, max: …}}`", entry.key);
-            return Err(origin.mistake(entry.line, format!("`{}` has no `{name}`", entry.key), hint));
-        };
-        let value = node.to_json();
-        match value.as_f64() {
-            Some(x) => Ok((node.line, x, value.is_i64() || value.is_u64())),
-            None => Err(origin.mistake(node.line, format!("`{name}: {}` is not a number", plain(&value)), "use a number such as 1.0e-3")),
-        }
-    };
-    let ((line, min, whole_min), (_, max, whole_max)) = (number("min")?, number("max")?);
-    // As in W&B: between two whole numbers, whole numbers are meant.
-    let whole = word == Some("int_uniform") || word.is_none() && whole_min && whole_max;
-    let log = word.is_some_and(|w| w.contains("log"));
-    let q = match (word.is_some_and(|w| w.starts_with("q_")), field("q")) {
-        (true, None) => 1.0,
-        (true, Some(_)) => number("q")?.1,
-        (false, _) => 0.0,
-    };
-    if min > max || log && min <= 0.0 {
-        let problem = format!("`{}` ranges from {min} to {max}", entry.key);
-        return Err(origin.mistake(line, problem, if log { "use 0 < min ≤ max" } else { "use min ≤ max" }));
-    }
-    Ok(Range { min, max, log, q, whole })
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::super::yaml::Node;
     use super::*;
 
     fn axis(text: &str) -> Result<Axis> {
@@ -235,7 +217,15 @@ mod tests {
         assert_eq!((lr[0].as_f64(), lr[500].as_f64()), (Some(1e-5), Some(1e-3)));
         let epochs = draws("epochs: {min: 3, max: 5}");
         assert!(epochs.iter().all(Value::is_i64) && epochs[0] == 3 && epochs[999] == 5);
+        let batches = draws("batch_size: {distribution: q_uniform, min: 8, max: 100, q: 16}");
+        assert!(batches.iter().all(|v| v.as_u64().is_some_and(|n| n % 16 == 0)) && batches[0] == 16 && batches[999] == 96);
+        let hidden = draws("hidden: {distribution: q_log_uniform_values, min: 16, max: 512, q: 16}");
+        assert!(hidden.iter().all(|v| v.as_u64().is_some_and(|n| n % 16 == 0)) && hidden[0] == 16 && hidden[999] == 512);
+        let k = draws("k: {distribution: log_uniform_values, min: 1, max: 100}");
+        assert!(k.iter().all(Value::is_i64) && k[0] == 1 && k[500] == 10 && k[999] == 100);
+        assert_eq!(draws("hidden: {values: [[256.0, 128.0]]}")[0].to_string(), "[256,128]");
         let rounded = draws("dropout: {distribution: q_uniform, min: 0, max: 0.5, q: 0.1}");
+        assert_eq!(rounded[999].as_f64(), Some(0.5));
         assert!(rounded.iter().all(|v| ((v.as_f64().unwrap() * 10.0).round() / 10.0 - v.as_f64().unwrap()).abs() < 1e-6));
     }
 
@@ -251,6 +241,35 @@ mod tests {
             ("dropout: {min: 0.0, max: 2.0}", "`dropout: 2.0` cannot be used", "below 1"),
             ("lr: 0.1", "needs value", "{value: 0.1}"),
             ("taps: {value: gap}", "is not a parameter", "`tap`"),
+            ("folds: {value: 5}", "s.yaml:1: `folds` is not a parameter", "stands beside `parameters`"),
+            (
+                "lr:\n  value: 0.1\n  min: 0.01\n  max: 1",
+                "s.yaml:3: `min` of `lr` counts for nothing beside `value`",
+                "use value, values, or",
+            ),
+            ("lr:\n  values: [0.1]\n  value: 0.2", "s.yaml:2: `values` of `lr` counts for nothing beside `value`", "use value, values, or"),
+            (
+                "lr:\n  value: 0.1\n  distribution: uniform",
+                "s.yaml:2: `value` of `lr` counts for nothing beside `distribution`",
+                "use value, values, or",
+            ),
+            ("lr:\n  distribution: constant", "s.yaml:1: `lr` has no `value`", "write `value: …`"),
+            ("lr:\n  min: 0.1\n  max: 1.0\n  q: 0.1", "s.yaml:4: `q` of `lr` counts for nothing", "`distribution: q_uniform`"),
+            (
+                "lr: {distribution: log_uniform_values, min: 0.1, max: 1, q: 0.1}",
+                "s.yaml:1: `q` of `lr` counts for nothing",
+                "q_log_uniform_values",
+            ),
+            (
+                "batch_size: {distribution: q_uniform, min: 8, max: 64, q: 0.5}",
+                "s.yaml:1: `q: 0.5` cannot be used",
+                "a whole number above 0",
+            ),
+            ("batch_size: {distribution: q_uniform, min: 17, max: 31, q: 16}", "s.yaml:1: `batch_size` has no multiple of 16", "`q`"),
+            ("batch_size: {value: 8.5}", "s.yaml:1: `batch_size: 8.5` cannot be used", "a whole number"),
+            ("lr: {distribution: log_uniform, min: -9, max: -2}", "`log_uniform` is not a distribution", "`log_uniform_values`"),
+            ("lr: {distribution: beta, min: 1, max: 2}", "`beta` is not a distribution", "uniform, log_uniform_values, int_uniform"),
+            ("lr: {distribution: q_uniform, min: 0.1, max: 1, q: -1}", "s.yaml:1: `q: -1` cannot be used", "above 0"),
         ];
         for (text, problem, hint) in cases {
             let message = axis(text).unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! Which rows each run of a trial is trained and judged on: held-out parts, folds, few-shot subsets.
 
 use super::config::Protocol;
+use super::plan::Trial;
 use super::source::{HELD_OUT, Source};
 use crate::heads::{Partition, few, folds};
 use crate::{Error, Result};
@@ -17,9 +18,17 @@ pub(super) enum Rows {
     },
     /// Train and val together, nothing held out.
     All {
+        /// Which repeat.
+        repeat: usize,
         /// Training rows a class, where they are limited.
         shots: Option<usize>,
     },
+}
+
+/// Trainings of a trial. A head that is solved for is the same whatever the seed: where all repeats have the same rows, one is enough.
+pub(super) fn runs(trial: &Trial, source: &Source, protocol: Protocol) -> usize {
+    let same_rows = protocol.folds == 1 && !source.partition.val.is_empty() && trial.shots.is_none();
+    if same_rows && trial.spec.params().head.is_solved() { 1 } else { protocol.runs() }
 }
 
 /// The partition for one training. Test stays as it is.
@@ -30,10 +39,10 @@ pub(super) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Resu
     let mut partition = source.partition.clone();
     let (run, shots) = match rows {
         Rows::Run { run, shots } => (run, shots),
-        Rows::All { shots } => {
+        Rows::All { repeat, shots } => {
             partition.train.append(&mut partition.val);
             partition.train.sort_unstable();
-            limit(&mut partition, source, shots, protocol.seed);
+            limit(&mut partition, source, shots, protocol.seed + repeat as u64);
             return Ok(partition);
         }
     };
@@ -49,7 +58,8 @@ pub(super) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Resu
     }
     limit(&mut partition, source, shots, seed);
     if partition.val.is_empty() || partition.train.is_empty() {
-        let problem = format!("{} training rows are too few to hold any out for choosing", source.partition.train.len());
+        let (train, val) = (source.partition.train.len(), source.partition.val.len());
+        let problem = format!("{train} training rows and {val} of val are too few to train on some and to choose by others");
         return Err(Error::setting(problem, "add a val split, use fewer `folds`, or give more images a class"));
     }
     Ok(partition)

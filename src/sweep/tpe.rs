@@ -53,7 +53,7 @@ impl<'a> Tpe<'a> {
                 values[best.unwrap_or(0)].1.clone()
             }
             Domain::Range(range) => {
-                let place = |seen: &[&'a Value]| seen.iter().filter_map(|v| v.as_f64()).map(|x| coordinate(range, x)).collect::<Vec<_>>();
+                let place = |seen: &[&'a Value]| seen.iter().filter_map(|v| v.as_f64()).map(|x| range.coordinate(x)).collect::<Vec<_>>();
                 let [low, high] = ends(range);
                 let (good, rest) = (Density::new(&place(&good), low, high), Density::new(&place(&rest), low, high));
                 let candidates = (0..CANDIDATES).map(|_| good.draw(draws));
@@ -71,14 +71,10 @@ fn best_by<T>(candidates: impl Iterator<Item = T>, score: impl Fn(&T) -> f64) ->
     scored.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, c)| c)
 }
 
-fn coordinate(range: &Range, x: f64) -> f64 {
-    if range.log { x.ln() } else { x }
-}
-
-/// Ends of a range in its own coordinate; whole numbers stand in the middle of a unit.
+/// Ends of a range in its own coordinate; numbers that are rounded stand in the middle of a unit.
 fn ends(range: &Range) -> [f64; 2] {
-    let margin = if range.whole { 0.5 } else { range.q / 2.0 };
-    let at = |x: f64, end: f64| if range.log { coordinate(range, if x > 0.0 { x } else { end }) } else { x };
+    let margin = range.unit() / 2.0;
+    let at = |x: f64, end: f64| range.coordinate(if range.log && x <= 0.0 { end } else { x });
     [at(range.min - margin, range.min), at(range.max + margin, range.max)]
 }
 

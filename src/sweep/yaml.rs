@@ -114,7 +114,7 @@ impl Origin {
     /// A mistake found by a check that knows nothing of lines.
     pub fn at(&self, line: usize) -> impl Fn(Error) -> Error + '_ {
         move |error| match error {
-            Error::Setting { problem, hint } => self.mistake(line, problem, hint),
+            Error::Setting { problem, hint, .. } => self.mistake(line, problem, hint),
             other => other,
         }
     }

@@ -10,7 +10,7 @@ use headstart::report;
 use headstart::sweep::{self, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cli::Ending;
 use crate::cli::args::Sweep;
@@ -65,16 +65,19 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
         return screen.object(&json!({
             "sweep": outcome.folder, "trials": trials, "reused": outcome.reused, "seconds": outcome.seconds, "metric": outcome.metric,
             "best": best.map(|t| json!({ "trial": t.number, "status": t.status.name(), "settings": t.settings, "metrics": t.metrics })),
-            "test": outcome.test,
+            "test": outcome.test, "test_of_repeats": outcome.test_of_repeats,
             "best_by": outcome.best_by.iter().map(|b| json!({ "value": b.value, "trial": b.trial, "metrics": b.metrics })).collect::<Vec<_>>(),
         }));
     }
     screen.result(leaderboard(outcome));
     if let Some(test) = outcome.test.as_ref().filter(|test| test.loss.is_finite()) {
-        screen.result(format_args!("test of the best: acc1 {:.4}, loss {:.4}", test.acc1, test.loss));
+        let of_repeats = |name: &str| with_spread(&outcome.test_of_repeats, &format!("test.{name}"));
+        let (acc1, loss) = (of_repeats("acc1"), of_repeats("loss"));
+        let [acc1, loss] = [(acc1, test.acc1), (loss, test.loss)].map(|(spread, own)| spread.unwrap_or_else(|| format!("{own:.4}")));
+        screen.result(format_args!("test of the best: acc1 {acc1}, loss {loss}"));
     }
     for best in &outcome.best_by {
-        let metric = |name: &str| best.metrics.get(name).and_then(Value::as_f64).map_or(String::new(), |v| format!(", {name} {v:.4}"));
+        let metric = |name: &str| with_spread(&best.metrics, name).map_or(String::new(), |v| format!(", {name} {v}"));
         let [val, test] = [outcome.metric.as_str(), "test.acc1"].map(metric);
         screen.result(format_args!("best of {}: trial {}{val}{test}", plain(&best.value), best.trial));
     }
@@ -107,12 +110,19 @@ fn leaderboard(outcome: &SweepOutcome) -> Table {
         .collect();
     let rows = shown.iter().enumerate().map(|(rank, trial)| {
         let setting = |key: &&String| trial.settings.get(*key).map_or("–".into(), plain);
-        let metric = |name: &&str| trial.metric(name).map_or("–".into(), |v| format!("{v:.4}"));
+        let metric = |name: &&str| with_spread(&trial.metrics, name).unwrap_or_else(|| "–".into());
         let place = [(rank + 1).to_string(), trial.number.to_string()];
         let ending = [trial.epochs.to_string(), trial.status.name().to_owned()].into_iter().take(endings.len());
         place.into_iter().chain(keys.iter().map(setting)).chain(metrics.iter().map(metric)).chain(ending).collect()
     });
     table(header, 0, rows)
+}
+
+/// A metric, of several runs with its deviation.
+fn with_spread(metrics: &Map<String, Value>, name: &str) -> Option<String> {
+    let number = |name: &str| metrics.get(name).and_then(Value::as_f64);
+    let spread = number(&format!("{name}.std")).map_or(String::new(), |std| format!(" ± {std:.4}"));
+    number(name).map(|mean| format!("{mean:.4}{spread}"))
 }
 
 fn plain(value: &Value) -> String {
@@ -150,5 +160,39 @@ impl Observer for Watch<'_> {
 
     fn note(&self, note: &str) {
         self.bar().suspend(|| self.screen.note(note));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leaderboard_shows_deviations_and_how_trials_ended_where_there_is_something_to_show() {
+        let trial = |number: usize, status, metrics: Value| TrialResult {
+            number,
+            settings: Map::from_iter([("lr".to_owned(), json!(number))]),
+            status,
+            epochs: 3,
+            seconds: 0.0,
+            metrics: metrics.as_object().cloned().unwrap_or_default(),
+            history: vec![],
+        };
+        let mut outcome = SweepOutcome {
+            folder: PathBuf::new(),
+            leaderboard: vec![trial(0, Status::Done, json!({"val.acc1": 0.9, "val.acc1.std": 0.02})), trial(1, Status::Done, json!({}))],
+            metric: "val.acc1".into(),
+            test: None,
+            test_of_repeats: Map::new(),
+            best_by: vec![],
+            reused: 0,
+            notes: vec![],
+            seconds: 0.0,
+        };
+        let shown = leaderboard(&outcome).to_string();
+        assert!(shown.contains("0.9000 ± 0.0200") && !shown.contains("status"), "{shown}");
+        outcome.leaderboard[1].status = Status::Diverged;
+        let shown = leaderboard(&outcome).to_string();
+        assert!(shown.contains("status") && shown.contains("diverged"), "{shown}");
     }
 }

@@ -1,0 +1,226 @@
+//! What a sweep file means for a small source in memory, and what a sweep of it leaves.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::data::Split;
+use crate::heads::{Matrix, trainer};
+use crate::rng::Philox;
+use crate::{Error, Result};
+
+/// Rows of two classes that a head can nearly tell apart; every fourth row each is for val and for test.
+fn source() -> Source {
+    source_of((0..80).map(|row| vec![row % 2]).collect(), |row| match row % 8 / 2 {
+        2 => Split::Val,
+        3 => Split::Test,
+        _ => Split::Train,
+    })
+}
+
+fn source_of(labels: Vec<Vec<u32>>, split: impl Fn(usize) -> Split) -> Source {
+    let philox = Philox::new(5, 0);
+    let value = |row: usize, i: usize| {
+        let own = f32::from(u8::from(labels[row].contains(&(i as u32))));
+        philox.uniform([row as u32, i as u32, 0, 0]).iter().sum::<f32>() - 2.0 + own
+    };
+    let rows = labels.len();
+    let features = Arc::new(Matrix::new(4, (0..rows).flat_map(|r| (0..4).map(move |i| value(r, i))).collect()).unwrap());
+    let taps = vec![TapFeatures { name: "gap".into(), shape: vec![4], features, views: vec![] }];
+    let classes = ["ant", "bee"].map(String::from).to_vec();
+    let paths = (0..rows).map(|row| format!("{row}.png")).collect();
+    Source::new(taps, classes, paths, labels.clone(), &(0..rows).map(split).collect::<Vec<_>>()).unwrap()
+}
+
+/// The trials of a sweep file over a source, and the notes on them.
+fn plan(text: &str, source: Source) -> Result<(Vec<Trial>, Vec<String>)> {
+    let config = SweepConfig::parse(text, Path::new("s.yaml"))?;
+    let sources = [source];
+    let mut search = Search::new(&config, &sources, "fused")?;
+    let notes = std::mem::take(&mut search.notes);
+    Ok((search.next(&[])?, notes))
+}
+
+fn refusal(text: &str, source: Source) -> String {
+    plan(text, source).err().map(|e: Error| e.to_string()).unwrap_or_default()
+}
+
+/// What a sweep of a source finds, and the folder that it leaves.
+fn sweep(text: &str, source: Source) -> (SweepOutcome, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SweepConfig::parse(text, Path::new("s.yaml")).unwrap();
+    let job = Job { sources: vec![source], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+    (run(job, &()).unwrap(), folder)
+}
+
+fn read(folder: &tempfile::TempDir, file: &str) -> String {
+    std::fs::read_to_string(folder.path().join(file)).unwrap()
+}
+
+#[test]
+fn one_setting_that_does_not_go_with_another_leaves_the_rest_of_the_grid() {
+    let sgd = "parameters:\n  optimizer: {value: sgd}\n  momentum: {values: [0.0, 0.9]}\n  nesterov: {values: [true, false]}\n";
+    let (trials, notes) = plan(sgd, source()).unwrap();
+    // Without momentum nothing is left of `nesterov`: one trial, not two.
+    assert_eq!(trials.iter().map(|t| t.settings.get("nesterov").is_some()).collect::<Vec<_>>(), [false, true, true]);
+    assert!(notes.is_empty(), "{notes:?}");
+    let (trials, notes) = plan("parameters:\n  epochs: {values: [3, 10]}\n  warmup: {values: [0, 5]}\n", source()).unwrap();
+    assert_eq!((trials.len(), notes.as_slice()), (3, &["left out: `warmup` takes as many epochs as there are".to_owned()][..]));
+    let (trials, _) = plan("parameters:\n  head: {values: [linear, dense]}\n  init: {values: [torch, zero]}\n", source()).unwrap();
+    assert_eq!(trials.len(), 3);
+}
+
+#[test]
+fn a_conflict_points_at_the_setting_that_is_to_blame() {
+    let cases = [
+        (
+            "parameters:\n  lr: {value: 0.1}\n  optimizer: {value: sgd}\n  nesterov: {value: true}\n",
+            "s.yaml:4: `nesterov` needs a momentum",
+        ),
+        ("parameters:\n  head: {value: linear}\n  epochs: {value: 3}\n  warmup:\n    values: [\n      3]\n", "s.yaml:6: `warmup` takes"),
+        ("parameters:\n  head: {value: linear}\n  views: {values: [1, 4]}\n", "s.yaml:3: `views: 4` where the cache has 1"),
+        ("parameters:\n  lr: {value: 0.1}\n  seed: {value: 5000000000}\n", "s.yaml:3: `seed: 5000000000`"),
+        ("parameters:\n  lr: {value: 0.1}\nseed: 5000000000\n", "s.yaml:3: `seed: 5000000000`"),
+    ];
+    for (text, problem) in cases {
+        let message = refusal(text, source());
+        assert!(message.contains(problem) && message.contains("help:"), "{text}: {message}");
+        assert!(!text.contains("seed") || message.contains("from 0 to 4294967295"), "{message}");
+    }
+    let many = source_of((0..20).map(|row| vec![0, 1][..row % 3].to_vec()).collect(), |_| Split::Train);
+    let message = refusal("parameters:\n  head: {values: [linear, ridge]}\n  loss: {value: softmax}\n", many);
+    assert!(message.contains("s.yaml:3: `loss: softmax` needs one class a row"), "{message}");
+}
+
+#[test]
+fn only_a_parameter_of_few_values_is_reported_by() {
+    let random = "method: random\nparameters:\n  head: {values: [linear, dense]}\n  lr: {min: 0.001, max: 0.1}\n";
+    let message = refusal(&format!("{random}report_best_by: lr\n"), source());
+    assert!(message.contains("s.yaml:5: `report_best_by: lr`: each trial draws") && message.contains("use one of: head"), "{message}");
+    let message = refusal("parameters: {lr: {value: 0.1}}\nreport_best_by: cache\n", source());
+    assert!(message.contains("s.yaml:2: `report_best_by: cache`: this sweep has no values") && message.contains("several"), "{message}");
+    assert!(plan(&format!("{random}report_best_by: head\n"), source()).is_ok());
+}
+
+const HEADS: &str = "parameters:\n  head: {values: [linear, ridge]}\n  lr: {value: 0.02}\n  batch_size: {value: 8}\n  epochs: {value: 2}\n";
+
+#[test]
+fn test_is_judged_by_every_repeat_of_the_chosen_setting() {
+    for more in ["", "refit: true\n", "folds: 3\n"] {
+        let text = HEADS.replace("[linear, ridge]", "[linear]");
+        let (outcome, folder) = sweep(&format!("{text}{more}repeats: 3\nseed: 4\n"), source());
+        // Each repeat by itself is a sweep with its seed.
+        let alone = |seed| sweep(&format!("{text}{more}seed: {seed}\n"), source()).0.test.unwrap().loss;
+        let losses = [4, 5, 6].map(alone);
+        let mean = losses.iter().sum::<f64>() / 3.0;
+        let std = (losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        let said = |name: &str| outcome.test_of_repeats[name].as_f64().unwrap();
+        assert!(std > 1e-6 && (said("test.loss") - mean).abs() < 1e-8 && (said("test.loss.std") - std).abs() < 1e-8, "{more}: {outcome:?}");
+        assert!((outcome.test.unwrap().loss - losses[0]).abs() < 1e-12);
+        assert!(read(&folder, "best/model.json").contains("test.acc1.std"));
+        // From the log alone, without the heads that a run keeps: the same numbers.
+        let config = SweepConfig::parse(&format!("{text}{more}repeats: 3\nseed: 4\n"), Path::new("s.yaml")).unwrap();
+        let job = Job { sources: vec![source()], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+        assert_eq!(run(job, &()).unwrap().test_of_repeats, outcome.test_of_repeats);
+    }
+}
+
+#[test]
+fn several_seeds_are_repeats_and_no_settings_to_choose_from() {
+    let (seeds, _) = sweep(&HEADS.replace("  lr:", "  seed: {values: [4, 5, 6]}\n  lr:"), source());
+    let linear = seeds.leaderboard.iter().find(|r| r.settings["head"] == "linear").unwrap();
+    assert_eq!((seeds.leaderboard.len(), linear.history.len()), (2, 3 * 2));
+    assert!(linear.metric("val.loss.std").unwrap() > 0.0);
+    assert!(seeds.notes.iter().any(|n| n.contains("3 seeds")), "{:?}", seeds.notes);
+    let cases = [
+        ("  seed: {values: [1, 42]}\n", "s.yaml:3: the seeds of a list are repeats", "`repeats: 2`"),
+        ("  seed: {min: 0, max: 9}\nmethod: random\n", "s.yaml:3: `seed` is drawn", "`repeats: 5`"),
+        ("  seed: {values: [1, 2]}\nrepeats: 2\n", "s.yaml:3: `seed` lists several", "use one of them"),
+    ];
+    for (seeds, problem, hint) in cases {
+        let message = refusal(&format!("parameters:\n  lr: {{value: 0.1}}\n{seeds}"), source());
+        assert!(message.contains(problem) && message.contains(hint), "{message}");
+    }
+}
+
+#[test]
+fn a_head_that_no_seed_changes_is_fitted_once_where_its_rows_stay() {
+    let runs = |more: &str, source| {
+        let (outcome, _) = sweep(&format!("{HEADS}{more}repeats: 3\n"), source);
+        let ridge = outcome.leaderboard.iter().find(|r| r.settings["head"] == "ridge").unwrap().clone();
+        (ridge.history.len(), ridge.metric("val.loss.std").is_some_and(|std| std > 0.0))
+    };
+    assert_eq!(runs("", source()), (1, false));
+    assert_eq!(runs("folds: 2\n", source()), (6, true));
+    let without_val = source_of((0..80).map(|row| vec![row % 2]).collect(), |row| if row < 60 { Split::Train } else { Split::Test });
+    assert_eq!(runs("", without_val), (3, true));
+}
+
+/// Header and cells of a CSV file.
+fn table(folder: &tempfile::TempDir, file: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let text = read(folder, file);
+    let cells = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    (cells(text.lines().next().unwrap()), text.lines().skip(1).map(cells).collect())
+}
+
+#[test]
+fn predictions_have_the_probability_of_every_class() {
+    let (outcome, folder) = sweep(&format!("{HEADS}folds: 3\n"), source());
+    let (header, rows) = table(&folder, "predictions.csv");
+    assert_eq!(header[5..], ["probability", "probability_of_class", "p.ant", "p.bee"]);
+    let number = |cell: &String| cell.parse::<f64>().unwrap();
+    for row in &rows {
+        let [ant, bee] = [number(&row[7]), number(&row[8])];
+        assert!((ant + bee - 1.0).abs() < 2e-6 && ant.max(bee) == number(&row[5]), "{row:?}");
+        assert_eq!(row[3], if ant > bee { "ant" } else { "bee" });
+    }
+    // Any metric can be made of it again: here the calibrated loss on test, as model.json has it.
+    let test: Vec<_> = rows.iter().filter(|row| row[1] == "test").collect();
+    let loss = test.iter().map(|row| -number(&row[if row[2] == "ant" { 7 } else { 8 }]).ln()).sum::<f64>() / test.len() as f64;
+    let model: serde_json::Value = serde_json::from_str(&read(&folder, "best/model.json")).unwrap();
+    assert!((loss - model["metrics"]["test.loss_scaled"].as_f64().unwrap()).abs() < 1e-4, "{loss} {outcome:?}");
+}
+
+#[test]
+fn rows_of_several_classes_are_answered_with_several_and_have_no_confusion() {
+    let labels = (0..80).map(|row| [vec![0], vec![1], vec![0, 1], vec![]][row % 4].clone()).collect();
+    let many = source_of(labels, |row| if row < 60 { Split::Train } else { Split::Test });
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("confusion.csv"), "class,ant,bee\n").unwrap();
+    let config = SweepConfig::parse("parameters:\n  lr: {value: 0.1}\n  epochs: {value: 20}\n", Path::new("s.yaml")).unwrap();
+    let job = Job { sources: vec![many], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+    run(job, &()).unwrap();
+    let (_, rows) = table(&folder, "predictions.csv");
+    for row in &rows {
+        let said = ["ant", "bee"].into_iter().zip(&row[7..]).filter(|(_, p)| p.parse::<f64>().unwrap() >= 0.5);
+        assert_eq!(row[3], said.map(|(class, _)| class).collect::<Vec<_>>().join("|"));
+    }
+    assert!(rows.iter().any(|row| row[3] == "ant|bee") && rows.iter().any(|row| row[3].is_empty()), "{rows:?}");
+    assert!(!folder.path().join("confusion.csv").exists(), "an earlier sweep's would be taken for this one's");
+    assert!(folder.path().join("per_class.csv").exists());
+    let report = crate::report::Report::read(folder.path(), None).unwrap();
+    assert!(report.confusion.is_none() && report.per_class.is_some());
+}
+
+#[test]
+fn what_the_data_leave_little_of_is_said_and_stays_in_the_report() {
+    let text = "parameters:\n  shots: {values: [2, 30]}\n  batch_size: {value: 512}\n  epochs: {value: 3}\nfolds: 4\nearly_terminate: {min_iter: 3}\n";
+    // Three rows of `bee`, the rest `ant`; then none.
+    let few = |bees: usize| {
+        source_of((0..80).map(|row| vec![u32::from(row < bees)]).collect(), |row| if row < 60 { Split::Train } else { Split::Test })
+    };
+    let (outcome, folder) = sweep(text, few(3));
+    let said =
+        |outcome: &SweepOutcome, note: &str| assert!(outcome.notes.iter().any(|n| n.starts_with(note)), "{note}: {:?}", outcome.notes);
+    said(&outcome, "`folds: 4`: class `bee` has 3 rows");
+    said(&outcome, "`shots: 30`: class `bee` has 3 rows, and gives all");
+    said(&outcome, "`batch_size: 512` is more than the 45 training rows");
+    said(&outcome, "`early_terminate` ends no trial: its `min_iter: 3` is not below `epochs: 3`");
+    let report = crate::report::Report::read(folder.path(), None).unwrap();
+    assert!(outcome.notes.iter().all(|note| report.notes.contains(note)));
+    let (outcome, _) = sweep("parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n", few(0));
+    said(&outcome, "no row to train on: bee (1 of 2 classes)");
+    said(&outcome, "no val split: a fifth of train, class by class, serves for choosing (12 of 60 rows, 48 train)");
+    let (quiet, folder) = sweep("parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n", source());
+    assert!(quiet.notes.is_empty() && !folder.path().join(NOTES_FILE).exists(), "{:?}", quiet.notes);
+}
