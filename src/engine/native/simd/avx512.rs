@@ -67,6 +67,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    #[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read there")]
     fn anchored(self, mut at: *const f32) -> *const f32 {
         // SAFETY: no instruction at all.
         unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
