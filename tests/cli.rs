@@ -49,6 +49,50 @@ fn photos_become_features_a_head_and_a_named_class() {
     assert_eq!(named["classes"][0]["class"], "dogs", "{named}");
 }
 
+/// Puts a value into the first feature of a row of a shard; rows that failed are not counted.
+fn spoil(shard: &Path, row: usize, value: f32) {
+    let mut bytes = fs::read(shard).unwrap();
+    let (at, dim) = {
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let features = tensors.tensor("features").unwrap();
+        (features.data().as_ptr() as usize - bytes.as_ptr() as usize, features.shape()[1])
+    };
+    bytes[at + 4 * row * dim..][..4].copy_from_slice(&value.to_le_bytes());
+    fs::write(shard, bytes).unwrap();
+}
+
+#[test]
+fn a_feature_that_is_no_number_is_named_by_row_and_shard_and_the_way_out_works() {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 12);
+    // The cache counts this photo, a sweep does not.
+    fs::write(data.join("cats/000.png"), b"\x89PNG\r\n\x1a\nnothing more").unwrap();
+    let done = run_features(&data, &cache, &["--tap", "gap"]);
+    let folder = PathBuf::from(done["cache"].as_str().unwrap());
+    let shard = fs::read_dir(folder.join("features/gap")).unwrap().next().unwrap().unwrap().path();
+    spoil(&shard, 5, f32::NAN);
+    let sweep = || {
+        let mut command = headstart();
+        command.arg("sweep").arg(&folder).arg("--out").arg(dir.path().join("sweep")).args(["head=linear,knn", "epochs=2", "k=3"]);
+        command
+    };
+    let file = shard.strip_prefix(&folder).unwrap().display().to_string();
+    let named = contains("value NaN in row 6, cats/006.png").and(contains(format!("delete {file} there")));
+    sweep().assert().code(1).stderr(named);
+    fs::remove_file(&shard).unwrap();
+    run_features(&data, &cache, &["--tap", "gap"]);
+    sweep().assert().success().stdout(contains("knn"));
+}
+
+#[test]
+fn a_trial_that_diverges_is_marked_on_the_screen_and_comes_last() {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 12);
+    let done = run_features(&data, &cache, &["--tap", "gap"]);
+    let mut sweep = headstart();
+    sweep.arg("sweep").arg(done["cache"].as_str().unwrap()).arg("--out").arg(dir.path().join("sweep"));
+    let told = sweep.args(["head=linear", "optimizer=sgd", "lr=1e38,1e-3", "epochs=3", "dropout=0"]).assert().success();
+    told.stdout(predicates::str::is_match("(?s)#.*status.*done.*diverged").unwrap()).stderr(contains("1 of 2 trials diverged"));
+}
+
 /// A folder with photos and a sweep over them; the photos, the cache's root, the sweep.
 fn swept(more: &[&str]) -> (TempDir, PathBuf, PathBuf, PathBuf) {
     let (dir, data, cache) = scene(&["cats", "dogs"], 12);

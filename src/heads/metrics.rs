@@ -144,11 +144,13 @@ fn rank(p: &[f32], class: usize) -> usize {
 }
 
 fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
+    // 0 − x rather than −x: what is sure costs 0, not −0.
+    let cost = |p: f32| 0.0 - ln(p);
     if many {
-        let of = |(class, &p): (usize, &f32)| if labels.contains(&(class as u32)) { -ln(p) } else { -ln(1.0 - p) };
+        let of = |(class, &p): (usize, &f32)| cost(if labels.contains(&(class as u32)) { p } else { 1.0 - p });
         return p.iter().enumerate().map(of).sum::<f64>() / p.len() as f64;
     }
-    labels.first().map_or(0.0, |&label| -ln(p[label as usize]))
+    labels.first().map_or(0.0, |&label| cost(p[label as usize]))
 }
 
 /// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
@@ -231,6 +233,12 @@ mod tests {
                 assert!((got - want.as_f64().unwrap()).abs() < 1e-6, "{rows}×{classes}: {name} is {got}, not {want}");
             }
         }
+    }
+
+    #[test]
+    fn answers_that_are_sure_cost_nothing() {
+        let loss = Metrics::of(&[1.0, 0.0, 0.0, 1.0], 2, &Labels::One(vec![0, 1]), &[0, 1]).loss;
+        assert_eq!((loss, loss.is_sign_positive()), (0.0, true), "not −0, which would be shown as such");
     }
 
     #[test]
