@@ -184,7 +184,7 @@ fn test_of_repeats(heads: &mut Heads<'_, '_>, source: &Source, first: Metrics) -
     for repeat in 1..repeats {
         let head = heads.last(repeat)?;
         let judged = heads.judge(&head, &source.partition.test)?;
-        all.push(flat("test", &Metrics::of(&judged.probabilities, source.classes.len(), &source.labels, &judged.rows)));
+        all.push(flat("test", &Metrics::with_auc(&judged.probabilities, source.classes.len(), &source.labels, &judged.rows)));
     }
     Ok(if repeats > 1 { spread(&all.iter().collect::<Vec<_>>()) } else { Map::new() })
 }

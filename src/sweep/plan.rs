@@ -150,7 +150,9 @@ impl Planner<'_> {
         let mut axes: Vec<(String, Domain)> = vec![];
         let has = |key: &str| self.config.axes.iter().any(|a| a.key == key);
         let named = |values: Vec<String>| Domain::Values(values.into_iter().map(|v| (0, v.into())).collect());
-        if self.sources.len() > 1 && !has("cache") {
+        // A sweep file that reports by cache does for a single one as well.
+        let is_reported = self.config.report_best_by.as_ref().is_some_and(|(_, key)| key == "cache");
+        if (self.sources.len() > 1 || is_reported) && !has("cache") {
             axes.push(("cache".into(), named(self.sources.iter().map(|s| s.name.clone()).collect())));
         }
         if !has("tap") {
