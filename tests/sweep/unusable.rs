@@ -54,6 +54,7 @@ parameters:
   tap: {value: gap}
   optimizer: {value: sgd}
   lr: {values: [1.0e+38, 2.0e+38, 3.0e+38, 1.5e+38, 1.0e-3, 1.0e-2]}
+  weight_decay: {value: 0.1}       # with it such rates overflow in the second step
   batch_size: {value: 16}
   epochs: {value: 9}
 early_terminate: {type: halving, min_iter: 1, eta: 3}
