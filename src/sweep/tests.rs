@@ -97,8 +97,9 @@ fn only_a_parameter_of_few_values_is_reported_by() {
     let random = "method: random\nparameters:\n  head: {values: [linear, dense]}\n  lr: {min: 0.001, max: 0.1}\n";
     let message = refusal(&format!("{random}report_best_by: lr\n"), source());
     assert!(message.contains("s.yaml:5: `report_best_by: lr`: each trial draws") && message.contains("use one of: head"), "{message}");
-    let message = refusal("parameters: {lr: {value: 0.1}}\nreport_best_by: cache\n", source());
-    assert!(message.contains("s.yaml:2: `report_best_by: cache`: this sweep has no values") && message.contains("several"), "{message}");
+    let message = refusal("parameters: {lr: {value: 0.1}}\nreport_best_by: dropout\n", source());
+    assert!(message.contains("s.yaml:2: `report_best_by: dropout`: this sweep has no values") && message.contains("several"), "{message}");
+    assert!(plan("parameters: {lr: {value: 0.1}}\nreport_best_by: cache\n", source()).is_ok(), "one cache is a cache");
     assert!(plan(&format!("{random}report_best_by: head\n"), source()).is_ok());
 }
 
