@@ -29,9 +29,8 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     let engine = base.engine(&taps, a.batch, size)?;
     let plan_seconds = start.elapsed().as_secs_f64();
     let mut features = engine.run(batch)?;
-    let mut rates: Vec<f64> = (0..a.repeat).map(|_| rate(engine.as_ref(), batch, &mut features)).collect::<Result<_>>()?;
-    rates.sort_by(f64::total_cmp);
-    let (median, best) = (rates[rates.len() / 2], rates[rates.len() - 1]);
+    let rates: Vec<f64> = (0..a.repeat).map(|_| rate(engine.as_ref(), batch, &mut features)).collect::<Result<_>>()?;
+    let (median, best) = (median(&rates), rates.iter().copied().fold(0.0, f64::max));
     let error = match a.check {
         true => Some(centred_error(&features[0], &base.reference(&taps, size)?.run(batch)?[0], a.batch)),
         false => None,
@@ -69,6 +68,13 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         }
     }
     Ok(Ending::Done)
+}
+
+/// The middle of at least one value, of an even number the mean of the two in the middle.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
 /// Images a second. An engine that takes several batches at once gets them, as from `features`: each lane a few, one after the other.
@@ -140,9 +146,8 @@ pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<En
         trials: a.trials,
     };
     let trainer = trainer(&engine::device(&super::device(device, screen)?)?);
-    let mut seconds = bench.run(trainer.as_ref())?;
-    seconds.sort_by(f64::total_cmp);
-    let (median, best) = (seconds[seconds.len() / 2], seconds[0]);
+    let seconds = bench.run(trainer.as_ref())?;
+    let (median, best) = (median(&seconds), seconds.iter().copied().fold(f64::INFINITY, f64::min));
     if screen.json {
         screen.object(&json!({
             "trainer": trainer.name(), "rows": a.rows, "dim": a.dim, "hidden": a.hidden, "classes": a.classes, "batch": a.batch,
