@@ -17,7 +17,7 @@ headstart := target/release/headstart
 features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
 
 .DEFAULT_GOAL := help
-.PHONY: help build features sweep speedup speedup-peers test test-python check parity fmt bench cuda check-cuda cuda-check metal clean
+.PHONY: help build features sweep speedup speedup-peers test test-python check fmt bench cuda check-cuda cuda-check metal clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,9 +58,6 @@ check: ## Formatting, lints, documentation, each with warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
-
-parity: ## Compare every network with its original, the large ones too
-	$(CARGO) test --release --locked --test parity
 
 fmt: ## Format the source
 	$(CARGO) fmt
