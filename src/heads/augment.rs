@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::ahead::for_each_row;
 use super::params::Params;
 use super::random::{AUGMENT, MIXUP};
 use super::table::FeatureTable;
@@ -54,19 +55,25 @@ impl Augmented {
         }))
     }
 
+    /// The view that a training row is read from in this epoch.
+    fn view(&self, row: usize) -> usize {
+        let epoch = self.epoch.load(Ordering::Relaxed) as u32;
+        (f64::from(self.shifts.uniform([0, row as u32, epoch, 0])[0]) * self.views.len() as f64) as usize
+    }
+
     /// A training row before it is mixed: its view of this epoch, shifted.
     fn read_shifted(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
         let epoch = self.epoch.load(Ordering::Relaxed) as u32;
-        let place = |block: usize| [block as u32, row as u32, epoch, 0];
-        // Block 0 chooses the view, block b + 1 shifts features 4 b to 4 b + 3.
-        let view = (f64::from(self.shifts.uniform(place(0))[0]) * self.views.len() as f64) as usize;
+        let view = self.view(row);
         self.views[view].read(row, columns.clone(), out);
         let Some([low, high]) = self.ends.get(view).map(|ends| ends[row]) else { return };
         let reach = self.brightness * (high - low);
         let mut drawn = (usize::MAX, [0.0; 4]);
         for (column, x) in columns.zip(out) {
             if drawn.0 != column / 4 {
-                drawn = (column / 4, self.shifts.uniform(place(column / 4 + 1)));
+                // Block 0 chooses the view, block b + 1 shifts features 4 b to 4 b + 3.
+                let block = (column / 4 + 1) as u32;
+                drawn = (column / 4, self.shifts.uniform([block, row as u32, epoch, 0]));
             }
             *x = (*x + reach * (2.0 * drawn.1[column % 4] - 1.0)).clamp(low, high);
         }
@@ -74,12 +81,11 @@ impl Augmented {
 }
 
 fn ends(table: &dyn FeatureTable) -> Vec<[f32; 2]> {
-    let mut x = vec![0.0; table.dim()];
-    let mut of = |row| {
-        table.read(row, 0..x.len(), &mut x);
-        x.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &x| [low.min(x), high.max(x)])
-    };
-    (0..table.rows()).map(&mut of).collect()
+    let mut ends = Vec::with_capacity(table.rows());
+    for_each_row(table, &(0..table.rows()).collect::<Vec<_>>(), |_, x| {
+        ends.push(x.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &x| [low.min(x), high.max(x)]));
+    });
+    ends
 }
 
 /// A share from Beta(α, α), or one minus it, whichever is less.
@@ -121,6 +127,14 @@ impl FeatureTable for Augmented {
             let mut others = vec![0.0; out.len()];
             self.read_shifted(other, columns, &mut others);
             out.iter_mut().zip(others).for_each(|(x, other)| *x += share * (other - *x));
+        }
+    }
+
+    /// Rows that are mixed into these lie anywhere: they are not asked for.
+    fn will_read(&self, rows: &[usize]) {
+        for (view, table) in self.views.iter().enumerate() {
+            let of_view = |&&row: &&usize| if self.is_train[row] { self.view(row) == view } else { view == 0 };
+            table.will_read(&rows.iter().filter(of_view).copied().collect::<Vec<_>>());
         }
     }
 

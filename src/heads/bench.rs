@@ -63,7 +63,7 @@ impl Bench {
         let spec = params.check(Fit { tap: "features", shape: &[self.dim], classes: self.classes, many: false })?;
         let rate = LearningRate::new(&params);
         // As a sweep does it: as many heads together as the trainer takes, one such group after the other, or each by itself.
-        let at_once = trainer.at_once(&spec);
+        let at_once = trainer.at_once(&spec, self.rows);
         let mut seconds = vec![0.0; self.epochs];
         let mut left = self.trials;
         while left > 0 {

@@ -18,6 +18,10 @@ impl FeatureTable for FeatureMatrix {
         FeatureMatrix::read(self, row, columns, out);
     }
 
+    fn will_read(&self, rows: &[usize]) {
+        FeatureMatrix::will_read(self, rows);
+    }
+
     fn row(&self, row: usize) -> Option<&[f32]> {
         FeatureMatrix::row(self, row)
     }

@@ -3,11 +3,16 @@
 //!
 //! Logits are not needed: up to a constant they are the logarithms of the probabilities.
 
+use rayon::prelude::*;
+
 use super::metrics::ln;
 use super::table::Labels;
 
 /// Largest temperature, and one over the smallest.
 const LARGEST: f64 = 100.0;
+
+/// Rows whose slopes one thread adds up.
+const PART: usize = 1024;
 
 /// The temperature at which `rows`, whose class probabilities lie row by row in `probabilities`, are most likely; 1 where there are none, and
 /// where some are no numbers.
@@ -17,8 +22,13 @@ pub fn temperature(probabilities: &[f32], classes: usize, labels: &Labels, rows:
         return 1.0;
     }
     // The mean loss is convex in one over the temperature: its slope has one zero.
+    let of_part = |(rows, p): (&[usize], &[f32]), inverse| -> f64 {
+        rows.iter().zip(p.chunks_exact(classes)).map(|(&row, p)| slope(p, labels.of(row), each, inverse)).sum()
+    };
     let slope = |inverse: f64| -> f64 {
-        rows.iter().zip(probabilities.chunks_exact(classes)).map(|(&row, p)| slope(p, labels.of(row), each, inverse)).sum()
+        let parts = rows.par_chunks(PART).zip(probabilities.par_chunks(PART * classes));
+        // Added up in order, whatever the number of threads.
+        parts.map(|part| of_part(part, inverse)).collect::<Vec<f64>>().iter().sum()
     };
     let (mut low, mut high) = (-LARGEST.ln(), LARGEST.ln());
     if slope(low.exp()) >= 0.0 {

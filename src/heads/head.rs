@@ -3,14 +3,12 @@
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
+use super::ahead::{BLOCK, in_parts};
 use super::loss::Objective;
 use super::params::HeadSpec;
 use super::solvers::Neighbours;
 use super::table::FeatureTable;
 use super::words::Activation;
-
-/// Rows that are classified together.
-const BLOCK: usize = 256;
 
 /// A fully connected layer: weight `[outputs, inputs]`, row-major, and bias `[outputs]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +143,7 @@ impl Head {
             x.chunks_exact_mut(dim).zip(rows).for_each(|(out, &row)| table.read(row, 0..dim, out));
             self.probabilities(x)
         };
-        rows.par_chunks(BLOCK).map(block).collect::<Vec<_>>().concat()
+        in_parts(table, rows).flat_map(|part| part.par_chunks(BLOCK).map(block).collect::<Vec<_>>()).flatten().collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is said of a head: accuracy, loss, recall, F1, calibration error, area under the curve, confusion. Fractions, not per cent.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -57,42 +59,114 @@ impl Metrics {
     /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`). Where one of them is no number, no
     /// comparison says anything: [`Metrics::UNKNOWN`].
     pub fn of(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
-        if probabilities.iter().any(|p| p.is_nan()) {
-            return Metrics::UNKNOWN;
-        }
-        let n = rows.len().max(1) as f64;
-        let answers: Vec<usize> = probabilities.chunks_exact(classes).map(most_probable).collect();
-        let pairs = || rows.iter().zip(probabilities.chunks_exact(classes));
-        let top = |k| pairs().filter(|(row, p)| labels.of(**row).iter().any(|&l| rank(p, l as usize) < k)).count() as f64 / n;
-        let loss = pairs().map(|(&row, p)| negative_log_likelihood(p, labels.of(row), labels.are_many())).sum::<f64>() / n;
-        let (mean_per_class_recall, macro_f1) = recall_and_f1(&counts(probabilities, classes, labels, rows));
-        Metrics {
-            acc1: top(1),
-            acc5: top(5),
-            loss,
-            mean_per_class_recall,
-            macro_f1,
-            ece: calibration_error(probabilities, classes, &answers, labels, rows),
-            auc: if classes == 2 && !labels.are_many() { area_of_class(1, probabilities, classes, labels, rows) } else { None },
-        }
+        Evaluation::new(classes, labels, false).of_all(probabilities, rows)
     }
 
     /// As [`Metrics::of`] with `auc` for any number of classes, which takes a sort a class: their mean, one versus the rest or of several labels
     /// each, over the classes that have both rows and others.
     pub fn with_auc(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
-        let metrics = Metrics::of(probabilities, classes, labels, rows);
-        if metrics.auc.is_some() || metrics.loss.is_nan() {
-            return metrics;
+        Evaluation::new(classes, labels, true).of_all(probabilities, rows)
+    }
+}
+
+/// Bins of equal width by which calibration is judged.
+const BINS: usize = 15;
+
+/// Metrics in the making: rows come in parts, and nothing is kept of them but what an area under the curve needs.
+pub(super) struct Evaluation<'l> {
+    classes: usize,
+    labels: &'l Labels,
+    rows: usize,
+    /// Rows that have a class of theirs among the first one and the first five.
+    top: [usize; 2],
+    loss: f64,
+    counts: Vec<ClassCount>,
+    /// Rows, confidences and right answers by confidence: bins `(b/15, (b+1)/15]` of it (Guo et al., "On calibration of modern neural networks",
+    /// ICML 2017).
+    bins: [(usize, f64, f64); BINS],
+    /// Classes whose area under the curve is asked for.
+    areas: Range<usize>,
+    /// Rows and their probabilities, where there are such.
+    kept: (Vec<usize>, Vec<f32>),
+    /// Whether a probability was no number.
+    is_unknown: bool,
+}
+
+impl<'l> Evaluation<'l> {
+    fn new(classes: usize, labels: &'l Labels, auc: bool) -> Evaluation<'l> {
+        let areas = match auc {
+            // Of two classes that exclude each other one says all.
+            _ if classes == 2 && !labels.are_many() => 1..2,
+            true => 0..classes,
+            false => 0..0,
+        };
+        Evaluation {
+            classes,
+            labels,
+            rows: 0,
+            top: [0; 2],
+            loss: 0.0,
+            counts: vec![ClassCount::default(); classes],
+            bins: [(0, 0.0, 0.0); BINS],
+            areas,
+            kept: Default::default(),
+            is_unknown: false,
         }
-        let areas: Vec<f64> =
-            (0..classes).into_par_iter().filter_map(|class| area_of_class(class, probabilities, classes, labels, rows)).collect();
-        Metrics { auc: (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64), ..metrics }
     }
 
     /// What serves for judging by a metric of this name.
-    pub(super) fn by(name: &str, probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
-        let of = if name == "auc" { Metrics::with_auc } else { Metrics::of };
-        of(probabilities, classes, labels, rows)
+    pub fn by(name: &str, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
+        Evaluation::new(classes, labels, name == "auc")
+    }
+
+    fn of_all(mut self, probabilities: &[f32], rows: &[usize]) -> Metrics {
+        self.add(probabilities, rows);
+        self.metrics()
+    }
+
+    /// Adds rows with their class probabilities.
+    pub fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
+        self.is_unknown |= probabilities.iter().any(|p| p.is_nan());
+        if self.is_unknown {
+            return;
+        }
+        rows.iter().zip(probabilities.chunks_exact(self.classes)).for_each(|(&row, p)| self.add_row(p, self.labels.of(row)));
+        self.rows += rows.len();
+        if !self.areas.is_empty() {
+            self.kept.0.extend_from_slice(rows);
+            self.kept.1.extend_from_slice(probabilities);
+        }
+    }
+
+    fn add_row(&mut self, p: &[f32], labels: &[u32]) {
+        let first = labels.iter().map(|&label| rank(p, label as usize)).min().unwrap_or(usize::MAX);
+        for (count, k) in self.top.iter_mut().zip([1, 5]) {
+            *count += usize::from(first < k);
+        }
+        self.loss += negative_log_likelihood(p, labels, self.labels.are_many());
+        let answer = most_probable(p);
+        count_row(&mut self.counts, p, answer, labels, self.labels.are_many());
+        let confidence = f64::from(p[answer]);
+        let (rows, sum, right) = &mut self.bins[((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+        *rows += 1;
+        *sum += confidence;
+        *right += f64::from(u8::from(labels.contains(&(answer as u32))));
+    }
+
+    /// The metrics of all rows so far.
+    pub fn metrics(self) -> Metrics {
+        if self.is_unknown {
+            return Metrics::UNKNOWN;
+        }
+        let n = self.rows.max(1) as f64;
+        let [acc1, acc5] = self.top.map(|count| count as f64 / n);
+        let (mean_per_class_recall, macro_f1) = recall_and_f1(&self.counts);
+        let ece = self.bins.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / n;
+        let (rows, probabilities) = &self.kept;
+        let area = |class| area_of_class(class, probabilities, self.classes, self.labels, rows);
+        let areas: Vec<f64> = self.areas.into_par_iter().filter_map(area).collect();
+        let auc = (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64);
+        Metrics { acc1, acc5, loss: self.loss / n, mean_per_class_recall, macro_f1, ece, auc }
     }
 }
 
@@ -111,16 +185,22 @@ pub struct ClassCount {
 pub fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
     let mut counts = vec![ClassCount::default(); classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
-        let best = most_probable(p);
-        for (class, count) in counts.iter_mut().enumerate() {
-            let is = labels.of(row).contains(&(class as u32));
-            let called = if labels.are_many() { p[class] >= 0.5 } else { class == best };
-            count.is += usize::from(is);
-            count.called += usize::from(called);
-            count.both += usize::from(is && called);
-        }
+        count_row(&mut counts, p, most_probable(p), labels.of(row), labels.are_many());
     }
     counts
+}
+
+fn count_row(counts: &mut [ClassCount], p: &[f32], answer: usize, labels: &[u32], many: bool) {
+    let is_called = |class: usize| if many { p[class] >= 0.5 } else { class == answer };
+    let distinct = labels.iter().enumerate().filter(|(at, label)| !labels[..*at].contains(label));
+    for label in distinct.map(|(_, &label)| label as usize) {
+        counts[label].is += 1;
+        counts[label].both += usize::from(is_called(label));
+    }
+    match many {
+        true => counts.iter_mut().enumerate().for_each(|(class, count)| count.called += usize::from(is_called(class))),
+        false => counts[answer].called += 1,
+    }
 }
 
 /// `confusion[is][called]`: rows of each class by the class they were said to be. Rows with several classes count under each.
@@ -163,19 +243,6 @@ fn recall_and_f1(counts: &[ClassCount]) -> (f64, f64) {
     let recall = counts.iter().filter(|c| c.is > 0).map(|c| c.both as f64 / c.is as f64).collect();
     let f1 = counts.iter().filter(|c| c.is + c.called > 0).map(|c| 2.0 * c.both as f64 / (c.is + c.called) as f64).collect();
     (mean(recall), mean(f1))
-}
-
-/// Guo et al., "On calibration of modern neural networks", ICML 2017: bins `(b/15, (b+1)/15]` of the confidence in the answer.
-fn calibration_error(probabilities: &[f32], classes: usize, answers: &[usize], labels: &Labels, rows: &[usize]) -> f64 {
-    const BINS: usize = 15;
-    let mut bins = [(0usize, 0f64, 0f64); BINS];
-    for ((&row, p), &answer) in rows.iter().zip(probabilities.chunks_exact(classes)).zip(answers) {
-        let confidence = f64::from(p[answer]);
-        let bin = &mut bins[((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
-        let right = labels.of(row).contains(&(answer as u32));
-        *bin = (bin.0 + 1, bin.1 + confidence, bin.2 + f64::from(u8::from(right)));
-    }
-    bins.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / rows.len().max(1) as f64
 }
 
 /// Area under the curve of one class against all others.
@@ -231,6 +298,26 @@ mod tests {
             for (name, want) in case["metrics"].as_object().unwrap() {
                 let got = metrics.get(name).unwrap();
                 assert!((got - want.as_f64().unwrap()).abs() < 1e-6, "{rows}×{classes}: {name} is {got}, not {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_come_in_parts_count_as_if_together() {
+        let (classes, n) = (3, 50);
+        let p: Vec<f32> = (0..n).flat_map(|i| [i % 7, i % 5, i % 11].map(|v| (v as f32 + 0.1) / (i % 7 + i % 5 + i % 11) as f32)).collect();
+        let p: Vec<f32> = p.iter().map(|p| p.min(1.0)).collect();
+        let rows: Vec<usize> = (0..n).rev().collect();
+        for labels in
+            [Labels::One((0..n as u32).map(|i| i % 3).collect()), Labels::Many((0..n as u32).map(|i| vec![i % 3, i % 2]).collect())]
+        {
+            for name in ["acc1", "auc"] {
+                let mut parts = Evaluation::by(name, classes, &labels);
+                for (rows, p) in rows.chunks(17).zip(p.chunks(17 * classes)) {
+                    parts.add(p, rows);
+                }
+                let whole = if name == "auc" { Metrics::with_auc } else { Metrics::of };
+                assert_eq!(parts.metrics(), whole(&p, classes, &labels, &rows));
             }
         }
     }

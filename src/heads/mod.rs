@@ -1,6 +1,7 @@
 //! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
 //! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
 
+mod ahead;
 mod augment;
 mod bench;
 mod cached;
@@ -26,6 +27,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ahead::{in_parts, is_large};
 pub use augment::Augmented;
 pub use bench::Bench;
 pub use calibration::{rescale, temperature};

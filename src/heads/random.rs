@@ -125,8 +125,7 @@ pub fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_
         philox.draws([epoch as u32, 0]).shuffle(&mut order);
         return order;
     }
-    let mut blocks: Vec<&[usize]> = rows.chunk_by(|a, b| a / block_rows == b / block_rows).collect();
-    philox.draws([epoch as u32, 0]).shuffle(&mut blocks);
+    let blocks = blocks(seed, epoch, rows, block_rows);
     order.clear();
     let mut start = 0;
     for (window, block) in blocks.iter().enumerate() {
@@ -138,6 +137,13 @@ pub fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_
         }
     }
     order
+}
+
+/// The blocks of neighbouring rows in the order in which [`order`] goes through them where it takes more than one window.
+pub(super) fn blocks(seed: u64, epoch: usize, rows: &[usize], block_rows: usize) -> Vec<&[usize]> {
+    let mut blocks: Vec<&[usize]> = rows.chunk_by(|a, b| a / block_rows == b / block_rows).collect();
+    Philox::new(seed, ORDER).draws([epoch as u32, 0]).shuffle(&mut blocks);
+    blocks
 }
 
 /// Rows of `dim` features that are shuffled together: 256 MiB of f32.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::ahead::for_each_row;
 use crate::data::Split;
 use crate::rng::Philox;
 use crate::{Error, Result};
@@ -20,6 +21,9 @@ pub trait FeatureTable: Send + Sync {
     /// # Panics
     /// Where `row` or `columns` lie outside the table, or `out` is not as long as `columns`.
     fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]);
+
+    /// Tells a table that lies on disk which rows, neighbours mostly side by side, will be read next: asked for together they come many times as fast.
+    fn will_read(&self, _rows: &[usize]) {}
 
     /// The row itself where it lies in memory as f32, so that it need not be copied.
     fn row(&self, _row: usize) -> Option<&[f32]> {
@@ -63,8 +67,8 @@ impl Matrix {
     /// All rows of a table, read once.
     pub fn of(table: &dyn FeatureTable) -> Matrix {
         let dim = table.dim();
-        let mut data = vec![0.0; table.rows() * dim];
-        data.chunks_exact_mut(dim).enumerate().for_each(|(row, out)| table.read(row, 0..dim, out));
+        let mut data = Vec::with_capacity(table.rows() * dim);
+        for_each_row(table, &(0..table.rows()).collect::<Vec<_>>(), |_, x| data.extend_from_slice(x));
         Matrix { dim, data }
     }
 
@@ -130,6 +134,10 @@ impl FeatureTable for Joined {
             start = end;
         }
     }
+
+    fn will_read(&self, rows: &[usize]) {
+        self.0.iter().for_each(|part| part.will_read(rows));
+    }
 }
 
 /// Maps `[C, H, W]` reduced to their channel means: global average pooling of a map tap.
@@ -169,6 +177,10 @@ impl FeatureTable for Pooled {
         for (mean, pixels) in out.iter_mut().zip(map.chunks_exact(area)) {
             *mean = pixels.iter().sum::<f32>() / area as f32;
         }
+    }
+
+    fn will_read(&self, rows: &[usize]) {
+        self.map.will_read(rows);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Every trainer against PyTorch and Keras, and trainers against each other.
 
+use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -279,7 +280,7 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
             let differing =
                 [(1.0, 0.0, 3, 0.5, 0), (0.3, 0.01, 1, 1.0, 0), (2.0, 0.1, 3, 0.0, 0), (30.0, 0.0, 5, 0.2, 1), (0.7, 0.0, 4, 0.2, 3)];
             let specs = differing.map(spec);
-            assert!(specs.iter().all(|spec| trainer.in_common(spec) == trainer.in_common(&specs[0])));
+            assert!(specs.iter().all(|spec| trainer.in_common(spec, 100) == trainer.in_common(&specs[0], 100)));
             let metric = ("loss", false);
             let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(&trainer, task, std::slice::from_ref(spec), metric)).collect();
             assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "{params:?}");
@@ -315,7 +316,7 @@ fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
                 [(40, 1e-3, adam, 2, 0, None), (44, 3.0, sgd, 4, 1, None), (40, 1e-2, sgd, 1, 0, Some(0.1)), (36, 1e-4, adam, 3, 0, None)];
             let specs = differing.map(spec);
             for trainer in trainers {
-                assert!(specs.iter().all(|spec| trainer.in_common(spec) == trainer.in_common(&specs[0])));
+                assert!(specs.iter().all(|spec| trainer.in_common(spec, 100) == trainer.in_common(&specs[0], 100)));
                 let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(trainer, task, std::slice::from_ref(spec), metric)).collect();
                 assert_eq!(side_by_side(trainer, task, &specs, metric), alone, "{params:?}");
             }
@@ -323,7 +324,7 @@ fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
     }
     let spec = |params: Params| params.check(Fit { tap: "gap", shape: &[10], classes: 3, many: false }).unwrap();
     let trainer = FusedTrainer::new(2);
-    let common = |params| trainer.in_common(&spec(params));
+    let common = |params| trainer.in_common(&spec(params), 100);
     let base = || Params { dropout: 0.5, ..Params::default() };
     assert_eq!(common(base()), common(Params { head: HeadKind::Dense, hidden: vec![3], input_dropout: 0.5, ..Params::default() }));
     let others = [
@@ -372,6 +373,65 @@ fn heads_side_by_side_read_each_batch_once() {
     }
 }
 
+/// More than memory holds, as far as anybody can tell; nothing is read of it that was not asked for, and values of training rows are counted.
+#[derive(Default)]
+struct Far(Mutex<HashSet<usize>>, AtomicUsize);
+
+/// Rows of [`Far`] to be judged; others are trained on.
+fn is_judged(row: usize) -> bool {
+    row.is_multiple_of(8)
+}
+
+impl FeatureTable for Far {
+    fn rows(&self) -> usize {
+        5000
+    }
+
+    fn dim(&self) -> usize {
+        1 << 18
+    }
+
+    fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+        assert!(self.0.lock().unwrap().contains(&row), "row {row} was not asked for");
+        self.1.fetch_add(if is_judged(row) { 0 } else { columns.len() }, Ordering::Relaxed);
+        out.iter_mut().zip(columns).for_each(|(x, column)| *x = ((row * 31 + column * 17) % 23) as f32 * 1e-3 - 0.01);
+    }
+
+    fn will_read(&self, rows: &[usize]) {
+        self.0.lock().unwrap().extend(rows);
+    }
+
+    fn block_rows(&self) -> usize {
+        16
+    }
+}
+
+#[test]
+fn a_table_larger_than_memory_is_read_once_for_several_heads_and_asked_for_in_time() {
+    let labels = Labels::One((0..5000).map(|row| row % 3).collect());
+    let (val, train): (Vec<usize>, Vec<usize>) = (0..320).partition(|&row| is_judged(row));
+    let once = train.len() << 18;
+    let partition = Partition { train, val, test: vec![] };
+    let spec = |lr| {
+        let params = Params { lr, batch_size: 16, epochs: 2, ..Params::default() };
+        params.check(Fit { tap: "gap", shape: &[1 << 18], classes: 3, many: false }).unwrap()
+    };
+    let specs = [1e-3, 1e-4].map(spec);
+    let trained = |trainer: &dyn Trainer, specs: &[HeadSpec]| {
+        let table = Far::default();
+        let trained = side_by_side(trainer, Task { features: &table, labels: &labels, partition: &partition }, specs, ("acc1", true));
+        assert_eq!(table.1.into_inner(), 2 * once, "each value once an epoch");
+        trained
+    };
+    let trainer = FusedTrainer::eager(2);
+    assert_eq!((trainer.at_once(&specs[0], 300), trainer.in_common(&specs[0], 300)), (1, None), "in memory each by itself");
+    assert!(trainer.at_once(&specs[0], 5000) > 1 && trainer.in_common(&specs[0], 5000) == trainer.in_common(&specs[1], 5000));
+    let alone: Vec<_> = specs.iter().flat_map(|spec| trained(&trainer, std::slice::from_ref(spec))).collect();
+    assert_eq!(trained(&trainer, &specs), alone);
+    let candle = trained(&CandleTrainer { device: Device::Cpu }, &specs[..1]);
+    assert!((candle[0].0[1][3] - alone[0].0[1][3]).abs() < 1e-3, "{:?} {:?}", candle[0].0, alone[0].0);
+}
+
 #[test]
 fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
     let trainer = CandleTrainer { device: Device::Cpu };
@@ -380,7 +440,7 @@ fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
     let spec = |params: Params| params.check(Fit { tap: "gap", shape: &[10], classes: 3, many: false }).unwrap();
     let base = spec(Params::default());
     for other in [Params { seed: 9, ..Params::default() }, Params { batch_size: 7, ..Params::default() }, Params::of(HeadKind::Dense)] {
-        assert_ne!(trainer.in_common(&base), trainer.in_common(&spec(other)));
+        assert_ne!(trainer.in_common(&base, 100), trainer.in_common(&spec(other), 100));
     }
     let two = || trainer.begin_together(task, vec![Head::initial(&base), Head::initial(&base)]);
     let mut sessions = two().unwrap();

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::ahead::in_parts;
 use super::head::Head;
-use super::metrics::Metrics;
+use super::metrics::{Evaluation, Metrics};
 use super::optimizer::LearningRate;
 use super::params::HeadSpec;
 use super::solvers::Solver;
@@ -38,14 +39,14 @@ pub trait Trainer: Send + Sync {
     /// The device's own failure.
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
 
-    /// What heads on the same task must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
+    /// What heads on the same task of so many rows must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
     /// itself. Never asked of heads that are solved for: they may have no layer.
-    fn in_common(&self, _spec: &HeadSpec) -> Option<HeadSpec> {
+    fn in_common(&self, _spec: &HeadSpec, _rows: usize) -> Option<HeadSpec> {
         None
     }
 
-    /// Most heads like this one that are worth beginning together.
-    fn at_once(&self, _spec: &HeadSpec) -> usize {
+    /// Most heads like this one, on so many rows, that are worth beginning together.
+    fn at_once(&self, _spec: &HeadSpec, _rows: usize) -> usize {
         MOST_TOGETHER
     }
 
@@ -189,8 +190,9 @@ impl<'a> Training<'a> {
     pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
-            let (pass, val) = (self.pass()?, self.val()?);
-            self.judge(pass, val, start.elapsed(), watch)?;
+            let pass = self.pass()?;
+            let val = Training::on_val(&mut [self])?;
+            self.judge(pass, val[0], start.elapsed(), watch)?;
         }
         Ok(())
     }
@@ -203,13 +205,11 @@ impl<'a> Training<'a> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
-        let val = |(head, pass): (&mut &mut Training<'a>, &Option<Pass>)| pass.map(|_| head.val()).transpose();
-        let vals: Vec<Option<Metrics>> = heads.par_iter_mut().zip(&passes).map(val).collect::<Result<_>>()?;
-        let each = start.elapsed() / passes.iter().flatten().count().max(1) as u32;
-        for (number, (head, judged)) in heads.iter_mut().zip(passes.into_iter().zip(vals)).enumerate() {
-            if let (Some(pass), Some(val)) = judged {
-                head.judge(pass, val, each, &mut |epoch| watch(number, epoch))?;
-            }
+        let mut went_on: Vec<_> = heads.iter_mut().enumerate().zip(passes).filter_map(|(head, pass)| Some((head, pass?))).collect();
+        let vals = Training::on_val(&mut went_on.iter_mut().map(|((_, head), _)| &mut ***head).collect::<Vec<_>>())?;
+        let each = start.elapsed() / went_on.len().max(1) as u32;
+        for (((number, head), pass), val) in went_on.into_iter().zip(vals) {
+            head.judge(pass, val, each, &mut |epoch| watch(number, epoch))?;
         }
         Ok(())
     }
@@ -220,10 +220,19 @@ impl<'a> Training<'a> {
         self.session.epoch(self.epoch, self.rate.at(self.epoch))
     }
 
-    /// The head's metrics on val.
-    fn val(&self) -> Result<Metrics> {
-        let rows = &self.task.partition.val;
-        Ok(Metrics::by(self.metric.0, &self.session.classify(rows)?, self.spec.classes(), self.task.labels, rows))
+    /// Metrics on val of heads that share their task. All judge a part of its rows before the next part is read.
+    fn on_val(heads: &mut [&mut Training<'a>]) -> Result<Vec<Metrics>> {
+        let Some(task) = heads.first().map(|head| head.task) else { return Ok(vec![]) };
+        let mut found: Vec<Evaluation<'_>> =
+            heads.iter().map(|head| Evaluation::by(head.metric.0, head.spec.classes(), task.labels)).collect();
+        for rows in in_parts(task.features, &task.partition.val) {
+            let judge = |(head, found): (&mut &mut Training<'a>, &mut Evaluation<'_>)| {
+                found.add(&head.session.classify(rows)?, rows);
+                Ok(())
+            };
+            heads.par_iter_mut().zip(&mut found).try_for_each(judge)?;
+        }
+        Ok(found.into_iter().map(Evaluation::metrics).collect())
     }
 
     /// Judges the head after a pass; both took so long. Whether it ends here.
@@ -292,7 +301,9 @@ pub fn solve(
     let start = Instant::now();
     let head = solver.solve(task, spec)?;
     let rows = &task.partition.val;
-    let val = Metrics::by(metric, &head.classify(task.features, rows), spec.classes(), task.labels, rows);
+    let mut val = Evaluation::by(metric, spec.classes(), task.labels);
+    val.add(&head.classify(task.features, rows), rows);
+    let val = val.metrics();
     watch(&Epoch { epoch: 1, lr: 0.0, train: Pass { loss: f64::NAN, acc1: f64::NAN }, val, seconds: start.elapsed().as_secs_f64() });
     Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::ahead::for_each_row;
 use super::params::Params;
 use super::table::FeatureTable;
 
@@ -24,13 +25,12 @@ impl Transform {
         let mut transform = Transform { l2: params.l2, ..Transform::default() };
         if params.standardise && !rows.is_empty() {
             let dim = table.dim();
-            let (mut sum, mut squares, mut x) = (vec![0f64; dim], vec![0f64; dim], vec![0f32; dim]);
+            let (mut sum, mut squares) = (vec![0f64; dim], vec![0f64; dim]);
             let mut first = vec![0f32; dim];
-            for (i, &row) in rows.iter().enumerate() {
-                table.read(row, 0..dim, &mut x);
-                transform.apply(&mut x);
-                if i == 0 {
-                    first.copy_from_slice(&x);
+            for_each_row(table, rows, |row, x| {
+                transform.apply(x);
+                if row == rows[0] {
+                    first.copy_from_slice(x);
                 }
                 // Differences from the first row: sums of squares lose nothing to a large mean.
                 for ((sum, squares), (x, first)) in sum.iter_mut().zip(&mut squares).zip(x.iter().zip(&first)) {
@@ -38,7 +38,7 @@ impl Transform {
                     *sum += d;
                     *squares += d * d;
                 }
-            }
+            });
             let n = rows.len() as f64;
             transform.mean = sum.iter().zip(&first).map(|(s, first)| (s / n + f64::from(*first)) as f32).collect();
             let deviation = |s: &f64, q: &f64| (q / n - (s / n) * (s / n)).max(0.0).sqrt();
@@ -82,12 +82,9 @@ fn inverse(x: f64) -> f32 {
 }
 
 fn norms(table: &dyn FeatureTable) -> Vec<f32> {
-    let mut x = vec![0.0; table.dim()];
-    let mut of = |row| {
-        table.read(row, 0..x.len(), &mut x);
-        inverse(norm(&x))
-    };
-    (0..table.rows()).map(&mut of).collect()
+    let mut norms = Vec::with_capacity(table.rows());
+    for_each_row(table, &(0..table.rows()).collect::<Vec<_>>(), |_, x| norms.push(inverse(norm(x))));
+    norms
 }
 
 /// A table that is transformed as it is read.
@@ -117,6 +114,10 @@ impl FeatureTable for Transformed {
                 *x = (*x - mean) * scale;
             }
         }
+    }
+
+    fn will_read(&self, rows: &[usize]) {
+        self.table.will_read(rows);
     }
 
     fn block_rows(&self) -> usize {

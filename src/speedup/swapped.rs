@@ -47,6 +47,12 @@ impl FeatureTable for Swapped {
         }
     }
 
+    fn will_read(&self, rows: &[usize]) {
+        if let Some(values) = &*self.now.read().unwrap_or_else(PoisonError::into_inner) {
+            values.will_read(rows);
+        }
+    }
+
     fn block_rows(&self) -> usize {
         self.block_rows
     }

@@ -1,7 +1,6 @@
 //! Reading a cache: rows from `rows.csv`, features straight from mapped shards.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -11,6 +10,9 @@ use super::shard::{RECOMPUTE, Shard};
 use super::{Dtype, MANIFEST};
 use crate::data::Split;
 use crate::{Error, Result};
+
+/// Bytes between two rows that are rather read with them than left out.
+const GAP: usize = 64 << 10;
 
 /// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened stays as it was.
 #[derive(Debug)]
@@ -145,8 +147,6 @@ pub struct FeatureMatrix {
     row_ids: Vec<u64>,
     /// Shard and index within it, for each row.
     places: Vec<(u32, u32)>,
-    /// How often a row of each shard was read.
-    reads: Vec<AtomicUsize>,
 }
 
 impl FeatureMatrix {
@@ -158,8 +158,7 @@ impl FeatureMatrix {
         }
         found.sort_unstable();
         let (row_ids, places) = found.into_iter().unzip();
-        let reads = shards.iter().map(|_| AtomicUsize::new(0)).collect();
-        FeatureMatrix { shape, dtype, shards, row_ids, places, reads }
+        FeatureMatrix { shape, dtype, shards, row_ids, places }
     }
 
     /// Number of rows.
@@ -226,14 +225,24 @@ impl FeatureMatrix {
         shard.values(index, index + 1)
     }
 
-    /// Where a row lies. Whoever reads one of a shard mostly reads them all: it is asked for as a whole, once a pass over its rows.
+    /// Where a row lies.
     fn place(&self, position: usize) -> (&Shard, usize) {
         let (shard, index) = self.places[position];
-        let of = &self.shards[shard as usize];
-        if self.reads[shard as usize].fetch_add(1, Ordering::Relaxed).is_multiple_of(of.rows.len()) {
-            of.will_need();
+        (&self.shards[shard as usize], index as usize)
+    }
+
+    /// Tells the system which positions will be read soon, neighbours side by side: asked for together, what is on disk comes many times as fast as page
+    /// by page.
+    pub fn will_read(&self, positions: &[usize]) {
+        let most = 1 + GAP / (self.dim() * self.dtype.size()).max(1);
+        let near = |&a: &usize, &b: &usize| {
+            let ((shard, first), (other, second)) = (self.places[a], self.places[b]);
+            shard == other && second > first && (second - first) as usize <= most
+        };
+        for run in positions.chunk_by(near) {
+            let ((shard, first), (_, last)) = (self.place(run[0]), self.place(run[run.len() - 1]));
+            shard.will_need(first, last + 1);
         }
-        (of, index as usize)
     }
 
     /// Copies some columns of the row at a position into `out`, as f32.
@@ -250,6 +259,7 @@ impl FeatureMatrix {
     /// The rows at `positions` as a matrix of their own.
     pub fn rows(&self, positions: &[usize]) -> Array2<f32> {
         let mut out = Array2::zeros((positions.len(), self.dim()));
+        self.will_read(positions);
         if let Some(slice) = out.as_slice_mut() {
             self.gather(positions, slice);
         }

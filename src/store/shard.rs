@@ -80,11 +80,15 @@ impl Shard {
         Shard::parse(map).map_err(|problem| Error::cache(path, format!("is a damaged shard: {problem}"), RECOMPUTE))
     }
 
-    /// Tells the system that all of it will be read soon: in one go that is many times as fast as page by page, in whatever order.
-    pub fn will_need(&self) {
+    /// Tells the system that the features of rows `start .. end` will be read soon.
+    pub fn will_need(&self, start: usize, end: usize) {
         // Advice alone: where it is not taken, pages come when they are read.
         #[cfg(unix)]
-        self.map.advise(memmap2::Advice::WillNeed).unwrap_or_default();
+        self.map
+            .advise_range(memmap2::Advice::WillNeed, self.offset + start * self.row_size(), (end - start) * self.row_size())
+            .unwrap_or_default();
+        #[cfg(not(unix))]
+        let _ = (start, end);
     }
 }
 
@@ -124,6 +128,11 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
         self.shape.iter().product()
     }
 
+    /// Bytes of one row.
+    pub fn row_size(&self) -> usize {
+        self.dim() * self.dtype.size()
+    }
+
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.map
@@ -131,13 +140,13 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
 
     /// The stored bytes of one row.
     pub fn row_bytes(&self, index: usize) -> &[u8] {
-        let size = self.dim() * self.dtype.size();
+        let size = self.row_size();
         &self.map[self.offset + index * size..][..size]
     }
 
     /// Rows `start .. end` as f32 without a copy: `None` where they are stored in another type or lie askew in the file.
     pub fn values(&self, start: usize, end: usize) -> Option<&[f32]> {
-        let size = self.dim() * self.dtype.size();
+        let size = self.row_size();
         let bytes = &self.map[self.offset + start * size..self.offset + end * size];
         let little = cfg!(target_endian = "little") && self.dtype == Dtype::F32;
         little.then(|| bytemuck::try_cast_slice(bytes).ok()).flatten()

@@ -74,6 +74,8 @@ fn features_come_back_with_their_labels() {
         matrix.gather(&[6, 2], &mut out);
         assert_eq!(out, [7.0, 7.5, 0.0, 3.0, 3.5, 0.0]);
         assert_eq!(matrix.blocks().is_some(), dtype == Dtype::F32);
+        // Advice, in any order, changes nothing.
+        [&[][..], &[6, 2, 2, 3], &[0, 1, 2, 3, 4, 5, 6]].into_iter().for_each(|positions| matrix.will_read(positions));
 
         let val = cache.table("gap", 0, Some(Split::Val)).unwrap();
         assert_eq!((val.rows, val.labels), (vec![3, 7], vec![vec![1], vec![1]]));

@@ -20,7 +20,7 @@ use super::splits::{Rows, partition, runs};
 use super::unusable::Sound;
 use crate::Result;
 use crate::heads::{
-    Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Trainer, Training, Transform, Watch, solve,
+    Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Training, Transform, Watch, is_large, solve,
 };
 
 /// A head and the transform of its features.
@@ -121,18 +121,26 @@ impl<'a> Runner<'a> {
         rungs.dedup();
         for until in rungs.into_iter().chain([usize::MAX]) {
             let members = cohort.iter().zip(&runs).zip(&mut states).map(|((trial, runs), state)| Member { trial, runs, state });
-            let mut families = families(members, &*self.job.trainer);
-            families.par_iter_mut().with_max_len(1).try_for_each(|(kin, members)| match kin {
-                Kin::Together(..) => self.advance_together(members, until),
-                Kin::Solved(family) => self.advance_family(Some(family), members, until),
-                Kin::Alone => self.advance_family(None, members, until),
-            })?;
+            // Side by side, families whose features memory does not hold would each read them by itself, from two places of the disk at once.
+            let is_large = |trial| is_large(rows(self.job, trial), dim(self.job, trial));
+            let (mut large, mut others): (Vec<_>, Vec<_>) =
+                families(members, self.job).into_iter().partition(|(_, members)| is_large(members[0].trial));
+            large.iter_mut().try_for_each(|(kin, members)| self.advance_kin(kin, members, until))?;
+            others.par_iter_mut().with_max_len(1).try_for_each(|(kin, members)| self.advance_kin(kin, members, until))?;
             if let Some(halving) = halving.as_mut().filter(|_| until != usize::MAX) {
                 self.judge(cohort, &mut states, halving, until)?;
             }
         }
         let ended = |state| if let State::Ended(result) = state { Some(result) } else { None };
         Ok(states.into_iter().filter_map(ended).collect())
+    }
+
+    fn advance_kin<'p>(&'p self, kin: &Kin, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
+        match kin {
+            Kin::Together(..) => self.advance_together(members, until),
+            Kin::Solved(family) => self.advance_family(Some(family), members, until),
+            Kin::Alone => self.advance_family(None, members, until),
+        }
     }
 
     fn advance_family<'p>(&'p self, family: Option<&Family>, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
@@ -399,8 +407,18 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// Rows of the features that a trial is trained on.
+fn rows(job: &Job, trial: &Trial) -> usize {
+    job.sources[trial.inputs[0].0].labels.len()
+}
+
+/// Features of a row of them, before they are pooled.
+fn dim(job: &Job, trial: &Trial) -> usize {
+    trial.inputs.iter().map(|&(source, tap)| job.sources[source].taps[tap].features.dim()).sum()
+}
+
 /// Members that share work together, those first that take longest; every other member stands for itself.
-fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, trainer: &dyn Trainer) -> Vec<(Kin, Vec<Member<'m, 'p>>)> {
+fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, job: &Job) -> Vec<(Kin, Vec<Member<'m, 'p>>)> {
     let mut families: Vec<(Kin, Vec<Member<'m, 'p>>)> = vec![];
     for member in members {
         let (spec, shots) = (&member.trial.spec, member.trial.shots);
@@ -408,7 +426,7 @@ fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, trainer: &dyn
         let kin = if head.is_solved() {
             Kin::Solved((head, recipe, shots))
         } else {
-            trainer.in_common(spec).map_or(Kin::Alone, |common| Kin::Together(common.into(), recipe, shots))
+            job.trainer.in_common(spec, rows(job, member.trial)).map_or(Kin::Alone, |common| Kin::Together(common.into(), recipe, shots))
         };
         match families.iter_mut().find(|(other, _)| kin != Kin::Alone && *other == kin) {
             Some((_, family)) => family.push(member),

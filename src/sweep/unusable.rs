@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::plan::Trial;
 use super::source::Source;
+use crate::heads::in_parts;
 use crate::store::{Cache, Status};
 use crate::{Error, Result};
 
@@ -44,7 +45,12 @@ fn check((s, t, view): Table, sources: &[Source]) -> Result<()> {
         table.read(row, 0..values.len(), &mut values);
         values.iter().copied().find(|value| !value.is_finite()).map(|value| (row, value))
     };
-    (0..table.rows()).find_map(&mut unusable).map_or(Ok(()), |(row, value)| Err(mistake(source, &tap.name, view, (row, value))))
+    let rows: Vec<usize> = (0..table.rows()).collect();
+    in_parts(&**table, &rows)
+        .flatten()
+        .copied()
+        .find_map(&mut unusable)
+        .map_or(Ok(()), |(row, value)| Err(mistake(source, &tap.name, view, (row, value))))
 }
 
 /// What is wrong with a value of a source's row, and the way out.

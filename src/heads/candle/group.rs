@@ -5,6 +5,7 @@ use candle_core::{Device, Result as CandleResult};
 use super::failed;
 use super::stack::{Batch, Common, Rates, Stack};
 use crate::Result;
+use crate::heads::ahead::Ahead;
 use crate::heads::head::{BatchNorm, Head};
 use crate::heads::loss::Targets;
 use crate::heads::params::HeadSpec;
@@ -105,7 +106,9 @@ impl<'a> Group<'a> {
         let mut targets = Targets::default();
         let mut sums = vec![(0.0, 0usize); self.roll.len()];
         let mut rates = self.rates(lrs)?;
-        for rows in order.chunks(rows_a_step) {
+        let mut ahead = Ahead::new(task.features, train, (seed, epoch));
+        for (step, rows) in order.chunks(rows_a_step).enumerate() {
+            ahead.before((step + 1) * rows_a_step);
             self.common.objective.targets(task, rows, &mut targets);
             let x = self.features(rows);
             let members: Vec<&Member> = self.roll.members().collect();

@@ -50,7 +50,7 @@ impl Trainer for CandleTrainer {
     }
 
     /// All but what acts on each head by itself: where it starts, its rates over the epochs, and when it ends.
-    fn in_common(&self, spec: &HeadSpec) -> Option<HeadSpec> {
+    fn in_common(&self, spec: &HeadSpec, _: usize) -> Option<HeadSpec> {
         let params = Params {
             init: Init::Torch,
             dropout: 0.0,

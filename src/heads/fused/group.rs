@@ -14,6 +14,7 @@ use super::learner::Learner;
 use super::step::{Scratch, Tally};
 use super::team::Team;
 use crate::Result;
+use crate::heads::ahead::Ahead;
 use crate::heads::head::Head;
 use crate::heads::random::{order, window_rows};
 use crate::heads::together::{self, Roll};
@@ -86,11 +87,23 @@ impl<'a> Group<'a> {
         } else {
             for ((learner, &lr), tally) in self.roll.members().zip(lrs).zip(&tallies) {
                 let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
-                Team::run(threads, |member| run.steps(member, &batches, 0..batches.len(), true, tally, &mut Scratch::default()));
+                let mut ahead = self.ahead(epoch);
+                let leg = (ahead.stride() / params.batch_size).max(1);
+                for first in (0..batches.len()).step_by(leg) {
+                    let end = (first + leg).min(batches.len());
+                    // The batch behind is packed with the last step.
+                    ahead.before((end + 1) * params.batch_size);
+                    Team::run(threads, |member| run.steps(member, &batches, first..end, true, tally, &mut Scratch::default()));
+                }
             }
         }
         self.roll.members_mut().for_each(|learner| learner.steps += batches.len() as i32);
         tallies.into_iter().map(Tally::pass).collect()
+    }
+
+    fn ahead(&self, epoch: usize) -> Ahead<'a> {
+        let seed = self.roll.members().next().map_or(0, |first| first.spec.params().seed);
+        Ahead::new(self.task.features, &self.task.partition.train, (seed, epoch))
     }
 
     /// All heads through one window of batches after the other.
@@ -98,9 +111,11 @@ impl<'a> Group<'a> {
         let scratches = Mutex::new(vec![]);
         let pool = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packed = 0;
+        let mut ahead = self.ahead(epoch);
         for first in (0..batches.len()).step_by(self.window) {
             let end = (first + self.window).min(batches.len());
             let behind = (end + 1).min(batches.len());
+            ahead.before(behind * batches[0].len());
             self.feed.pack_all(epoch, batches, packed..behind);
             packed = behind;
             let heads: Vec<_> = self.roll.members().zip(lrs).zip(tallies).collect();

@@ -28,6 +28,7 @@ pub(super) use output::exp;
 
 use group::Group;
 
+use super::ahead::is_large;
 use super::head::Head;
 use super::params::{HeadSpec, Params};
 use super::together::sessions;
@@ -39,8 +40,10 @@ use crate::{Error, Result};
 /// Operations of an epoch below which a second thread costs more than it does.
 const WORTH_SHARING: f64 = 1e8;
 /// Weights of a head from which it is trained by itself: they would leave the caches between two windows, and what it could share is little beside
-/// them.
+/// them. Unless what it shares has to come from disk.
 const LARGE: usize = 1 << 19;
+/// Weights of all heads that are begun together: 1 GiB with the states of Adam.
+const MOST_WEIGHTS: usize = 90 << 20;
 
 /// Trains heads on the CPU.
 #[derive(Debug, Clone)]
@@ -87,7 +90,7 @@ impl Trainer for FusedTrainer {
     }
 
     /// All that decides what a batch is; and heads of like size, so that none waits long for the others of its window.
-    fn in_common(&self, spec: &HeadSpec) -> Option<HeadSpec> {
+    fn in_common(&self, spec: &HeadSpec, rows: usize) -> Option<HeadSpec> {
         let p = spec.params();
         let params = Params {
             hidden: vec![1 << weights(spec).max(1).ilog2()],
@@ -101,12 +104,17 @@ impl Trainer for FusedTrainer {
             ..Params::default()
         };
         let common = HeadSpec { params, outputs: spec.classes, loss: Loss::Auto, classifier_dropouts: vec![], ..spec.clone() };
-        (self.at_once(spec) > 1).then_some(common)
+        (self.at_once(spec, rows) > 1).then_some(common)
     }
 
     /// Few: what an interrupted sweep loses is what was begun and not ended.
-    fn at_once(&self, spec: &HeadSpec) -> usize {
-        if weights(spec) < LARGE { (4 * self.threads).clamp(8, MOST_TOGETHER) } else { 1 }
+    fn at_once(&self, spec: &HeadSpec, rows: usize) -> usize {
+        let most = (4 * self.threads).clamp(8, MOST_TOGETHER);
+        match weights(spec) {
+            few if few < LARGE => most,
+            many if is_large(rows, spec.dims()[0]) => (MOST_WEIGHTS / many).clamp(1, most),
+            _ => 1,
+        }
     }
 
     fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {

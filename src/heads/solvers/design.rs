@@ -4,11 +4,9 @@ use std::ops::Range;
 
 use super::no_numbers;
 use crate::Result;
+use crate::heads::ahead::{BLOCK, in_parts};
 use crate::heads::table::Labels;
 use crate::heads::train::Task;
-
-/// Rows that are read together.
-pub(super) const BLOCK: usize = 256;
 
 /// Training rows `[n, dim]` and their classes.
 #[derive(Clone, Copy)]
@@ -47,6 +45,12 @@ impl<'a> Design<'a> {
         self.read_columns(row, 0..out.len(), out);
     }
 
+    /// Says which rows will be read next.
+    pub(super) fn will_read(&self, rows: &[usize]) {
+        let train = &self.task.partition.train;
+        self.task.features.will_read(&rows.iter().map(|&row| train[row]).collect::<Vec<_>>());
+    }
+
     /// Some features of a row.
     pub(super) fn read_columns(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
         self.task.features.read(self.task.partition.train[row], columns, out);
@@ -54,12 +58,13 @@ impl<'a> Design<'a> {
 
     /// Calls `f` with each block in turn: its rows and their features.
     pub(super) fn for_each_block(&self, mut f: impl FnMut(Range<usize>, &[f32])) {
-        let mut features = vec![];
-        for start in (0..self.rows()).step_by(BLOCK) {
-            let rows = start..self.rows().min(start + BLOCK);
-            features.resize(rows.len() * self.dim(), 0.0);
-            features.chunks_exact_mut(self.dim()).zip(rows.clone()).for_each(|(out, row)| self.read_row(row, out));
-            f(rows, &features);
+        let (table, dim) = (self.task.features, self.dim());
+        let (mut features, mut start) = (vec![], 0);
+        for rows in in_parts(table, &self.task.partition.train).flat_map(|part| part.chunks(BLOCK)) {
+            features.resize(rows.len() * dim, 0.0);
+            features.chunks_exact_mut(dim).zip(rows).for_each(|(out, &row)| table.read(row, 0..dim, out));
+            f(start..start + rows.len(), &features);
+            start += rows.len();
         }
     }
 

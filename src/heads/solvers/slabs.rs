@@ -83,6 +83,7 @@ impl Slabs {
     /// Some rows of the design, less the mean.
     pub(super) fn read(&self, design: &Design<'_>, rows: &[usize], out: &mut Vec<f32>) {
         out.resize(rows.len() * self.dim, 0.0);
+        design.will_read(rows);
         out.par_chunks_exact_mut(self.dim.max(1)).zip(rows).for_each(|(out, &row)| {
             design.read_row(row, out);
             out.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);

@@ -11,9 +11,10 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Spec};
 
-use super::design::{BLOCK, Design};
+use super::design::Design;
 use super::no_numbers;
 use crate::Result;
+use crate::heads::ahead::BLOCK;
 
 /// Largest matrix that is decomposed: beyond, minutes become hours and 2 GiB are not enough.
 pub(super) const LARGEST: usize = 8192;

@@ -36,13 +36,18 @@ pub(super) fn write(chosen: &Chosen<'_>, file: &mut File) -> io::Result<()> {
     zip.finish()?.flush()
 }
 
+/// Rows that are read from disk at a time.
+const ASKED: usize = 256;
+
 fn features(zip: &mut Zip<'_>, chosen: &Chosen<'_>) -> io::Result<()> {
     let matrix = &chosen.matrix;
     let half = matrix.dtype() == Dtype::F16;
     let shape: Vec<usize> = std::iter::once(chosen.rows.len()).chain(matrix.shape().iter().copied()).collect();
     begin(zip, "X", if half { "<f2" } else { "<f4" }, &shape)?;
     let mut row = vec![0.0; matrix.dim()];
-    for &(position, _) in &chosen.rows {
+    let positions: Vec<usize> = chosen.rows.iter().map(|&(position, _)| position).collect();
+    let parts = positions.chunks(ASKED).inspect(|part| matrix.will_read(part));
+    for &position in parts.flatten() {
         matrix.gather(&[position], &mut row);
         // What was f16 is f16 again without loss.
         let bytes: Vec<u8> = if half {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Course, Member, Run, Runner, State};
+use super::{Course, Member, Run, Runner, State, rows};
 use crate::Result;
 use crate::heads::{Training, Watch};
 use crate::sweep::plan::Trial;
@@ -20,7 +20,7 @@ impl Runner<'_> {
                 self.leave_out_late(state);
             }
             let mut waiting = members.iter_mut().filter(|member| matches!(member.state, State::Waiting)).peekable();
-            let at_once = waiting.peek().map_or(0, |first| self.job.trainer.at_once(&first.trial.spec));
+            let at_once = waiting.peek().map_or(0, |first| self.job.trainer.at_once(&first.trial.spec, rows(self.job, first.trial)));
             let mut waiting: Vec<&mut Member<'_, 'p>> = waiting.take(at_once).collect();
             if waiting.is_empty() {
                 return Ok(());

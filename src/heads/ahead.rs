@@ -1,0 +1,149 @@
+//! Rows asked for before they are read: those of a cache larger than memory come from disk while what came before is worked on.
+
+use super::random::{blocks, window_rows};
+use super::table::FeatureTable;
+
+/// Rows that whoever goes through many of them reads at a time, on each thread.
+pub const BLOCK: usize = 256;
+/// Fewest blocks of a part: enough for some threads.
+const BLOCKS: usize = 4;
+/// Parts in which a window of rows ([`window_rows`]) is asked for.
+const PARTS: usize = 16;
+
+/// Whether a table of so many features may be more than memory holds: more than 4 GiB of f32. Then it pays to read it as seldom as can be.
+pub fn is_large(rows: usize, dim: usize) -> bool {
+    rows.saturating_mul(dim) > 1 << 30
+}
+
+/// Rows that are asked for at once: 16 MiB of f32.
+fn part_rows(dim: usize) -> usize {
+    window_rows(dim).div_ceil(PARTS)
+}
+
+/// Some rows, those of a large table in parts of whole blocks ([`BLOCK`]), in their order: while one part is worked on, the next one is on its way.
+pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
+    let is_large = is_large(table.rows(), table.dim());
+    let size = if is_large { part_rows(table.dim()).next_multiple_of(BLOCKS * BLOCK) } else { rows.len().max(1) };
+    let mut parts = rows.chunks(size).peekable();
+    parts.peek().iter().for_each(|first| table.will_read(first));
+    std::iter::from_fn(move || {
+        let part = parts.next()?;
+        parts.peek().iter().for_each(|next| table.will_read(next));
+        Some(part)
+    })
+}
+
+/// Calls `each` with every row of a table and its features.
+pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
+    let mut x = vec![0.0; table.dim()];
+    for &row in in_parts(table, rows).flatten() {
+        table.read(row, 0..x.len(), &mut x);
+        each(row, &mut x);
+    }
+}
+
+/// The training rows of an epoch, asked for a window before they are read. Within a window they are read in any order, so it has to be there as a
+/// whole; and it is asked for in the order in which it is stored.
+pub struct Ahead<'a> {
+    table: &'a dyn FeatureTable,
+    rows: Vec<usize>,
+    asked: usize,
+    /// Whether it is more than a window.
+    is_large: bool,
+}
+
+impl<'a> Ahead<'a> {
+    /// For the epoch whose order of training rows [`super::random::order`] gives.
+    pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Ahead<'a> {
+        let is_large = train.len() > window_rows(table.dim());
+        let rows = match epoch {
+            _ if is_large => blocks(seed, epoch, train, table.block_rows()).concat(),
+            0 => train.to_vec(),
+            // It was read before, and takes so little memory that it most likely still is there.
+            _ => vec![],
+        };
+        Ahead { table, rows, asked: 0, is_large }
+    }
+
+    /// Rows after which more are asked for.
+    pub fn stride(&self) -> usize {
+        if self.is_large { part_rows(self.table.dim()) } else { usize::MAX }
+    }
+
+    /// Before so many rows of the epoch's order are read.
+    pub fn before(&mut self, read: usize) {
+        let until = read.saturating_add(window_rows(self.table.dim())).min(self.rows.len());
+        if until > self.asked && (until == self.rows.len() || until - self.asked >= part_rows(self.table.dim())) {
+            self.table.will_read(&self.rows[self.asked..until]);
+            self.asked = until;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::heads::random::order;
+
+    /// A table that remembers what was asked of it, and of which nothing is read that was not.
+    struct Disk(usize, Mutex<Vec<usize>>);
+
+    impl FeatureTable for Disk {
+        fn rows(&self) -> usize {
+            self.0
+        }
+
+        fn dim(&self) -> usize {
+            1 << 20
+        }
+
+        fn read(&self, row: usize, _: Range<usize>, _: &mut [f32]) {
+            assert!(self.1.lock().unwrap().contains(&row), "row {row} was not asked for");
+        }
+
+        fn will_read(&self, rows: &[usize]) {
+            self.1.lock().unwrap().extend_from_slice(rows);
+        }
+
+        fn block_rows(&self) -> usize {
+            8
+        }
+    }
+
+    #[test]
+    fn every_row_is_asked_for_once_and_before_it_is_read() {
+        for (count, parts) in [(50, 1), (4000, 3)] {
+            let disk = Disk(count, Mutex::default());
+            let rows: Vec<usize> = (0..count).filter(|row| row % 3 != 0).collect();
+            let seen: Vec<&[usize]> = in_parts(&disk, &rows).inspect(|part| disk.read(part[part.len() - 1], 0..0, &mut [])).collect();
+            assert_eq!((seen.len(), &seen.concat(), &*disk.1.lock().unwrap()), (parts, &rows, &rows));
+        }
+        assert_eq!(in_parts(&Disk(50, Mutex::default()), &[]).count(), 0);
+    }
+
+    #[test]
+    fn a_window_is_asked_for_while_the_one_before_is_read() {
+        let window = window_rows(1 << 20);
+        for (count, epochs) in [(40, 2), (1000, 3)] {
+            let train: Vec<usize> = (0..count).filter(|row| row % 5 != 0).collect();
+            for epoch in 0..epochs {
+                let disk = Disk(count, Mutex::default());
+                let mut ahead = Ahead::new(&disk, &train, (3, epoch));
+                let order = order(3, epoch, &train, 8, window);
+                for (batch, rows) in order.chunks(7).enumerate() {
+                    ahead.before(batch * 7 + rows.len());
+                    if train.len() > window || epoch == 0 {
+                        rows.iter().for_each(|&row| disk.read(row, 0..0, &mut []));
+                        assert!(disk.1.lock().unwrap().len() <= batch * 7 + rows.len() + window, "no more than a window ahead");
+                    }
+                }
+                let mut asked = disk.1.into_inner().unwrap();
+                asked.sort_unstable();
+                assert_eq!(asked, if train.len() > window || epoch == 0 { train.clone() } else { vec![] });
+            }
+        }
+    }
+}
