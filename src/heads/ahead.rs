@@ -20,10 +20,11 @@ fn part_rows(dim: usize) -> usize {
     window_rows(dim).div_ceil(PARTS)
 }
 
-/// Some rows, those of a large table in parts of whole blocks ([`BLOCK`]), in their order: while one part is worked on, the next one is on its way.
+/// Some rows, in their order: those of a table of more than a window in parts of whole blocks ([`BLOCK`]), where the next part is on its way while one is
+/// worked on.
 pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
-    let is_large = is_large(table.rows(), table.dim());
-    let size = if is_large { part_rows(table.dim()).next_multiple_of(BLOCKS * BLOCK) } else { rows.len().max(1) };
+    let is_long = table.rows() > window_rows(table.dim());
+    let size = if is_long { part_rows(table.dim()).next_multiple_of(BLOCKS * BLOCK) } else { rows.len().max(1) };
     let mut parts = rows.chunks(size).peekable();
     parts.peek().iter().for_each(|first| table.will_read(first));
     std::iter::from_fn(move || {
@@ -48,26 +49,26 @@ pub struct Ahead<'a> {
     table: &'a dyn FeatureTable,
     rows: Vec<usize>,
     asked: usize,
-    /// Whether it is more than a window.
-    is_large: bool,
+    /// Whether they are more than a window.
+    is_long: bool,
 }
 
 impl<'a> Ahead<'a> {
     /// For the epoch whose order of training rows [`super::random::order`] gives.
     pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Ahead<'a> {
-        let is_large = train.len() > window_rows(table.dim());
+        let is_long = train.len() > window_rows(table.dim());
         let rows = match epoch {
-            _ if is_large => blocks(seed, epoch, train, table.block_rows()).concat(),
+            _ if is_long => blocks(seed, epoch, train, table.block_rows()).concat(),
             0 => train.to_vec(),
             // It was read before, and takes so little memory that it most likely still is there.
             _ => vec![],
         };
-        Ahead { table, rows, asked: 0, is_large }
+        Ahead { table, rows, asked: 0, is_long }
     }
 
     /// Rows after which more are asked for.
     pub fn stride(&self) -> usize {
-        if self.is_large { part_rows(self.table.dim()) } else { usize::MAX }
+        if self.is_long { part_rows(self.table.dim()) } else { usize::MAX }
     }
 
     /// Before so many rows of the epoch's order are read.
