@@ -51,19 +51,22 @@ pub struct Ahead<'a> {
     asked: usize,
     /// Whether they are more than a window.
     is_long: bool,
+    /// Rows of the largest window: one has a whole block of rows at least.
+    window: usize,
 }
 
 impl<'a> Ahead<'a> {
     /// For the epoch whose order of training rows [`super::random::order`] gives.
     pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Ahead<'a> {
-        let is_long = train.len() > window_rows(table.dim());
+        let window = window_rows(table.dim());
+        let is_long = train.len() > window;
         let rows = match epoch {
             _ if is_long => blocks(seed, epoch, train, table.block_rows()).concat(),
             0 => train.to_vec(),
             // It was read before, and takes so little memory that it most likely still is there.
             _ => vec![],
         };
-        Ahead { table, rows, asked: 0, is_long }
+        Ahead { table, rows, asked: 0, is_long, window: window.max(table.block_rows()) }
     }
 
     /// Rows after which more are asked for.
@@ -73,7 +76,7 @@ impl<'a> Ahead<'a> {
 
     /// Before so many rows of the epoch's order are read.
     pub fn before(&mut self, read: usize) {
-        let until = read.saturating_add(window_rows(self.table.dim())).min(self.rows.len());
+        let until = read.saturating_add(self.window).min(self.rows.len());
         if until > self.asked && (until == self.rows.len() || until - self.asked >= part_rows(self.table.dim())) {
             self.table.will_read(&self.rows[self.asked..until]);
             self.asked = until;
@@ -90,11 +93,19 @@ mod tests {
     use crate::heads::random::order;
 
     /// A table that remembers what was asked of it, and of which nothing is read that was not.
-    struct Disk(usize, Mutex<Vec<usize>>);
+    struct Disk {
+        rows: usize,
+        block: usize,
+        asked: Mutex<Vec<usize>>,
+    }
+
+    fn disk(rows: usize, block: usize) -> Disk {
+        Disk { rows, block, asked: Mutex::default() }
+    }
 
     impl FeatureTable for Disk {
         fn rows(&self) -> usize {
-            self.0
+            self.rows
         }
 
         fn dim(&self) -> usize {
@@ -102,46 +113,49 @@ mod tests {
         }
 
         fn read(&self, row: usize, _: Range<usize>, _: &mut [f32]) {
-            assert!(self.1.lock().unwrap().contains(&row), "row {row} was not asked for");
+            assert!(self.asked.lock().unwrap().contains(&row), "row {row} was not asked for");
         }
 
         fn will_read(&self, rows: &[usize]) {
-            self.1.lock().unwrap().extend_from_slice(rows);
+            self.asked.lock().unwrap().extend_from_slice(rows);
         }
 
         fn block_rows(&self) -> usize {
-            8
+            self.block
         }
     }
 
     #[test]
     fn every_row_is_asked_for_once_and_before_it_is_read() {
         for (count, parts) in [(50, 1), (4000, 3)] {
-            let disk = Disk(count, Mutex::default());
+            let disk = disk(count, 8);
             let rows: Vec<usize> = (0..count).filter(|row| row % 3 != 0).collect();
             let seen: Vec<&[usize]> = in_parts(&disk, &rows).inspect(|part| disk.read(part[part.len() - 1], 0..0, &mut [])).collect();
-            assert_eq!((seen.len(), &seen.concat(), &*disk.1.lock().unwrap()), (parts, &rows, &rows));
+            assert_eq!((seen.len(), &seen.concat(), &*disk.asked.lock().unwrap()), (parts, &rows, &rows));
         }
-        assert_eq!(in_parts(&Disk(50, Mutex::default()), &[]).count(), 0);
+        assert_eq!(in_parts(&disk(50, 8), &[]).count(), 0);
     }
 
     #[test]
     fn a_window_is_asked_for_while_the_one_before_is_read() {
         let window = window_rows(1 << 20);
-        for (count, epochs) in [(40, 2), (1000, 3)] {
+        for (count, block, epochs) in [(40, 8, 2), (1000, 8, 3), (1000, 100, 1)] {
             let train: Vec<usize> = (0..count).filter(|row| row % 5 != 0).collect();
             for epoch in 0..epochs {
-                let disk = Disk(count, Mutex::default());
+                let disk = disk(count, block);
                 let mut ahead = Ahead::new(&disk, &train, (3, epoch));
-                let order = order(3, epoch, &train, 8, window);
+                let order = order(3, epoch, &train, block, window);
                 for (batch, rows) in order.chunks(7).enumerate() {
                     ahead.before(batch * 7 + rows.len());
                     if train.len() > window || epoch == 0 {
                         rows.iter().for_each(|&row| disk.read(row, 0..0, &mut []));
-                        assert!(disk.1.lock().unwrap().len() <= batch * 7 + rows.len() + window, "no more than a window ahead");
+                        assert!(
+                            disk.asked.lock().unwrap().len() <= batch * 7 + rows.len() + window.max(block),
+                            "no more than a window ahead"
+                        );
                     }
                 }
-                let mut asked = disk.1.into_inner().unwrap();
+                let mut asked = disk.asked.into_inner().unwrap();
                 asked.sort_unstable();
                 assert_eq!(asked, if train.len() > window || epoch == 0 { train.clone() } else { vec![] });
             }
