@@ -85,7 +85,11 @@ class Group:
         self.path = (old if old.is_dir() else pathlib.Path("/sys/fs/cgroup")) / f"headstart-{os.getpid()}"
         self.peak = self.path / ("memory.max_usage_in_bytes" if old.is_dir() else "memory.peak")
         self.path.mkdir()
-        (self.path / ("memory.limit_in_bytes" if old.is_dir() else "memory.max")).write_text(limit)
+        try:
+            (self.path / ("memory.limit_in_bytes" if old.is_dir() else "memory.max")).write_text(limit)
+        except OSError:
+            self.path.rmdir()
+            raise
 
     def enter(self):
         (self.path / "cgroup.procs").write_text(str(os.getpid()))
@@ -99,7 +103,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_310_720)
     parser.add_argument("--dim", type=int, default=4096)
     parser.add_argument("--memory", default="2G")
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     cache = make(a.folder, a.rows, a.dim)
     forget(cache)
     stored = sum(f.stat().st_blocks * 512 for f in cache.rglob("*.safetensors"))

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ahead::for_each_row;
 use super::params::Params;
-use super::random::{AUGMENT, MIXUP};
+use super::random::{AUGMENT, MIXUP, window_rows};
 use super::table::FeatureTable;
 use crate::rng::{Draws, Philox};
 
@@ -38,6 +38,10 @@ impl Augmented {
         let first = views.first()?.clone();
         if views.len() == 1 && params.brightness == 0.0 && params.mixup == 0.0 {
             return Some(first);
+        }
+        // The first view is asked for in the first epoch, larger ones whenever they are read.
+        if train.len() <= window_rows(first.stored_dim()) {
+            views[1..].iter().for_each(|view| view.will_read(train));
         }
         let mut is_train = vec![false; first.rows()];
         train.iter().for_each(|&row| is_train[row] = true);
@@ -128,6 +132,10 @@ impl FeatureTable for Augmented {
             self.read_shifted(other, columns, &mut others);
             out.iter_mut().zip(others).for_each(|(x, other)| *x += share * (other - *x));
         }
+    }
+
+    fn stored_dim(&self) -> usize {
+        self.views[0].stored_dim()
     }
 
     /// Rows that are mixed into these lie anywhere: they are not asked for.

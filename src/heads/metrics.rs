@@ -88,6 +88,8 @@ pub(super) struct Evaluation<'l> {
     areas: Range<usize>,
     /// Rows and their probabilities, where there are such.
     kept: (Vec<usize>, Vec<f32>),
+    /// Their mean area, once all rows are there.
+    auc: Option<f64>,
     /// Whether a probability was no number.
     is_unknown: bool,
 }
@@ -110,6 +112,7 @@ impl<'l> Evaluation<'l> {
             bins: [(0, 0.0, 0.0); BINS],
             areas,
             kept: Default::default(),
+            auc: None,
             is_unknown: false,
         }
     }
@@ -153,8 +156,20 @@ impl<'l> Evaluation<'l> {
         *right += f64::from(u8::from(labels.contains(&(answer as u32))));
     }
 
-    /// The metrics of all rows so far.
-    pub fn metrics(self) -> Metrics {
+    /// All rows are there: what was kept for areas under the curve goes.
+    pub fn settle(&mut self) {
+        let (rows, probabilities) = std::mem::take(&mut self.kept);
+        if rows.is_empty() || self.is_unknown {
+            return;
+        }
+        let area = |class| area_of_class(class, &probabilities, self.classes, self.labels, &rows);
+        let areas: Vec<f64> = self.areas.clone().into_par_iter().filter_map(area).collect();
+        self.auc = (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64);
+    }
+
+    /// The metrics of all rows.
+    pub fn metrics(mut self) -> Metrics {
+        self.settle();
         if self.is_unknown {
             return Metrics::UNKNOWN;
         }
@@ -162,11 +177,7 @@ impl<'l> Evaluation<'l> {
         let [acc1, acc5] = self.top.map(|count| count as f64 / n);
         let (mean_per_class_recall, macro_f1) = recall_and_f1(&self.counts);
         let ece = self.bins.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / n;
-        let (rows, probabilities) = &self.kept;
-        let area = |class| area_of_class(class, probabilities, self.classes, self.labels, rows);
-        let areas: Vec<f64> = self.areas.into_par_iter().filter_map(area).collect();
-        let auc = (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64);
-        Metrics { acc1, acc5, loss: self.loss / n, mean_per_class_recall, macro_f1, ece, auc }
+        Metrics { acc1, acc5, loss: self.loss / n, mean_per_class_recall, macro_f1, ece, auc: self.auc }
     }
 }
 

@@ -22,8 +22,14 @@ pub trait FeatureTable: Send + Sync {
     /// Where `row` or `columns` lie outside the table, or `out` is not as long as `columns`.
     fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]);
 
-    /// Tells a table that lies on disk which rows, neighbours mostly side by side, will be read next: asked for together they come many times as fast.
+    /// Tells a table that lies on disk which rows, neighbours mostly side by side, will be read next: asked for together they come many times as
+    /// fast.
     fn will_read(&self, _rows: &[usize]) {}
+
+    /// Values that are read where a row of it is: more than its columns where they are pooled.
+    fn stored_dim(&self) -> usize {
+        self.dim()
+    }
 
     /// The row itself where it lies in memory as f32, so that it need not be copied.
     fn row(&self, _row: usize) -> Option<&[f32]> {
@@ -138,6 +144,10 @@ impl FeatureTable for Joined {
     fn will_read(&self, rows: &[usize]) {
         self.0.iter().for_each(|part| part.will_read(rows));
     }
+
+    fn stored_dim(&self) -> usize {
+        self.0.iter().map(|part| part.stored_dim()).sum()
+    }
 }
 
 /// Maps `[C, H, W]` reduced to their channel means: global average pooling of a map tap.
@@ -181,6 +191,10 @@ impl FeatureTable for Pooled {
 
     fn will_read(&self, rows: &[usize]) {
         self.map.will_read(rows);
+    }
+
+    fn stored_dim(&self) -> usize {
+        self.map.stored_dim()
     }
 }
 

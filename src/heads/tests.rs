@@ -428,6 +428,7 @@ fn a_table_larger_than_memory_is_read_once_for_several_heads_and_asked_for_in_ti
     assert!(trainer.at_once(&specs[0], 5000) > 1 && trainer.in_common(&specs[0], 5000) == trainer.in_common(&specs[1], 5000));
     let alone: Vec<_> = specs.iter().flat_map(|spec| trained(&trainer, std::slice::from_ref(spec))).collect();
     assert_eq!(trained(&trainer, &specs), alone);
+    assert_eq!(trained(&FusedTrainer::eager(5), &specs), alone, "two threads a head");
     let candle = trained(&CandleTrainer { device: Device::Cpu }, &specs[..1]);
     assert!((candle[0].0[1][3] - alone[0].0[1][3]).abs() < 1e-3, "{:?} {:?}", candle[0].0, alone[0].0);
 }

@@ -39,7 +39,7 @@ pub trait Trainer: Send + Sync {
     /// The device's own failure.
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
 
-    /// What heads on the same task of so many rows must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
+    /// What heads on the same task, of so many rows, must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
     /// itself. Never asked of heads that are solved for: they may have no layer.
     fn in_common(&self, _spec: &HeadSpec, _rows: usize) -> Option<HeadSpec> {
         None
@@ -225,9 +225,14 @@ impl<'a> Training<'a> {
         let Some(task) = heads.first().map(|head| head.task) else { return Ok(vec![]) };
         let mut found: Vec<Evaluation<'_>> =
             heads.iter().map(|head| Evaluation::by(head.metric.0, head.spec.classes(), task.labels)).collect();
-        for rows in in_parts(task.features, &task.partition.val) {
+        let mut parts = in_parts(task.features, &task.partition.val).peekable();
+        while let Some(rows) = parts.next() {
+            let is_last = parts.peek().is_none();
             let judge = |(head, found): (&mut &mut Training<'a>, &mut Evaluation<'_>)| {
                 found.add(&head.session.classify(rows)?, rows);
+                if is_last {
+                    found.settle();
+                }
                 Ok(())
             };
             heads.par_iter_mut().zip(&mut found).try_for_each(judge)?;

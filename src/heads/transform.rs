@@ -120,6 +120,10 @@ impl FeatureTable for Transformed {
         self.table.will_read(rows);
     }
 
+    fn stored_dim(&self) -> usize {
+        self.table.stored_dim()
+    }
+
     fn block_rows(&self) -> usize {
         self.table.block_rows()
     }

@@ -19,6 +19,9 @@ const METADATA: &str = "headstart";
 const ROWS: &str = "rows";
 const FEATURES: &str = "features";
 
+/// Bytes that are asked for at a time. Linux reads the beginning alone of what is longer than the device's read-ahead, 128 KiB where nobody changed it.
+const ASKED: usize = 128 << 10;
+
 /// The way out of every damaged shard.
 pub(super) const RECOMPUTE: &str = "run `headstart features` again: it recomputes that shard";
 
@@ -82,13 +85,14 @@ impl Shard {
 
     /// Tells the system that the features of rows `start .. end` will be read soon.
     pub fn will_need(&self, start: usize, end: usize) {
-        // Advice alone: where it is not taken, pages come when they are read.
-        #[cfg(unix)]
-        self.map
-            .advise_range(memmap2::Advice::WillNeed, self.offset + start * self.row_size(), (end - start) * self.row_size())
-            .unwrap_or_default();
-        #[cfg(not(unix))]
-        let _ = (start, end);
+        let (from, to) = (self.offset + start * self.row_size(), self.offset + end * self.row_size());
+        for at in (from..to).step_by(ASKED) {
+            // Advice alone: where it is not taken, pages come when they are read.
+            #[cfg(unix)]
+            self.map.advise_range(memmap2::Advice::WillNeed, at, ASKED.min(to - at)).unwrap_or_default();
+            #[cfg(not(unix))]
+            let _ = at;
+        }
     }
 }
 

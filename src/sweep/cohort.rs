@@ -407,14 +407,15 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// Rows of the features that a trial is trained on.
+/// Rows of the source that a trial is trained and judged on.
 fn rows(job: &Job, trial: &Trial) -> usize {
     job.sources[trial.inputs[0].0].labels.len()
 }
 
-/// Features of a row of them, before they are pooled.
+/// Features of a row of it, as heads see them.
 fn dim(job: &Job, trial: &Trial) -> usize {
-    trial.inputs.iter().map(|&(source, tap)| job.sources[source].taps[tap].features.dim()).sum()
+    let taps = trial.inputs.iter().map(|&(source, tap)| &job.sources[source].taps[tap]);
+    if trial.spec.pools() { taps.map(|tap| tap.shape[0]).sum() } else { taps.map(|tap| tap.features.dim()).sum() }
 }
 
 /// Members that share work together, those first that take longest; every other member stands for itself.

@@ -12,9 +12,9 @@ use super::FusedTrainer;
 use super::feed::Feed;
 use super::learner::Learner;
 use super::step::{Scratch, Tally};
-use super::team::Team;
+use super::team::{Member, Team};
 use crate::Result;
-use crate::heads::ahead::Ahead;
+use crate::heads::ahead::{Ahead, is_large};
 use crate::heads::head::Head;
 use crate::heads::random::{order, window_rows};
 use crate::heads::together::{self, Roll};
@@ -71,7 +71,13 @@ impl<'a> Group<'a> {
         if learner.operations(rows) < self.trainer.worth_sharing {
             return 1;
         }
-        (self.trainer.threads / self.sharing.0.load(Ordering::Relaxed).max(1)).max(1)
+        // Groups on tables that memory may not hold go one after the other.
+        let groups = if self.is_large() { 1 } else { self.sharing.0.load(Ordering::Relaxed) };
+        (self.trainer.threads / groups.max(1)).max(1)
+    }
+
+    fn is_large(&self) -> bool {
+        is_large(self.task.features.rows(), self.task.features.dim())
     }
 
     fn epoch(&mut self, epoch: usize, lrs: &[f64]) -> Vec<Pass> {
@@ -81,9 +87,9 @@ impl<'a> Group<'a> {
         let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
         let threads = self.roll.members().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
         let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(train.len())).collect();
-        // Running statistics follow each batch once, for all heads.
-        if self.roll.len() > 1 && (self.roll.len() >= threads || self.feed.has_norm()) {
-            self.side_by_side(epoch, lrs, &batches, &tallies);
+        // Running statistics follow each batch once, for all heads; what comes from disk is read once for all of them.
+        if self.roll.len() > 1 && (self.roll.len() >= threads || self.feed.has_norm() || self.is_large()) {
+            self.side_by_side((epoch, threads), lrs, &batches, &tallies);
         } else {
             for ((learner, &lr), tally) in self.roll.members().zip(lrs).zip(&tallies) {
                 let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
@@ -107,7 +113,7 @@ impl<'a> Group<'a> {
     }
 
     /// All heads through one window of batches after the other.
-    fn side_by_side(&mut self, epoch: usize, lrs: &[f64], batches: &[&[usize]], tallies: &[Tally]) {
+    fn side_by_side(&mut self, (epoch, threads): (usize, usize), lrs: &[f64], batches: &[&[usize]], tallies: &[Tally]) {
         let scratches = Mutex::new(vec![]);
         let pool = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packed = 0;
@@ -119,11 +125,15 @@ impl<'a> Group<'a> {
             self.feed.pack_all(epoch, batches, packed..behind);
             packed = behind;
             let heads: Vec<_> = self.roll.members().zip(lrs).zip(tallies).collect();
+            let each = threads / heads.len();
             heads.into_par_iter().with_max_len(1).for_each(|((learner, &lr), tally)| {
-                let mut scratch = pool().pop().unwrap_or_default();
                 let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
-                Team::alone(|member| run.steps(member, batches, first..end, false, tally, &mut scratch));
-                pool().push(scratch);
+                let steps = |member: &Member<'_>| {
+                    let mut scratch = pool().pop().unwrap_or_default();
+                    run.steps(member, batches, first..end, false, tally, &mut scratch);
+                    pool().push(scratch);
+                };
+                if each > 1 { Team::run(each, steps) } else { Team::alone(steps) }
             });
         }
     }
@@ -150,7 +160,7 @@ impl together::Group for Group<'_> {
 
     fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
         let learner = self.roll.member(id)?;
-        let threads = if self.roll.len() > 1 { 1 } else { self.threads(learner, rows.len()) };
-        Ok(learner.classify(self.trainer.isa, self.task.features, self.feed.norm().as_ref(), rows, threads))
+        let threads = self.threads(learner, rows.len()) / self.roll.len().max(1);
+        Ok(learner.classify(self.trainer.isa, self.task.features, self.feed.norm().as_ref(), rows, threads.max(1)))
     }
 }

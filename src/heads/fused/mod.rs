@@ -42,7 +42,7 @@ const WORTH_SHARING: f64 = 1e8;
 /// Weights of a head from which it is trained by itself: they would leave the caches between two windows, and what it could share is little beside
 /// them. Unless what it shares has to come from disk.
 const LARGE: usize = 1 << 19;
-/// Weights of all heads that are begun together: 1 GiB with the states of Adam.
+/// Weights of all heads of one run (fold, repeat) that are begun together: 1 GiB with the states of Adam.
 const MOST_WEIGHTS: usize = 90 << 20;
 
 /// Trains heads on the CPU.
