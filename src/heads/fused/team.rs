@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::aligned::Aligned;
 
-/// Turns of waiting before the processor is offered to others.
-const SPINS: u32 = 20_000;
+/// Turns of waiting before the processor is offered to others: some ten microseconds, more than the members wait for each other as a rule, and little
+/// where they have to share a processor until the system parts them.
+const SPINS: u32 = 500;
 
 /// Threads that wait for each other.
 pub struct Team {
