@@ -15,8 +15,8 @@ pub fn is_large(rows: usize, dim: usize) -> bool {
     rows.saturating_mul(dim) > 1 << 30
 }
 
-/// Some rows, in their order: those of a table of more than a window in parts of whole blocks ([`BLOCK`]), where the next part is on its way while one is
-/// worked on.
+/// Some rows, in their order: those of a table of more than a window in parts of whole blocks ([`BLOCK`]), where the next part is on its way while
+/// one is worked on.
 pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
     let window = window_rows(table.stored_dim());
     let size = if table.rows() > window { window.div_ceil(PARTS).next_multiple_of(BLOCK) } else { rows.len().max(1) };

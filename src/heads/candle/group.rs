@@ -107,8 +107,10 @@ impl<'a> Group<'a> {
         let mut sums = vec![(0.0, 0usize); self.roll.len()];
         let mut rates = self.rates(lrs)?;
         let mut ahead = Ahead::new(task.features, train, (seed, epoch));
-        for (step, rows) in order.chunks(rows_a_step).enumerate() {
-            ahead.before((step + 1) * rows_a_step);
+        let mut read = 0;
+        for rows in order.chunks(rows_a_step) {
+            read += rows.len();
+            ahead.before(read);
             self.common.objective.targets(task, rows, &mut targets);
             let x = self.features(rows);
             let members: Vec<&Member> = self.roll.members().collect();

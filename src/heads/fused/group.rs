@@ -98,7 +98,7 @@ impl<'a> Group<'a> {
                 for first in (0..batches.len()).step_by(leg) {
                     let end = (first + leg).min(batches.len());
                     // The batch behind is packed with the last step.
-                    ahead.before((end + 1) * params.batch_size);
+                    ahead.before((end + 1) * batches[0].len());
                     Team::run(threads, |member| run.steps(member, &batches, first..end, true, tally, &mut Scratch::default()));
                 }
             }
