@@ -139,7 +139,7 @@ pub struct Features {
 /// Images to run a base over, and how their features are kept.
 #[derive(Debug, Args)]
 pub struct Images {
-    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split])
+    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split][,group])
     #[arg(long, value_name = "DIR|CSV")]
     pub data: PathBuf,
     /// Type in which features are stored
@@ -157,6 +157,10 @@ pub struct Images {
     /// Split of data that has none, per class: hash: and the shares of TRAIN/VAL/TEST [default: hash:80/10/10]
     #[arg(long, value_name = "RULE")]
     pub split: Option<String>,
+    /// What belongs together and is never parted (patients, bursts, videos): a pattern for the end of each path, such as
+    /// `{group}/*` (its folder) or `{group}_*` (its name up to the first _); for a CSV, a column [default: group, where there is one]
+    #[arg(long, value_name = "PATTERN|COLUMN")]
+    pub group: Option<String>,
 }
 
 /// A backbone, its weights and how images are made ready for it.

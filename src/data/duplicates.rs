@@ -65,7 +65,8 @@ mod tests {
     fn data(lines: &[&str]) -> (Vec<Entry>, Vec<Option<Digest>>) {
         let one = |(i, line): (usize, &&str)| {
             let words: Vec<&str> = line.split(' ').collect();
-            let entry = Entry { uri: format!("{i:03}"), labels: vec![words[0].parse().unwrap()], split: words[1].parse().unwrap() };
+            let entry =
+                Entry { uri: format!("{i:03}"), labels: vec![words[0].parse().unwrap()], split: words[1].parse().unwrap(), group: None };
             (entry, (words[2] != "-").then(|| Digest::of(words[2].as_bytes())))
         };
         lines.iter().enumerate().map(one).unzip()

@@ -8,14 +8,14 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Dataset, Entry, Split, SplitRule, decode};
+use super::{Dataset, Entry, GroupRule, ListOptions, Split, decode, group};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "put the images into one folder a class (DIR/cats/…, DIR/dogs/…), these perhaps into DIR/train, DIR/val and DIR/test, \
                       or name them in a CSV file `path,label`";
 
 /// Lists the images below `root`; reads the first bytes of files whose extension says nothing, and no others.
-pub(super) fn list(root: &Path, rule: &SplitRule) -> Result<Dataset> {
+pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
     let mut found = Found::default();
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e)) {
         match entry {
@@ -24,7 +24,7 @@ pub(super) fn list(root: &Path, rule: &SplitRule) -> Result<Dataset> {
             Err(error) => found.trouble(root, error)?,
         }
     }
-    found.into_dataset(root, rule)
+    found.into_dataset(root, options)
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {
@@ -76,7 +76,7 @@ impl Found {
         Ok(())
     }
 
-    fn into_dataset(mut self, root: &Path, rule: &SplitRule) -> Result<Dataset> {
+    fn into_dataset(mut self, root: &Path, options: &ListOptions) -> Result<Dataset> {
         self.note_files_passed_over();
         let splits = self.splits();
         let mut stray = 0;
@@ -116,12 +116,17 @@ impl Found {
         let index = |class: &str| classes.binary_search_by(|c| c.as_str().cmp(class)).ok();
         let mut entries: Vec<Entry> = labelled
             .iter()
-            .filter_map(|&(uri, class, split)| Some(Entry { uri: uri.clone(), labels: vec![index(class)?], split }))
+            .filter_map(|&(uri, class, split)| Some(Entry { uri: uri.clone(), labels: vec![index(class)?], split, group: None }))
             .collect();
         entries.sort_by(|a, b| a.uri.cmp(&b.uri));
         warnings.extend(self.missing_classes(&splits, &classes, &labelled));
         if splits.is_empty() {
-            rule.assign(&mut entries);
+            options.split.assign(&mut entries);
+        }
+        match &options.group {
+            Some(GroupRule::Pattern(pattern)) => warnings.extend(group::assign(pattern, root, &mut entries)?),
+            Some(GroupRule::Column(name)) => return Err(group::no_column(root, name)),
+            None => {}
         }
         Ok(Dataset { classes, entries, own_splits: !splits.is_empty(), warnings })
     }

@@ -5,6 +5,7 @@ pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;
+mod group;
 mod jpeg;
 mod local;
 mod split;
@@ -18,7 +19,8 @@ use std::str::FromStr;
 pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, decode};
 pub use digest::{Digest, Digests, digests};
 pub use duplicates::{Duplicate, dedupe, duplicates};
-pub use local::open;
+pub use group::GroupRule;
+pub use local::{ListOptions, open};
 pub use split::SplitRule;
 
 use crate::{Error, Result, nearest};
@@ -76,6 +78,8 @@ pub struct Entry {
     pub labels: Vec<usize>,
     /// Its split.
     pub split: Split,
+    /// What it belongs to (a patient, a burst, a video), where that is known: images of a group are not parted.
+    pub group: Option<String>,
 }
 
 /// What a source lists.

@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn flat(class: usize, n: usize) -> impl Iterator<Item = Entry> {
-        (0..n).map(move |i| Entry { uri: format!("{class}/{i}.jpg"), labels: vec![class], split: Split::Train })
+        (0..n).map(move |i| Entry { uri: format!("{class}/{i}.jpg"), labels: vec![class], split: Split::Train, group: None })
     }
 
     #[test]

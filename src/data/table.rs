@@ -1,17 +1,17 @@
-//! Labels from a CSV file: `path,label[,split]`.
+//! Labels from a CSV file: `path,label[,split][,group]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::folder::check_classes;
-use super::{Dataset, Entry, Split, SplitRule};
+use super::{Dataset, Entry, GroupRule, ListOptions, Split, group};
 use crate::{Error, Result, nearest};
 
-const FORM: &str = "the first line is `path,label` or `path,label,split`; one image a line, several labels as `a|b`";
+const FORM: &str = "the first line is `path,label`, perhaps with `split` and `group` behind; one image a line, several labels as `a|b`";
 
 /// Lists the images that a CSV file names.
-pub(super) fn list(file: &Path, rule: &SplitRule) -> Result<Dataset> {
-    let rows = rows(file)?;
+pub(super) fn list(file: &Path, options: &ListOptions) -> Result<Dataset> {
+    let rows = rows(file, options.group.as_ref())?;
     let classes: Vec<String> = rows.iter().flat_map(|r| &r.labels).collect::<BTreeSet<_>>().into_iter().cloned().collect();
     check_classes(file, &classes, rows.len(), FORM)?;
     let has_splits = rows.iter().any(|r| r.split.is_some());
@@ -21,13 +21,18 @@ pub(super) fn list(file: &Path, rule: &SplitRule) -> Result<Dataset> {
             uri: row.path,
             labels: row.labels.iter().filter_map(|label| classes.binary_search(label).ok()).collect(),
             split: row.split.unwrap_or(Split::Train),
+            group: row.group,
         })
         .collect();
     entries.sort_by(|a, b| a.uri.cmp(&b.uri));
     if !has_splits {
-        rule.assign(&mut entries);
+        options.split.assign(&mut entries);
     }
-    Ok(Dataset { classes, entries, own_splits: has_splits, warnings: Vec::new() })
+    let mut warnings = Vec::new();
+    if let Some(GroupRule::Pattern(pattern)) = &options.group {
+        warnings.extend(group::assign(pattern, file, &mut entries)?);
+    }
+    Ok(Dataset { classes, entries, own_splits: has_splits, warnings })
 }
 
 struct Row {
@@ -36,9 +41,10 @@ struct Row {
     labels: BTreeSet<String>,
     /// In all rows or in none.
     split: Option<Split>,
+    group: Option<String>,
 }
 
-fn rows(file: &Path) -> Result<Vec<Row>> {
+fn rows(file: &Path, group: Option<&GroupRule>) -> Result<Vec<Row>> {
     let wrong = |line: u64, problem: String, hint: &str| Error::data(format!("{}:{line}", file.display()), problem, hint);
     let text = std::fs::read(file).map_err(Error::io("read", file))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_slice());
@@ -62,6 +68,11 @@ fn rows(file: &Path) -> Result<Vec<Row>> {
         column(name).ok_or_else(|| wrong(1, format!("the header names no column `{name}`{near}"), FORM))
     };
     let (path_at, label_at, split_at) = (needed("path")?, needed("label")?, column("split"));
+    let group_at = match group {
+        Some(GroupRule::Column(name)) => Some(needed(name)?),
+        Some(GroupRule::Pattern(_)) => None,
+        None => column("group"),
+    };
 
     let mut rows = Vec::new();
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -87,7 +98,8 @@ fn rows(file: &Path) -> Result<Vec<Row>> {
             let problem = format!("`{path}` stands in line {first} already");
             return Err(wrong(line, problem, "give an image one row; several labels go into it as `a|b`"));
         }
-        rows.push(Row { path, labels, split });
+        let group = group_at.map(|at| record[at].to_string()).filter(|g| !g.is_empty());
+        rows.push(Row { path, labels, split, group });
     }
     Ok(rows)
 }

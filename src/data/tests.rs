@@ -18,7 +18,7 @@ fn touch(root: &Path, file: &str, bytes: &[u8]) {
 }
 
 fn list(path: &Path) -> Result<Dataset> {
-    open(path, &SplitRule::default())?.list()
+    open(path, &ListOptions::default())?.list()
 }
 
 /// `split class uri` of each entry.
@@ -164,7 +164,7 @@ fn a_csv_names_images_labels_and_splits() {
     assert_eq!(lines(&data), ["val bird /abs/d.jpg", "train cat|dog a.jpg", "val dog b, c.jpg"]);
 
     touch(dir.path(), "a.jpg", b"bytes");
-    let source = open(&dir.path().join("photos.csv"), &SplitRule::default()).unwrap();
+    let source = open(&dir.path().join("photos.csv"), &ListOptions::default()).unwrap();
     assert_eq!(source.read("a.jpg").unwrap(), b"bytes");
     assert_eq!(source.stamp("a.jpg").unwrap().size, 5);
     assert!(source.read("b, c.jpg").unwrap_err().to_string().contains("b, c.jpg"));
@@ -207,4 +207,31 @@ fn mistakes_in_a_csv_are_named_by_line() {
     fs::write(&file, b"path,label\n\xff.jpg,x\n").unwrap();
     let error = problem(list(&file));
     assert!(error.contains("photos.csv:2: is not UTF-8 text"), "{error}");
+}
+
+/// `uri group` of each entry.
+fn groups(data: &Dataset) -> Vec<String> {
+    data.entries.iter().map(|e| format!("{} {}", e.uri, e.group.as_deref().unwrap_or("-"))).collect()
+}
+
+fn grouped(path: &Path, rule: &str) -> Result<Dataset> {
+    open(path, &ListOptions { group: Some(rule.parse()?), ..ListOptions::default() })?.list()
+}
+
+#[test]
+fn a_column_or_a_pattern_says_what_belongs_together() {
+    let (dir, data) = csv("path,label,group,patient\na/x_1.jpg,cat,g1,p1\na/x_2.jpg,dog,,p1\n");
+    assert_eq!(groups(&data.unwrap()), ["a/x_1.jpg g1", "a/x_2.jpg -"]);
+    let file = dir.path().join("photos.csv");
+    assert_eq!(groups(&grouped(&file, "patient").unwrap()), ["a/x_1.jpg p1", "a/x_2.jpg p1"]);
+    assert_eq!(groups(&grouped(&file, "{group}_*").unwrap()), ["a/x_1.jpg x", "a/x_2.jpg x"]);
+    let text = problem(grouped(&file, "patent"));
+    assert!(text.contains("no column `patent`; is it `patient`?"), "{text}");
+
+    let dir = folder(&["cat/p1/1.jpg", "cat/2.jpg", "dog/p2/1.jpg"]);
+    let data = grouped(dir.path(), "*/{group}/*").unwrap();
+    assert_eq!(groups(&data), ["cat/2.jpg -", "cat/p1/1.jpg p1", "dog/p2/1.jpg p2"]);
+    assert_eq!(data.warnings, ["1 of 3 images match no group: each of them stands alone"]);
+    assert!(problem(grouped(dir.path(), "video-{group}/*")).contains("one of them is cat/2.jpg\n  help: "));
+    assert!(problem(grouped(dir.path(), "patient")).contains("is a folder and has no column `patient`"));
 }

@@ -12,7 +12,7 @@ pub struct Changes {
     pub added: usize,
     /// Known images under another path.
     pub renamed: usize,
-    /// Known images with another label or split.
+    /// Known images with another label, split or group.
     pub relabelled: usize,
     /// Images that had been deleted and are there again.
     pub revived: usize,
@@ -90,6 +90,7 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
             split: entry.split,
             status: if digest.is_some() { Status::Ok } else { Status::Failed },
             digest,
+            group: entry.group.clone(),
         });
         listed[i] = next_row;
         next_row += 1;
@@ -144,7 +145,7 @@ fn match_digests(known: Known<'_>, digests: &[Option<Digest>], matched: &mut [Op
 
 fn updated(row: &Row, old_labels: &[usize], entry: &Entry, changes: &mut Changes) -> Row {
     changes.renamed += usize::from(row.path != entry.uri);
-    changes.relabelled += usize::from(old_labels != entry.labels || row.split != entry.split);
+    changes.relabelled += usize::from(old_labels != entry.labels || row.split != entry.split || row.group != entry.group);
     changes.revived += usize::from(row.status == Status::Deleted);
     Row {
         row: row.row,
@@ -153,6 +154,7 @@ fn updated(row: &Row, old_labels: &[usize], entry: &Entry, changes: &mut Changes
         split: entry.split,
         digest: row.digest,
         status: if row.status == Status::Failed { Status::Failed } else { Status::Ok },
+        group: entry.group.clone(),
     }
 }
 
@@ -185,6 +187,7 @@ mod tests {
             uri: path.into(),
             labels: vec![classes.iter().position(|c| *c == path[..1]).unwrap()],
             split: Split::Train,
+            group: None,
         };
         let entries = files.iter().map(|(p, _)| entry(p)).collect();
         let digests = files.iter().map(|(_, d)| digest(d)).collect();

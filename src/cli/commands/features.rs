@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, ImageSource, Orientation, SplitRule};
+use headstart::data::{self, Dataset, Digest, ImageSource, ListOptions, Orientation};
 use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
 use headstart::preprocess::Policy;
 use headstart::store::Dtype;
@@ -25,7 +25,7 @@ const NAMED: usize = 10;
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
     let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
-    let Listed { source, mut dataset, name } = a.images.list(&settings.rule, screen)?;
+    let Listed { source, mut dataset, name } = a.images.list(&settings.options, screen)?;
     let digests = digest(&a.cache, &name, source.as_ref(), &dataset, screen)?;
     let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
 
@@ -70,7 +70,7 @@ fn announce(extraction: &Extraction, screen: &Screen) {
 
 /// Arguments that make sense.
 struct Settings {
-    rule: SplitRule,
+    options: ListOptions,
     taps: Vec<String>,
     views: u32,
     policy: Policy,
@@ -88,7 +88,7 @@ impl Settings {
         let views =
             views.ok_or_else(|| Error::setting(format!("--views {} reads no image", a.views), "the plain reading alone is --views 1"))?;
         Ok(Settings {
-            rule: a.images.check()?,
+            options: a.images.check()?,
             taps,
             views,
             policy: a.augment.parse()?,

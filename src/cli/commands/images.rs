@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headstart::data::{self, Dataset, Digest, ImageSource, SplitRule};
+use headstart::data::{self, Dataset, Digest, ImageSource, ListOptions, SplitRule};
 use headstart::{Error, Result};
 
 use crate::cli::args::Images;
@@ -19,17 +19,20 @@ pub struct Listed {
 }
 
 impl Images {
-    /// The rule of splits, if the arguments make sense.
-    pub fn check(&self) -> Result<SplitRule> {
+    /// How the data is to be listed, if the arguments make sense.
+    pub fn check(&self) -> Result<ListOptions> {
         if self.batch == 0 || self.limit == Some(0) {
             return Err(Error::setting("--batch and --limit take 1 or more", "leave them out for their defaults"));
         }
-        self.split.as_deref().map_or(Ok(SplitRule::default()), str::parse)
+        Ok(ListOptions {
+            split: self.split.as_deref().map_or(Ok(SplitRule::default()), str::parse)?,
+            group: self.group.as_deref().map(str::parse).transpose()?,
+        })
     }
 
     /// Lists the data; what the user should know of it is said.
-    pub fn list(&self, rule: &SplitRule, screen: &Screen) -> Result<Listed> {
-        let source = data::open(&self.data, rule)?;
+    pub fn list(&self, options: &ListOptions, screen: &Screen) -> Result<Listed> {
+        let source = data::open(&self.data, options)?;
         let mut dataset = source.list()?;
         dataset.warnings.iter().for_each(|w| screen.warn(w));
         if dataset.own_splits

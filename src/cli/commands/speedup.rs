@@ -24,11 +24,11 @@ use crate::cli::screen::{Screen, table, thousands};
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
 pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let rule = a.images.check()?;
+    let options = a.images.check()?;
     let config = config(a)?;
     let device = super::device(device, screen)?;
     let (base, start) = open(a, device, screen)?;
-    let Listed { source, mut dataset, name } = a.images.list(&rule, screen)?;
+    let Listed { source, mut dataset, name } = a.images.list(&options, screen)?;
     leave_out_test(&mut dataset, screen);
     let out = a.out.clone().unwrap_or_else(|| Path::new("speedups").join(format!("{name}-{}", base.info().name)));
     let digests: Vec<Result<Digest>> = data::digests(source.as_ref(), &dataset.entries, None, &|| {})?.each;
