@@ -5,7 +5,6 @@ pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;
-mod jpeg;
 mod local;
 mod split;
 mod table;
@@ -15,7 +14,7 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, decode};
+pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, recorded_turn};
 pub use digest::{Digest, Digests, digests};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use local::open;
