@@ -7,7 +7,6 @@ mod digest;
 mod duplicates;
 mod folder;
 mod group;
-mod jpeg;
 mod layout;
 mod local;
 mod names;
@@ -21,7 +20,7 @@ mod text;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, decode};
+pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, recorded_turn};
 pub use digest::{Digest, Digests, digests};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use group::GroupRule;

@@ -182,7 +182,7 @@ fn look_into(path: &Path) -> Result<Option<Inside>> {
 
 /// Whether a TIFF-like file is a camera's RAW file: it says so (DNG, CR2), holds the sensor's own mosaic, or begins with a preview whose full images
 /// lie in directories below (NEF, ARW, PEF).
-pub(crate) fn is_camera_raw(file: &mut (impl Read + Seek)) -> bool {
+pub(super) fn is_camera_raw(file: &mut (impl Read + Seek)) -> bool {
     const NEW_SUBFILE_TYPE: u64 = 254;
     const PHOTOMETRIC: u64 = 262;
     const SUB_DIRECTORIES: u64 = 330;

@@ -218,6 +218,12 @@ fn tell_failures(outcome: &Outcome, screen: &Screen) {
 }
 
 fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
+    if outcome.unturned > 0 {
+        let (lying, all) = (thousands(outcome.unturned as u64), thousands(outcome.computed as u64));
+        screen.warn(format_args!(
+            "{lying} of {all} photos carry a turn (EXIF orientation) and were read as stored, lying on their side: --exif-rotate turns them"
+        ));
+    }
     let s = &outcome.seconds;
     if outcome.computed == 0 {
         screen.note(format_args!("nothing to do: features of {} images are there ({})", thousands(outcome.reused as u64), seconds(s.wall)));
@@ -238,7 +244,7 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     if screen.json {
         screen.object(&json!({
             "cache": folder, "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
-            "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "seconds": s, "bottleneck": outcome.bottleneck,
+            "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "unturned": outcome.unturned, "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
         screen.result(folder.display());
