@@ -118,7 +118,9 @@ impl Seen {
                 Place::Class(class, split) => {
                     items.push(Item { uri: image.clone(), labels: BTreeSet::from([class.to_string()]), split, group: None });
                 }
-                Place::Beside(folder) => drop(beside.insert(folder)),
+                Place::Beside(folder) => {
+                    beside.insert(folder);
+                }
                 Place::Stray => stray += 1,
             }
         }

@@ -132,7 +132,9 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
 fn tell_groups(dataset: &Dataset, screen: &Screen) {
     let mut groups: BTreeMap<&str, BTreeSet<Option<Split>>> = BTreeMap::new();
     for entry in &dataset.entries {
-        entry.group.iter().for_each(|group| drop(groups.entry(group).or_default().insert(entry.split)));
+        if let Some(group) = &entry.group {
+            groups.entry(group).or_default().insert(entry.split);
+        }
     }
     if groups.is_empty() {
         return;
