@@ -1,0 +1,199 @@
+//! One disturbed run, and what has to hold after it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use headstart::rng::Philox;
+
+use crate::scenario::{Calls, GLOBAL, Scenario, binary, files, tried};
+
+/// What is done to a command.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// SIGKILL after some time.
+    KillAfter(Duration),
+    /// The injector's deed at the n-th of some calls.
+    AtCall { deed: &'static str, calls: Calls, n: u64 },
+}
+
+impl Deed {
+    /// Its word, for the count.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Deed::KillAfter(_) => "kill at a time",
+            Deed::AtCall { deed, calls, .. } => match (*deed, calls) {
+                ("fail:5", Calls::Reading) => "a read fails: EIO",
+                ("fail:5", _) => "a call fails: EIO",
+                ("fail:28", _) => "a call fails: ENOSPC",
+                ("fail-on:28", _) => "all calls from one on fail: ENOSPC",
+                ("short", _) => "a short write",
+                ("before", _) => "kill before a call",
+                ("after", _) => "kill after a call",
+                (other, _) => other,
+            },
+        }
+    }
+
+    fn kills(&self) -> bool {
+        matches!(self, Deed::KillAfter(_) | Deed::AtCall { deed: "before" | "after", .. })
+    }
+}
+
+pub struct Case {
+    pub scenario: usize,
+    pub deed: Deed,
+}
+
+/// What came of a case.
+pub struct Outcome {
+    pub problems: Vec<String>,
+    /// The case in words.
+    pub what: String,
+}
+
+/// How a disturbed run ended.
+struct Disturbed {
+    /// The exit code, 128 and more after a signal.
+    code: i32,
+    stderr: String,
+    /// The call that was hit, with its path.
+    hit: Option<String>,
+}
+
+impl Case {
+    /// The case of this number: scenarios take turns, the rest is drawn.
+    pub fn new(seed: u64, number: u64, scenarios: &[Scenario]) -> Case {
+        const DEEDS: [(&str, Calls); 12] = [
+            ("before", Calls::Writing),
+            ("before", Calls::Writing),
+            ("before", Calls::Writing),
+            ("after", Calls::Writing),
+            ("after", Calls::Writing),
+            ("fail:28", Calls::Growing),
+            ("fail-on:28", Calls::Growing),
+            ("fail:5", Calls::Writing),
+            ("fail:5", Calls::Reading),
+            ("short", Calls::Writing),
+            ("interrupt", Calls::Writing),
+            ("interrupt", Calls::Reading),
+        ];
+        let mut draws = Philox::new(seed, 0).draws([number as u32, (number >> 32) as u32]);
+        let scenario = (number % scenarios.len() as u64) as usize;
+        let Scenario { calls: counts, time, .. } = &scenarios[scenario];
+        let deed = match DEEDS.get(draws.below(DEEDS.len() as u32 + 1) as usize) {
+            None => Deed::KillAfter(time.mul_f32(draws.range(0.0, 1.2))),
+            Some(&(deed, calls)) => {
+                let count = u32::try_from(counts[calls as usize]).expect("a short command");
+                Deed::AtCall { deed, calls, n: 1 + u64::from(draws.below(count.max(1))) }
+            }
+        };
+        Case { scenario, deed }
+    }
+
+    pub fn run(&self, scenario: &Scenario, injector: &Path) -> Outcome {
+        scenario.reset();
+        let disturbed = self.disturb(scenario, injector);
+        let at = disturbed.hit.as_ref().map(|hit| format!(" ({})", hit.replace(&*scenario.work.to_string_lossy(), "…"))).unwrap_or_default();
+        let what = format!("{}: {:?}{at}, exit code {}", scenario.name, self.deed, disturbed.code);
+        let mut problems = self.problems_at_once(scenario, &disturbed);
+        problems.extend(problems_after_another_run(scenario));
+        Outcome { problems, what }
+    }
+
+    fn disturb(&self, scenario: &Scenario, injector: &Path) -> Disturbed {
+        match &self.deed {
+            Deed::KillAfter(time) => {
+                let mut command = Command::new(binary());
+                command.args(GLOBAL).args(&scenario.command).current_dir(&scenario.work).stdout(Stdio::null()).stderr(Stdio::piped());
+                let mut child = command.spawn().unwrap();
+                std::thread::sleep(*time);
+                child.kill().unwrap();
+                let output = child.wait_with_output().unwrap();
+                Disturbed { code: code(&output), stderr: text(&output.stderr), hit: None }
+            }
+            Deed::AtCall { deed, calls, n } => {
+                let log = injector.with_file_name("log");
+                let mut command = Command::new(injector);
+                command.arg(calls.names()).arg(n.to_string()).arg(deed).arg(&scenario.work).arg(&log).arg(binary());
+                let output = command.args(GLOBAL).args(&scenario.command).current_dir(&scenario.work).output().unwrap();
+                let log = fs::read_to_string(log).unwrap_or_default();
+                let hit = log.lines().find_map(|line| line.strip_prefix("hit ")).map(str::to_owned);
+                Disturbed { code: code(&output), stderr: text(&output.stderr), hit }
+            }
+        }
+    }
+
+    /// What has to hold when the disturbed run has ended.
+    fn problems_at_once(&self, scenario: &Scenario, disturbed: &Disturbed) -> Vec<String> {
+        let Disturbed { code, stderr, hit } = disturbed;
+        let mut problems = vec![];
+        let was_killed = self.deed.kills() && *code == 137;
+        if stderr.contains("panicked") || (*code > 2 && *code != 130 && !was_killed) {
+            problems.push(format!("ended with {code}: {}", stderr.trim()));
+        }
+        if !was_killed && *code != 0 && *code != 130 && stderr.trim().is_empty() {
+            problems.push(format!("ended with {code} and said nothing"));
+        }
+        let found = files(&scenario.work);
+        if *code == 0 {
+            problems.extend(differences(scenario, &found).into_iter().map(|d| format!("success was claimed, but {d}")));
+        }
+        // Where deleting itself fails, what should be deleted stays.
+        let cannot_delete = hit.as_ref().is_some_and(|hit| hit.starts_with("unlink"));
+        if !was_killed && !cannot_delete {
+            problems.extend(temporaries(&found).into_iter().map(|path| format!("left {path} behind")));
+        }
+        if let Some(cache) = scenario.cache.as_ref().filter(|_| scenario.is_readable) {
+            let output = tried(&scenario.work, &["inspect", cache]);
+            if !output.status.success() {
+                problems.push(format!("no reader finds the cache: {}", text(&output.stderr).trim()));
+            }
+        }
+        problems
+    }
+}
+
+/// What has to hold after the same command, undisturbed.
+fn problems_after_another_run(scenario: &Scenario) -> Vec<String> {
+    let again = tried(&scenario.work, &scenario.command.iter().map(String::as_str).collect::<Vec<_>>());
+    if !again.status.success() {
+        return vec![format!("the same command again ends with {}: {}", code(&again), text(&again.stderr).trim())];
+    }
+    let found = files(&scenario.work);
+    let mut problems: Vec<String> = differences(scenario, &found).into_iter().map(|d| format!("after the same command again {d}")).collect();
+    if let Some(cache) = &scenario.cache {
+        let output = tried(&scenario.work, &["verify", cache]);
+        if !output.status.success() {
+            problems.push(format!("verify: {}", text(&output.stderr).trim()));
+        }
+    }
+    problems
+}
+
+fn differences(scenario: &Scenario, found: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<String> {
+    let wanted = &scenario.undisturbed;
+    let missing = wanted.keys().filter(|path| !found.contains_key(*path)).map(|path| format!("{} is missing", path.display()));
+    let other = found.iter().filter_map(|(path, bytes)| match wanted.get(path) {
+        None => Some(format!("{} is there", path.display())),
+        Some(right) if right != bytes => Some(format!("{} differs", path.display())),
+        Some(_) => None,
+    });
+    missing.chain(other).collect()
+}
+
+fn temporaries(found: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<String> {
+    found.keys().map(|path| path.display().to_string()).filter(|path| path.contains(".tmp")).collect()
+}
+
+fn code(output: &Output) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
