@@ -53,7 +53,7 @@ test: ## Run all tests
 # The Python tests' own environment. Without a package index there is none, and they are skipped.
 target/python/ready: python/pyproject.toml
 	@rm -rf target/python && $(PYTHON) -m venv target/python \
-	  && target/python/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 numpy pytest safetensors playwright && touch $@ \
+	  && target/python/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 numpy pillow pytest safetensors scikit-learn playwright && touch $@ \
 	  || { rm -rf target/python; echo "skipped: no environment for the Python tests ($(PYTHON) with venv and a package index are needed)"; }
 
 test-python: target/python/ready ## Test the Python package against the binary that cargo built last

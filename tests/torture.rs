@@ -41,7 +41,7 @@ fn after_any_kill_and_any_failing_call_the_same_command_ends_as_if_undisturbed()
         }
         let case = Case::new(seed, number, &scenarios);
         let Outcome { problems, what } = case.run(&scenarios[case.scenario], &injector);
-        *deeds.entry(format!("{} {}", scenarios[case.scenario].name, case.deed.kind())).or_default() += 1;
+        *deeds.entry(format!("{} {}", scenarios[case.scenario].name, case.deeds[0].kind())).or_default() += 1;
         run += 1;
         for problem in problems {
             println!("VIOLATION SEED={seed} CASE={number} {what}: {problem}");

@@ -81,8 +81,10 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = folder / "programs"
     programs.mkdir()
     (programs / "headstart").write_text(WRAPPER.format(python=sys.executable, headstart=os.path.abspath(binary()), epochs=EPOCHS))
-    (programs / "headstart").chmod(0o755)
-    (programs / "python3").symlink_to(sys.executable)
+    # A link to the interpreter would not find the packages beside it.
+    (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
 
     run(folder, "headstart features --data photos --backbone efficientnet_lite0 --tap gap --tap map --views 8 --augment flip --name ready")
     run(folder, "headstart features --data photos --backbone efficientnet_lite0")

@@ -44,7 +44,8 @@ impl Deed {
 
 pub struct Case {
     pub scenario: usize,
-    pub deed: Deed,
+    /// Mostly one; what was disturbed may be disturbed again.
+    pub deeds: Vec<Deed>,
 }
 
 /// What came of a case.
@@ -83,28 +84,34 @@ impl Case {
         let mut draws = Philox::new(seed, 0).draws([number as u32, (number >> 32) as u32]);
         let scenario = (number % scenarios.len() as u64) as usize;
         let Scenario { calls: counts, time, .. } = &scenarios[scenario];
-        let deed = match DEEDS.get(draws.below(DEEDS.len() as u32 + 1) as usize) {
+        let mut deed = || match DEEDS.get(draws.below(DEEDS.len() as u32 + 1) as usize) {
             None => Deed::KillAfter(time.mul_f32(draws.range(0.0, 1.2))),
             Some(&(deed, calls)) => {
                 let count = u32::try_from(counts[calls as usize]).expect("a short command");
                 Deed::AtCall { deed, calls, n: 1 + u64::from(draws.below(count.max(1))) }
             }
         };
-        Case { scenario, deed }
+        let deeds = if number / scenarios.len() as u64 % 4 == 3 { vec![deed(), deed()] } else { vec![deed()] };
+        Case { scenario, deeds }
     }
 
     pub fn run(&self, scenario: &Scenario, injector: &Path) -> Outcome {
         scenario.reset();
-        let disturbed = self.disturb(scenario, injector);
-        let at = disturbed.hit.as_ref().map(|hit| format!(" ({})", hit.replace(&*scenario.work.to_string_lossy(), "…"))).unwrap_or_default();
-        let what = format!("{}: {:?}{at}, exit code {}", scenario.name, self.deed, disturbed.code);
-        let mut problems = self.problems_at_once(scenario, &disturbed);
+        let (mut words, mut problems) = (vec![], vec![]);
+        for deed in &self.deeds {
+            let disturbed = deed.disturb(scenario, injector);
+            let at = disturbed.hit.as_ref().map(|hit| format!(" ({})", hit.replace(&*scenario.work.to_string_lossy(), "…"))).unwrap_or_default();
+            words.push(format!("{deed:?}{at}, exit code {}", disturbed.code));
+            problems.extend(deed.problems_at_once(scenario, &disturbed));
+        }
         problems.extend(problems_after_another_run(scenario));
-        Outcome { problems, what }
+        Outcome { problems, what: format!("{}: {}", scenario.name, words.join("; ")) }
     }
+}
 
+impl Deed {
     fn disturb(&self, scenario: &Scenario, injector: &Path) -> Disturbed {
-        match &self.deed {
+        match self {
             Deed::KillAfter(time) => {
                 let mut command = Command::new(binary());
                 command.args(GLOBAL).args(&scenario.command).current_dir(&scenario.work).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -130,7 +137,7 @@ impl Case {
     fn problems_at_once(&self, scenario: &Scenario, disturbed: &Disturbed) -> Vec<String> {
         let Disturbed { code, stderr, hit } = disturbed;
         let mut problems = vec![];
-        let was_killed = self.deed.kills() && *code == 137;
+        let was_killed = self.kills() && *code == 137;
         if stderr.contains("panicked") || (*code > 2 && *code != 130 && !was_killed) {
             problems.push(format!("ended with {code}: {}", stderr.trim()));
         }

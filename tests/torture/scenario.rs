@@ -91,6 +91,9 @@ impl Scenario {
             with_cache(work);
             fs::write(work.join("sweep.yaml"), SWEEP).unwrap();
         };
+        let with_weights = |work: &Path| {
+            fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/weights/checkpoint.pth"), work.join("weights.pth")).unwrap();
+        };
         let words = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
         let features = move |more: &[&str]| words(&[&FEATURES[..], more].concat());
         vec![
@@ -107,6 +110,8 @@ impl Scenario {
             ),
             maker.scenario("npz", &with_views, &|work| words(&["export", &cache(work), "--tap", "gap", "--npz", "made.npz"]), true),
             maker.scenario("parquet", &with_cache, &|work| words(&["export", &cache(work), "--parquet", "made.parquet"]), true),
+            maker.scenario("report", &with_sweep, &|_| words(&["report", "out"]), true),
+            maker.scenario("convert", &with_weights, &|_| words(&["weights", "convert", "weights.pth", "made.safetensors"]), false),
             maker.scenario("bundle", &with_sweep, &|_| words(&["export", "--model", "out", "--bundle", "made.bundle"]), true),
             maker.scenario("onnx", &with_sweep, &|_| words(&["export", "--model", "out", "--onnx", "made.onnx"]), true),
         ]
