@@ -22,6 +22,8 @@ mkdir -p "fuzz/corpus/$target"
 
 # Inputs become files; a memory file system keeps them off the disk.
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+# The versions that the program has.
+[ fuzz/Cargo.lock -nt Cargo.lock ] || cp Cargo.lock fuzz/Cargo.lock
 # cargo-fuzz needs flags that only a nightly compiler, or this variable, allows.
 export RUSTC_BOOTSTRAP=1
 exec cargo fuzz run "$target" "fuzz/corpus/$target" $seeds $more -- \
