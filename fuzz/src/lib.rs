@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Once};
 
 use headstart::store::Manifest;
 use headstart::weights::{self, TensorSource};
@@ -18,10 +18,17 @@ static SCRATCH: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir
 
 /// A file of this process with these bytes.
 pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    stay_on_one_thread();
     let path = SCRATCH.path().join(name);
     fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
     fs::write(&path, bytes).expect("a file");
     path
+}
+
+/// Other threads would cost more than they do on inputs so small.
+fn stay_on_one_thread() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global().expect("the first pool"));
 }
 
 /// Opens a weights file and reads every tensor.
