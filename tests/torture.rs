@@ -3,9 +3,9 @@
 //! `make torture N=2000 SEED=1` runs so many cases; `CASE=17` one of them again. In `cargo test` some run, as many as 40 seconds allow.
 //! Linux on x86-64 with a C compiler; elsewhere the test says that it is skipped.
 
-mod common;
 #[path = "torture/case.rs"]
 mod case;
+mod common;
 #[path = "torture/scenario.rs"]
 mod scenario;
 

@@ -10,35 +10,52 @@ use headstart::rng::Philox;
 
 use crate::scenario::{Calls, GLOBAL, Scenario, binary, files, tried};
 
+/// What the injector does at a call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Act {
+    KillBefore,
+    KillAfter,
+    Interrupt,
+    Shorten,
+    /// Lets it fail with this error number.
+    Fail(i32),
+    /// The same for it and all that follow.
+    FailFromHere(i32),
+}
+
+impl Act {
+    fn word(self) -> String {
+        match self {
+            Act::KillBefore => "before".into(),
+            Act::KillAfter => "after".into(),
+            Act::Interrupt => "interrupt".into(),
+            Act::Shorten => "short".into(),
+            Act::Fail(error) => format!("fail:{error}"),
+            Act::FailFromHere(error) => format!("fail-on:{error}"),
+        }
+    }
+}
+
 /// What is done to a command.
 #[derive(Debug, Clone)]
 pub enum Deed {
     /// SIGKILL after some time.
-    KillAfter(Duration),
-    /// The injector's deed at the n-th of some calls.
-    AtCall { deed: &'static str, calls: Calls, n: u64 },
+    KillAt(Duration),
+    /// Something at the n-th of some calls.
+    AtCall(Act, Calls, u64),
 }
 
 impl Deed {
-    /// Its word, for the count.
-    pub fn kind(&self) -> &'static str {
+    /// Its kind in words, for the count.
+    pub fn kind(&self) -> String {
         match self {
-            Deed::KillAfter(_) => "kill at a time",
-            Deed::AtCall { deed, calls, .. } => match (*deed, calls) {
-                ("fail:5", Calls::Reading) => "a read fails: EIO",
-                ("fail:5", _) => "a call fails: EIO",
-                ("fail:28", _) => "a call fails: ENOSPC",
-                ("fail-on:28", _) => "all calls from one on fail: ENOSPC",
-                ("short", _) => "a short write",
-                ("before", _) => "kill before a call",
-                ("after", _) => "kill after a call",
-                (other, _) => other,
-            },
+            Deed::KillAt(_) => "KillAt".into(),
+            Deed::AtCall(act, calls, _) => format!("{act:?} {calls:?}"),
         }
     }
 
     fn kills(&self) -> bool {
-        matches!(self, Deed::KillAfter(_) | Deed::AtCall { deed: "before" | "after", .. })
+        matches!(self, Deed::KillAt(_) | Deed::AtCall(Act::KillBefore | Act::KillAfter, ..))
     }
 }
 
@@ -67,28 +84,28 @@ struct Disturbed {
 impl Case {
     /// The case of this number: scenarios take turns, the rest is drawn.
     pub fn new(seed: u64, number: u64, scenarios: &[Scenario]) -> Case {
-        const DEEDS: [(&str, Calls); 12] = [
-            ("before", Calls::Writing),
-            ("before", Calls::Writing),
-            ("before", Calls::Writing),
-            ("after", Calls::Writing),
-            ("after", Calls::Writing),
-            ("fail:28", Calls::Growing),
-            ("fail-on:28", Calls::Growing),
-            ("fail:5", Calls::Writing),
-            ("fail:5", Calls::Reading),
-            ("short", Calls::Writing),
-            ("interrupt", Calls::Writing),
-            ("interrupt", Calls::Reading),
+        const ACTS: [(Act, Calls); 12] = [
+            (Act::KillBefore, Calls::Writing),
+            (Act::KillBefore, Calls::Writing),
+            (Act::KillBefore, Calls::Writing),
+            (Act::KillAfter, Calls::Writing),
+            (Act::KillAfter, Calls::Writing),
+            (Act::Fail(libc::ENOSPC), Calls::Growing),
+            (Act::FailFromHere(libc::ENOSPC), Calls::Growing),
+            (Act::Fail(libc::EIO), Calls::Writing),
+            (Act::Fail(libc::EIO), Calls::Reading),
+            (Act::Shorten, Calls::Writing),
+            (Act::Interrupt, Calls::Writing),
+            (Act::Interrupt, Calls::Reading),
         ];
         let mut draws = Philox::new(seed, 0).draws([number as u32, (number >> 32) as u32]);
         let scenario = (number % scenarios.len() as u64) as usize;
         let Scenario { calls: counts, time, .. } = &scenarios[scenario];
-        let mut deed = || match DEEDS.get(draws.below(DEEDS.len() as u32 + 1) as usize) {
-            None => Deed::KillAfter(time.mul_f32(draws.range(0.0, 1.2))),
-            Some(&(deed, calls)) => {
+        let mut deed = || match ACTS.get(draws.below(ACTS.len() as u32 + 1) as usize) {
+            None => Deed::KillAt(time.mul_f32(draws.range(0.0, 1.2))),
+            Some(&(act, calls)) => {
                 let count = u32::try_from(counts[calls as usize]).expect("a short command");
-                Deed::AtCall { deed, calls, n: 1 + u64::from(draws.below(count.max(1))) }
+                Deed::AtCall(act, calls, 1 + u64::from(draws.below(count.max(1))))
             }
         };
         let deeds = if number / scenarios.len() as u64 % 4 == 3 { vec![deed(), deed()] } else { vec![deed()] };
@@ -100,7 +117,8 @@ impl Case {
         let (mut words, mut problems) = (vec![], vec![]);
         for deed in &self.deeds {
             let disturbed = deed.disturb(scenario, injector);
-            let at = disturbed.hit.as_ref().map(|hit| format!(" ({})", hit.replace(&*scenario.work.to_string_lossy(), "…"))).unwrap_or_default();
+            let at =
+                disturbed.hit.as_ref().map(|hit| format!(" ({})", hit.replace(&*scenario.work.to_string_lossy(), "…"))).unwrap_or_default();
             words.push(format!("{deed:?}{at}, exit code {}", disturbed.code));
             problems.extend(deed.problems_at_once(scenario, &disturbed));
         }
@@ -112,7 +130,7 @@ impl Case {
 impl Deed {
     fn disturb(&self, scenario: &Scenario, injector: &Path) -> Disturbed {
         match self {
-            Deed::KillAfter(time) => {
+            Deed::KillAt(time) => {
                 let mut command = Command::new(binary());
                 command.args(GLOBAL).args(&scenario.command).current_dir(&scenario.work).stdout(Stdio::null()).stderr(Stdio::piped());
                 let mut child = command.spawn().unwrap();
@@ -121,10 +139,10 @@ impl Deed {
                 let output = child.wait_with_output().unwrap();
                 Disturbed { code: code(&output), stderr: text(&output.stderr), hit: None }
             }
-            Deed::AtCall { deed, calls, n } => {
+            Deed::AtCall(act, calls, n) => {
                 let log = injector.with_file_name("log");
                 let mut command = Command::new(injector);
-                command.arg(calls.names()).arg(n.to_string()).arg(deed).arg(&scenario.work).arg(&log).arg(binary());
+                command.arg(calls.names()).arg(n.to_string()).arg(act.word()).arg(&scenario.work).arg(&log).arg(binary());
                 let output = command.args(GLOBAL).args(&scenario.command).current_dir(&scenario.work).output().unwrap();
                 let log = fs::read_to_string(log).unwrap_or_default();
                 let hit = log.lines().find_map(|line| line.strip_prefix("hit ")).map(str::to_owned);
@@ -170,7 +188,8 @@ fn problems_after_another_run(scenario: &Scenario) -> Vec<String> {
         return vec![format!("the same command again ends with {}: {}", code(&again), text(&again.stderr).trim())];
     }
     let found = files(&scenario.work);
-    let mut problems: Vec<String> = differences(scenario, &found).into_iter().map(|d| format!("after the same command again {d}")).collect();
+    let mut problems: Vec<String> =
+        differences(scenario, &found).into_iter().map(|d| format!("after the same command again {d}")).collect();
     if let Some(cache) = &scenario.cache {
         let output = tried(&scenario.work, &["verify", cache]);
         if !output.status.success() {
@@ -203,4 +222,3 @@ fn code(output: &Output) -> i32 {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
-

@@ -101,13 +101,13 @@ impl Scenario {
             maker.scenario("views", &with_cache, &|_| features(&["--views", "2", "--tap", "gap", "--tap", "features.3"]), true),
             maker.scenario("changed", &changed, &|_| features(&[]), true),
             maker.scenario("gc", &with_deleted, &|work| words(&["gc", &cache(work)]), true),
-            maker.scenario("merge", &with_parts, &|work| words(&[&["merge", "cache/photos/merged"][..], &strs(&caches(work))].concat()), false),
             maker.scenario(
-                "sweep",
-                &to_sweep,
-                &|work| words(&["sweep", &cache(work), "--config", "sweep.yaml", "--out", "out"]),
-                true,
+                "merge",
+                &with_parts,
+                &|work| words(&[&["merge", "cache/photos/merged"][..], &strs(&caches(work))].concat()),
+                false,
             ),
+            maker.scenario("sweep", &to_sweep, &|work| words(&["sweep", &cache(work), "--config", "sweep.yaml", "--out", "out"]), true),
             maker.scenario("npz", &with_views, &|work| words(&["export", &cache(work), "--tap", "gap", "--npz", "made.npz"]), true),
             maker.scenario("parquet", &with_cache, &|work| words(&["export", &cache(work), "--parquet", "made.parquet"]), true),
             maker.scenario("report", &with_sweep, &|_| words(&["report", "out"]), true),
@@ -268,7 +268,9 @@ fn finals(log: &str) -> String {
 fn without_column(table: &str, column: &str) -> String {
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let header = reader.headers().unwrap().clone();
-    let keep = |record: &csv::StringRecord| record.iter().zip(&header).filter(|(_, name)| *name != column).map(|(v, _)| v.to_owned()).collect::<Vec<_>>().join(",");
+    let keep = |record: &csv::StringRecord| {
+        record.iter().zip(&header).filter(|(_, name)| *name != column).map(|(v, _)| v.to_owned()).collect::<Vec<_>>().join(",")
+    };
     let rows: Vec<String> = reader.records().map(|record| keep(&record.unwrap())).collect();
     std::iter::once(keep(&header)).chain(rows).collect::<Vec<_>>().join("\n")
 }
