@@ -5,7 +5,8 @@
 
 #[path = "torture/case.rs"]
 mod case;
-mod common;
+#[path = "common/photos.rs"]
+mod photos;
 #[path = "torture/scenario.rs"]
 mod scenario;
 

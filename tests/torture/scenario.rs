@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::common;
+use crate::photos::{image, photos};
 
 /// Which calls are counted, and one of them disturbed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,13 +59,13 @@ impl Scenario {
     /// All scenarios, their states made below `folder`.
     pub fn all(folder: &Path, injector: &Path) -> Vec<Scenario> {
         let maker = Maker { folder, injector };
-        let photos = |work: &Path| common::photos(&work.join("photos"), &["ants", "bees"], 10);
+        let noise = |work: &Path| photos(&work.join("photos"), &["ants", "bees"], 10);
         let with_cache = |work: &Path| {
-            photos(work);
+            noise(work);
             headstart(work, &FEATURES);
         };
         let with_views = |work: &Path| {
-            photos(work);
+            noise(work);
             headstart(work, &[&FEATURES[..], &["--views", "2", "--tap", "gap", "--tap", "features.3"]].concat());
         };
         let changed = |work: &Path| {
@@ -77,7 +77,7 @@ impl Scenario {
             headstart(work, &FEATURES);
         };
         let with_parts = |work: &Path| {
-            photos(work);
+            noise(work);
             for part in ["1/2", "2/2"] {
                 headstart(work, &[&FEATURES[..], &["--part", part]].concat());
             }
@@ -97,7 +97,7 @@ impl Scenario {
         let words = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
         let features = move |more: &[&str]| words(&[&FEATURES[..], more].concat());
         vec![
-            maker.scenario("features", &photos, &|_| features(&[]), false),
+            maker.scenario("features", &noise, &|_| features(&[]), false),
             maker.scenario("views", &with_cache, &|_| features(&["--views", "2", "--tap", "gap", "--tap", "features.3"]), true),
             maker.scenario("changed", &changed, &|_| features(&[]), true),
             maker.scenario("gc", &with_deleted, &|work| words(&["gc", &cache(work)]), true),
@@ -181,7 +181,7 @@ fn change(photos: &Path) {
     fs::remove_file(photos.join("bees/003.png")).unwrap();
     fs::create_dir(photos.join("ducks")).unwrap();
     for n in 0..4 {
-        common::image(2, 50 + n).save(photos.join(format!("ducks/{n}.png"))).unwrap();
+        image(2, 50 + n).save(photos.join(format!("ducks/{n}.png"))).unwrap();
     }
 }
 
