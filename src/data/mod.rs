@@ -7,6 +7,7 @@ mod duplicates;
 mod folder;
 mod jpeg;
 mod local;
+mod patient;
 mod split;
 mod table;
 #[cfg(test)]
@@ -16,9 +17,10 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, decode};
-pub use digest::{Digest, Digests, digests};
+pub use digest::{Digest, Digests, digests, forget};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use local::open;
+pub(crate) use patient::{is_of_the_system, patiently};
 pub use split::SplitRule;
 
 use crate::{Error, Result, nearest};

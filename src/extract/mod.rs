@@ -105,6 +105,9 @@ pub struct Outcome {
     pub changes: Changes,
     /// Images that cannot be used, now or since an earlier run.
     pub failed: Vec<Failure>,
+    /// Images whose file was another one than the digest that was handed in: a wrong record, or a change that left size and date as they were.
+    /// Whoever keeps such records forgets these.
+    pub misrecorded: Vec<String>,
     /// Time spent, by phase.
     pub seconds: Seconds,
     /// The phase that the others waited for, where something was computed.
@@ -134,10 +137,9 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     let mut writer = Writer::open_in(job.folder, job.key, job.name, job.wait, objects)?;
     writer.set_weights(job.weights)?;
     writer.drop_damaged(|tap, view| view < job.views && job.taps.iter().any(|t| t.name == tap))?;
-    writer.warnings().iter().for_each(|w| watch.message(w));
-
     let matched = Matched::new(job, writer.rows(), writer.manifest());
     writer.set_rows(matched.rows.clone(), job.dataset.classes.clone(), matched.next_row, matched.unreadable.clone())?;
+    writer.warnings().iter().for_each(|w| watch.message(w));
     let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
     let reused = matched.usable() - work.needed.len();
     let mut tally = Tally::default();
@@ -157,12 +159,21 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     }
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
     outcome.seconds = watch.seconds();
+    let told = writer.warnings().len();
     outcome.warnings = writer.warnings().to_vec();
+    outcome.warnings.extend(about_records(&outcome.misrecorded));
+    outcome.warnings[told..].iter().for_each(|w| watch.message(w));
     if outcome.computed > 0 {
         outcome.bottleneck = Some(watch.bottleneck());
         log::append(job, &outcome)?;
     }
     Ok(outcome)
+}
+
+fn about_records(misrecorded: &[String]) -> Option<String> {
+    let first = misrecorded.first()?;
+    let count = misrecorded.len();
+    Some(format!("{count} images are not those that their size and date stood for, {first} the first: what is in the files now counts"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `headstart features`: settings checked, data listed, what is missing computed.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use headstart::base::Base;
 use headstart::data::{self, Dataset, Digest, ImageSource, Orientation, SplitRule};
@@ -58,8 +58,16 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
     watch.clear();
     let outcome = outcome?;
+    let misrecorded = outcome.misrecorded.iter().map(String::as_str);
+    data::forget(extraction.source.as_ref(), misrecorded, &records(&a.cache, &extraction.name))?;
     tell_outcome(&outcome, &extraction.folder, screen);
-    Ok(if a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
+    let is_sick = outcome.failed.iter().any(|f| f.retry);
+    Ok(if is_sick || a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
+}
+
+/// Where the digests of a data set's files are kept.
+fn records(root: &Path, name: &str) -> PathBuf {
+    root.join(headstart::store::folder_name(name)).join("files.csv")
 }
 
 fn announce(extraction: &Extraction, screen: &Screen) {
@@ -110,8 +118,7 @@ fn part(text: &str) -> Result<Part> {
 
 fn digest(root: &Path, name: &str, source: &dyn ImageSource, dataset: &Dataset, screen: &Screen) -> Result<Vec<Result<Digest>>> {
     let bar = screen.bar(dataset.entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
-    let known = root.join(headstart::store::folder_name(name)).join("files.csv");
-    let digests = data::digests(source, &dataset.entries, Some(&known), &|| bar.inc(1));
+    let digests = data::digests(source, &dataset.entries, Some(&records(root, name)), &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(digests?.each)
 }
@@ -188,6 +195,10 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     if !outcome.failed.is_empty() {
         let more = if outcome.failed.len() > NAMED { "; manifest.json names all" } else { "" };
         screen.warn(format_args!("{} of {} images could not be used{more}", outcome.failed.len(), outcome.images));
+    }
+    let sick = outcome.failed.iter().filter(|f| f.retry).count();
+    if sick > 0 {
+        screen.warn(format_args!("the system could not read {sick} of them: the next run tries again"));
     }
     let s = &outcome.seconds;
     if outcome.computed == 0 {
