@@ -31,7 +31,8 @@ pub(super) struct Images<'a> {
 pub(super) struct Image<'a> {
     pub row: u64,
     pub uri: &'a str,
-    pub digest: Digest,
+    /// `None` where the file was not read yet.
+    pub digest: Option<Digest>,
     /// Whether the row has no features at all, so that it can still be another image than was thought.
     pub is_new: bool,
 }
@@ -48,16 +49,21 @@ impl<'a> Matched<'a> {
         let rows = tried_again(rows, manifest);
         let known = Known { rows: &rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
         let digests: Vec<Option<Digest>> = job.digests.iter().map(|d| d.as_ref().ok().copied()).collect();
-        let now = reconcile(known, job.dataset, &digests);
+        let mut now = reconcile(known, job.dataset, &digests);
+        let unread_rows: BTreeSet<u64> = now.listed.iter().zip(job.unread).filter(|(_, unread)| **unread).map(|(row, _)| *row).collect();
+        // A new row without a digest counts as unreadable; these are only unread.
+        let is_new = |row: &&mut Row| row.row >= manifest.next_row && unread_rows.contains(&row.row);
+        now.rows.iter_mut().filter(is_new).for_each(|row| row.status = Status::Ok);
         let with_features: Vec<RowSet> =
             manifest.taps.keys().flat_map(|tap| manifest.views(tap).into_iter().map(|view| manifest.rows_of(tap, view))).collect();
         let mut by_row = vec![];
         let mut unread = HashMap::new();
         for ((&row, entry), digest) in now.listed.iter().zip(&job.dataset.entries).zip(job.digests) {
             match digest {
+                _ if unread_rows.contains(&row) => by_row.push(Image { row, uri: entry.uri.as_str(), digest: None, is_new: true }),
                 Ok(digest) => {
                     let is_new = !with_features.iter().any(|there| there.contains(row));
-                    by_row.push(Image { row, uri: entry.uri.as_str(), digest: *digest, is_new });
+                    by_row.push(Image { row, uri: entry.uri.as_str(), digest: Some(*digest), is_new });
                 }
                 Err(e) => {
                     let failure = Failure { row, path: entry.uri.clone(), reason: reason(e), retry: is_of_the_system(e) };

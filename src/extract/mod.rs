@@ -64,6 +64,9 @@ pub struct Job<'a> {
     pub dataset: &'a Dataset,
     /// Digest of each entry, or why its file cannot be read.
     pub digests: &'a [Result<Digest>],
+    /// Entries whose file nobody has read yet, so that `digests` says nothing of them: they are digested when they are read to be computed, and those
+    /// that other parts compute not at all. Empty where all were read.
+    pub unread: &'a [bool],
     /// Whether `dataset` is only a part (`--limit`): rows that are not in it stay as they are.
     pub partial: bool,
     /// Whether images are turned as their EXIF data says.

@@ -143,7 +143,7 @@ fn read(preparation: &Preparation<'_>, images: &Images<'_>, requests: &Mutex<Rec
 fn decode_image(preparation: &Preparation<'_>, images: &Images<'_>, ticket: Ticket, bytes: &[u8], events: &Sender<Event>) {
     let start = Instant::now();
     let Image { uri, digest, is_new, .. } = images.get(ticket.row);
-    let (views, corrected) = preparation.views(uri, digest, *is_new, bytes);
+    let (views, corrected) = preparation.views(uri, *digest, *is_new, bytes);
     // Nobody listens any more where another phase failed.
     let _ = events.send(Event::Decoded { ticket, views, corrected, seconds: start.elapsed().as_secs_f64() });
 }
@@ -274,7 +274,7 @@ impl Coordinator<'_, '_> {
         (finished.last, finished.corrected) = (loading.last, loading.corrected);
         // In the order of their rows, not in that of decoding.
         finished.corrected.sort_unstable();
-        done.misrecorded.extend(finished.corrected.iter().map(|(row, _)| *row));
+        done.misrecorded.extend(finished.corrected.iter().map(|(row, _)| *row).filter(|row| self.images.get(*row).digest.is_some()));
         for (row, views) in loading.rows.into_iter().zip(loading.views) {
             match views {
                 Some(Ok(views)) => {

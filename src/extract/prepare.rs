@@ -47,15 +47,15 @@ impl<'a> Preparation<'a> {
     }
 
     /// Decodes it and makes the pixels of each view, `[height, width, 3]`. Where the bytes are not those that were digested, they are refused, unless
-    /// the row `is_new`: then they are the image that it gets, and their digest comes with them.
-    pub fn views(&self, uri: &str, digest: &Digest, is_new: bool, bytes: &[u8]) -> (Views, Option<Digest>) {
+    /// the row `is_new`: then they are the image that it gets, and their digest comes with them, as where nothing was digested yet.
+    pub fn views(&self, uri: &str, digest: Option<Digest>, is_new: bool, bytes: &[u8]) -> (Views, Option<Digest>) {
         let found = Digest::of(bytes);
-        if found != *digest && !is_new {
+        if digest != Some(found) && !is_new {
             return (Err(Skip::Changed), None);
         }
         let make = AssertUnwindSafe(|| self.decoded(uri, &found, bytes));
         let views = catch_unwind(make).unwrap_or_else(|_| Err(Skip::Broken("resizing it failed: please report this image".into())));
-        (views, (found != *digest).then_some(found))
+        (views, (digest != Some(found)).then_some(found))
     }
 
     fn decoded(&self, uri: &str, digest: &Digest, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Skip> {

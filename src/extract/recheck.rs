@@ -80,7 +80,7 @@ pub fn recheck(job: &Job<'_>, sample: usize) -> Result<Rechecked> {
     let mut images = vec![];
     for row in chosen {
         let Image { uri, digest, .. } = matched.images.get(row);
-        match preparation.read(uri).and_then(|bytes| preparation.views(uri, digest, false, &bytes).0) {
+        match preparation.read(uri).and_then(|bytes| preparation.views(uri, *digest, false, &bytes).0) {
             Ok(pixels) => images.push((row, *uri, pixels)),
             Err(Skip::Changed) => found.changed.push((*uri).into()),
             Err(Skip::Broken(reason) | Skip::Gone(reason) | Skip::Unreadable(reason)) => found.unreadable.push(((*uri).into(), reason)),

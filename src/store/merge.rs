@@ -35,7 +35,7 @@ pub struct Merged {
 /// What is missing of a tap and view.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Missing {
-    /// The tap.
+    /// The tap; empty where there is none at all.
     pub tap: String,
     /// The view.
     pub view: u32,
@@ -203,5 +203,10 @@ fn missing(writer: &Writer) -> Vec<Missing> {
         let first = writer.rows.iter().find(|r| Some(&r.row) == rows.first())?;
         Some(Missing { tap: tap.clone(), view, images: rows.len(), first: first.path.clone() })
     };
+    if manifest.taps.is_empty() {
+        let rows: Vec<&Row> = writer.rows.iter().filter(|r| r.status == Status::Ok).collect();
+        let nothing = |first: &&Row| Missing { tap: String::new(), view: 0, images: rows.len(), first: first.path.clone() };
+        return rows.first().map(nothing).into_iter().collect();
+    }
     each.filter_map(lacks).collect()
 }

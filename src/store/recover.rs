@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::manifest::{ShardInfo, Tap};
-use super::rows::Status;
+use super::rows::{Row, Status};
 use super::shard::{Head, RECOMPUTE, Shard};
 use super::writer::{FEATURES, Writer, file_name};
 use crate::data::Digest;
@@ -88,7 +88,9 @@ impl Found {
 fn belongs(writer: &Writer, found: &Found) -> bool {
     let (manifest, head) = (&writer.manifest, &found.head);
     let covered = manifest.rows_of(&head.tap, head.view);
-    let known = |row: u64| writer.rows.binary_search_by_key(&row, |r| r.row).is_ok_and(|i| writer.rows[i].status != Status::Failed);
+    // A row without a digest is known by its path alone, and its file may be another one by now.
+    let is_known = |row: &Row| row.status != Status::Failed && row.digest.is_some();
+    let known = |row: u64| writer.rows.binary_search_by_key(&row, |r| r.row).is_ok_and(|i| is_known(&writer.rows[i]));
     head.key == manifest.key_digest
         && found.tap.dtype == manifest.key.store
         && manifest.taps.get(&head.tap).is_none_or(|t| t.shape == found.tap.shape)

@@ -54,7 +54,7 @@ fn missing(writer: &Writer, tap: &str, view: u32) -> Vec<u64> {
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let objects = LocalFiles::new(folder);
-    let names = objects.list("").unwrap().into_iter().filter(|n| !n.ends_with(".lock"));
+    let names = objects.list("").unwrap().into_iter().filter(|n| !n.ends_with(".lock") && !n.ends_with(".checked.csv"));
     names.map(|n| (n.clone(), fs::read(folder.join(&n)).unwrap())).collect()
 }
 

@@ -63,7 +63,7 @@ pub fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let name = entry.file_name().into_string().unwrap();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.ends_with(".jsonl") && !name.contains("lock") && name != "files.csv" {
+            } else if !name.ends_with(".jsonl") && !name.contains("lock") && name != "files.csv" && name != ".checked.csv" {
                 found.push((path.strip_prefix(dir).unwrap().to_path_buf(), fs::read(&path).unwrap()));
             }
         }

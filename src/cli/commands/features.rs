@@ -1,13 +1,14 @@
 //! `headstart features`: settings checked, data listed, what is missing computed.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, ImageSource, Orientation, SplitRule};
+use headstart::data::{self, Dataset, Digest, Entry, ImageSource, Orientation, SplitRule};
 use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
 use headstart::preprocess::Policy;
-use headstart::store::Dtype;
+use headstart::store::{Cache, Dtype};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -26,17 +27,18 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     let settings = Settings::check(a)?;
     let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     let Listed { source, mut dataset, name } = a.images.list(&settings.rule, screen)?;
-    let digests = digest(&a.cache, &name, source.as_ref(), &dataset, screen)?;
-    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
-
-    let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
     let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
     let folder = key.folder(&a.cache, &name);
+    let unread = if settings.part.is_some() && !a.dedupe { left_unread(&folder, &dataset, screen) } else { vec![] };
+    let digests = digest(&records(&a.cache, &name), source.as_ref(), &dataset, &unread, screen)?;
+    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
+    let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
     let extraction = Extraction {
         base,
         source,
         dataset,
         digests,
+        unread,
         partial: a.images.limit.is_some(),
         name,
         key,
@@ -116,11 +118,29 @@ fn part(text: &str) -> Result<Part> {
     }
 }
 
-fn digest(root: &Path, name: &str, source: &dyn ImageSource, dataset: &Dataset, screen: &Screen) -> Result<Vec<Result<Digest>>> {
-    let bar = screen.bar(dataset.entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
-    let digests = data::digests(source, &dataset.entries, Some(&records(root, name)), &|| bar.inc(1));
+/// A part leaves the files alone that it has not computed: it digests each as it reads it, and other parts digest theirs. Data without splits of its own is
+/// split by all digests, so there every file is read.
+fn left_unread(folder: &Path, dataset: &Dataset, screen: &Screen) -> Vec<bool> {
+    if !dataset.own_splits {
+        return vec![];
+    }
+    let rows = Cache::open(folder).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
+    let read: HashSet<&str> = rows.iter().filter(|r| r.digest.is_some()).map(|r| r.path.as_str()).collect();
+    screen.note("a part reads its own images alone: the same image in several splits is not looked for, unless with --dedupe");
+    dataset.entries.iter().map(|entry| !read.contains(entry.uri.as_str())).collect()
+}
+
+fn digest(known: &Path, source: &dyn ImageSource, dataset: &Dataset, unread: &[bool], screen: &Screen) -> Result<Vec<Result<Digest>>> {
+    let is_read = |i: &usize| !unread.get(*i).copied().unwrap_or(false);
+    let wanted: Vec<usize> = (0..dataset.entries.len()).filter(is_read).collect();
+    let entries: Vec<Entry> = wanted.iter().map(|&i| dataset.entries[i].clone()).collect();
+    let bar = screen.bar(entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
+    let digests = data::digests(source, &entries, Some(known), &|| bar.inc(1));
     bar.finish_and_clear();
-    Ok(digests?.each)
+    let not_read = |entry: &Entry| Err(Error::Image { path: entry.uri.clone(), reason: "was not read".into() });
+    let mut all: Vec<Result<Digest>> = dataset.entries.iter().map(not_read).collect();
+    wanted.into_iter().zip(digests?.each).for_each(|(i, digest)| all[i] = digest);
+    Ok(all)
 }
 
 /// Warns of images that stand in several splits or classes; with `--dedupe` takes them out of train.

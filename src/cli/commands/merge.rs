@@ -17,10 +17,8 @@ pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
     }
     for lack in &done.missing {
         let (missing, all) = (thousands(lack.images as u64), thousands(done.images as u64));
-        screen.warn(format_args!(
-            "tap {} view {}: features of {missing} of {all} images are missing, {} the first",
-            lack.tap, lack.view, lack.first
-        ));
+        let of = if lack.tap.is_empty() { String::new() } else { format!("tap {} view {}: ", lack.tap, lack.view) };
+        screen.warn(format_args!("{of}features of {missing} of {all} images are missing, {} the first", lack.first));
     }
     let is_whole = done.missing.is_empty();
     if !is_whole {

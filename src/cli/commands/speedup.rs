@@ -42,6 +42,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
         source,
         dataset,
         digests,
+        unread: vec![],
         partial: a.images.limit.is_some(),
         name,
         key,

@@ -97,6 +97,7 @@ fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Scr
         source,
         dataset,
         digests,
+        unread: vec![],
         partial: false,
         name: manifest.dataset.clone(),
         key: manifest.key.clone(),
