@@ -46,30 +46,36 @@ impl<'a> Images<'a> {
 
 impl<'a> Matched<'a> {
     pub fn new(job: &Job<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
-        let rows = tried_again(rows, manifest);
-        let known = Known { rows: &rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
+        let known = Known { rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
         let digests: Vec<Option<Digest>> = job.digests.iter().map(|d| d.as_ref().ok().copied()).collect();
         let mut now = reconcile(known, job.dataset, &digests);
-        let unread_rows: BTreeSet<u64> = now.listed.iter().zip(job.unread).filter(|(_, unread)| **unread).map(|(row, _)| *row).collect();
-        // A new row without a digest counts as unreadable; these are only unread.
-        let is_new = |row: &&mut Row| row.row >= manifest.next_row && unread_rows.contains(&row.row);
-        now.rows.iter_mut().filter(is_new).for_each(|row| row.status = Status::Ok);
         let with_features: Vec<RowSet> =
             manifest.taps.keys().flat_map(|tap| manifest.views(tap).into_iter().map(|view| manifest.rows_of(tap, view))).collect();
+        let has_features = |row: u64| with_features.iter().any(|there| there.contains(row));
         let mut by_row = vec![];
         let mut unread = HashMap::new();
-        for ((&row, entry), digest) in now.listed.iter().zip(&job.dataset.entries).zip(job.digests) {
-            match digest {
-                _ if unread_rows.contains(&row) => by_row.push(Image { row, uri: entry.uri.as_str(), digest: None, is_new: true }),
-                Ok(digest) => {
-                    let is_new = !with_features.iter().any(|there| there.contains(row));
-                    by_row.push(Image { row, uri: entry.uri.as_str(), digest: Some(*digest), is_new });
+        for (i, (&row, entry)) in now.listed.iter().zip(&job.dataset.entries).enumerate() {
+            let is_unread = job.unread.get(i).copied().unwrap_or(false);
+            match &job.digests[i] {
+                Ok(digest) if !is_unread => {
+                    by_row.push(Image { row, uri: entry.uri.as_str(), digest: Some(*digest), is_new: !has_features(row) });
+                    continue;
                 }
-                Err(e) => {
-                    let failure = Failure { row, path: entry.uri.clone(), reason: reason(e), retry: is_of_the_system(e) };
+                Err(e) if !is_unread => {
+                    let failure = Failure { retry: is_of_the_system(e), ..Failure::of_image(row, &entry.uri, reason(e)) };
                     unread.insert(row, failure);
+                    if !is_of_the_system(e) {
+                        continue;
+                    }
                 }
+                _ => {}
             }
+            // What is to be computed of it is read once more then, and digested. A new row without a digest counts as failed, which it is not yet.
+            let Ok(at) = now.rows.binary_search_by_key(&row, |r| r.row) else { continue };
+            if row >= manifest.next_row {
+                now.rows[at].status = Status::Ok;
+            }
+            by_row.push(Image { row, uri: entry.uri.as_str(), digest: now.rows[at].digest, is_new: !has_features(row) });
         }
         by_row.sort_unstable_by_key(|image| image.row);
         let mut unreadable: Vec<Failure> = unread.values().filter(|f| status(&now.rows, f.row) == Some(Status::Failed)).cloned().collect();
@@ -111,17 +117,6 @@ impl<'a> Matched<'a> {
     }
 }
 
-/// What the system could not read in an earlier run is tried again.
-fn tried_again(rows: &[Row], manifest: &Manifest) -> Vec<Row> {
-    let retry: BTreeSet<u64> = manifest.failed.iter().filter(|f| f.retry).map(|f| f.row).collect();
-    let again = |row: &Row| match row.status {
-        // Without a digest nobody knows yet whose row it is.
-        Status::Failed if row.digest.is_some() && retry.contains(&row.row) => Row { status: Status::Ok, ..row.clone() },
-        _ => row.clone(),
-    };
-    rows.iter().map(again).collect()
-}
-
 fn status(rows: &[Row], row: u64) -> Option<Status> {
     rows.binary_search_by_key(&row, |r| r.row).ok().map(|i| rows[i].status)
 }
@@ -151,12 +146,14 @@ impl Tally {
             if misrecorded.contains(*row) {
                 outcome.misrecorded.push(entry.uri.clone());
             }
-            let known = failed.get(row).copied().or_else(|| matched.unread.get(row)).map(|f| (f.reason.as_str(), f.retry));
-            match known.or_else(|| self.gone.get(row).map(|why| (why.as_str(), false))) {
-                Some((why, retry)) => outcome.failed.push(Failure { row: *row, path: entry.uri.clone(), reason: why.into(), retry }),
-                None if stored.contains(*row) => outcome.computed += 1,
-                None if needed.contains(*row) => outcome.left += 1,
-                None => outcome.reused += 1,
+            let is_stored = stored.contains(*row);
+            let known = failed.get(row).copied().or_else(|| matched.unread.get(row).filter(|_| !is_stored));
+            match (known, self.gone.get(row)) {
+                (Some(failure), _) => outcome.failed.push(Failure { path: entry.uri.clone(), ..failure.clone() }),
+                (None, Some(why)) => outcome.failed.push(Failure::of_image(*row, &entry.uri, why)),
+                _ if is_stored => outcome.computed += 1,
+                _ if needed.contains(*row) => outcome.left += 1,
+                _ => outcome.reused += 1,
             }
         }
         outcome

@@ -15,7 +15,7 @@ mod sink;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::data::{Dataset, Digest, ImageSource, Orientation};
+use crate::data::{Dataset, Digest, ImageSource, Orientation, patiently};
 use crate::engine::{Engine, Fitting};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::{Changes, Failure, Key, LocalFiles, Objects, Wait, Writer};
@@ -139,7 +139,9 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     let mut watch = Watch::new(Instant::now(), observer);
     let mut writer = Writer::open_in(job.folder, job.key, job.name, job.wait, objects)?;
     writer.set_weights(job.weights)?;
-    writer.drop_damaged(|tap, view| view < job.views && job.taps.iter().any(|t| t.name == tap))?;
+    let is_wanted = |tap: &str, view| view < job.views && job.taps.iter().any(|t| t.name == tap);
+    writer.drop_damaged(is_wanted)?;
+    writer.try_again(is_wanted, |row| patiently(|| job.source.read(&row.path)).is_ok())?;
     let matched = Matched::new(job, writer.rows(), writer.manifest());
     writer.set_rows(matched.rows.clone(), job.dataset.classes.clone(), matched.next_row, matched.unreadable.clone())?;
     writer.warnings().iter().for_each(|w| watch.message(w));

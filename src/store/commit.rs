@@ -37,9 +37,6 @@ pub(super) fn write(folder: &Path, manifest: &mut Manifest, changed: Option<&[Ro
     let Some(rows) = changed else { return manifest.write(folder) };
     let text = rows::encode(rows, &manifest.classes)?;
     let digest = Some(Digest::of(&text).to_string());
-    if manifest.rows_sha256 == digest {
-        return manifest.write(folder);
-    }
     files::replace(&folder.join(PENDING), &text)?;
     let before = std::mem::replace(&mut manifest.rows_sha256, digest);
     if let Err(error) = manifest.write(folder) {

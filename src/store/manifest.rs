@@ -86,6 +86,16 @@ pub struct Failure {
     /// Whether the system could not read the file, which is no fault of the image: the next run tries again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
+    /// First row of the shards that it would have been in: made anew with it, they are what they would have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<u64>,
+}
+
+impl Failure {
+    /// An image that is itself to blame, until its file changes.
+    pub fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
+        Failure { row, path: path.into(), reason: reason.into(), retry: false, beside: None }
+    }
 }
 
 impl Tap {

@@ -137,6 +137,26 @@ impl Writer {
         Ok(())
     }
 
+    /// Wants rows again that the system could not read, where it `can_read` them now. The shards that they would have been in, of the wanted taps and
+    /// views, are dropped and made anew with them: what one bad moment of a disk leaves in the end is what would have been without it.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn try_again(&mut self, wanted: impl Fn(&str, u32) -> bool, can_read: impl Fn(&Row) -> bool) -> Result<()> {
+        let row = |number: u64| self.rows.binary_search_by_key(&number, |r| r.row).ok().map(|i| &self.rows[i]);
+        let again: Vec<Failure> = self.manifest.failed.iter().filter(|f| f.retry && row(f.row).is_some_and(&can_read)).cloned().collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        again.iter().for_each(|failure| self.set_status(failure.row, Status::Ok));
+        self.fail([]);
+        let lacks_one = |s: &ShardInfo| wanted(&s.tap, s.view) && again.iter().any(|f| f.beside.is_some() && f.beside == s.rows.first());
+        let (dropped, kept): (Vec<_>, Vec<_>) = self.manifest.shards.drain(..).partition(lacks_one);
+        self.manifest.shards = kept;
+        self.save(true)?;
+        dropped.iter().try_for_each(|shard| self.objects.remove(&shard.file))
+    }
+
     /// Remembers the words that get the weights again.
     ///
     /// # Errors
@@ -173,6 +193,7 @@ impl Writer {
     /// The system's own (a full disk): what was committed before stays, and nothing half-written is left.
     pub fn commit(&mut self, group: Group) -> Result<()> {
         let shards: Vec<NewShard> = group.shards.into_iter().filter(|s| !s.rows.is_empty()).collect();
+        let first = shards.first().map(|s| s.rows[0]);
         let together: Vec<(String, u32)> = shards.iter().map(|s| (s.tap.clone(), s.view)).collect();
         for shard in shards {
             let head = Head {
@@ -196,7 +217,8 @@ impl Writer {
         }
         let same_rows = [group.failed.len(), group.gone.len(), group.unreadable.len(), group.corrected.len()] == [0; 4];
         self.add_failures(group.failed);
-        self.fail(group.unreadable.into_iter().map(|(row, reason)| Failure { row, path: String::new(), reason, retry: true }));
+        let unreadable = group.unreadable.into_iter();
+        self.fail(unreadable.map(|(row, reason)| Failure { retry: true, beside: first, ..Failure::of_image(row, "", reason) }));
         self.save(!same_rows)
     }
 
@@ -228,7 +250,7 @@ impl Writer {
 
     /// Marks rows as failed for what is wrong with their image.
     pub(super) fn add_failures(&mut self, failed: impl IntoIterator<Item = (u64, String)>) {
-        self.fail(failed.into_iter().map(|(row, reason)| Failure { row, path: String::new(), reason, retry: false }));
+        self.fail(failed.into_iter().map(|(row, reason)| Failure::of_image(row, "", reason)));
     }
 
     /// Marks rows as failed. The manifest lists them under the path that they have now.
@@ -236,10 +258,11 @@ impl Writer {
         let mut known: BTreeMap<u64, Failure> = self.manifest.failed.drain(..).map(|f| (f.row, f)).collect();
         for failure in failed {
             self.set_status(failure.row, Status::Failed);
-            known.insert(failure.row, failure);
+            let beside = failure.beside.or_else(|| known.get(&failure.row)?.beside);
+            known.insert(failure.row, Failure { beside, ..failure });
         }
         let failures = self.rows.iter().filter(|r| r.status == Status::Failed).map(|r| {
-            let lost = || Failure { row: r.row, path: String::new(), reason: "the reason was lost with the manifest".into(), retry: false };
+            let lost = || Failure::of_image(r.row, "", "the reason was lost with the manifest");
             Failure { path: r.path.clone(), ..known.remove(&r.row).unwrap_or_else(lost) }
         });
         self.manifest.failed = failures.collect();

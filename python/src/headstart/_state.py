@@ -120,10 +120,12 @@ def _lines(text: str, classes: int) -> Table:
         raise ValueError
     table: Table = {}
     for line in reader:
+        if None in line or any(line[column] is None for column in COLUMNS):
+            raise ValueError
         row = int(line["row"])
         labels = [int(label) for label in line["label"].split("|") if label]
         known = line["split"] in SPLITS and line["status"] in STATUSES and all(0 <= label < classes for label in labels)
-        if row < 0 or row in table or not known or any(line[column] is None for column in COLUMNS):
+        if row < 0 or row in table or not known:
             raise ValueError
         table[row] = line
     return table

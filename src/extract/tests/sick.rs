@@ -77,10 +77,28 @@ fn a_file_that_the_disk_does_not_give_is_asked_for_again_then_fails_until_the_ne
     let again = run_with(&world, &source, &known, &[always]);
     assert_eq!(counts(&again), [0, 9, 0, 1]);
     let healed = run_with(&world, &source, &known, &[]);
-    assert_eq!(counts(&healed), [1, 9, 0, 0]);
-    let cache = Cache::open(&world.cache).unwrap();
-    assert!(cache.manifest().failed.is_empty());
-    assert_eq!(cache.rows(), Cache::open(&whole.cache).unwrap().rows());
+    assert_eq!(counts(&healed), [8, 2, 0, 0], "the shards that it would have been in are made anew with it");
+    assert_eq!(world.files(), whole.files(), "as if the disk had never failed");
+}
+
+#[test]
+fn a_disk_that_fails_for_a_while_leaves_what_a_sound_one_leaves() {
+    let whole = World { views: 2, ..World::new(21) };
+    whole.run();
+    for sick in [&["train/cats/000.png"][..], &["train/dogs/007.png", "train/cats/008.png"], &["train/cats/020.png"]] {
+        let world = World { cache: whole.folder.path().join(sick[0].replace('/', "-")), views: 2, ..World::new(21) };
+        let source = Sick::new(&world);
+        let failing: Vec<(&'static str, usize)> = sick.iter().map(|uri| (*uri, usize::MAX)).collect();
+        // First while digests are taken, then while images are read.
+        *source.failing.lock().unwrap() = failing.clone();
+        let unknown = all_digests(&source);
+        let outcome = run_with(&world, &source, &unknown, &failing);
+        assert_eq!(counts(&outcome), [21 - sick.len(), 0, 0, sick.len()]);
+        assert!(outcome.failed.iter().all(|f| f.retry));
+        *source.failing.lock().unwrap() = vec![];
+        run_with(&world, &source, &all_digests(&source), &[]);
+        assert_eq!(world.files(), whole.files(), "{sick:?}");
+    }
 }
 
 #[test]
@@ -89,11 +107,18 @@ fn what_cannot_even_be_digested_keeps_its_row_and_is_tried_again() {
     let source = Sick::new(&world);
     let (sick, known) = (("train/cats/002.png", usize::MAX), all_digests(&source));
     *source.failing.lock().unwrap() = vec![sick];
-    let outcome = run_with(&world, &source, &all_digests(&source), &[]);
+    let unknown = all_digests(&source);
+    let outcome = run_with(&world, &source, &unknown, &[sick]);
     assert_eq!(counts(&outcome), [5, 0, 0, 1]);
     assert!(outcome.failed[0].retry);
+    let still = run_with(&world, &source, &unknown, &[sick]);
+    assert_eq!((counts(&still), still.failed[0].retry), ([0, 5, 0, 1], true));
     let healed = run_with(&world, &source, &known, &[]);
-    assert_eq!((counts(&healed), healed.changes.added, healed.changes.deleted), ([1, 5, 0, 0], 0, 0));
+    assert_eq!((counts(&healed), healed.changes.added, healed.changes.deleted), ([6, 0, 0, 0], 0, 0));
+    // One that can be read when its turn comes never failed.
+    let other = World { cache: world.folder.path().join("other"), ..World::new(6) };
+    assert_eq!(counts(&run_with(&other, &source, &unknown, &[])), [6, 0, 0, 0]);
+    assert_eq!(other.files(), world.files());
     // With features it keeps them.
     *source.failing.lock().unwrap() = vec![sick];
     let outcome = run_with(&world, &source, &all_digests(&source), &[]);
