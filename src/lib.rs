@@ -15,6 +15,7 @@ pub mod extract;
 mod files;
 pub mod graph;
 pub mod heads;
+mod map;
 pub mod model;
 pub mod plan;
 pub mod preprocess;

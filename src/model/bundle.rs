@@ -140,7 +140,9 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
         let problem = format!("is a bundle of format {}, this headstart reads {BUNDLE_FORMAT}", contents.format);
         return Err(Error::weights(file, problem, "use the headstart that wrote it, or a newer one"));
     }
-    if !is_whole(bytes, &contents.sha256) {
+    let is_whole = is_whole(bytes, &contents.sha256);
+    mapped.check()?;
+    if !is_whole {
         return Err(damaged("is damaged: its content is not what its SHA-256 promises".into()));
     }
     let all = SafeTensors::deserialize(bytes).map_err(unreadable)?;

@@ -24,8 +24,9 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>> {
         return Err(Problem::new("a folder, not a weights file", "give the file inside: .safetensors, .pth, .h5 or .keras").at(path));
     }
     let bytes = Mapped::open(path)?;
-    let tensors = index(&bytes).map_err(|problem| problem.at(path))?;
-    let file = WeightsFile::new(path, bytes, tensors);
+    let tensors = index(&bytes);
+    bytes.check()?;
+    let file = WeightsFile::new(path, bytes.clone(), tensors.map_err(|problem| problem.at(path))?);
     match promised(path) {
         Some(start) if !file.digest().starts_with(start) => {
             let problem = format!("its name promises a SHA-256 that starts with {start}, but it is {}…", &file.digest()[..start.len()]);

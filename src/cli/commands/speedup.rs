@@ -46,6 +46,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
         source,
         dataset,
         digests,
+        unread: vec![],
         partial: a.images.limit.is_some(),
         name,
         key,
