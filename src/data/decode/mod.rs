@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::Pixels;
+use super::passed::is_camera_raw;
 use crate::{Error, Result};
 
 pub use image::metadata::Orientation as Turn;
@@ -72,6 +73,9 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
     }
     let pixels = match sniff(bytes) {
         Some(ImageFormat::Jpeg) => jpeg::pixels(bytes)?,
+        Some(ImageFormat::Tiff) if is_camera_raw(&mut Cursor::new(bytes)) => {
+            return Err("is a camera's RAW file, of which only a small preview could be read: develop it to JPEG or TIFF".into());
+        }
         Some(ImageFormat::Tiff) => tiff::pixels(bytes)?,
         Some(ImageFormat::Gif) => gif::pixels(bytes)?,
         Some(ImageFormat::Bmp) => bmp::pixels(bytes)?,
