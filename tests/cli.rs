@@ -141,6 +141,38 @@ fn a_bundle_predicts_alone_what_its_sweep_predicts() {
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
 }
 
+/// A PNG with EXIF data that asks for a quarter turn to the right.
+fn turned_to_the_right(pixels: &image::RgbImage) -> Vec<u8> {
+    let mut file = std::io::Cursor::new(vec![]);
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x04\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    image::ImageEncoder::set_exif_metadata(&mut encoder, exif.to_vec()).unwrap();
+    image::ImageEncoder::write_image(encoder, pixels, pixels.width(), pixels.height(), image::ExtendedColorType::Rgb8).unwrap();
+    file.into_inner()
+}
+
+#[test]
+fn a_model_carries_how_its_photos_were_turned() {
+    let probabilities = |model: &Path, photo: &Path| object(predicted(model, photo, &["--json"]).as_bytes())["classes"].clone();
+    let (stored, exif) = (swept(&["--tap", "gap"]), swept(&["--tap", "gap", "--exif-rotate"]));
+    let upright = image(1, 77);
+    for ((dir, _, cache, out), orientation) in [(&stored, "as-stored"), (&exif, "exif")] {
+        // The same photo twice: as it is to be seen, and lying on its side with the turn noted.
+        let (plain, lying) = (dir.path().join("plain.png"), dir.path().join("lying.png"));
+        upright.save(&plain).unwrap();
+        fs::write(&lying, turned_to_the_right(&image::imageops::rotate270(&upright))).unwrap();
+        let (bundle, onnx) = (dir.path().join("m.safetensors"), dir.path().join("m.onnx"));
+        headstart().arg("export").arg("--model").arg(out).arg("--bundle").arg(&bundle).assert().success();
+        headstart().arg("export").arg("--model").arg(out).arg("--onnx").arg(&onnx).assert().success();
+        fs::remove_dir_all(cache).unwrap();
+        let same = probabilities(&bundle, &plain) == probabilities(&bundle, &lying);
+        assert_eq!(same, orientation == "exif", "{orientation}");
+        let holds = |file: &Path, text: &str| fs::read(file).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds(&bundle, &format!("\\\"orientation\\\":\\\"{orientation}\\\"")), "{orientation}");
+        assert!(holds(&onnx, "orientation") && holds(&onnx, orientation), "{orientation}");
+    }
+}
+
 #[test]
 fn a_damaged_bundle_is_refused_by_name() {
     let (dir, data, _, out) = swept(&[]);

@@ -65,6 +65,9 @@ struct BundledBase {
     /// What the backbone's graph depends on.
     options: Options,
     preprocess: String,
+    /// How photos are turned before they are preprocessed; the key says it as well, and bundles of earlier versions nowhere else.
+    #[serde(default)]
+    orientation: String,
     taps: Vec<String>,
 }
 
@@ -114,6 +117,7 @@ impl BundledBase {
             weights: weights.name.clone(),
             options: weights.options.clone(),
             preprocess: used.base.preprocess().to_string(),
+            orientation: used.orientation.name().into(),
             taps: used.taps.clone(),
         }
     }
