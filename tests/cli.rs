@@ -3,6 +3,8 @@
 mod common;
 #[path = "common/hub.rs"]
 mod hub;
+#[path = "cli/kept.rs"]
+mod kept;
 #[path = "cli/speedup.rs"]
 mod speedup;
 
