@@ -5,6 +5,8 @@ mod common;
 mod data;
 #[path = "common/hub.rs"]
 mod hub;
+#[path = "cli/kept.rs"]
+mod kept;
 #[path = "cli/speedup.rs"]
 mod speedup;
 #[path = "cli/store.rs"]
