@@ -3,6 +3,10 @@
 mod common;
 #[path = "common/hub.rs"]
 mod hub;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/signals.rs"]
+mod signals;
 #[path = "cli/speedup.rs"]
 mod speedup;
 

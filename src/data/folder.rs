@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
-use super::{Dataset, Entry, Split, SplitRule, decode};
+use super::walk::{self, Trouble, is_hidden, name_some};
+use super::{Dataset, Entry, Split, SplitRule};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "put the images into one folder a class (DIR/cats/…, DIR/dogs/…), these perhaps into DIR/train, DIR/val and DIR/test, \
@@ -21,14 +20,13 @@ pub(super) fn list(root: &Path, rule: &SplitRule) -> Result<Dataset> {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => found.folder(root, entry.path()),
             Ok(entry) => found.file(root, entry.path(), entry.file_type().is_file())?,
-            Err(error) => found.trouble(root, error)?,
+            Err(error) => match walk::trouble(root, error) {
+                Trouble::PassedOver(words) => found.warnings.push(words),
+                Trouble::Unreadable(error) => return Err(error),
+            },
         }
     }
     found.into_dataset(root, rule)
-}
-
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with('.')
 }
 
 /// What a walk over the files comes upon.
@@ -52,26 +50,12 @@ impl Found {
     }
 
     fn file(&mut self, root: &Path, path: &Path, regular: bool) -> Result<()> {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if !(regular && (decode::is_image_extension(&extension) || starts_like_an_image(path)?)) {
-            *self.others.entry(extension).or_default() += 1;
+        if !walk::is_image(path, regular)? {
+            *self.others.entry(walk::extension(path)).or_default() += 1;
         } else if let Some(uri) = uri(root, path) {
             self.images.push(uri);
         } else {
             self.unnamable.push(path.display().to_string());
-        }
-        Ok(())
-    }
-
-    /// A link in a circle or to nowhere is passed over; a folder that the system refuses to read is not.
-    fn trouble(&mut self, root: &Path, error: walkdir::Error) -> Result<()> {
-        let path = error.path().unwrap_or(root).to_path_buf();
-        if let Some(ancestor) = error.loop_ancestor() {
-            self.warnings.push(format!("passed over {}: the link leads back to {}", path.display(), ancestor.display()));
-        } else if fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink()) {
-            self.warnings.push(format!("passed over {}: the link leads nowhere", path.display()));
-        } else {
-            return Err(Error::io("read", path)(error.into()));
         }
         Ok(())
     }
@@ -135,12 +119,7 @@ impl Found {
     }
 
     fn note_files_passed_over(&mut self) {
-        if !self.others.is_empty() {
-            let kinds = self.others.iter().map(|(e, n)| if e.is_empty() { format!("{n} without extension") } else { format!("{n} .{e}") });
-            let kinds: Vec<String> = kinds.collect();
-            let total: usize = self.others.values().sum();
-            self.warnings.push(format!("passed over {total} files that are no images: {}", name_some(kinds.iter().map(String::as_str))));
-        }
+        self.warnings.extend(walk::about_others(&self.others));
         if !self.unnamable.is_empty() {
             let names = name_some(self.unnamable.iter().map(String::as_str));
             self.warnings.push(format!("passed over {} images whose paths are not UTF-8: {names}", self.unnamable.len()));
@@ -186,23 +165,4 @@ pub(super) fn check_classes(path: &Path, classes: &[String], images: usize, hint
 fn uri(root: &Path, path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path.strip_prefix(root).ok()?.iter().map(OsStr::to_str).collect();
     parts.map(|p| p.join("/"))
-}
-
-/// Whether a file of unknown extension holds an image by its first bytes.
-fn starts_like_an_image(path: &Path) -> Result<bool> {
-    let mut head = Vec::new();
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    file.take(32).read_to_end(&mut head).map_err(Error::io("read", path))?;
-    Ok(decode::sniff(&head).is_some())
-}
-
-/// The first few names and how many more there are.
-fn name_some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 5;
-    let more = names.len().saturating_sub(SHOWN);
-    let mut text = names.take(SHOWN).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
 }

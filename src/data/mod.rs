@@ -11,6 +11,7 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +21,7 @@ pub use digest::{Digest, Digests, digests};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use local::open;
 pub use split::SplitRule;
+pub use walk::{Below, images_below};
 
 use crate::{Error, Result, nearest};
 

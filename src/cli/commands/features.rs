@@ -16,7 +16,8 @@ use super::extraction::Extraction;
 use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Features;
-use crate::cli::screen::{Screen, bytes, seconds, thousands};
+use crate::cli::screen::{Screen, bytes, name, seconds, thousands};
+use crate::cli::signals;
 
 /// How many of the images that could not be used are named on the screen; the manifest names them all.
 const NAMED: usize = 10;
@@ -55,9 +56,15 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     }
     announce(&extraction, screen);
     let mut watch = Watch::new(screen);
+    let gently = signals::gently();
     let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
+    drop(gently);
     watch.clear();
     let outcome = outcome?;
+    if watch.stopped {
+        tell_stop(&outcome, &extraction.folder, screen);
+        return Ok(Ending::Stopped);
+    }
     tell_outcome(&outcome, &extraction.folder, screen);
     Ok(if a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
 }
@@ -160,7 +167,7 @@ pub fn input(base: &Base, source: &dyn ImageSource, dataset: &Dataset, orientati
 fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
     if screen.json {
         return screen.object(&json!({
-            "cache": folder, "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
+            "cache": name(folder), "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
             "shards": estimate.shards, "bytes": estimate.bytes, "seconds": estimate.seconds,
             "basis": match estimate.basis { Basis::EarlierRun => "earlier run", Basis::Operations => "operations" },
         }));
@@ -178,7 +185,14 @@ fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
         estimate.shards,
         seconds(estimate.seconds),
     ));
-    screen.result(folder.display());
+    screen.path(folder);
+}
+
+fn tell_stop(outcome: &Outcome, folder: &Path, screen: &Screen) {
+    let [stored, images] = [outcome.reused + outcome.computed, outcome.images].map(|n| thousands(n as u64));
+    let folder = folder.display();
+    screen
+        .warn(format_args!("stopped: features of {stored} of {images} images are stored in {folder}; the same command goes on from there"));
 }
 
 fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
@@ -208,11 +222,11 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     }
     if screen.json {
         screen.object(&json!({
-            "cache": folder, "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
+            "cache": name(folder), "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
             "failed": outcome.failed.len(), "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
-        screen.result(folder.display());
+        screen.path(folder);
     }
 }
 
@@ -222,11 +236,15 @@ pub struct Watch<'a> {
     bar: ProgressBar,
     /// What is being computed, before the count.
     pub what: String,
+    /// Images that were stored when a signal asked to stop.
+    asked_at: Option<usize>,
+    /// Whether it was stopped, with the running shard written.
+    stopped: bool,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(screen: &'a Screen) -> Watch<'a> {
-        Watch { screen, bar: ProgressBar::hidden(), what: String::new() }
+        Watch { screen, bar: ProgressBar::hidden(), what: String::new(), asked_at: None, stopped: false }
     }
 
     /// Takes the bar off the terminal.
@@ -254,7 +272,10 @@ impl Observer for Watch<'_> {
         let rate = progress.done as f64 / s.wall.max(1e-9);
         let phases = format!("read {:.1} s, decode {:.1} s, infer {:.1} s, write {:.1} s", s.read, s.decode, s.infer, s.write);
         self.bar.set_message(format!("{rate:.1} images/s  ({phases}; bottleneck: {})", progress.bottleneck()));
-        ControlFlow::Continue(())
+        if signals::asked().is_some() {
+            self.stopped = progress.stored > *self.asked_at.get_or_insert(progress.stored);
+        }
+        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn message(&mut self, text: &str) {
