@@ -1,6 +1,8 @@
 //! The command line from outside, by intent: what users type, what they get, what they are told.
 
 mod common;
+#[path = "cli/data.rs"]
+mod data;
 #[path = "common/hub.rs"]
 mod hub;
 #[path = "cli/output.rs"]

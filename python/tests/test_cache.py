@@ -89,6 +89,14 @@ def test_several_labels_become_flags(world, tmp_path):
     assert load_features(world.folder / "cache" / "several", split="val")[1].shape == (1, 2)
 
 
+def test_groups_come_with_the_rows(world, cache):
+    listing = world.data / "grouped.csv"
+    listing.write_text("path,label,split,group\ntrain/dogs/00.png,a,train,p1\ntrain/cats/01.png,b,train,\ntrain/dogs/02.png,a,val,p2\n", "utf-8")
+    _, _, meta = load_features(world.features("grouped", data=listing))
+    assert dict(zip(meta.paths, meta.groups)) == {"train/dogs/00.png": "p1", "train/cats/01.png": "", "train/dogs/02.png": "p2"}
+    assert load_features(cache, tap="gap")[2].groups is None
+
+
 def test_the_folder_above_will_do_where_it_holds_one_cache(world, cache):
     assert len(load_features(cache.parent, tap="gap")[0]) == 24
     with pytest.raises(CacheError, match="no cache"):

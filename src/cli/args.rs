@@ -139,7 +139,7 @@ pub struct Features {
 /// Images to run a base over, and how their features are kept.
 #[derive(Debug, Args)]
 pub struct Images {
-    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split])
+    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split][,group])
     #[arg(long, value_name = "DIR|CSV")]
     pub data: PathBuf,
     /// Type in which features are stored
@@ -154,9 +154,23 @@ pub struct Images {
     /// Name of the data set in the cache [default: the folder's name]
     #[arg(long, value_name = "DATASET")]
     pub name: Option<String>,
-    /// Split of data that has none, per class: hash: and the shares of TRAIN/VAL/TEST [default: hash:80/10/10]
+    /// Split of data that has none, by content: hash: and the shares of TRAIN/VAL/TEST [default: hash:80/10/10]; photos that a cache knows keep theirs
     #[arg(long, value_name = "RULE")]
     pub split: Option<String>,
+    /// Which folders (or words of a CSV's column `split`) are which split, such as train=Training,test=Testing; none: none is
+    /// [default: those called like splits]
+    #[arg(long, value_name = "SPLIT=NAME,…")]
+    pub splits: Option<String>,
+    /// What belongs together and is never parted (patients, bursts, videos): a pattern for the end of each path, such as
+    /// `{group}/*` (its folder) or `{group}_*` (its name up to the first _); for a CSV, a column [default: group, where there is one]
+    #[arg(long, value_name = "PATTERN|COLUMN")]
+    pub group: Option<String>,
+    /// Take labels for classes although most are numbers, or stand at one image only
+    #[arg(long)]
+    pub labels_are_classes: bool,
+    /// In a CSV, `a|b` is the name of one class, not of two
+    #[arg(long)]
+    pub single_label: bool,
 }
 
 /// A backbone, its weights and how images are made ready for it.

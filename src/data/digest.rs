@@ -150,7 +150,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::super::{SplitRule, open};
+    use super::super::{ListOptions, open};
     use super::*;
 
     /// A folder with two classes of `n` files each, last modified an hour ago.
@@ -162,7 +162,7 @@ mod tests {
                 write(folder.path(), &format!("{class}/{i}.png"), format!("{class}{i}").as_bytes(), 3600);
             }
         }
-        let source = open(folder.path(), &SplitRule::default()).unwrap();
+        let source = open(folder.path(), &ListOptions::default()).unwrap();
         let entries = source.list().unwrap().entries;
         (folder, source, entries)
     }

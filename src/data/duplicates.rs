@@ -49,7 +49,7 @@ pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
     let mut dropped: Vec<usize> = duplicates
         .iter()
         .flat_map(|group| {
-            let train = group.entries.iter().copied().filter(|&i| entries[i].split == Split::Train);
+            let train = group.entries.iter().copied().filter(|&i| entries[i].split == Some(Split::Train));
             train.skip(usize::from(!group.across_classes && !group.across_splits))
         })
         .collect();
@@ -65,7 +65,8 @@ mod tests {
     fn data(lines: &[&str]) -> (Vec<Entry>, Vec<Option<Digest>>) {
         let one = |(i, line): (usize, &&str)| {
             let words: Vec<&str> = line.split(' ').collect();
-            let entry = Entry { uri: format!("{i:03}"), labels: vec![words[0].parse().unwrap()], split: words[1].parse().unwrap() };
+            let entry =
+                Entry { uri: format!("{i:03}"), labels: vec![words[0].parse().unwrap()], split: words[1].parse().ok(), group: None };
             (entry, (words[2] != "-").then(|| Digest::of(words[2].as_bytes())))
         };
         lines.iter().enumerate().map(one).unzip()

@@ -1,163 +1,144 @@
 //! Labels from folder names: `DIR/CLASS/…`, or `DIR/SPLIT/CLASS/…`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use walkdir::WalkDir;
-
-use super::walk::{self, Trouble, is_hidden, name_some};
-use super::{Dataset, Entry, Split, SplitRule};
+use super::classes::{self, Found, Item};
+use super::layout::{self, Layout, Place};
+use super::passed::Passed;
+use super::text::name_some;
+use super::walk::{Step, Walk};
+use super::{Dataset, GroupRule, ListOptions, group};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "put the images into one folder a class (DIR/cats/…, DIR/dogs/…), these perhaps into DIR/train, DIR/val and DIR/test, \
                       or name them in a CSV file `path,label`";
 
 /// Lists the images below `root`; reads the first bytes of files whose extension says nothing, and no others.
-pub(super) fn list(root: &Path, rule: &SplitRule) -> Result<Dataset> {
-    let mut found = Found::default();
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e)) {
-        match entry {
-            Ok(entry) if entry.file_type().is_dir() => found.folder(root, entry.path()),
-            Ok(entry) => found.file(root, entry.path(), entry.file_type().is_file())?,
-            Err(error) => match walk::trouble(root, error) {
-                Trouble::PassedOver(words) => found.warnings.push(words),
-                Trouble::Unreadable(error) => return Err(error),
-            },
+pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
+    if let Some(GroupRule::Column(name)) = &options.group {
+        return Err(group::no_column(root, name));
+    }
+    let mut seen = Seen::default();
+    let mut walk = Walk::new(root);
+    for step in &mut walk {
+        match step? {
+            Step::Folder(path) => seen.folder(root, &path),
+            Step::Image(path) => seen.image(root, &path),
+            Step::PassedOver(words) => seen.warnings.push(words),
         }
     }
-    found.into_dataset(root, rule)
+    seen.passed = walk.passed;
+    seen.into_dataset(root, options)
 }
 
 /// What a walk over the files comes upon.
 #[derive(Default)]
-struct Found {
-    /// All folders of the first two levels, relative to the root: classes, or splits and their classes.
+struct Seen {
+    /// All folders of the first three levels, relative to the root: splits and classes are among them.
     folders: BTreeSet<String>,
     /// Images, relative to the root.
     images: Vec<String>,
-    /// Files that are no images, by extension.
-    others: BTreeMap<String, usize>,
+    passed: Passed,
     unnamable: Vec<String>,
     warnings: Vec<String>,
 }
 
-impl Found {
+impl Seen {
     fn folder(&mut self, root: &Path, path: &Path) {
-        if let Some(uri) = uri(root, path).filter(|uri| !uri.is_empty() && uri.split('/').count() <= 2) {
+        if let Some(uri) = uri(root, path).filter(|uri| !uri.is_empty() && uri.split('/').count() <= 3) {
             self.folders.insert(uri);
         }
     }
 
-    fn file(&mut self, root: &Path, path: &Path, regular: bool) -> Result<()> {
-        if !walk::is_image(path, regular)? {
-            *self.others.entry(walk::extension(path)).or_default() += 1;
-        } else if let Some(uri) = uri(root, path) {
-            self.images.push(uri);
-        } else {
-            self.unnamable.push(path.display().to_string());
+    fn image(&mut self, root: &Path, path: &Path) {
+        match uri(root, path) {
+            Some(uri) => self.images.push(uri),
+            None => self.unnamable.push(path.display().to_string()),
         }
-        Ok(())
     }
 
-    fn into_dataset(mut self, root: &Path, rule: &SplitRule) -> Result<Dataset> {
-        self.note_files_passed_over();
-        let splits = self.splits();
-        let mut stray = 0;
-        let mut beside = BTreeSet::new();
-        let mut labelled = Vec::new();
+    fn into_dataset(mut self, root: &Path, options: &ListOptions) -> Result<Dataset> {
+        if let (true, Some(kinds)) = (self.images.is_empty(), self.passed.unreadable()) {
+            let problem = format!("holds no images that can be read, only {kinds}");
+            return Err(Error::data(root, problem, self.passed.way_out()));
+        }
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(self.passed.warnings());
+        if !self.unnamable.is_empty() {
+            let names = name_some(self.unnamable.iter().map(String::as_str));
+            warnings.push(format!("passed over {} images whose paths are not UTF-8: {names}", self.unnamable.len()));
+        }
+        let decided = layout::decide(root, &self.images, options.splits.as_ref(), options.lenient)?;
+        let layout = decided.layout;
+        warnings.extend(decided.warnings);
+        let (items, passed) = self.items(&layout);
+        warnings.extend(passed);
+
+        let classes: BTreeSet<&String> = items.iter().flat_map(|i| &i.labels).collect();
+        if !options.lenient {
+            let classes: Vec<String> = classes.into_iter().cloned().collect();
+            classes::check(root, &classes, self.images.len(), &self.hint(&classes))?;
+        }
+        let own_splits = layout != Layout::Flat;
+        let dataset = classes::dataset(root, Found { items, own_splits, warnings, notes: layout.note().into_iter().collect() }, options)?;
+        let missing = self.missing_classes(&layout, &dataset);
+        Ok(Dataset { warnings: dataset.warnings.into_iter().chain(missing).collect(), ..dataset })
+    }
+
+    /// Images with their class and split, and what is said of those without.
+    fn items(&self, layout: &Layout) -> (Vec<Item>, Vec<String>) {
+        let (mut items, mut beside, mut stray) = (vec![], BTreeSet::new(), 0);
         for image in &self.images {
-            let mut parts = image.split('/');
-            let split = if splits.is_empty() {
-                Split::Train
-            } else {
-                let folder = parts.next().unwrap_or_default();
-                match splits.get(folder) {
-                    Some(&split) => split,
-                    None => {
-                        beside.insert(folder);
-                        continue;
-                    }
+            match layout.place(image) {
+                Place::Class(class, split) => {
+                    items.push(Item { uri: image.clone(), labels: BTreeSet::from([class.to_string()]), split, group: None });
                 }
-            };
-            match (parts.next(), parts.next()) {
-                (Some(class), Some(_)) => labelled.push((image, class, split)),
-                _ => stray += 1,
+                Place::Beside(folder) => drop(beside.insert(folder)),
+                Place::Stray => stray += 1,
             }
         }
-
-        let mut warnings = std::mem::take(&mut self.warnings);
+        let mut warnings = vec![];
         if !beside.is_empty() {
             warnings.push(format!("passed over images beside the splits, in {}", name_some(beside.iter().copied())));
         }
         if stray > 0 {
             warnings.push(format!("passed over {stray} images that lie in no class folder"));
         }
-        let classes: Vec<String> =
-            labelled.iter().map(|&(_, class, _)| class).collect::<BTreeSet<_>>().into_iter().map(String::from).collect();
-        check_classes(root, &classes, self.images.len(), LAYOUT)?;
-
-        let index = |class: &str| classes.binary_search_by(|c| c.as_str().cmp(class)).ok();
-        let mut entries: Vec<Entry> = labelled
-            .iter()
-            .filter_map(|&(uri, class, split)| Some(Entry { uri: uri.clone(), labels: vec![index(class)?], split }))
-            .collect();
-        entries.sort_by(|a, b| a.uri.cmp(&b.uri));
-        warnings.extend(self.missing_classes(&splits, &classes, &labelled));
-        if splits.is_empty() {
-            rule.assign(&mut entries);
-        }
-        Ok(Dataset { classes, entries, own_splits: !splits.is_empty(), warnings })
+        (items, warnings)
     }
 
-    /// Which first-level folders are splits: none where the layout is flat.
-    fn splits(&self) -> BTreeMap<String, Split> {
-        let top: Vec<&String> = self.folders.iter().filter(|f| !f.contains('/')).collect();
-        let splits: BTreeMap<String, Split> = top.iter().filter_map(|f| Some(((*f).clone(), f.to_lowercase().parse().ok()?))).collect();
-        let is_split = splits.values().any(|&s| s == Split::Train) || splits.len() == top.len();
-        if is_split { splits } else { BTreeMap::new() }
-    }
-
-    fn note_files_passed_over(&mut self) {
-        self.warnings.extend(walk::about_others(&self.others));
-        if !self.unnamable.is_empty() {
-            let names = name_some(self.unnamable.iter().map(String::as_str));
-            self.warnings.push(format!("passed over {} images whose paths are not UTF-8: {names}", self.unnamable.len()));
-        }
+    /// The way out of too few classes: they may lie one folder deeper.
+    fn hint(&self, classes: &[String]) -> String {
+        let [only] = classes else { return LAYOUT.into() };
+        let below = self.folders.iter().filter(|f| f.split_once('/').is_some_and(|(top, rest)| top == only && !rest.contains('/'))).count();
+        if below > 1 { format!("if the folders in `{only}` are the classes, give --data DIR/{only}; else {LAYOUT}") } else { LAYOUT.into() }
     }
 
     /// Names classes whose folder holds no image, and those that lack images in one of the splits.
-    fn missing_classes(&self, splits: &BTreeMap<String, Split>, classes: &[String], labelled: &[(&String, &str, Split)]) -> Vec<String> {
-        let class_of = |folder: &'_ String| match folder.split_once('/') {
-            None if splits.is_empty() => Some(folder.clone()),
-            Some((split, class)) if splits.contains_key(split) => Some(class.to_string()),
-            _ => None,
-        };
-        let folders: BTreeSet<String> = self.folders.iter().filter_map(class_of).collect();
-        let empty: Vec<&str> =
-            folders.iter().map(String::as_str).filter(|c| classes.binary_search_by(|k| k.as_str().cmp(c)).is_err()).collect();
+    fn missing_classes(&self, layout: &Layout, dataset: &Dataset) -> Vec<String> {
+        let with_images: BTreeSet<&str> = self
+            .images
+            .iter()
+            .filter_map(|image| if let Place::Class(class, _) = layout.place(image) { Some(class) } else { None })
+            .collect();
+        let folders: BTreeSet<&str> = self.folders.iter().filter_map(|folder| layout.class_of(folder)).collect();
+        let empty: Vec<&str> = folders.difference(&with_images).copied().collect();
         let mut warnings = Vec::new();
         if !empty.is_empty() {
             warnings.push(format!("left out {} class folders without images: {}", empty.len(), name_some(empty.into_iter())));
         }
-        for split in splits.values().collect::<BTreeSet<_>>() {
-            let there: BTreeSet<&str> = labelled.iter().filter(|(_, _, s)| s == split).map(|&(_, class, _)| class).collect();
-            let lacking: Vec<&str> = classes.iter().map(String::as_str).filter(|c| !there.contains(c)).collect();
+        for split in layout.splits() {
+            let there: BTreeSet<usize> =
+                dataset.entries.iter().filter(|e| e.split == Some(split)).flat_map(|e| e.labels.iter().copied()).collect();
+            let lacking = dataset.classes.iter().enumerate().filter(|(label, _)| !there.contains(label));
+            let lacking: Vec<&str> = lacking.map(|(_, class)| class.as_str()).collect();
             if !lacking.is_empty() {
                 warnings.push(format!("{split} has no images of {} classes: {}", lacking.len(), name_some(lacking.into_iter())));
             }
         }
         warnings
-    }
-}
-
-/// Nothing can be learnt from no images or of a single class.
-pub(super) fn check_classes(path: &Path, classes: &[String], images: usize, hint: &str) -> Result<()> {
-    match classes {
-        [] if images == 0 => Err(Error::data(path, "holds no images", hint)),
-        [] => Err(Error::data(path, format!("holds {images} images, none of them in a class"), hint)),
-        [only] => Err(Error::data(path, format!("holds a single class, `{only}`: there is nothing to tell apart"), hint)),
-        _ => Ok(()),
     }
 }
 

@@ -5,24 +5,39 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::{Dataset, ImageSource, SplitRule, Stamp, folder, table};
+use super::{Dataset, GroupRule, ImageSource, SplitNames, Stamp, folder, table};
 use crate::{Error, Result};
 
 /// No image file that can be decoded within the limit on pixels is larger than this many bytes.
 const MAX_FILE: u64 = 2 << 30;
 
+/// What decides how a listing is read, beyond what there is.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// Which folders, or words of a CSV's column `split`, are which split; left out, their names decide.
+    pub splits: Option<SplitNames>,
+    /// Where the group of an image is written.
+    pub group: Option<GroupRule>,
+    /// Whether labels are classes although most of them are numbers, or stand at one image only.
+    pub labels_are_classes: bool,
+    /// Whether `a|b` in a CSV file is the name of one class.
+    pub single_label: bool,
+    /// Whether classes and splits do not matter: all images are listed that can be found, and nothing that is not sure is refused.
+    pub lenient: bool,
+}
+
 /// Opens a data set: a folder of class folders, with splits above them or not, or a CSV file `path,label[,split]`.
 ///
-/// - **Folder**: `DIR/{train,val|valid|validation,test}/CLASS/…` where a folder `train` is there (or nothing but folders of such names), else
-///   `DIR/CLASS/…`. The class is the first folder; further folders below it may nest.
-/// - **CSV**: a header with `path` and `label` and perhaps `split`, in any order, other columns ignored; paths relative to the CSV's folder;
+/// - **Folder**: `DIR/CLASS/…`, or `DIR/SPLIT/CLASS/…` where folders are called like splits: `train`, `Training`, `training_set`, `seg_train`, `trainval`;
+///   `val`, `valid`, `validation`, `dev`, `eval`; `test`, `testing`, `holdout`, in any case and with words such as `set`, `data` and `images`. A folder
+///   of that name may hold another one with the classes; `DIR/CLASS/SPLIT/…` is understood, too. What only looks like splits is refused,
+///   unless [`ListOptions::splits`] says what it is. Further folders below classes may nest.
+/// - **CSV**: a header with `path` and `label` and perhaps `split` and `group`, in any order, other columns ignored, commas, semicolons or tabs between them; paths relative to the CSV's folder;
 ///   several labels as `a|b`. The URI of an image is its path as written.
-///
-/// `rule` splits data that comes without splits, and no other.
 ///
 /// # Errors
 /// A path that does not exist. What is wrong inside it is found by [`ImageSource::list`].
-pub fn open(path: &Path, rule: &SplitRule) -> Result<Box<dyn ImageSource>> {
+pub fn open(path: &Path, options: &ListOptions) -> Result<Box<dyn ImageSource>> {
     let metadata = fs::metadata(path).map_err(|e| match e.kind() {
         ErrorKind::NotFound => {
             Error::data(path, "does not exist", "give a folder with one folder of images a class, or a CSV file `path,label`")
@@ -35,7 +50,7 @@ pub fn open(path: &Path, rule: &SplitRule) -> Result<Box<dyn ImageSource>> {
     } else {
         (path.parent().unwrap_or(Path::new("/")).to_path_buf(), Listing::Table(path))
     };
-    Ok(Box::new(LocalImages { root, listing, rule: *rule }))
+    Ok(Box::new(LocalImages { root, listing, options: options.clone() }))
 }
 
 /// Image files below a root.
@@ -43,7 +58,7 @@ struct LocalImages {
     /// Absolute; URIs are relative to it.
     root: PathBuf,
     listing: Listing,
-    rule: SplitRule,
+    options: ListOptions,
 }
 
 /// What says which images there are.
@@ -70,8 +85,8 @@ impl LocalImages {
 impl ImageSource for LocalImages {
     fn list(&self) -> Result<Dataset> {
         match &self.listing {
-            Listing::Folder => folder::list(&self.root, &self.rule),
-            Listing::Table(file) => table::list(file, &self.rule),
+            Listing::Folder => folder::list(&self.root, &self.options),
+            Listing::Table(file) => table::list(file, &self.options),
         }
     }
 

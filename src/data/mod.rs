@@ -1,26 +1,33 @@
 //! Finding images and their labels, stable splits, decoding. Knows nothing of networks.
 
+mod classes;
 mod decode;
 pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;
-mod jpeg;
+mod group;
+mod layout;
 mod local;
+mod names;
+mod passed;
 mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod walk;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, decode};
+pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, recorded_turn};
 pub use digest::{Digest, Digests, digests};
 pub use duplicates::{Duplicate, dedupe, duplicates};
-pub use local::open;
-pub use split::SplitRule;
+pub use group::GroupRule;
+pub use local::{ListOptions, open};
+pub use names::SplitNames;
+pub use split::{Assigned, Settled, SplitRule};
 pub use walk::{Below, images_below};
 
 use crate::{Error, Result, nearest};
@@ -76,8 +83,10 @@ pub struct Entry {
     pub uri: String,
     /// Indices into [`Dataset::classes`]; more than one where the data is multi-label.
     pub labels: Vec<usize>,
-    /// Its split.
-    pub split: Split,
+    /// Its split; open where the data has none until a [`SplitRule`] decides.
+    pub split: Option<Split>,
+    /// What it belongs to (a patient, a burst, a video), where that is known: images of a group are not parted.
+    pub group: Option<String>,
 }
 
 /// What a source lists.
@@ -87,10 +96,12 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Images sorted by URI.
     pub entries: Vec<Entry>,
-    /// Whether the splits came with the data, rather than from a rule.
+    /// Whether the splits came with the data; else a [`SplitRule`] decides, once digests and the rows of caches are known.
     pub own_splits: bool,
     /// What the user should know: files passed over, links in a circle, empty classes.
     pub warnings: Vec<String>,
+    /// How the listing was understood: folders that are splits, columns that are not used.
+    pub notes: Vec<String>,
 }
 
 /// What a file system says of a file without reading it: equal stamps stand for equal bytes.
@@ -107,7 +118,7 @@ pub trait ImageSource: Send + Sync {
     /// Finds all images, their labels and splits. Reads no image.
     ///
     /// # Errors
-    /// No images, a single class, an unreadable folder, a CSV with a mistake in it.
+    /// No images, a single class, labels that are no classes, folders that may be splits, an unreadable folder, a CSV with a mistake in it.
     fn list(&self) -> Result<Dataset>;
 
     /// The bytes of one image file.

@@ -1,29 +1,76 @@
-//! Splitting data that comes without splits: stratified, and the same on every machine.
+//! Splitting data that comes without splits: by content, so that a photo keeps its split whatever is added or renamed, and on whatever machine.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Entry, Split};
+use super::{Dataset, Digest, Entry, Split};
 use crate::{Error, Result};
 
 /// Shares of train, val and test for data without splits: `hash:80/10/10`.
 ///
-/// Within each class images are ordered by a hash of their URI; the first go to train, the next to val, the rest to test. So the split needs
-/// no seed, does not depend on the order of files, and hardly moves while the data grows: only images near one of the two borders can change.
-/// An image with several labels is counted in the class of its first one.
+/// - A hash of a photo's content (of its group's name, where it has one) is a number in [0, 1), and the shares are the borders there. So a split
+///   needs no seed, is the same on every machine, and depends neither on names nor on what else is there. Copies are never parted, and
+///   neither are photos of a group.
+/// - A photo that a cache of the data set knows keeps the split that it has there, whatever the rule. Its copies and its group go with it.
+/// - The shares are met as nearly as chance has it. Where a class would have nothing in a split, the *new* photo of the class nearest to that
+///   split's border is moved into it, with its copies and its group; known photos never move. So a class whose photos come at once has at least
 ///
-/// Of a class with `n` images, val gets its share rounded to the nearest whole number but at least one, and so does test, as long as train
-/// keeps half of the class (or its share, where that is less) and at least one image; val comes first. Under 80/10/10:
+/// | photos of a class (copies and photos of a group count once) | 1 | 2 or 3 | 4 and more |
+/// |---|---|---|---|
+/// | in train/val/test | 1/0/0 | 1/1/0 | 1/1/1 |
 ///
-/// | images | 1 | 2 | 3 | 4 | 5 | 10 | 15 | 20 |
-/// |---|---|---|---|---|---|---|---|---|
-/// | train/val/test | 1/0/0 | 1/1/0 | 2/1/0 | 2/1/1 | 3/1/1 | 8/1/1 | 11/2/2 | 16/2/2 |
+/// A split with a share of zero gets nothing. A file that cannot be read has no content to go by: it counts for train until it can be read, and is
+/// a new photo then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SplitRule {
     shares: [u32; 3],
+}
+
+const SPLITS: [Split; 3] = [Split::Train, Split::Val, Split::Test];
+/// From how many photos on a class has at least one in train, val and test.
+const LEAST: [usize; 3] = [1, 2, 4];
+
+/// A photo whose split is settled: a row of a cache.
+#[derive(Debug, Clone, Copy)]
+pub struct Settled<'a> {
+    /// Its content.
+    pub digest: Option<Digest>,
+    /// Its path.
+    pub path: &'a str,
+    /// Its group.
+    pub group: Option<&'a str>,
+    /// Its split, for ever.
+    pub split: Split,
+}
+
+/// What [`SplitRule::assign`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assigned {
+    /// Photos in train, val and test.
+    pub counts: [usize; 3],
+    /// Photos that keep the split that they had.
+    pub known: usize,
+    /// Photos that were moved for the sake of a small class.
+    pub moved: usize,
+    /// Classes that have nothing in a split although they are large enough: all that could move is known.
+    pub lacking: Vec<(usize, Split)>,
+}
+
+/// Photos that are never parted: copies of each other, or of one group.
+#[derive(Default)]
+struct Unit {
+    entries: Vec<usize>,
+    /// Classes of its photos.
+    labels: BTreeSet<usize>,
+    /// Where it lies among the shares; nowhere, if none of it can be read.
+    hash: Option<u64>,
+    split: usize,
+    is_known: bool,
+    is_moved: bool,
 }
 
 impl SplitRule {
@@ -41,35 +88,195 @@ impl SplitRule {
 
     const HELP: &'static str = "give the shares of train, val and test, such as `hash:80/10/10` or `hash:80/20/0`";
 
-    /// How many of a class's `n` images go to train, val and test.
-    pub fn counts(&self, n: usize) -> [usize; 3] {
-        let total: u64 = self.shares.iter().map(|&s| u64::from(s)).sum();
-        let share = |s: u32| ((n as u64 * u64::from(s) * 2 + total) / (total * 2)) as usize;
-        let wanted = |s: u32| if s == 0 { 0 } else { share(s).max(1) };
-        let train = share(self.shares[0]).min(n.div_ceil(2)).max(1).min(n);
-        let val = wanted(self.shares[1]).min(n - train);
-        let test = wanted(self.shares[2]).min(n - train - val);
-        [n - val - test, val, test]
-    }
-
-    /// Sets the split of every entry.
-    pub fn assign(&self, entries: &mut [Entry]) {
-        let mut classes: BTreeMap<Option<usize>, Vec<([u8; 32], usize)>> = BTreeMap::new();
-        for (i, entry) in entries.iter().enumerate() {
-            let hash = Sha256::digest(entry.uri.as_bytes()).into();
-            classes.entry(entry.labels.first().copied()).or_default().push((hash, i));
+    /// Sets the split of every entry of data that has no splits of its own. `digests[i]` is the digest of entry `i`, where it can be read; of
+    /// `settled`, the first that fits counts.
+    pub fn assign(&self, dataset: &mut Dataset, digests: &[Option<Digest>], settled: &[Settled<'_>]) -> Option<Assigned> {
+        if dataset.own_splits {
+            return None;
         }
-        for (_, mut members) in classes {
-            members.sort_unstable();
-            let [train, val, _] = self.counts(members.len());
-            for (rank, (_, i)) in members.into_iter().enumerate() {
-                entries[i].split = match rank {
-                    r if r < train => Split::Train,
-                    r if r < train + val => Split::Val,
-                    _ => Split::Test,
-                };
+        let known = Known::new(settled);
+        let mut units = units(&dataset.entries, digests);
+        for unit in &mut units {
+            let members = unit.entries.iter().map(|&i| (&dataset.entries[i], digests[i]));
+            if let Some(split) = known.of_unit(members) {
+                (unit.split, unit.is_known) = (split as usize, true);
+            } else if let Some(hash) = unit.hash {
+                unit.split = self.split_of(hash);
             }
         }
+        let lacking = self.provide(&mut units, dataset.classes.len());
+
+        let mut done = Assigned { lacking, ..Assigned::default() };
+        for unit in &units {
+            for &i in &unit.entries {
+                let entry = &mut dataset.entries[i];
+                let own = known.of_photo(entry, digests[i]);
+                let split = own.unwrap_or(SPLITS[unit.split]);
+                entry.split = Some(split);
+                done.counts[split as usize] += 1;
+                done.known += usize::from(own.is_some());
+            }
+            done.moved += if unit.is_moved { unit.entries.len() } else { 0 };
+        }
+        Some(done)
+    }
+
+    /// Moves new units so that no class that is large enough lacks a split, and returns what is lacking still.
+    fn provide(&self, units: &mut [Unit], classes: usize) -> Vec<(usize, Split)> {
+        let mut of_class: Vec<Vec<usize>> = vec![vec![]; classes];
+        let mut counts = vec![[0; 3]; classes];
+        for (u, unit) in units.iter().enumerate().filter(|(_, unit)| unit.hash.is_some()) {
+            for &class in &unit.labels {
+                of_class[class].push(u);
+                counts[class][unit.split] += 1;
+            }
+        }
+        let needs = |class: usize, split: usize| self.shares[split] > 0 && of_class[class].len() >= LEAST[split];
+        let mut lacking = vec![];
+        for class in 0..classes {
+            for split in (0..3).filter(|&split| needs(class, split)) {
+                if counts[class][split] > 0 {
+                    continue;
+                }
+                let can_go = |unit: &Unit| unit.labels.iter().all(|&c| counts[c][unit.split] > usize::from(needs(c, unit.split)));
+                let free = of_class[class].iter().copied().filter(|&u| !units[u].is_known && can_go(&units[u]));
+                let nearest = free.min_by_key(|&u| units[u].hash.map(|hash| (self.distance(hash, split), hash)));
+                let Some(u) = nearest else {
+                    lacking.push((class, SPLITS[split]));
+                    continue;
+                };
+                for &c in &units[u].labels {
+                    counts[c][units[u].split] -= 1;
+                    counts[c][split] += 1;
+                }
+                (units[u].split, units[u].is_moved) = (split, true);
+            }
+        }
+        lacking
+    }
+
+    fn split_of(&self, hash: u64) -> usize {
+        (0..3).find(|&split| self.distance(hash, split) == 0).unwrap_or_default()
+    }
+
+    /// How far a hash lies from the range of a split; 0 inside.
+    fn distance(&self, hash: u64, split: usize) -> u128 {
+        let sum = |shares: &[u32]| shares.iter().map(|&s| u128::from(s)).sum::<u128>();
+        let at = u128::from(hash) * sum(&self.shares);
+        let (from, to) = (sum(&self.shares[..split]) << 64, sum(&self.shares[..=split]) << 64);
+        if at < from {
+            from - at
+        } else if at >= to {
+            at - to + 1
+        } else {
+            0
+        }
+    }
+}
+
+/// What photos are joined by.
+#[derive(PartialEq, Eq, Hash)]
+enum Tie<'a> {
+    Group(&'a str),
+    Image(Digest),
+}
+
+impl Tie<'_> {
+    /// A number that is evenly spread.
+    fn hash(&self) -> u64 {
+        let hash = match self {
+            Tie::Group(name) => Sha256::new().chain_update(b"split group\0").chain_update(name),
+            Tie::Image(digest) => Sha256::new().chain_update(b"split image\0").chain_update(digest.0),
+        };
+        let bytes = hash.finalize();
+        bytes[..8].iter().fold(0, |hash, &byte| hash << 8 | u64::from(byte))
+    }
+}
+
+fn ties(entry: &Entry, digest: Option<Digest>) -> impl Iterator<Item = Tie<'_>> {
+    entry.group.as_deref().map(Tie::Group).into_iter().chain(digest.map(Tie::Image))
+}
+
+/// Entries by what joins them, in the order of their first ones.
+fn units(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Unit> {
+    let mut parents: Vec<usize> = (0..entries.len()).collect();
+    let mut first: HashMap<Tie<'_>, usize> = HashMap::new();
+    for (i, (entry, digest)) in entries.iter().zip(digests).enumerate() {
+        for tie in ties(entry, *digest) {
+            match first.entry(tie) {
+                Slot::Vacant(slot) => drop(slot.insert(i)),
+                Slot::Occupied(slot) => {
+                    let (a, b) = (root(&mut parents, *slot.get()), root(&mut parents, i));
+                    parents[a.max(b)] = a.min(b);
+                }
+            }
+        }
+    }
+    let mut place = vec![0; entries.len()];
+    let mut units: Vec<Unit> = vec![];
+    for (i, entry) in entries.iter().enumerate() {
+        let top = root(&mut parents, i);
+        if top == i {
+            place[i] = units.len();
+            units.push(Unit::default());
+        }
+        let unit = &mut units[place[top]];
+        unit.entries.push(i);
+        unit.labels.extend(&entry.labels);
+    }
+    for unit in &mut units {
+        let group = unit.entries.iter().filter_map(|&i| entries[i].group.as_deref()).map(|name| Tie::Group(name).hash()).min();
+        unit.hash = group.or_else(|| unit.entries.iter().filter_map(|&i| digests[i]).map(|d| Tie::Image(d).hash()).min());
+    }
+    units
+}
+
+fn root(parents: &mut [usize], mut i: usize) -> usize {
+    while parents[i] != i {
+        parents[i] = parents[parents[i]];
+        i = parents[i];
+    }
+    i
+}
+
+/// Settled photos, found by what they are.
+struct Known<'a> {
+    settled: &'a [Settled<'a>],
+    images: HashMap<Digest, Vec<usize>>,
+    groups: HashMap<&'a str, usize>,
+    paths: HashMap<&'a str, usize>,
+}
+
+impl<'a> Known<'a> {
+    fn new(settled: &'a [Settled<'a>]) -> Known<'a> {
+        let mut known = Known { settled, images: HashMap::new(), groups: HashMap::new(), paths: HashMap::new() };
+        for (i, photo) in settled.iter().enumerate() {
+            known.paths.entry(photo.path).or_insert(i);
+            photo.group.iter().for_each(|group| drop(known.groups.entry(*group).or_insert(i)));
+            photo.digest.iter().for_each(|digest| known.images.entry(*digest).or_default().push(i));
+        }
+        known
+    }
+
+    /// The split that this very photo has: under its path first, since copies may stand in several splits of older caches.
+    fn of_photo(&self, entry: &Entry, digest: Option<Digest>) -> Option<Split> {
+        let Some(digest) = digest else { return self.paths.get(entry.uri.as_str()).map(|&i| self.settled[i].split) };
+        let places = self.images.get(&digest)?;
+        let i = places.iter().find(|&&i| self.settled[i].path == entry.uri).or(places.first())?;
+        Some(self.settled[*i].split)
+    }
+
+    /// The split of the first settled photo that belongs to a unit.
+    fn of_unit<'e>(&self, members: impl Iterator<Item = (&'e Entry, Option<Digest>)>) -> Option<Split> {
+        let first = members.flat_map(|(entry, digest)| {
+            let image = match digest {
+                Some(digest) => self.images.get(&digest).and_then(|places| places.first()),
+                None => self.paths.get(entry.uri.as_str()),
+            };
+            let group = entry.group.as_deref().and_then(|group| self.groups.get(group));
+            image.into_iter().chain(group).copied()
+        });
+        first.min().map(|i| self.settled[i].split)
     }
 }
 
@@ -103,28 +310,41 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn flat(class: usize, n: usize) -> impl Iterator<Item = Entry> {
-        (0..n).map(move |i| Entry { uri: format!("{class}/{i}.jpg"), labels: vec![class], split: Split::Train })
+    /// A photo of a class with a content.
+    fn photo(class: usize, content: usize) -> (Entry, Option<Digest>) {
+        let entry = Entry { uri: format!("{class}/{content}.jpg"), labels: vec![class], split: None, group: None };
+        (entry, Some(Digest::of(&content.to_le_bytes())))
     }
 
-    #[test]
-    fn the_documented_table_holds() {
-        let rule = SplitRule::default();
-        let want = [
-            (1, [1, 0, 0]),
-            (2, [1, 1, 0]),
-            (3, [2, 1, 0]),
-            (4, [2, 1, 1]),
-            (5, [3, 1, 1]),
-            (10, [8, 1, 1]),
-            (15, [11, 2, 2]),
-            (20, [16, 2, 2]),
-        ];
-        for (n, counts) in want {
-            assert_eq!(rule.counts(n), counts, "{n} images");
-        }
-        assert_eq!(rule.counts(0), [0, 0, 0]);
-        assert_eq!("hash:80/20/0".parse::<SplitRule>().unwrap().counts(5), [4, 1, 0]);
+    fn in_group(group: &str, photo: (Entry, Option<Digest>)) -> (Entry, Option<Digest>) {
+        (Entry { group: Some(group.into()), ..photo.0 }, photo.1)
+    }
+
+    type Photos = Vec<(Entry, Option<Digest>)>;
+
+    fn flat(sizes: &[usize]) -> Photos {
+        let of_class = |(class, &n): (usize, &usize)| (0..n).map(move |i| photo(class, class * 100_000 + i));
+        sizes.iter().enumerate().flat_map(of_class).collect()
+    }
+
+    /// Splits photos where some are settled, and settles them.
+    fn split(photos: &Photos, before: &Photos, rule: SplitRule) -> (Photos, Assigned) {
+        let (entries, digests): (Vec<Entry>, Vec<Option<Digest>>) = photos.iter().cloned().unzip();
+        let classes = entries.iter().flat_map(|e| &e.labels).max().map_or(0, |m| m + 1);
+        let mut dataset = Dataset { entries, classes: (0..classes).map(|c| c.to_string()).collect(), ..Dataset::default() };
+        let settled: Vec<Settled<'_>> =
+            before.iter().map(|(e, d)| Settled { digest: *d, path: &e.uri, group: e.group.as_deref(), split: e.split.unwrap() }).collect();
+        let done = rule.assign(&mut dataset, &digests, &settled).unwrap();
+        assert_eq!(done.counts.iter().sum::<usize>(), photos.len());
+        (dataset.entries.into_iter().zip(digests).collect(), done)
+    }
+
+    fn counts(photos: &Photos, class: usize) -> [usize; 3] {
+        SPLITS.map(|s| photos.iter().filter(|(e, _)| e.labels == [class] && e.split == Some(s)).count())
+    }
+
+    fn of(photos: &Photos, digest: Option<Digest>) -> Vec<Split> {
+        photos.iter().filter(|(_, d)| *d == digest).filter_map(|(e, _)| e.split).collect()
     }
 
     #[test]
@@ -138,44 +358,121 @@ mod tests {
     }
 
     #[test]
-    fn growing_data_moves_few_images() {
-        let mut before: Vec<Entry> = flat(0, 900).collect();
-        let mut after: Vec<Entry> = flat(0, 1000).collect();
-        SplitRule::default().assign(&mut before);
-        SplitRule::default().assign(&mut after);
-        let moved = before.iter().zip(&after).filter(|(b, a)| b.split != a.split).count();
-        assert!(moved < 40, "{moved} of 900 images changed their split");
+    fn the_same_photo_has_the_same_split_everywhere() {
+        // A change of these numbers would part caches of one data set.
+        let (photos, _) = split(&flat(&[40]), &vec![], SplitRule::default());
+        let letter = |split| match split {
+            Split::Train => '.',
+            Split::Val => 'v',
+            Split::Test => 't',
+        };
+        let letters: String = photos.iter().filter_map(|(e, _)| e.split.map(letter)).collect();
+        assert_eq!(letters, "..t..t..ttvt....vv..v....v.....v..tt....");
+    }
+
+    #[test]
+    fn the_documented_table_holds() {
+        for start in 0..50 {
+            for (n, least) in [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 0]), (4, [1, 1, 1]), (9, [1, 1, 1])] {
+                let class: Photos = (0..n).map(|i| photo(0, start * 100 + i)).collect();
+                let (class, done) = split(&class, &vec![], SplitRule::default());
+                assert!(counts(&class, 0).iter().zip(least).all(|(n, least)| *n >= least), "{n}: {:?}", counts(&class, 0));
+                assert!(done.lacking.is_empty());
+            }
+        }
+        let (class, _) = split(&flat(&[30]), &vec![], "hash:80/20/0".parse().unwrap());
+        assert_eq!(counts(&class, 0)[2], 0, "a share of zero gets nothing");
+    }
+
+    #[test]
+    fn known_photos_stay_where_another_rule_put_them_and_take_their_copies_and_group_along() {
+        let known = |n: usize, split| (Entry { split: Some(split), ..photo(0, n).0 }, photo(0, n).1);
+        let before: Photos = vec![known(1, Split::Test), in_group("p", known(2, Split::Val))];
+        let copy = (Entry { uri: "copy.jpg".into(), ..photo(0, 1).0 }, photo(0, 1).1);
+        let photos = vec![photo(0, 1), copy, photo(0, 2), in_group("p", photo(0, 3)), (photo(0, 1).0, None)];
+        let (after, done) = split(&photos, &before, SplitRule::default());
+        let splits: Vec<Split> = after.iter().filter_map(|(e, _)| e.split).collect();
+        assert_eq!(splits, [Split::Test, Split::Test, Split::Val, Split::Val, Split::Test], "the last cannot be read now");
+        assert_eq!((done.known, done.moved), (4, 0));
+        assert_eq!(done.lacking, [(0, Split::Train)], "and that is said");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_counts_for_train() {
+        let (after, _) = split(&vec![(photo(0, 1).0, None)], &vec![], SplitRule::default());
+        assert_eq!(after[0].0.split, Some(Split::Train));
+    }
+
+    #[test]
+    fn shares_are_met_within_what_chance_allows() {
+        for (rule, shares) in [("hash:80/10/10", [0.8, 0.1, 0.1]), ("hash:1/1/2", [0.25, 0.25, 0.5])] {
+            let (photos, _) = split(&flat(&[10_000]), &vec![], rule.parse().unwrap());
+            for (n, share) in counts(&photos, 0).into_iter().zip(shares) {
+                let deviation = f64::sqrt(10_000.0 * share * (1.0 - share));
+                assert!((n as f64 - 10_000.0 * share).abs() < 4.0 * deviation, "{rule}: {n}");
+            }
+        }
     }
 
     proptest! {
         #[test]
-        fn counts_add_up_and_train_is_never_empty(n in 1_usize..5000, train in 1_u32..100, val in 0_u32..100, test in 0_u32..100) {
-            let [a, b, c] = SplitRule::new(train, val, test).unwrap().counts(n);
-            prop_assert_eq!(a + b + c, n);
-            prop_assert!(a >= 1);
-            prop_assert!((val > 0) || b == 0);
-            prop_assert!((test > 0) || c == 0);
-            prop_assert!(n < 2 || val == 0 || b >= 1);
-            if n >= 1000 {
-                let share = f64::from(val) / f64::from(train + val + test);
-                prop_assert!((b as f64 / n as f64 - share).abs() < 0.002);
+        fn adding_renaming_and_reordering_move_no_photo(
+            sizes in prop::collection::vec(1_usize..12, 1..5), steps in 1_usize..5, turn in 0_usize..50, copies in 0_usize..4
+        ) {
+            let mut all = flat(&sizes);
+            for i in 0..copies.min(all.len()) {
+                let (entry, digest) = all[i * 7 % all.len()].clone();
+                all.push((Entry { uri: format!("copy {i}"), ..entry }, digest));
+            }
+            let middle = turn % all.len();
+            all.rotate_left(middle);
+            let mut before: Photos = vec![];
+            for step in 1..=steps {
+                let mut now: Photos = all[..all.len() * step / steps].to_vec();
+                now.iter_mut().for_each(|(e, _)| e.uri = format!("{step} {}", e.uri));
+                let (after, done) = split(&now, &before, SplitRule::default());
+                for (entry, digest) in &before {
+                    prop_assert!(of(&after, *digest).iter().all(|s| Some(*s) == entry.split));
+                }
+                for (entry, digest) in &after {
+                    prop_assert!(of(&after, *digest).iter().all(|s| Some(*s) == entry.split), "copies are together");
+                }
+                if step == 1 {
+                    prop_assert!(done.lacking.is_empty());
+                    let mut other = now.clone();
+                    other.reverse();
+                    let (mut again, _) = split(&other, &vec![], SplitRule::default());
+                    again.reverse();
+                    prop_assert_eq!(&again, &after, "the order of the listing does not count");
+                }
+                before = after;
             }
         }
 
         #[test]
-        fn the_split_does_not_depend_on_the_order_of_entries(sizes in prop::collection::vec(1_usize..30, 1..5), turn in 0_usize..100) {
-            let mut entries: Vec<Entry> = sizes.iter().enumerate().flat_map(|(class, &n)| flat(class, n)).collect();
-            let mut turned = entries.clone();
-            let middle = turn % turned.len();
-            turned.rotate_left(middle);
-            SplitRule::default().assign(&mut entries);
-            SplitRule::default().assign(&mut turned);
-            turned.rotate_right(middle);
-            prop_assert_eq!(&entries, &turned);
-            for (class, &n) in sizes.iter().enumerate() {
-                let count = |split| entries.iter().filter(|e| e.labels == [class] && e.split == split).count();
-                prop_assert_eq!([count(Split::Train), count(Split::Val), count(Split::Test)], SplitRule::default().counts(n));
+        fn groups_and_their_copies_are_never_parted(groups in prop::collection::vec(0_usize..6, 1..30), copies in prop::collection::vec(0_usize..8, 30)) {
+            let photos: Photos = groups.iter().zip(&copies).enumerate().map(|(i, (g, c))| {
+                let (entry, digest) = photo(i % 2, *c);
+                in_group(&g.to_string(), (Entry { uri: i.to_string(), ..entry }, digest))
+            }).collect();
+            let (after, _) = split(&photos, &vec![], SplitRule::default());
+            for (a, digest) in &after {
+                prop_assert!(after.iter().filter(|(b, d)| a.group == b.group || digest == d).all(|(b, _)| a.split == b.split));
             }
+        }
+
+        #[test]
+        fn every_class_that_is_large_enough_has_val_and_test(sizes in prop::collection::vec(1_usize..9, 1..6), shift in 0_usize..1000) {
+            let photos: Photos = flat(&sizes).into_iter().map(|(e, _)| {
+                let digest = Digest::of(format!("{shift} {}", e.uri).as_bytes());
+                (e, Some(digest))
+            }).collect();
+            let (after, done) = split(&photos, &vec![], SplitRule::default());
+            for (class, &n) in sizes.iter().enumerate() {
+                let [train, val, test] = counts(&after, class);
+                prop_assert!(train >= 1 && (n < 2 || val >= 1) && (n < 4 || test >= 1));
+            }
+            prop_assert!(done.lacking.is_empty());
         }
     }
 }

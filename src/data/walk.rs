@@ -1,107 +1,100 @@
-//! All images below a folder, in whatever folders they lie: what `predict` reads.
+//! All that lies below a folder: links are followed, what systems put beside photos is passed over and counted. `features` and `predict` see the same.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
-use super::decode;
+use super::passed::{Passed, is_systems_own};
 use crate::{Error, Result};
 
-/// What a folder holds. Links are followed; hidden files and folders are left out.
+/// What a walk comes upon.
+pub(super) enum Step {
+    Folder(PathBuf),
+    Image(PathBuf),
+    /// A link in a circle or to nowhere, in words.
+    PassedOver(String),
+}
+
+/// A walk over a folder and all below, sorted. An error is something that the system refuses to read; the walk goes on behind it.
+pub(super) struct Walk {
+    root: PathBuf,
+    entries: walkdir::IntoIter,
+    /// What is neither folder nor image.
+    pub passed: Passed,
+}
+
+impl Walk {
+    /// Looks into files whose extension says nothing, and into no others.
+    pub fn new(root: &Path) -> Walk {
+        let entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
+        Walk { root: root.into(), entries, passed: Passed::default() }
+    }
+
+    /// A folder that the system refuses to read is an error; a link that leads nowhere is none.
+    fn trouble(&self, error: walkdir::Error) -> Result<Step> {
+        let path = error.path().unwrap_or(&self.root).to_path_buf();
+        if let Some(ancestor) = error.loop_ancestor() {
+            Ok(Step::PassedOver(format!("passed over {}: the link leads back to {}", path.display(), ancestor.display())))
+        } else if fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink()) {
+            Ok(Step::PassedOver(format!("passed over {}: the link leads nowhere", path.display())))
+        } else {
+            Err(Error::io("read", path)(error.into()))
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Step>;
+
+    fn next(&mut self) -> Option<Result<Step>> {
+        loop {
+            let entry = match self.entries.next()? {
+                Ok(entry) => entry,
+                Err(error) => return Some(self.trouble(error)),
+            };
+            let is_folder = entry.file_type().is_dir();
+            if entry.depth() > 0 && is_systems_own(&entry.file_name().to_string_lossy()) {
+                self.passed.count(&entry);
+                if is_folder {
+                    self.entries.skip_current_dir();
+                }
+            } else if is_folder {
+                return Some(Ok(Step::Folder(entry.into_path())));
+            } else {
+                match self.passed.is_image(entry.path(), entry.file_type().is_file()) {
+                    Ok(true) => return Some(Ok(Step::Image(entry.into_path()))),
+                    Ok(false) => {}
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        }
+    }
+}
+
+/// What `predict` reads of a folder: all images, in whatever folders they lie.
 #[derive(Debug, Default)]
 pub struct Below {
     /// Images, sorted folder by folder.
     pub images: Vec<PathBuf>,
-    /// What the user should know: files that are no images, links in a circle or to nowhere.
+    /// What the user should know: what was passed over, counted.
     pub warnings: Vec<String>,
     /// Files and folders that the system refuses to read.
     pub unreadable: Vec<Error>,
 }
 
-/// Finds the images below `folder`; reads the first bytes of files whose extension says nothing, and no others.
+/// Finds the images below `folder`.
 pub fn images_below(folder: &Path) -> Below {
     let mut below = Below::default();
-    let mut others = BTreeMap::new();
-    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    for entry in walk.into_iter().filter_entry(|e| e.depth() == 0 || !is_hidden(e)) {
-        let kind = entry.map_err(|error| trouble(folder, error)).and_then(|entry| {
-            let path = entry.path();
-            match entry.file_type() {
-                kind if kind.is_dir() => Ok(None),
-                kind => is_image(path, kind.is_file()).map(|is_image| Some((entry.into_path(), is_image))).map_err(Trouble::Unreadable),
-            }
-        });
-        match kind {
-            Ok(None) => {}
-            Ok(Some((path, true))) => below.images.push(path),
-            Ok(Some((path, false))) => *others.entry(extension(&path)).or_default() += 1,
-            Err(Trouble::PassedOver(words)) => below.warnings.push(words),
-            Err(Trouble::Unreadable(error)) => below.unreadable.push(error),
+    let mut walk = Walk::new(folder);
+    for step in &mut walk {
+        match step {
+            Ok(Step::Folder(_)) => {}
+            Ok(Step::Image(path)) => below.images.push(path),
+            Ok(Step::PassedOver(words)) => below.warnings.push(words),
+            Err(error) => below.unreadable.push(error),
         }
     }
-    below.warnings.extend(about_others(&others));
+    below.warnings.extend(walk.passed.warnings());
     below
-}
-
-/// Why an entry of a folder gives neither file nor folder.
-pub(super) enum Trouble {
-    /// A link in a circle or to nowhere: in these words.
-    PassedOver(String),
-    /// The system refuses to read it.
-    Unreadable(Error),
-}
-
-/// Tells a link that leads nowhere from a folder that may not be read.
-pub(super) fn trouble(root: &Path, error: walkdir::Error) -> Trouble {
-    let path = error.path().unwrap_or(root).to_path_buf();
-    if let Some(ancestor) = error.loop_ancestor() {
-        Trouble::PassedOver(format!("passed over {}: the link leads back to {}", path.display(), ancestor.display()))
-    } else if fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink()) {
-        Trouble::PassedOver(format!("passed over {}: the link leads nowhere", path.display()))
-    } else {
-        Trouble::Unreadable(Error::io("read", path)(error.into()))
-    }
-}
-
-pub(super) fn is_hidden(entry: &DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with('.')
-}
-
-/// Whether a file holds an image: by its extension, else by its first bytes.
-pub(super) fn is_image(path: &Path, is_file: bool) -> Result<bool> {
-    Ok(is_file && (decode::is_image_extension(&extension(path)) || starts_like_an_image(path)?))
-}
-
-/// In lower case, without the dot.
-pub(super) fn extension(path: &Path) -> String {
-    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
-}
-
-fn starts_like_an_image(path: &Path) -> Result<bool> {
-    let mut head = Vec::new();
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    file.take(32).read_to_end(&mut head).map_err(Error::io("read", path))?;
-    Ok(decode::sniff(&head).is_some())
-}
-
-/// Counts files that are no images, by extension.
-pub(super) fn about_others(others: &BTreeMap<String, usize>) -> Option<String> {
-    let kinds = others.iter().map(|(e, n)| if e.is_empty() { format!("{n} without extension") } else { format!("{n} .{e}") });
-    let kinds: Vec<String> = kinds.collect();
-    let total: usize = others.values().sum();
-    (total > 0).then(|| format!("passed over {total} files that are no images: {}", name_some(kinds.iter().map(String::as_str))))
-}
-
-/// The first few names and how many more there are.
-pub(super) fn name_some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 5;
-    let more = names.len().saturating_sub(SHOWN);
-    let mut text = names.take(SHOWN).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
 }

@@ -84,10 +84,12 @@ fn status(rows: &[Row], row: u64) -> Option<Status> {
 pub(super) struct Tally {
     stored: Vec<u64>,
     gone: HashMap<u64, String>,
+    unturned: usize,
 }
 
 impl Tally {
     pub fn add(&mut self, done: Done) {
+        self.unturned += done.unturned;
         self.stored.extend(done.stored);
         self.gone.extend(done.gone);
     }
@@ -106,6 +108,8 @@ impl Tally {
                 None => outcome.reused += 1,
             }
         }
+        // An image that lacked several taps and views may have been decoded more than once.
+        outcome.unturned = self.unturned.min(outcome.computed);
         outcome
     }
 }

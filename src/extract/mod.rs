@@ -101,6 +101,8 @@ pub struct Outcome {
     pub reused: usize,
     /// Images left to other parts, or not reached because the observer said stop.
     pub left: usize,
+    /// Images of those computed that ask to be turned and were read as stored.
+    pub unturned: usize,
     /// What the listing changed among the rows.
     pub changes: Changes,
     /// Images that cannot be used, now or since an earlier run.

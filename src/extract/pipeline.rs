@@ -41,6 +41,8 @@ pub(super) struct Done {
     pub stopped: bool,
     /// Seconds spent writing.
     pub write_seconds: f64,
+    /// Images that ask to be turned and were not.
+    pub unturned: usize,
 }
 
 /// Features by view and tap.
@@ -120,7 +122,7 @@ pub(super) fn run(
         // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (gone, stopped) = coordinated?;
-        Ok(Done { stored: stored.rows, gone, stopped, write_seconds: stored.seconds })
+        Ok(Done { stored: stored.rows, gone, stopped, write_seconds: stored.seconds, unturned: preparation.unturned() })
     })
 }
 

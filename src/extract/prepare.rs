@@ -1,9 +1,10 @@
 //! One image: from its file's bytes to the pixels of every view that is wanted.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Job;
-use crate::data::{Digest, ImageSource, Orientation, decode};
+use crate::data::{Digest, ImageSource, Orientation, Turn, decode, recorded_turn};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::{Error, Result};
 
@@ -16,6 +17,8 @@ pub(super) struct Preparation<'a> {
     seed: u64,
     input: [usize; 2],
     views: &'a [u32],
+    /// Images that ask to be turned and are not.
+    unturned: AtomicUsize,
 }
 
 /// An image without features.
@@ -30,7 +33,12 @@ pub(super) enum Skip {
 impl<'a> Preparation<'a> {
     pub fn new(job: &Job<'a>, views: &'a [u32]) -> Preparation<'a> {
         let Job { source, orientation, preprocess: spec, policy, input, .. } = *job;
-        Preparation { source, orientation, spec, policy, seed: job.key.seed, input, views }
+        Preparation { source, orientation, spec, policy, seed: job.key.seed, input, views, unturned: AtomicUsize::new(0) }
+    }
+
+    /// How many images asked to be turned and were not.
+    pub fn unturned(&self) -> usize {
+        self.unturned.load(Ordering::Relaxed)
     }
 
     /// Reads the file: what was digested, or nothing.
@@ -50,6 +58,9 @@ impl<'a> Preparation<'a> {
     fn decoded(&self, uri: &str, digest: &Digest, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Skip> {
         let broken = |e| Skip::Broken(reason(&e));
         let pixels = decode(bytes, &self.source.locate(uri), self.orientation).map_err(broken)?;
+        if self.orientation == Orientation::AsStored && recorded_turn(bytes) != Turn::NoTransforms {
+            self.unturned.fetch_add(1, Ordering::Relaxed);
+        }
         let [height, width] = self.spec.output_size([pixels.height, pixels.width]);
         if [height, width] != self.input {
             let [h, w] = self.input;

@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::data::Split;
 use crate::engine::Engine;
 use crate::extract::{self, Job};
 use crate::files::create_folder;
@@ -157,7 +158,7 @@ impl Comparison<'_> {
         let entries = &dataset.entries;
         let features = Arc::new(Swapped::empty(entries.len(), tap.shape.iter().product()));
         let labels = entries.iter().map(|e| e.labels.iter().map(|&l| l as u32).collect()).collect();
-        let splits: Vec<_> = entries.iter().map(|e| e.split).collect();
+        let splits: Vec<_> = entries.iter().map(|e| e.split.unwrap_or(Split::Train)).collect();
         let taps = vec![TapFeatures { name: tap.name.clone(), shape: tap.shape.clone(), features, views: vec![] }];
         let paths = entries.iter().map(|e| e.uri.clone()).collect();
         Single::new(self.config, Source::new(taps, dataset.classes.clone(), paths, labels, &splits)?, self.trainer.name())

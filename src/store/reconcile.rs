@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::rows::{Row, Status};
-use crate::data::{Dataset, Digest, Entry};
+use crate::data::{Dataset, Digest, Split};
 
 /// What matching changed, counted in images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Changes {
     pub added: usize,
     /// Known images under another path.
     pub renamed: usize,
-    /// Known images with another label or split.
+    /// Known images with another label, split or group.
     pub relabelled: usize,
     /// Images that had been deleted and are there again.
     pub revived: usize,
@@ -66,7 +66,7 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
     for (row, entry) in known.rows.iter().zip(&matched) {
         let old_labels: Vec<usize> = row.labels.iter().filter_map(|l| relabel.get(l).copied()).collect();
         rows.push(match entry {
-            Some(i) => updated(row, &old_labels, &dataset.entries[*i], &mut changes),
+            Some(i) => updated(row, &old_labels, dataset, *i, &mut changes),
             None => {
                 let gone = !known.partial && row.status != Status::Deleted;
                 changes.deleted += usize::from(gone);
@@ -87,9 +87,10 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
             row: next_row,
             path: entry.uri.clone(),
             labels: entry.labels.clone(),
-            split: entry.split,
+            split: entry.split.unwrap_or(Split::Train),
             status: if digest.is_some() { Status::Ok } else { Status::Failed },
             digest,
+            group: entry.group.clone(),
         });
         listed[i] = next_row;
         next_row += 1;
@@ -142,17 +143,21 @@ fn match_digests(known: Known<'_>, digests: &[Option<Digest>], matched: &mut [Op
     });
 }
 
-fn updated(row: &Row, old_labels: &[usize], entry: &Entry, changes: &mut Changes) -> Row {
+/// A row as the listing has it now. Where the data has no splits of its own, the row keeps the one that it was given.
+fn updated(row: &Row, old_labels: &[usize], dataset: &Dataset, i: usize, changes: &mut Changes) -> Row {
+    let entry = &dataset.entries[i];
+    let split = entry.split.filter(|_| dataset.own_splits).unwrap_or(row.split);
     changes.renamed += usize::from(row.path != entry.uri);
-    changes.relabelled += usize::from(old_labels != entry.labels || row.split != entry.split);
+    changes.relabelled += usize::from(old_labels != entry.labels || row.split != split || row.group != entry.group);
     changes.revived += usize::from(row.status == Status::Deleted);
     Row {
         row: row.row,
         path: entry.uri.clone(),
         labels: entry.labels.clone(),
-        split: entry.split,
+        split,
         digest: row.digest,
         status: if row.status == Status::Failed { Status::Failed } else { Status::Ok },
+        group: entry.group.clone(),
     }
 }
 
@@ -167,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::data::Split;
+    use crate::data::Entry;
 
     /// A digest with a name of one letter; the empty name is none.
     fn digest(name: &str) -> Option<Digest> {
@@ -184,7 +189,8 @@ mod tests {
         let entry = |path: &str| Entry {
             uri: path.into(),
             labels: vec![classes.iter().position(|c| *c == path[..1]).unwrap()],
-            split: Split::Train,
+            split: Some(Split::Train),
+            group: None,
         };
         let entries = files.iter().map(|(p, _)| entry(p)).collect();
         let digests = files.iter().map(|(_, d)| digest(d)).collect();
@@ -273,6 +279,18 @@ mod tests {
         let (dataset, digests) = listing(&[("a", "1"), ("c", "2")]);
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: true };
         assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "a", "1", Fine), (1, "b", "2", Fine), (2, "c", "2", Fine)].map(row));
+    }
+
+    #[test]
+    fn a_row_keeps_the_split_that_a_rule_gave_it() {
+        let (state, classes) = after(&[&[("a", "1"), ("b", "2")]]);
+        let (mut dataset, digests) = listing(&[("c", "1"), ("b", "2")]);
+        dataset.entries.iter_mut().for_each(|e| e.split = Some(Split::Test));
+        let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: false };
+        let splits = |dataset: &Dataset| reconcile(known, dataset, &digests).rows.iter().map(|r| r.split).collect::<Vec<_>>();
+        assert_eq!(splits(&dataset), [Split::Train; 2]);
+        dataset.own_splits = true;
+        assert_eq!(splits(&dataset), [Split::Test; 2], "one that the data has counts");
     }
 
     #[test]

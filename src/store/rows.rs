@@ -1,4 +1,4 @@
-//! `rows.csv`: one line an image. Labels, splits and paths live here alone.
+//! `rows.csv`: one line an image. Labels, splits, groups and paths live here alone.
 
 use std::fmt;
 use std::fs;
@@ -8,7 +8,9 @@ use crate::data::{Digest, Split};
 use crate::{Error, Result, files};
 
 pub(super) const ROWS: &str = "rows.csv";
-const HEADER: [&str; 7] = ["row", "path", "class", "label", "split", "sha256", "status"];
+/// The last column is there where the data has groups: files without it are as they always were.
+const HEADER: [&str; 8] = ["row", "path", "class", "label", "split", "sha256", "status", "group"];
+const WITHOUT_GROUPS: usize = 7;
 
 /// Whether a row counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,13 +55,17 @@ pub struct Row {
     pub digest: Option<Digest>,
     /// Whether it counts.
     pub status: Status,
+    /// What it belongs to (a patient, a burst, a video), where that is known: rows of a group are not parted.
+    pub group: Option<String>,
 }
 
 /// Writes `rows.csv`, whole or not at all. `class` repeats the labels as names, several as `a|b`.
 pub(super) fn write(folder: &Path, rows: &[Row], classes: &[String]) -> Result<()> {
     let path = folder.join(ROWS);
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
-    let mut record = |fields: [&str; 7]| csv.write_record(fields).map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"));
+    let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
+    let mut record =
+        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"));
     record(HEADER)?;
     for row in rows {
         let labels: Vec<String> = row.labels.iter().map(usize::to_string).collect();
@@ -71,6 +77,7 @@ pub(super) fn write(folder: &Path, rows: &[Row], classes: &[String]) -> Result<(
             row.split.name(),
             &row.digest.map(|d| d.to_string()).unwrap_or_default(),
             row.status.name(),
+            row.group.as_deref().unwrap_or_default(),
         ])?;
     }
     let bytes = csv.into_inner().map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"))?;
@@ -110,9 +117,9 @@ fn read_with(folder: &Path, labels: impl Fn(&csv::StringRecord) -> Result<Vec<us
         Err(e) => return Err(Error::io("read", &path)(e)),
     };
     let mut csv = csv::Reader::from_reader(bytes.as_slice());
-    let header_fits = csv.headers().is_ok_and(|h| h == HEADER.as_slice());
+    let header_fits = csv.headers().is_ok_and(|h| h == &HEADER[..WITHOUT_GROUPS] || h == HEADER.as_slice());
     if !header_fits {
-        return Err(Error::cache(&path, format!("does not begin with `{}`", HEADER.join(",")), hint));
+        return Err(Error::cache(&path, format!("does not begin with `{}`", HEADER[..WITHOUT_GROUPS].join(",")), hint));
     }
     let mut rows: Vec<Row> = vec![];
     let mut records = csv.records();
@@ -146,6 +153,7 @@ fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> 
             "deleted" => Status::Deleted,
             other => return Err(format!("`{other}` is not a status")),
         },
+        group: Some(field(7)).filter(|g| !g.is_empty()).map(str::to_string),
     })
 }
 
@@ -176,6 +184,7 @@ mod tests {
             split,
             digest: (row != 9).then_some(Digest([0xab; 32])),
             status,
+            group: None,
         };
         let rows = vec![
             row(0, "train/cats/a, \"b\".png", &[0], Split::Train, Status::Ok),
@@ -194,6 +203,18 @@ mod tests {
         let text = fs::read_to_string(folder.path().join(ROWS)).unwrap();
         assert!(text.starts_with("row,path,class,label,split,sha256,status\n"), "{text}");
         assert!(text.contains(",cats|dogs,0|1,val,"), "{text}");
+    }
+
+    #[test]
+    fn groups_are_a_last_column_where_there_are_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut rows, classes) = rows();
+        rows[1].group = Some("patient 7, left".into());
+        write(folder.path(), &rows, &classes).unwrap();
+        assert_eq!(read(folder.path(), &classes).unwrap(), rows);
+        let text = fs::read_to_string(folder.path().join(ROWS)).unwrap();
+        assert!(text.starts_with("row,path,class,label,split,sha256,status,group\n"), "{text}");
+        assert!(text.contains(",deleted,\"patient 7, left\"\n") && text.ends_with(",failed,\n"), "{text}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) fn rows(count: u64) -> Vec<Row> {
         split: if row % 4 == 3 { Split::Val } else { Split::Train },
         digest: Some(Digest([row as u8; 32])),
         status: Status::Ok,
+        group: None,
     };
     (0..count).map(row).collect()
 }

@@ -40,6 +40,8 @@ class Meta:
     """The data set's name."""
     key: Dict[str, Any] = field(repr=False)
     """Everything that decided the values: backbone, digest of the weights, preprocess, …"""
+    groups: Optional[List[str]] = None
+    """Group of each image (patient, burst, video), empty where it has none; None for data without groups."""
 
 
 def load_features(
@@ -100,6 +102,7 @@ def load_features(
         view=view,
         dataset=manifest["dataset"],
         key=manifest["key"],
+        groups=[line["group"] for line in lines] if lines and "group" in lines[0] else None,
     )
     return X, _targets(labels, len(classes), several), meta
 
@@ -131,6 +134,8 @@ def to_pandas(
             },
             index=pandas.Index(meta.rows, name="row"),
         )
+        if meta.groups is not None:
+            frame["group"] = meta.groups
         if all(len(labels) == 1 for labels in meta.labels):
             frame["label"] = frame["label"].astype("int64")
         flat = X.reshape(len(X), -1)
@@ -141,6 +146,7 @@ def to_pandas(
     _, table = _open(folder)
     lines = {row: line for row, line in table.items() if split in (None, line["split"])}
     columns = ["path", "class", "label", "split", "sha256", "status"]
+    columns += ["group"] if any("group" in line for line in lines.values()) else []
     frame = pandas.DataFrame([[line[c] for c in columns] for line in lines.values()], columns=columns)
     frame.index = pandas.Index(list(lines), name="row")
     if all(line["label"].isdigit() for line in lines.values()):

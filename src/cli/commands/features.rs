@@ -4,14 +4,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, ImageSource, Orientation, SplitRule};
+use headstart::data::{self, Dataset, Digest, ImageSource, ListOptions, Orientation};
 use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
 use headstart::preprocess::Policy;
-use headstart::store::Dtype;
+use headstart::store::{self, Cache, Dtype};
 use headstart::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::changes;
 use super::extraction::Extraction;
 use super::images::Listed;
 use crate::cli::Ending;
@@ -26,13 +27,14 @@ const NAMED: usize = 10;
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
     let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
-    let Listed { source, mut dataset, name } = a.images.list(&settings.rule, screen)?;
-    let digests = digest(&a.cache, &name, source.as_ref(), &dataset, screen)?;
-    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
-
-    let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
+    let mut listed = a.images.list(&settings.options, screen)?;
     let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
-    let folder = key.folder(&a.cache, &name);
+    let folder = key.folder(&a.cache, &listed.name);
+    let digests = digest(&a.cache, &listed.name, listed.source.as_ref(), &listed.dataset, screen)?;
+    a.images.settle(&mut listed, &digests, &folder, screen)?;
+    let Listed { source, mut dataset, name, data } = listed;
+    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
+    let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
     let extraction = Extraction {
         base,
         source,
@@ -55,15 +57,22 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
         return Ok(Ending::Done);
     }
     announce(&extraction, screen);
+    store::remember_origin(&extraction.folder, &data)?;
+    let is_new = !extraction.folder.join("manifest.json").exists();
     let mut watch = Watch::new(screen);
     let gently = signals::gently();
     let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
     drop(gently);
     watch.clear();
     let outcome = outcome?;
+    changes::tell(&outcome, screen);
+    tell_failures(&outcome, screen);
     if watch.stopped {
         tell_stop(&outcome, &extraction.folder, screen);
         return Ok(Ending::Stopped);
+    }
+    if outcome.failed.len() == outcome.images {
+        return nothing_usable(&outcome, &extraction.folder, is_new, screen);
     }
     tell_outcome(&outcome, &extraction.folder, screen);
     Ok(if a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
@@ -77,7 +86,7 @@ fn announce(extraction: &Extraction, screen: &Screen) {
 
 /// Arguments that make sense.
 struct Settings {
-    rule: SplitRule,
+    options: ListOptions,
     taps: Vec<String>,
     views: u32,
     policy: Policy,
@@ -95,7 +104,7 @@ impl Settings {
         let views =
             views.ok_or_else(|| Error::setting(format!("--views {} reads no image", a.views), "the plain reading alone is --views 1"))?;
         Ok(Settings {
-            rule: a.images.check()?,
+            options: a.images.check()?,
             taps,
             views,
             policy: a.augment.parse()?,
@@ -117,7 +126,7 @@ fn part(text: &str) -> Result<Part> {
 
 fn digest(root: &Path, name: &str, source: &dyn ImageSource, dataset: &Dataset, screen: &Screen) -> Result<Vec<Result<Digest>>> {
     let bar = screen.bar(dataset.entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
-    let known = root.join(headstart::store::folder_name(name)).join("files.csv");
+    let known = root.join(store::folder_name(name)).join("files.csv");
     let digests = data::digests(source, &dataset.entries, Some(&known), &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(digests?.each)
@@ -195,13 +204,39 @@ fn tell_stop(outcome: &Outcome, folder: &Path, screen: &Screen) {
         .warn(format_args!("stopped: features of {stored} of {images} images are stored in {folder}; the same command goes on from there"));
 }
 
-fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
+/// Not one image can be used. A cache that was made just now for nothing goes again, so that no later command takes it for one.
+fn nothing_usable(outcome: &Outcome, folder: &Path, is_new: bool, screen: &Screen) -> anyhow::Result<Ending> {
+    if is_new && Cache::open(folder).is_ok_and(|cache| cache.manifest().shards.is_empty()) {
+        std::fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
+    }
+    if screen.json {
+        let changes = changes::object(&outcome.changes);
+        screen.object(&json!({ "cache": null, "images": outcome.images, "computed": 0, "failed": outcome.failed.len(), "rows": changes }));
+    }
+    screen.error(&anyhow::anyhow!(
+        "not one of the {} images can be used\n  help: the warnings say why; paths in a CSV file are relative to its folder, and images are JPEG, PNG, WebP, \
+         BMP, GIF or TIFF",
+        thousands(outcome.images as u64)
+    ));
+    Ok(Ending::Incomplete)
+}
+
+fn tell_failures(outcome: &Outcome, screen: &Screen) {
     for failure in outcome.failed.iter().take(NAMED) {
         screen.warn(format_args!("{}: {}", failure.path, failure.reason));
     }
     if !outcome.failed.is_empty() {
         let more = if outcome.failed.len() > NAMED { "; manifest.json names all" } else { "" };
         screen.warn(format_args!("{} of {} images could not be used{more}", outcome.failed.len(), outcome.images));
+    }
+}
+
+fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
+    if outcome.unturned > 0 {
+        let (lying, all) = (thousands(outcome.unturned as u64), thousands(outcome.computed as u64));
+        screen.warn(format_args!(
+            "{lying} of {all} photos carry a turn (EXIF orientation) and were read as stored, lying on their side: --exif-rotate turns them"
+        ));
     }
     let s = &outcome.seconds;
     if outcome.computed == 0 {
@@ -223,7 +258,7 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     if screen.json {
         screen.object(&json!({
             "cache": name(folder), "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
-            "failed": outcome.failed.len(), "seconds": s, "bottleneck": outcome.bottleneck,
+            "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "unturned": outcome.unturned, "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
         screen.path(folder);

@@ -2,6 +2,7 @@
 
 pub mod backbones;
 pub mod bench;
+mod changes;
 pub mod demo;
 pub mod export;
 mod extraction;

@@ -13,7 +13,7 @@ use headstart::heads::trainer;
 use headstart::preprocess::Policy;
 use headstart::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
 use headstart::sweep::SweepConfig;
-use headstart::{Result, engine};
+use headstart::{Result, engine, store};
 
 use super::extraction::Extraction;
 use super::features;
@@ -25,20 +25,24 @@ use crate::cli::signals;
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
 pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let rule = a.images.check()?;
+    let options = a.images.check()?;
     let config = config(a)?;
     let device = super::device(device, screen)?;
     let (base, start) = open(a, device, screen)?;
-    let Listed { source, mut dataset, name } = a.images.list(&rule, screen)?;
-    leave_out_test(&mut dataset, screen);
-    let out = a.out.clone().unwrap_or_else(|| Path::new("speedups").join(format!("{name}-{}", base.info().name)));
-    let digests: Vec<Result<Digest>> = data::digests(source.as_ref(), &dataset.entries, None, &|| {})?.each;
+    let mut listed = a.images.list(&options, screen)?;
+    let out = a.out.clone().unwrap_or_else(|| Path::new("speedups").join(format!("{}-{}", listed.name, base.info().name)));
     let orientation = Orientation::AsStored;
-    let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
     let policy: Policy = "standard".parse()?;
     let key = base.key(a.images.store.into(), orientation, &policy, 0);
+    let folder = key.folder(&out.join("cache"), &listed.name);
+    let digests = data::digests(listed.source.as_ref(), &listed.dataset.entries, None, &|| {})?.each;
+    a.images.settle(&mut listed, &digests, &folder, screen)?;
+    store::remember_origin(&folder, &listed.data)?;
+    let Listed { source, mut dataset, name, .. } = listed;
+    let digests = leave_out_test(&mut dataset, digests, screen);
+    let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
     let extraction = Extraction {
-        folder: key.folder(&out.join("cache"), &name),
+        folder,
         base,
         source,
         dataset,
@@ -94,13 +98,17 @@ fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Base, Ins
 }
 
 /// Neither way looks at test.
-fn leave_out_test(dataset: &mut Dataset, screen: &Screen) {
+fn leave_out_test(dataset: &mut Dataset, digests: Vec<Result<Digest>>, screen: &Screen) -> Vec<Result<Digest>> {
     let before = dataset.entries.len();
-    dataset.entries.retain(|e| e.split != Split::Test);
+    let entries = std::mem::take(&mut dataset.entries);
+    let kept = entries.into_iter().zip(digests).filter(|(entry, _)| entry.split != Some(Split::Test));
+    let digests;
+    (dataset.entries, digests) = kept.unzip();
     let left_out = before - dataset.entries.len();
     if left_out > 0 {
         screen.note(format_args!("{} images of test are left out of both ways", thousands(left_out as u64)));
     }
+    digests
 }
 
 fn announce(extraction: &Extraction, screen: &Screen) {

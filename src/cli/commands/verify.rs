@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use headstart::base::Base;
-use headstart::data::{self, SplitRule};
+use headstart::data::{self, ListOptions};
 use headstart::extract::{self, Rechecked};
 use headstart::store::{self, Cache};
 use serde_json::json;
@@ -61,7 +61,7 @@ fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Scr
     let cache = Cache::open(folder)?;
     let manifest = cache.manifest();
     let (base, orientation) = Base::of_key(&manifest.key, &manifest.weights, super::device(device, screen)?, &screen.fetching())?;
-    let source = data::open(data, &SplitRule::default())?;
+    let source = data::open(data, &ListOptions { lenient: true, ..ListOptions::default() })?;
     let dataset = source.list()?;
     let digests = data::digests(source.as_ref(), &dataset.entries, None, &|| ())?.each;
     let input = super::features::input(&base, source.as_ref(), &dataset, orientation)?;

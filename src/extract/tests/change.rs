@@ -150,7 +150,7 @@ fn a_part_of_the_data_leaves_the_rest_alone() {
     let mut world = World::new(10);
     world.run();
     world.partial = true;
-    let source = crate::data::open(&world.data(), &crate::data::SplitRule::default()).unwrap();
+    let source = crate::data::open(&world.data(), &crate::data::ListOptions::default()).unwrap();
     let mut dataset = source.list().unwrap();
     dataset.entries.truncate(4);
     let engine = |_: &[String], _: usize| unreachable!("nothing to compute");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::data::{self, Dataset, Digest, ImageSource, SplitRule, digests};
+use crate::data::{self, Dataset, Digest, ImageSource, ListOptions, digests};
 use crate::engine::{Batch, Engine};
 use crate::extract::{EngineFactory, Job, JobTap, Observer, Outcome, Part, run};
 use crate::preprocess::{Policy, PreprocessSpec};
@@ -123,7 +123,7 @@ impl World {
     }
 
     pub fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&Job<'_>) -> T) -> T {
-        let source = data::open(&self.data(), &SplitRule::default()).unwrap();
+        let source = data::open(&self.data(), &ListOptions::default()).unwrap();
         let dataset = source.list().unwrap();
         self.with_source(source.as_ref(), &dataset, engine, act)
     }

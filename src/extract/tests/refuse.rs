@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::fixture::{Fake, World, counts};
-use crate::data::{Dataset, ImageSource, SplitRule, Stamp, open};
+use crate::data::{Dataset, ImageSource, ListOptions, Stamp, open};
 use crate::engine::{Batch, Engine};
 use crate::extract::{Silent, run};
 use crate::store::{Cache, Dtype};
@@ -106,7 +106,7 @@ impl ImageSource for Shifty {
 #[test]
 fn files_that_vanish_or_change_meanwhile_are_failures_of_this_run_only() {
     let world = World::new(6);
-    let source = Shifty { honest: open(&world.data(), &SplitRule::default()).unwrap(), folder: world.data() };
+    let source = Shifty { honest: open(&world.data(), &ListOptions::default()).unwrap(), folder: world.data() };
     let dataset = source.list().unwrap();
     let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: world.pause }) as Box<dyn Engine>);
     let outcome = world.with_source(&source, &dataset, &engine, |job| run(job, &mut Silent)).unwrap();

@@ -1,13 +1,21 @@
 //! From file bytes to RGB pixels, as near to Pillow's `Image.open(file).convert("RGB")` as the decoders allow.
 
+mod ifd;
+mod jpeg;
+mod turn;
+
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::metadata::Orientation as Turn;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{Pixels, jpeg};
+use super::Pixels;
+use super::passed::is_camera_raw;
 use crate::{Error, Result};
+use ifd::Directory;
+
+pub use image::metadata::Orientation as Turn;
+pub use turn::recorded_turn;
 
 /// The decoders and their versions, for the cache key: other versions may give other pixels.
 pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/1";
@@ -46,10 +54,13 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
         return Err("the file is empty".into());
     }
     let format = sniff(bytes).ok_or("is no JPEG, PNG, WebP, BMP, GIF or TIFF image")?;
-    let (pixels, turn) = if format == ImageFormat::Jpeg { jpeg::pixels(bytes)? } else { with_image(bytes, format)? };
+    if format == ImageFormat::Tiff && is_camera_raw(&mut Cursor::new(bytes)) {
+        return Err("is a camera's RAW file, of which only a small preview could be read: develop it to JPEG or TIFF".into());
+    }
+    let pixels = if format == ImageFormat::Jpeg { jpeg::pixels(bytes)? } else { with_image(bytes, format)? };
     match orientation {
         Orientation::AsStored => Ok(pixels),
-        Orientation::Exif => turned(pixels, turn),
+        Orientation::Exif => turned(pixels, recorded_turn(bytes)),
     }
 }
 
@@ -73,21 +84,23 @@ pub(super) fn check_size(width: u64, height: u64) -> Result<(), String> {
     }
 }
 
-fn with_image(bytes: &[u8], format: ImageFormat) -> Result<(Pixels, Turn), String> {
+fn with_image(bytes: &[u8], format: ImageFormat) -> Result<Pixels, String> {
     let reason = |e| match e {
         ImageError::Unsupported(e) => format!("{e}: convert it to PNG or JPEG"),
         e => e.to_string(),
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(Limits::no_limits());
-    let mut decoder = reader.into_decoder().map_err(reason)?;
+    let decoder = reader.into_decoder().map_err(reason)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
-    let turn = decoder.orientation().unwrap_or(Turn::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(reason)?;
     let pixels = Pixels { width: width as usize, height: height as usize, rgb: to_rgb(image)? };
     // Pillow turns TIFF images, and no others, when it loads them.
-    if format == ImageFormat::Tiff { Ok((turned(pixels, turn)?, Turn::NoTransforms)) } else { Ok((pixels, turn)) }
+    match Directory::first(bytes).filter(|_| format == ImageFormat::Tiff) {
+        Some(directory) => turned(pixels, turn::turn_of_tiff(&directory)),
+        None => Ok(pixels),
+    }
 }
 
 /// Three bytes a pixel: alpha dropped, the high byte of 16.
@@ -109,6 +122,9 @@ fn to_rgb(image: DynamicImage) -> Result<Vec<u8>, String> {
 }
 
 fn turned(pixels: Pixels, turn: Turn) -> Result<Pixels, String> {
+    if turn == Turn::NoTransforms {
+        return Ok(pixels);
+    }
     let image = RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.rgb).ok_or("has less data than pixels")?;
     let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(turn);

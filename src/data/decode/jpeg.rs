@@ -1,15 +1,13 @@
 //! JPEG: libjpeg-turbo's arithmetic in Rust, so pixels are Pillow's to the last bit.
 
-use image::metadata::Orientation as Turn;
 use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
 
-use super::Pixels;
-use super::decode::{MAX_PIXELS, check_size};
+use super::{MAX_PIXELS, Pixels, check_size};
 
-/// Pixels as stored, and the turn that EXIF data asks for. Data that ends early or breaks off is refused, never filled up with gray.
+/// Pixels as stored. Data that ends early or breaks off is refused, never filled up with gray.
 ///
 /// CMYK and YCCK are taken for Adobe's, whose ink is inverted, and turned to RGB as Pillow does.
-pub(super) fn pixels(bytes: &[u8]) -> Result<(Pixels, Turn), String> {
+pub(super) fn pixels(bytes: &[u8]) -> Result<Pixels, String> {
     let mut decoder = Decoder::new(bytes).map_err(reason)?;
     let header = decoder.header();
     check_size(header.width.into(), header.height.into())?;
@@ -18,9 +16,8 @@ pub(super) fn pixels(bytes: &[u8]) -> Result<(Pixels, Turn), String> {
     }
     decoder.set_max_pixels(MAX_PIXELS as usize);
     decoder.set_output_format(PixelFormat::Rgb);
-    let turn = decoder.exif_orientation().and_then(Turn::from_exif).unwrap_or(Turn::NoTransforms);
     let image = decoder.decode_image().map_err(reason)?;
-    Ok((Pixels { width: image.width, height: image.height, rgb: image.data }, turn))
+    Ok(Pixels { width: image.width, height: image.height, rgb: image.data })
 }
 
 fn reason(error: JpegError) -> String {
