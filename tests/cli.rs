@@ -7,6 +7,10 @@ mod data;
 mod hub;
 #[path = "cli/kept.rs"]
 mod kept;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/signals.rs"]
+mod signals;
 #[path = "cli/speedup.rs"]
 mod speedup;
 #[path = "cli/store.rs"]

@@ -15,6 +15,7 @@ use crate::data::Split;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Summary {
     /// The cache's folder.
+    #[serde(serialize_with = "crate::text::lossy")]
     pub folder: PathBuf,
     /// The data set's name.
     pub dataset: String,

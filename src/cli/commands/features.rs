@@ -18,7 +18,8 @@ use super::extraction::Extraction;
 use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Features;
-use crate::cli::screen::{Screen, bytes, seconds, thousands};
+use crate::cli::screen::{Screen, bytes, name, seconds, thousands};
+use crate::cli::signals;
 
 /// How many of the images that could not be used are named on the screen; the manifest names them all.
 const NAMED: usize = 10;
@@ -62,13 +63,19 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     store::remember_origin(&extraction.folder, &data)?;
     let is_new = !extraction.folder.join("manifest.json").exists();
     let mut watch = Watch::new(screen);
+    let gently = signals::gently();
     let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
+    drop(gently);
     watch.clear();
     let outcome = outcome?;
     let misrecorded = outcome.misrecorded.iter().map(String::as_str);
     data::forget(extraction.source.as_ref(), misrecorded, &records(&a.cache, &extraction.name))?;
     changes::tell(&outcome, screen);
     tell_failures(&outcome, screen);
+    if watch.stopped {
+        tell_stop(&outcome, &extraction.folder, screen);
+        return Ok(Ending::Stopped);
+    }
     if outcome.failed.len() == outcome.images {
         return nothing_usable(&outcome, &extraction.folder, is_new, screen);
     }
@@ -197,7 +204,7 @@ pub fn input(base: &Base, source: &dyn ImageSource, dataset: &Dataset, orientati
 fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
     if screen.json {
         return screen.object(&json!({
-            "cache": folder, "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
+            "cache": name(folder), "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
             "shards": estimate.shards, "bytes": estimate.bytes, "seconds": estimate.seconds,
             "basis": match estimate.basis { Basis::EarlierRun => "earlier run", Basis::Operations => "operations" },
         }));
@@ -215,7 +222,14 @@ fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
         estimate.shards,
         seconds(estimate.seconds),
     ));
-    screen.result(folder.display());
+    screen.path(folder);
+}
+
+fn tell_stop(outcome: &Outcome, folder: &Path, screen: &Screen) {
+    let [stored, images] = [outcome.reused + outcome.computed, outcome.images].map(|n| thousands(n as u64));
+    let folder = folder.display();
+    screen
+        .warn(format_args!("stopped: features of {stored} of {images} images are stored in {folder}; the same command goes on from there"));
 }
 
 /// Not one image can be used. A cache that was made just now for nothing goes again, so that no later command takes it for one.
@@ -275,11 +289,11 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     }
     if screen.json {
         screen.object(&json!({
-            "cache": folder, "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
+            "cache": name(folder), "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
             "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "unturned": outcome.unturned, "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
-        screen.result(folder.display());
+        screen.path(folder);
     }
 }
 
@@ -289,11 +303,15 @@ pub struct Watch<'a> {
     bar: ProgressBar,
     /// What is being computed, before the count.
     pub what: String,
+    /// Images that were stored when a signal asked to stop.
+    asked_at: Option<usize>,
+    /// Whether it was stopped, with the running shard written.
+    stopped: bool,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(screen: &'a Screen) -> Watch<'a> {
-        Watch { screen, bar: ProgressBar::hidden(), what: String::new() }
+        Watch { screen, bar: ProgressBar::hidden(), what: String::new(), asked_at: None, stopped: false }
     }
 
     /// Takes the bar off the terminal.
@@ -321,7 +339,10 @@ impl Observer for Watch<'_> {
         let rate = progress.done as f64 / s.wall.max(1e-9);
         let phases = format!("read {:.1} s, decode {:.1} s, infer {:.1} s, write {:.1} s", s.read, s.decode, s.infer, s.write);
         self.bar.set_message(format!("{rate:.1} images/s  ({phases}; bottleneck: {})", progress.bottleneck()));
-        ControlFlow::Continue(())
+        if signals::asked().is_some() {
+            self.stopped = progress.stored > *self.asked_at.get_or_insert(progress.stored);
+        }
+        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn message(&mut self, text: &str) {

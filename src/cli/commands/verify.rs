@@ -11,7 +11,7 @@ use serde_json::json;
 use super::extraction::Extraction;
 use crate::cli::Ending;
 use crate::cli::args::Verify;
-use crate::cli::screen::{Screen, bytes, thousands};
+use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Images a batch of those that are computed again.
 const BATCH: usize = 32;
@@ -41,7 +41,7 @@ pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> 
     again.iter().for_each(|again| tell_left_out(again, screen));
     let is_same = differing.is_empty();
     if screen.json {
-        screen.object(&json!({ "cache": folder, "verified": verified, "rechecked": again, "differing": differing.len() }));
+        screen.object(&json!({ "cache": name(&folder), "verified": verified, "rechecked": again, "differing": differing.len() }));
     } else {
         let sound = verified.shards - verified.damaged.len();
         screen.result(format_args!("{}: {sound} of {} shards are sound ({})", folder.display(), verified.shards, bytes(verified.bytes)));
