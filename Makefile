@@ -10,6 +10,11 @@ OUT      ?= sweeps/$(NAME)
 FEATURES ?=
 SWEEP    ?=
 SPEEDUP  ?=
+TARGET   ?=
+SECONDS  ?= 600
+N        ?= 2000
+SEED     ?= 1
+CASE     ?=
 CARGO    ?= cargo
 PYTHON   ?= python3
 
@@ -17,7 +22,7 @@ headstart := target/release/headstart
 features  := $(headstart) features --data $(DATA) --backbone $(BACKBONE) $(addprefix --tap ,$(TAPS)) --cache $(CACHE) --name $(NAME) $(FEATURES)
 
 .DEFAULT_GOAL := help
-.PHONY: help build features sweep speedup speedup-peers test test-python check fmt bench cuda check-cuda cuda-check metal clean
+.PHONY: help build features sweep speedup speedup-peers test test-python torture fuzz check fmt bench cuda check-cuda cuda-check metal clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,11 +53,17 @@ test: ## Run all tests
 # The Python tests' own environment. Without a package index there is none, and they are skipped.
 target/python/ready: python/pyproject.toml
 	@rm -rf target/python && $(PYTHON) -m venv target/python \
-	  && target/python/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 numpy pytest safetensors playwright && touch $@ \
+	  && target/python/bin/pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 numpy pillow pytest safetensors scikit-learn playwright && touch $@ \
 	  || { rm -rf target/python; echo "skipped: no environment for the Python tests ($(PYTHON) with venv and a package index are needed)"; }
 
 test-python: target/python/ready ## Test the Python package against the binary that cargo built last
 	@test ! -f target/python/ready || PYTHONPATH=python/src target/python/bin/python -m pytest -q python/tests
+
+torture: build ## Kill and hinder commands N times, drawn from SEED; CASE= runs one of these again (docs/reliability.md)
+	HEADSTART=$(abspath $(headstart)) N=$(N) SEED=$(SEED) CASE=$(CASE) $(CARGO) test --locked --test torture -- --nocapture
+
+fuzz: ## Fuzz TARGET, or all targets, for SECONDS each; needs cargo-fuzz (docs/reliability.md)
+	@for target in $(or $(TARGET),$(sort $(basename $(notdir $(wildcard fuzz/targets/*.rs))))); do fuzz/run.sh $$target $(SECONDS) || exit 1; done
 
 check: ## Formatting, lints, documentation, each with warnings as errors
 	$(CARGO) fmt --check

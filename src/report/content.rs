@@ -10,7 +10,8 @@ use super::calibration::Calibration;
 use super::files::{Prediction, SweepFiles, Table, extraction};
 use super::photos::thumbnail;
 use crate::Result;
-use crate::heads::{METRICS, Model, plain};
+use crate::data::Orientation;
+use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 
 /// Mistakes shown.
@@ -157,10 +158,12 @@ impl Report {
         let metrics =
             METRICS.iter().map(|(name, _)| format!("val.{name}")).filter(|m| trials.iter().any(|t| t.metrics.contains_key(m))).collect();
         let curves = trials.iter().take(CURVES).filter_map(|t| Some(curve(t.trial, files.epochs.get(&t.trial)?))).collect();
-        if files.model.is_none() {
-            notes.push("the sweep has not finished: there is no best head yet".into());
+        match &files.model {
+            None => notes.push("the sweep has not finished: there is no best head yet".into()),
+            Some(_) => notes.extend(check_head_file(folder).err().map(|damage| damage.to_string())),
         }
         notes.extend(about_divergence(&trials));
+        notes.extend(about_metric(&trials, &metric));
         let caches = caches(files.model.as_ref(), folder);
         let mut phases = vec![];
         let mut photos = data.map(Path::to_path_buf);
@@ -177,7 +180,7 @@ impl Report {
             }
         }
         let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
-        let mistakes = mistakes(&files.predictions, photos.as_deref());
+        let mistakes = mistakes(&files.predictions, photos.as_deref(), orientation(files.model.as_ref()));
         if mistakes.iter().any(|m| m.photo.is_none()) {
             let looked =
                 photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
@@ -241,6 +244,16 @@ fn about_divergence(trials: &[TrialRow]) -> Option<String> {
     }
 }
 
+/// Trials that have no value of what they are compared by.
+fn about_metric(trials: &[TrialRow], metric: &str) -> Option<String> {
+    let usable = || trials.iter().filter(|t| t.status != Status::Diverged.name());
+    match usable().filter(|t| !t.metrics.get(metric).is_some_and(Value::is_number)).count() {
+        0 => None,
+        all if all == usable().count() => Some(format!("no trial has `{metric}`: they stand in the order of their loss")),
+        some => Some(format!("{some} of {} trials have no `{metric}` and come last", trials.len())),
+    }
+}
+
 /// Settings in the order in which trials name them.
 fn keys(trials: &[TrialRow]) -> Vec<String> {
     let mut keys: Vec<String> = vec![];
@@ -281,7 +294,13 @@ fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
     all
 }
 
-fn mistakes(predictions: &[Prediction], photos: Option<&Path>) -> Vec<Mistake> {
+/// How the model's photos were turned.
+fn orientation(model: Option<&Model>) -> Orientation {
+    let key = model.and_then(|model| model.inputs.first()?.key.as_ref());
+    key.map_or_else(Orientation::default, |key| Orientation::of_preprocess(&key.preprocess))
+}
+
+fn mistakes(predictions: &[Prediction], photos: Option<&Path>, orientation: Orientation) -> Vec<Mistake> {
     let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.correct == 0).collect();
     wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     wrong.truncate(MISTAKES);
@@ -292,7 +311,7 @@ fn mistakes(predictions: &[Prediction], photos: Option<&Path>) -> Vec<Mistake> {
         predicted: p.predicted.clone(),
         probability: p.probability,
         probability_of_class: p.probability_of_class,
-        photo: photos.and_then(|folder| thumbnail(&folder.join(&p.path))),
+        photo: photos.and_then(|folder| thumbnail(&folder.join(&p.path), orientation)),
     };
     wrong.par_iter().map(mistake).collect()
 }

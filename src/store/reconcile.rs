@@ -49,11 +49,11 @@ pub struct Known<'a> {
 /// Matches a listing against the rows of a cache.
 ///
 /// `digests[i]` is the digest of `dataset.entries[i]`; `None` where the file cannot be read. In this order, an entry gets
-/// 1. the row of its path, if the digest is the same (or the file cannot be read): a deleted row comes back;
+/// 1. the row of its path, if the digest is the same, or the file cannot be read now or could not before: a deleted row comes back;
 /// 2. the first free row of its digest: the image was renamed, or is back under another path;
 /// 3. a new row. New rows are numbered in the order of the listing.
 ///
-/// Rows that get no entry are marked deleted. A row never changes its digest, so a failed image is tried again only as a new row, when
+/// Rows that get no entry are marked deleted. A row that has a digest never changes it, so a failed image is tried again only as a new row, when
 /// its file has changed.
 pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
     let mut matched: Vec<Option<usize>> = vec![None; known.rows.len()];
@@ -80,6 +80,7 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
             listed[*i] = row.row;
         }
     }
+    fill(&mut rows, &listed, digests);
     let mut next_row = rows.last().map_or(0, |r| r.row + 1).max(known.next_row);
     for i in unmatched {
         let (entry, digest) = (&dataset.entries[i], digests[i]);
@@ -99,6 +100,16 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
     Reconciled { rows, listed, next_row, changes }
 }
 
+/// A row whose file could not be read so far gets the digest that the file has now: it has no features, so they are of no other image.
+fn fill(rows: &mut [Row], listed: &[u64], digests: &[Option<Digest>]) {
+    let known: HashMap<u64, Digest> = listed.iter().zip(digests).filter_map(|(row, digest)| Some((*row, (*digest)?))).collect();
+    for row in rows.iter_mut().filter(|row| row.digest.is_none()) {
+        if let Some(digest) = known.get(&row.row) {
+            (row.digest, row.status) = (Some(*digest), Status::Ok);
+        }
+    }
+}
+
 /// Step 1. Returns the entries that are left, in order.
 fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], matched: &mut [Option<usize>]) -> Vec<usize> {
     // Of several rows with one path (all but one of them deleted), live ones come first, then lower numbers.
@@ -108,7 +119,7 @@ fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], 
     }
     by_path.values_mut().for_each(|rows| rows.sort_by_key(|&i| (known.rows[i].status == Status::Deleted, i)));
     let fits = |row: &Row, digest: Option<Digest>| match digest {
-        Some(_) => row.digest == digest,
+        Some(_) => row.digest == digest || row.digest.is_none() && row.status != Status::Deleted,
         None => row.status != Status::Deleted,
     };
     let mut unmatched = vec![];
@@ -256,7 +267,7 @@ mod tests {
         let (state, _) = after(&[&[("a", ""), ("b", "2")], &[("a", ""), ("b", "2")]]);
         assert_eq!(paths(&state), [(0, "a", "", Failed), (1, "b", "2", Fine)].map(row));
         let (state, _) = after(&[&[("a", ""), ("b", "2")], &[("a", "1"), ("b", "")]]);
-        assert_eq!(paths(&state), [(0, "a", "", Deleted), (1, "b", "2", Fine), (2, "a", "1", Fine)].map(row), "features of b stay");
+        assert_eq!(paths(&state), [(0, "a", "1", Fine), (1, "b", "2", Fine)].map(row), "a is read at last, features of b stay");
     }
 
     #[test]

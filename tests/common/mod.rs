@@ -4,33 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use image::{Rgb, RgbImage};
+
+mod photos;
+
+pub use photos::{image, photos};
 
 /// The `headstart` binary, with nothing of the user's settings in its environment.
 pub fn headstart() -> Command {
     let mut command = Command::cargo_bin("headstart").unwrap();
     command.env_remove("HEADSTART_ISA").env_remove("RUST_BACKTRACE");
     command
-}
-
-/// An image of 40×30 that differs for each number; its class decides its dominant colour, so a head can learn it.
-pub fn image(class: usize, number: usize) -> RgbImage {
-    RgbImage::from_fn(40, 30, |x, y| {
-        let noise = (((x as usize * 31 + y as usize * 17 + number * 101) * 2_654_435_761) >> 8) % 60;
-        let mut pixel = [noise as u8 + 20; 3];
-        pixel[class % 3] += 120;
-        Rgb(pixel)
-    })
-}
-
-/// `DIR/CLASS/NN.png`, so many of each class.
-pub fn photos(dir: &Path, classes: &[&str], each: usize) {
-    for (c, class) in classes.iter().enumerate() {
-        fs::create_dir_all(dir.join(class)).unwrap();
-        for n in 0..each {
-            image(c, n).save(dir.join(class).join(format!("{n:03}.png"))).unwrap();
-        }
-    }
 }
 
 /// Arguments of a quick extraction: a small network with formula weights on small inputs.
@@ -63,7 +46,7 @@ pub fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let name = entry.file_name().into_string().unwrap();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.ends_with(".jsonl") && !name.contains("lock") && !["files.csv", "origin.json"].contains(&name.as_str()) {
+            } else if !name.ends_with(".jsonl") && !name.contains("lock") && !["files.csv", "origin.json", ".checked.csv"].contains(&name.as_str()) {
                 found.push((path.strip_prefix(dir).unwrap().to_path_buf(), fs::read(&path).unwrap()));
             }
         }

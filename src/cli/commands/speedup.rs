@@ -21,6 +21,7 @@ use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Speedup;
 use crate::cli::screen::{Screen, table, thousands};
+use crate::cli::signals;
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
 pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
@@ -46,6 +47,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
         source,
         dataset,
         digests,
+        unread: vec![],
         partial: a.images.limit.is_some(),
         name,
         key,
@@ -61,10 +63,12 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let prepared = start.elapsed().as_secs_f64();
     announce(&extraction, screen);
     let mut watch = Watch { screen, inner: features::Watch::new(screen), epochs: 0 };
+    let kept = signals::kept(|| "legs that were finished are kept; the same command goes on from there".into());
     let found = extraction.with_job(|job| {
         let comparison = Comparison { job, config: &config, trainer: trainer.as_ref(), out: &out, full: a.full, prepared };
         speedup::run(&comparison, &mut watch)
     });
+    drop(kept);
     watch.inner.clear();
     tell(&found?, &out, screen)?;
     Ok(Ending::Done)
