@@ -172,7 +172,7 @@ fn all_that_lies_in_a_folder_is_answered_or_named() {
         return; // The superuser reads everything.
     }
     verb(&["predict", "--model"], &[&out, &new]).assert().code(1).stderr(contains("closed")).stdout(contains("1.png: "));
-    verb(&["predict", "--model"], &[&out, &closed]).assert().code(2).stderr(contains("may be read"));
+    verb(&["predict", "--model"], &[&out, &closed]).assert().code(1).stderr(contains("error: cannot read").and(contains("closed")));
 }
 
 #[test]

@@ -57,31 +57,27 @@ struct Listed {
 
 /// Files as named, and all images in folders, sorted; hidden ones only where named.
 fn list(named: &[PathBuf], screen: &Screen) -> Result<Listed> {
-    let mut listed = Listed { images: vec![], unread: 0 };
+    let (mut images, mut unreadable) = (vec![], vec![]);
     for path in named {
         let about = path.metadata().map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::data(path, "is not there", "name image files, or folders of them"),
             _ => Error::io("read", path)(e),
         })?;
         if !about.is_dir() {
-            listed.images.push(path.clone());
+            images.push(path.clone());
             continue;
         }
         let below = images_below(path);
         below.warnings.iter().for_each(|words| screen.warn(words));
-        below.unreadable.iter().for_each(|error| screen.warn(error));
-        listed.unread += below.unreadable.len();
-        listed.images.extend(below.images);
+        unreadable.extend(below.unreadable);
+        images.extend(below.images);
     }
-    match (listed.images.first(), listed.unread) {
-        (None, 0) => Err(Error::data(&named[0], "holds no image", "name image files, or folders of them")),
-        (None, _) => {
-            Err(Error::data(&named[0], "holds no image that can be read", "see to it that its folders may be read (`chmod -R u+rX`)"))
-        }
-        _ => Ok(listed),
+    if !images.is_empty() {
+        unreadable.iter().for_each(|error| screen.warn(error));
+        return Ok(Listed { images, unread: unreadable.len() });
     }
+    Err(unreadable.into_iter().next().unwrap_or_else(|| Error::data(&named[0], "holds no image", "name image files, or folders of them")))
 }
-
 /// Says what each image shows, and counts those that cannot be used.
 struct Answers<'a> {
     classes: Vec<String>,
