@@ -230,7 +230,7 @@ fn no_byte_of_a_zip_can_change_without_an_error_or_with_other_tensors() {
         };
         let mut refused = 0;
         for at in 0..whole.len() {
-            put(at, whole[at] ^ 1 << (at % 8));
+            put(at, whole[at] ^ (1 << (at % 8)));
             match all_of(&path) {
                 Ok(got) => assert_eq!(got, want, "{file}: byte {at}"),
                 Err(_) => refused += 1,
