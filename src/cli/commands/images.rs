@@ -99,10 +99,9 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
     let [train, val, test] = done.counts.map(|n| thousands(n as u64));
     let images: usize = done.counts.iter().sum();
     if done.known < images {
-        let moved = if done.moved == 0 {
-            String::new()
-        } else {
-            format!("; {} of small classes moved, so that each class has val and test", done.moved)
+        let moved = match done.moved {
+            0 => String::new(),
+            n => format!("; {n} new photos of small classes were moved over the border, so that their classes have each split"),
         };
         let known = if done.known == 0 { String::new() } else { format!(" ({} as before)", thousands(done.known as u64)) };
         screen.note(format_args!(
