@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use super::fixture::{Fake, World, counts, tap};
-use crate::data::{Dataset, Digest, ImageSource, SplitRule, Stamp, digests, forget, open};
+use crate::data::{Dataset, Digest, ImageSource, ListOptions, Stamp, digests, forget, open};
 use crate::engine::Engine;
 use crate::extract::{Job, Outcome, Part, Silent, recheck, run};
 use crate::store::{Cache, Status, Wait, merge};
@@ -20,7 +20,7 @@ struct Sick {
 
 impl Sick {
     fn new(world: &World) -> Sick {
-        Sick { honest: open(&world.data(), &SplitRule::default()).unwrap(), failing: Mutex::default() }
+        Sick { honest: open(&world.data(), &ListOptions::default()).unwrap(), failing: Mutex::default() }
     }
 }
 
@@ -214,7 +214,7 @@ fn a_part_reads_its_own_images_alone_and_parts_merge_into_what_one_run_leaves() 
         let cache = whole.folder.path().join(format!("part-{index}"));
         let world = World { cache: cache.clone(), views: 2, part: Some(Part { index, of: 2 }), ..World::new(21) };
         fs::write(world.path("train/cats/010.png"), b"\x89PNG broken").unwrap();
-        let source = Counted(open(&world.data(), &SplitRule::default()).unwrap(), Mutex::default());
+        let source = Counted(open(&world.data(), &ListOptions::default()).unwrap(), Mutex::default());
         let dataset = source.list().unwrap();
         let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: world.pause }) as Box<dyn Engine>);
         let none: Vec<Result<Digest>> =
