@@ -33,7 +33,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     let folder = key.folder(&a.cache, &listed.name);
     let unread = if settings.part.is_some() && !a.dedupe { left_unread(&folder, &listed.dataset, screen) } else { vec![] };
     let digests = digest(&records(&a.cache, &listed.name), listed.source.as_ref(), &listed.dataset, &unread, screen)?;
-    a.images.settle(&mut listed, &digests, &folder, screen)?;
+    a.images.settle(&mut listed, &digests, unread.is_empty(), &folder, screen)?;
     let Listed { source, mut dataset, name, data } = listed;
     let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
     let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;

@@ -62,10 +62,10 @@ impl Images {
     }
 
     /// What can be settled once the digests are known and the cache's folder is: that the caches of this name are made from this data, and the split
-    /// of each image. What the user should know is said.
-    pub fn settle(&self, listed: &mut Listed, digests: &[Result<Digest>], cache: &Path, screen: &Screen) -> Result<()> {
+    /// of each image. `all_read`: whether digests were asked of all images. What the user should know is said.
+    pub fn settle(&self, listed: &mut Listed, digests: &[Result<Digest>], all_read: bool, cache: &Path, screen: &Screen) -> Result<()> {
         let digests: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
-        let origin = store::check_origin(cache, &listed.data, &digests, self.limit.is_some())?;
+        let origin = store::check_origin(cache, &listed.data, &digests, self.limit.is_some() || !all_read)?;
         tell_origin(&origin, cache, screen);
         if !listed.dataset.own_splits {
             let (rows, warnings) = store::known_rows(cache, &digests);

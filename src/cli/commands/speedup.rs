@@ -36,7 +36,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let key = base.key(a.images.store.into(), orientation, &policy, 0);
     let folder = key.folder(&out.join("cache"), &listed.name);
     let digests = data::digests(listed.source.as_ref(), &listed.dataset.entries, None, &|| {})?.each;
-    a.images.settle(&mut listed, &digests, &folder, screen)?;
+    a.images.settle(&mut listed, &digests, true, &folder, screen)?;
     let Listed { source, mut dataset, name, data } = listed;
     let digests = leave_out_test(&mut dataset, digests, screen);
     let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
