@@ -85,11 +85,13 @@ pub(super) struct Tally {
     stored: Vec<u64>,
     gone: HashMap<u64, String>,
     unturned: usize,
+    cut_off: usize,
 }
 
 impl Tally {
     pub fn add(&mut self, done: Done) {
         self.unturned += done.unturned;
+        self.cut_off += done.cut_off;
         self.stored.extend(done.stored);
         self.gone.extend(done.gone);
     }
@@ -110,6 +112,7 @@ impl Tally {
         }
         // An image that lacked several taps and views may have been decoded more than once.
         outcome.unturned = self.unturned.min(outcome.computed);
+        outcome.cut_off = self.cut_off.min(outcome.computed);
         outcome
     }
 }

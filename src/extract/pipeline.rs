@@ -43,6 +43,8 @@ pub(super) struct Done {
     pub write_seconds: f64,
     /// Images that ask to be turned and were not.
     pub unturned: usize,
+    /// Images of gray that was cut off at 255.
+    pub cut_off: usize,
 }
 
 /// Features by view and tap.
@@ -122,7 +124,8 @@ pub(super) fn run(
         // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (gone, stopped) = coordinated?;
-        Ok(Done { stored: stored.rows, gone, stopped, write_seconds: stored.seconds, unturned: preparation.unturned() })
+        let (unturned, cut_off) = (preparation.unturned(), preparation.cut_off());
+        Ok(Done { stored: stored.rows, gone, stopped, write_seconds: stored.seconds, unturned, cut_off })
     })
 }
 
