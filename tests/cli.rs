@@ -147,6 +147,16 @@ fn a_bundle_predicts_alone_what_its_sweep_predicts() {
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
 }
 
+#[test]
+fn gray_of_sixteen_bits_is_read_as_pillow_does_and_counted() {
+    let (_dir, data, cache) = scene(&["cats", "dogs"], 3);
+    image::ImageBuffer::from_fn(40, 30, |x, y| image::Luma([(x * 900 + y) as u16])).save(data.join("cats/xray.png")).unwrap();
+    let output = features(&data, &cache).arg("--json").output().unwrap();
+    assert_eq!(object(&output.stdout)["cut_off"], 1);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("1 of 7 images are gray of more than 8 bits"), "{told}");
+}
+
 /// A PNG with EXIF data that asks for a quarter turn to the right.
 fn turned_to_the_right(pixels: &image::RgbImage) -> Vec<u8> {
     let mut file = std::io::Cursor::new(vec![]);

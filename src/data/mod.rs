@@ -22,7 +22,7 @@ mod walk;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, recorded_turn};
+pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
 pub use digest::{Digest, Digests, digests, forget};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use group::GroupRule;

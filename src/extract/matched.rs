@@ -129,11 +129,13 @@ pub(super) struct Tally {
     unturned: usize,
     /// Rows whose file is another one than its size and date promised.
     misrecorded: Vec<u64>,
+    cut_off: usize,
 }
 
 impl Tally {
     pub fn add(&mut self, done: Done) {
         self.unturned += done.unturned;
+        self.cut_off += done.cut_off;
         self.stored.extend(done.stored);
         self.gone.extend(done.gone);
         self.misrecorded.extend(done.misrecorded);
@@ -160,6 +162,7 @@ impl Tally {
         }
         // An image that lacked several taps and views may have been decoded more than once.
         outcome.unturned = self.unturned.min(outcome.computed);
+        outcome.cut_off = self.cut_off.min(outcome.computed);
         outcome
     }
 }

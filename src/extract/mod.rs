@@ -106,6 +106,8 @@ pub struct Outcome {
     pub left: usize,
     /// Images of those computed that ask to be turned and were read as stored.
     pub unturned: usize,
+    /// Images of those computed that are gray of more than eight bits, cut off at 255.
+    pub cut_off: usize,
     /// What the listing changed among the rows.
     pub changes: Changes,
     /// Images that cannot be used, now or since an earlier run.

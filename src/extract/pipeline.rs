@@ -47,6 +47,8 @@ pub(super) struct Done {
     pub write_seconds: f64,
     /// Images that ask to be turned and were not.
     pub unturned: usize,
+    /// Images of gray that was cut off at 255.
+    pub cut_off: usize,
 }
 
 /// Features by view and tap.
@@ -126,7 +128,8 @@ pub(super) fn run(
         });
         // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(Done { stored: stored.rows, write_seconds: stored.seconds, unturned: preparation.unturned(), ..coordinated? })
+        let (unturned, cut_off) = (preparation.unturned(), preparation.cut_off());
+        Ok(Done { stored: stored.rows, write_seconds: stored.seconds, unturned, cut_off, ..coordinated? })
     })
 }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Job;
-use crate::data::{Digest, ImageSource, Orientation, Turn, decode, is_of_the_system, patiently, recorded_turn};
+use crate::data::{Digest, ImageSource, Orientation, Turn, decode, is_deep_gray, is_of_the_system, patiently, recorded_turn};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::{Error, Result};
 
@@ -19,6 +19,8 @@ pub(super) struct Preparation<'a> {
     views: &'a [u32],
     /// Images that ask to be turned and are not.
     unturned: AtomicUsize,
+    /// Images of gray that was cut off at 255.
+    cut_off: AtomicUsize,
 }
 
 /// An image without features.
@@ -40,12 +42,27 @@ pub(super) type Views = Result<Vec<Vec<u8>>, Skip>;
 impl<'a> Preparation<'a> {
     pub fn new(job: &Job<'a>, views: &'a [u32]) -> Preparation<'a> {
         let Job { source, orientation, preprocess: spec, policy, input, .. } = *job;
-        Preparation { source, orientation, spec, policy, seed: job.key.seed, input, views, unturned: AtomicUsize::new(0) }
+        Preparation {
+            source,
+            orientation,
+            spec,
+            policy,
+            seed: job.key.seed,
+            input,
+            views,
+            unturned: AtomicUsize::new(0),
+            cut_off: AtomicUsize::new(0),
+        }
     }
 
     /// How many images asked to be turned and were not.
     pub fn unturned(&self) -> usize {
         self.unturned.load(Ordering::Relaxed)
+    }
+
+    /// How many images were gray of more than eight bits, cut off at 255.
+    pub fn cut_off(&self) -> usize {
+        self.cut_off.load(Ordering::Relaxed)
     }
 
     /// Reads the file.
@@ -71,6 +88,9 @@ impl<'a> Preparation<'a> {
         let pixels = decode(bytes, &self.source.locate(uri), self.orientation).map_err(broken)?;
         if self.orientation == Orientation::AsStored && recorded_turn(bytes) != Turn::NoTransforms {
             self.unturned.fetch_add(1, Ordering::Relaxed);
+        }
+        if is_deep_gray(bytes) {
+            self.cut_off.fetch_add(1, Ordering::Relaxed);
         }
         let [height, width] = self.spec.output_size([pixels.height, pixels.width]);
         if [height, width] != self.input {

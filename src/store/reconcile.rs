@@ -14,6 +14,8 @@ pub struct Changes {
     pub renamed: usize,
     /// Known images with another label, split or group.
     pub relabelled: usize,
+    /// Those of them that had a group and have none now.
+    pub ungrouped: usize,
     /// Images that had been deleted and are there again.
     pub revived: usize,
     /// Images that are gone, or whose file holds another image now.
@@ -160,6 +162,7 @@ fn updated(row: &Row, old_labels: &[usize], dataset: &Dataset, i: usize, changes
     let split = entry.split.filter(|_| dataset.own_splits).unwrap_or(row.split);
     changes.renamed += usize::from(row.path != entry.uri);
     changes.relabelled += usize::from(old_labels != entry.labels || row.split != split || row.group != entry.group);
+    changes.ungrouped += usize::from(row.group.is_some() && entry.group.is_none());
     changes.revived += usize::from(row.status == Status::Deleted);
     Row {
         row: row.row,
@@ -290,6 +293,18 @@ mod tests {
         let (dataset, digests) = listing(&[("a", "1"), ("c", "2")]);
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: true };
         assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "a", "1", Fine), (1, "b", "2", Fine), (2, "c", "2", Fine)].map(row));
+    }
+
+    #[test]
+    fn another_group_relabels_a_row_and_a_lost_one_is_counted() {
+        let (mut state, classes) = after(&[&[("a", "1"), ("b", "2")]]);
+        state.rows[0].group = Some("p".into());
+        let (mut dataset, digests) = listing(&[("a", "1"), ("b", "2")]);
+        dataset.entries[1].group = Some("q".into());
+        let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: false };
+        let now = reconcile(known, &dataset, &digests);
+        assert_eq!(now.rows.iter().map(|r| r.group.as_deref()).collect::<Vec<_>>(), [None, Some("q")]);
+        assert_eq!(now.changes, Changes { relabelled: 2, ungrouped: 1, ..Changes::default() });
     }
 
     #[test]

@@ -122,6 +122,7 @@ fn groups_are_kept_together_by_the_rule_and_parted_ones_are_named() {
     assert_eq!(of_group.keys().copied().collect::<Vec<_>>(), ["p1", "p2", "p3", "p4"]);
     assert!(of_group.values().all(|splits| splits.iter().all(|s| *s == splits[0])), "{of_group:?}");
 
+    features(&data, &cache).assert().success().stderr(contains("20 photos had a group and have none now: was --group forgotten?"));
     let listing = data.join("list.csv");
     fs::write(&listing, "path,label,split,group\ncats/p1/000.png,a,train,x\ncats/p1/001.png,b,val,x\ncats/p1/002.png,b,train,y\n").unwrap();
     features(&listing, &cache.join("2")).assert().success().stderr(contains("1 groups stand in several splits: x"));

@@ -33,7 +33,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     let folder = key.folder(&a.cache, &listed.name);
     let unread = if settings.part.is_some() && !a.dedupe { left_unread(&folder, &listed.dataset, screen) } else { vec![] };
     let digests = digest(&records(&a.cache, &listed.name), listed.source.as_ref(), &listed.dataset, &unread, screen)?;
-    a.images.settle(&mut listed, &digests, &folder, screen)?;
+    a.images.settle(&mut listed, &digests, unread.is_empty(), &folder, screen)?;
     let Listed { source, mut dataset, name, data } = listed;
     let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
     let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
@@ -270,6 +270,12 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
             "{lying} of {all} photos carry a turn (EXIF orientation) and were read as stored, lying on their side: --exif-rotate turns them"
         ));
     }
+    if outcome.cut_off > 0 {
+        let (deep, all) = (thousands(outcome.cut_off as u64), thousands(outcome.computed as u64));
+        screen.warn(format_args!(
+            "{deep} of {all} images are gray of more than 8 bits, of which values above 255 are white, as Pillow reads them: bring them to 8 bits with a range that suits them"
+        ));
+    }
     let s = &outcome.seconds;
     if outcome.computed == 0 {
         screen.note(format_args!("nothing to do: features of {} images are there ({})", thousands(outcome.reused as u64), seconds(s.wall)));
@@ -290,7 +296,7 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     if screen.json {
         screen.object(&json!({
             "cache": name(folder), "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
-            "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "unturned": outcome.unturned, "seconds": s, "bottleneck": outcome.bottleneck,
+            "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "unturned": outcome.unturned, "cut_off": outcome.cut_off, "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
         screen.path(folder);

@@ -36,9 +36,8 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let key = base.key(a.images.store.into(), orientation, &policy, 0);
     let folder = key.folder(&out.join("cache"), &listed.name);
     let digests = data::digests(listed.source.as_ref(), &listed.dataset.entries, None, &|| {})?.each;
-    a.images.settle(&mut listed, &digests, &folder, screen)?;
-    store::remember_origin(&folder, &listed.data)?;
-    let Listed { source, mut dataset, name, .. } = listed;
+    a.images.settle(&mut listed, &digests, true, &folder, screen)?;
+    let Listed { source, mut dataset, name, data } = listed;
     let digests = leave_out_test(&mut dataset, digests, screen);
     let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
     let extraction = Extraction {
@@ -70,7 +69,9 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     });
     drop(kept);
     watch.inner.clear();
-    tell(&found?, &out, screen)?;
+    let found = found?;
+    store::remember_origin(&extraction.folder, &data)?;
+    tell(&found, &out, screen)?;
     Ok(Ending::Done)
 }
 

@@ -31,7 +31,6 @@ pub(super) fn image(bytes: &[u8], format: PixelFormat, chroma: Chroma) -> Result
     }
     decoder.set_max_pixels(MAX_PIXELS as usize);
     decoder.set_output_format(format);
-    decoder.set_block_smoothing(true);
     decoder.set_fast_upsample(chroma == Chroma::Blocks);
     match decoder.decode_image() {
         // libjpeg only warns of wrong codes, and of data that ends too early where the mark of the end says that nothing is missing.

@@ -90,6 +90,21 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
     }
 }
 
+/// Whether a file holds gray of more than eight bits, which is cut off at 255: it comes out white, or black, unless its range was brought to
+/// eight bits before. Reads the file's headers only.
+pub fn is_deep_gray(bytes: &[u8]) -> bool {
+    match sniff(bytes) {
+        Some(ImageFormat::Png) => is_deep_gray_png(bytes),
+        Some(ImageFormat::Tiff) => tiff::is_deep_gray(bytes),
+        _ => false,
+    }
+}
+
+/// Sixteen bits and no colour: the ninth and tenth byte of the first chunk.
+fn is_deep_gray_png(bytes: &[u8]) -> bool {
+    bytes.get(24..26) == Some(&[16, 0])
+}
+
 /// The format of a file by its first bytes, where it is one that this reads.
 pub(super) fn sniff(head: &[u8]) -> Option<ImageFormat> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
@@ -116,8 +131,7 @@ fn check_size(width: u64, height: u64) -> Result<(), String> {
 /// Pixels of a PNG. Pillow cuts off gray of sixteen bits at 255, but keeps the high byte of other samples.
 fn png(bytes: &[u8]) -> Result<Pixels, String> {
     let image = with_image(bytes, ImageFormat::Png)?;
-    let cut = bytes.get(24..26) == Some(&[16, 0]);
-    pixels_of(image, if cut { |v| v.min(255) as u8 } else { |v| (v >> 8) as u8 })
+    pixels_of(image, if is_deep_gray_png(bytes) { |v| v.min(255) as u8 } else { |v| (v >> 8) as u8 })
 }
 
 /// Pixels of a WebP, or of an animation's first frame, which lies on a black canvas.
@@ -279,6 +293,17 @@ mod tests {
             assert_eq!(turn(name), Turn::NoTransforms, "{name}");
         }
         assert_eq!(recorded_turn(b"\xff\xd8\xff\xe1\0"), Turn::NoTransforms);
+    }
+
+    #[test]
+    fn gray_that_is_cut_off_is_told_without_decoding() {
+        let deep = |name: &str| is_deep_gray(&std::fs::read(format!("{GOLDENS}/{name}")).unwrap());
+        for name in ["gray16.png", "odd-gray16-transparent.png", "odd-gray-12.tif", "odd-gray-16-mm.tif", "odd-gray-float.tif"] {
+            assert!(deep(name), "{name}");
+        }
+        for name in ["gray.png", "gray-alpha16.png", "rgb16.png", "odd-rgb16.tif", "odd-gray-8.tif", "gray.jpg"] {
+            assert!(!deep(name), "{name}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use super::ifd::Directory;
 use super::turn::turn_of_tiff;
 use super::{Pixels, turned};
+use colour::Colour;
 use layout::Layout;
 
 /// Pixels of the first image of a file, turned as its orientation asks for: Pillow turns TIFF images, and no others, when it loads them.
@@ -29,6 +30,12 @@ pub(super) fn pixels(bytes: &[u8]) -> Result<Pixels, String> {
         pixels
     };
     turned(pixels, turn_of_tiff(&directory))
+}
+
+/// Whether the first image is of gray of more than eight bits.
+pub(super) fn is_deep_gray(bytes: &[u8]) -> bool {
+    let layout = Directory::first(bytes).and_then(|directory| Layout::read(&directory).ok());
+    layout.is_some_and(|layout| matches!(layout.colour, Colour::Gray { .. }) && layout.bits > 8)
 }
 
 impl Layout {
