@@ -78,6 +78,7 @@ fn list(named: &[PathBuf], screen: &Screen) -> Result<Listed> {
     }
     Err(unreadable.into_iter().next().unwrap_or_else(|| Error::data(&named[0], "holds no image", "name image files, or folders of them")))
 }
+
 /// Says what each image shows, and counts those that cannot be used.
 struct Answers<'a> {
     classes: Vec<String>,
