@@ -194,10 +194,9 @@ impl Base {
     /// # Errors
     /// As [`Base::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
     pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Base, Orientation)> {
-        let mut parts = key.preprocess.split(';');
         let settings = BaseSettings {
             backbone: key.backbone.clone(),
-            preprocess: parts.next().map(Into::into),
+            preprocess: key.preprocess.split(';').next().map(Into::into),
             compute: key.compute.parse()?,
             device,
             ..BaseSettings::default()
@@ -211,8 +210,7 @@ impl Base {
             let hint = "put back the file that the features were made with, or extract and train again";
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
         }
-        let orientation = if parts.any(|p| p == "orientation=exif") { Orientation::Exif } else { Orientation::AsStored };
-        Ok((base, orientation))
+        Ok((base, Orientation::of_preprocess(&key.preprocess)))
     }
 
     /// Builds the engine for some taps, batches of up to `batch` images and an input of this height and width.
@@ -300,15 +298,15 @@ impl Base {
     /// The cache key: everything here that decides values, and how features are stored and views drawn. The policy is part of it even where
     /// only the plain view is wanted, so that views can be added later.
     pub fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> Key {
-        let turned = match orientation {
-            Orientation::AsStored => "as-stored",
-            Orientation::Exif => "exif",
-        };
         Key {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),
-            preprocess: format!("{};orientation={turned};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}", self.preprocess),
+            preprocess: format!(
+                "{};orientation={};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}",
+                self.preprocess,
+                orientation.name()
+            ),
             augment: policy.to_string(),
             seed,
             compute: self.compute.name().into(),

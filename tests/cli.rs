@@ -7,8 +7,14 @@ mod data;
 mod hub;
 #[path = "cli/kept.rs"]
 mod kept;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/signals.rs"]
+mod signals;
 #[path = "cli/speedup.rs"]
 mod speedup;
+#[path = "cli/store.rs"]
+mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +22,7 @@ use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
 use common::{contents, features, headstart, image, object, photos};
+use headstart::data::Digest;
 use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
@@ -53,7 +60,7 @@ fn photos_become_features_a_head_and_a_named_class() {
     assert_eq!(named["classes"][0]["class"], "dogs", "{named}");
 }
 
-/// Puts a value into the first feature of a row of a shard; rows that failed are not counted.
+/// Puts a value into the first feature of a row of a shard, as if it had been computed; rows that failed are not counted.
 fn spoil(shard: &Path, row: usize, value: f32) {
     let mut bytes = fs::read(shard).unwrap();
     let (at, dim) = {
@@ -62,6 +69,10 @@ fn spoil(shard: &Path, row: usize, value: f32) {
         (features.data().as_ptr() as usize - bytes.as_ptr() as usize, features.shape()[1])
     };
     bytes[at + 4 * row * dim..][..4].copy_from_slice(&value.to_le_bytes());
+    let manifest = shard.ancestors().nth(3).unwrap().join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
+    fs::write(manifest, text.replace(&digest(&fs::read(shard).unwrap()), &digest(&bytes))).unwrap();
     fs::write(shard, bytes).unwrap();
 }
 
@@ -134,6 +145,48 @@ fn a_bundle_predicts_alone_what_its_sweep_predicts() {
     assert_ne!(views, want);
     let sum: f64 = object(views.as_bytes())["classes"].as_array().unwrap().iter().map(|c| c["probability"].as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+}
+
+#[test]
+fn gray_of_sixteen_bits_is_read_as_pillow_does_and_counted() {
+    let (_dir, data, cache) = scene(&["cats", "dogs"], 3);
+    image::ImageBuffer::from_fn(40, 30, |x, y| image::Luma([(x * 900 + y) as u16])).save(data.join("cats/xray.png")).unwrap();
+    let output = features(&data, &cache).arg("--json").output().unwrap();
+    assert_eq!(object(&output.stdout)["cut_off"], 1);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("1 of 7 images are gray of more than 8 bits"), "{told}");
+}
+
+/// A PNG with EXIF data that asks for a quarter turn to the right.
+fn turned_to_the_right(pixels: &image::RgbImage) -> Vec<u8> {
+    let mut file = std::io::Cursor::new(vec![]);
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x04\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    image::ImageEncoder::set_exif_metadata(&mut encoder, exif.to_vec()).unwrap();
+    image::ImageEncoder::write_image(encoder, pixels, pixels.width(), pixels.height(), image::ExtendedColorType::Rgb8).unwrap();
+    file.into_inner()
+}
+
+#[test]
+fn a_model_carries_how_its_photos_were_turned() {
+    let probabilities = |model: &Path, photo: &Path| object(predicted(model, photo, &["--json"]).as_bytes())["classes"].clone();
+    let (stored, exif) = (swept(&["--tap", "gap"]), swept(&["--tap", "gap", "--exif-rotate"]));
+    let upright = image(1, 77);
+    for ((dir, _, cache, out), orientation) in [(&stored, "as-stored"), (&exif, "exif")] {
+        // The same photo twice: as it is to be seen, and lying on its side with the turn noted.
+        let (plain, lying) = (dir.path().join("plain.png"), dir.path().join("lying.png"));
+        upright.save(&plain).unwrap();
+        fs::write(&lying, turned_to_the_right(&image::imageops::rotate270(&upright))).unwrap();
+        let (bundle, onnx) = (dir.path().join("m.safetensors"), dir.path().join("m.onnx"));
+        headstart().arg("export").arg("--model").arg(out).arg("--bundle").arg(&bundle).assert().success();
+        headstart().arg("export").arg("--model").arg(out).arg("--onnx").arg(&onnx).assert().success();
+        fs::remove_dir_all(cache).unwrap();
+        let same = probabilities(&bundle, &plain) == probabilities(&bundle, &lying);
+        assert_eq!(same, orientation == "exif", "{orientation}");
+        let holds = |file: &Path, text: &str| fs::read(file).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds(&bundle, &format!("\\\"orientation\\\":\\\"{orientation}\\\"")), "{orientation}");
+        assert!(holds(&onnx, "orientation") && holds(&onnx, orientation), "{orientation}");
+    }
 }
 
 #[test]

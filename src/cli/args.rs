@@ -242,6 +242,9 @@ pub struct Merge {
     /// Caches of the parts
     #[arg(required = true, value_name = "PART")]
     pub parts: Vec<PathBuf>,
+    /// Exit 0 although images are missing: other parts follow
+    #[arg(long)]
+    pub partial: bool,
 }
 
 #[derive(Debug, Args)]

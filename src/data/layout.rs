@@ -165,7 +165,9 @@ fn tops(images: &[String]) -> BTreeMap<&str, Top<'_>> {
         let Some((top, rest)) = image.split_once('/') else { continue };
         let top = tops.entry(top).or_default();
         match rest.split_once('/') {
-            Some((below, _)) => drop(top.below.insert(below)),
+            Some((below, _)) => {
+                top.below.insert(below);
+            }
             None => top.direct += 1,
         }
     }

@@ -43,6 +43,22 @@ pub trait FeatureTable: Send + Sync {
     /// Tells a table whose training rows differ from epoch to epoch which one comes.
     fn begin_epoch(&self, _epoch: usize) {}
 
+    /// Asked before the first row is read: whether a table on disk is as it was written.
+    ///
+    /// # Errors
+    /// A damaged file, by name.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Asked before anything that was computed from rows counts: whether all of a table on disk could be read. Costs next to nothing.
+    ///
+    /// # Errors
+    /// A file that was cut short meanwhile or that the disk cannot read, by name.
+    fn intact(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Rows that are stored together (a shard): a large table is shuffled by such blocks.
     fn block_rows(&self) -> usize {
         1024

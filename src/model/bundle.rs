@@ -65,6 +65,9 @@ struct BundledBase {
     /// What the backbone's graph depends on.
     options: Options,
     preprocess: String,
+    /// How photos are turned before they are preprocessed; the key says it as well, and bundles of earlier versions nowhere else.
+    #[serde(default)]
+    orientation: String,
     taps: Vec<String>,
 }
 
@@ -114,6 +117,7 @@ impl BundledBase {
             weights: weights.name.clone(),
             options: weights.options.clone(),
             preprocess: used.base.preprocess().to_string(),
+            orientation: used.orientation.name().into(),
             taps: used.taps.clone(),
         }
     }
@@ -140,7 +144,9 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
         let problem = format!("is a bundle of format {}, this headstart reads {BUNDLE_FORMAT}", contents.format);
         return Err(Error::weights(file, problem, "use the headstart that wrote it, or a newer one"));
     }
-    if !is_whole(bytes, &contents.sha256) {
+    let is_whole = is_whole(bytes, &contents.sha256);
+    mapped.check()?;
+    if !is_whole {
         return Err(damaged("is damaged: its content is not what its SHA-256 promises".into()));
     }
     let all = SafeTensors::deserialize(bytes).map_err(unreadable)?;

@@ -10,6 +10,7 @@ use super::calibration::Calibration;
 use super::files::{Prediction, SweepFiles, Table, extraction};
 use super::photos::thumbnail;
 use crate::Result;
+use crate::data::Orientation;
 use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 
@@ -179,7 +180,7 @@ impl Report {
             }
         }
         let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
-        let mistakes = mistakes(&files.predictions, photos.as_deref());
+        let mistakes = mistakes(&files.predictions, photos.as_deref(), orientation(files.model.as_ref()));
         if mistakes.iter().any(|m| m.photo.is_none()) {
             let looked =
                 photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
@@ -293,7 +294,13 @@ fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
     all
 }
 
-fn mistakes(predictions: &[Prediction], photos: Option<&Path>) -> Vec<Mistake> {
+/// How the model's photos were turned.
+fn orientation(model: Option<&Model>) -> Orientation {
+    let key = model.and_then(|model| model.inputs.first()?.key.as_ref());
+    key.map_or_else(Orientation::default, |key| Orientation::of_preprocess(&key.preprocess))
+}
+
+fn mistakes(predictions: &[Prediction], photos: Option<&Path>, orientation: Orientation) -> Vec<Mistake> {
     let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.correct == 0).collect();
     wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     wrong.truncate(MISTAKES);
@@ -304,7 +311,7 @@ fn mistakes(predictions: &[Prediction], photos: Option<&Path>) -> Vec<Mistake> {
         predicted: p.predicted.clone(),
         probability: p.probability,
         probability_of_class: p.probability_of_class,
-        photo: photos.and_then(|folder| thumbnail(&folder.join(&p.path))),
+        photo: photos.and_then(|folder| thumbnail(&folder.join(&p.path), orientation)),
     };
     wrong.par_iter().map(mistake).collect()
 }

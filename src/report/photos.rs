@@ -13,10 +13,10 @@ use crate::preprocess::{Interp, PreprocessSpec, Range};
 const SIDE: usize = 144;
 const QUALITY: u8 = 85;
 
-/// A square thumbnail as a data URI, or nothing where the file is not there or not an image any more.
-pub fn thumbnail(file: &Path) -> Option<String> {
+/// A square thumbnail as a data URI, turned as the model saw the photo; nothing where the file is not there or not an image any more.
+pub fn thumbnail(file: &Path, orientation: Orientation) -> Option<String> {
     let bytes = std::fs::read(file).ok()?;
-    let pixels = decode(&bytes, &file.display().to_string(), Orientation::AsStored).ok()?;
+    let pixels = decode(&bytes, &file.display().to_string(), orientation).ok()?;
     let spec = PreprocessSpec::new(SIDE, SIDE, Interp::Bilinear, Range::Unit);
     let mut rgb = vec![];
     spec.apply(&pixels, &mut rgb);

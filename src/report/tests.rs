@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::data::Orientation;
 
 const CONFIG: &str = "method: grid\nmetric: {name: val.acc1, goal: maximize}\nparameters:\n  lr: {values: [0.1, 0.01]}\nseed: 3\n";
 
@@ -68,6 +69,15 @@ fn photos_of_mistakes_are_shown_where_they_are_and_missed_where_not() {
     image::RgbImage::from_fn(40, 30, |x, _| image::Rgb([x as u8 * 5, 90, 20])).save(data.path().join("a/1.png")).unwrap();
     let with = Report::read(folder.path(), Some(data.path())).unwrap();
     assert!(photo(&with).unwrap().starts_with("data:image/jpeg;base64,"));
+}
+
+#[test]
+fn thumbnails_are_turned_as_the_model_saw_the_photos() {
+    let goldens = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode"));
+    let shown = |name: &str, orientation| photos::thumbnail(&goldens.join(name), orientation).unwrap();
+    let stored = shown("odd-turned-long.jpg", Orientation::AsStored);
+    assert_ne!(shown("odd-turned-long.jpg", Orientation::Exif), stored);
+    assert_eq!(shown("odd-upright-both.jpg", Orientation::Exif), stored, "the same pixels, not turned");
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
     if test.probabilities.iter().any(|p| p.is_nan()) {
         runner.refuse_unusable(trial)?;
     }
+    runner.intact()?;
     let mut metrics = Map::new();
     let mut judged = None;
     for (split, table) in [("val", &mut val), ("test", &mut test)] {

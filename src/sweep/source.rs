@@ -66,7 +66,10 @@ impl Source {
     /// # Errors
     /// A cache that is damaged or whose extraction is not finished.
     pub fn open(folder: &Path) -> Result<Source> {
-        let cache = Cache::open(folder)?;
+        Cache::with(folder, |cache| Source::of(cache, folder))
+    }
+
+    fn of(cache: &Cache, folder: &Path) -> Result<Source> {
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
@@ -137,6 +140,14 @@ impl Source {
             copies: Groups::default(),
             groups: Groups::default(),
         })
+    }
+
+    /// Whether all features could be read so far: asked before results count.
+    ///
+    /// # Errors
+    /// A file that was cut short meanwhile or that the disk cannot read.
+    pub fn intact(&self) -> Result<()> {
+        self.taps.iter().flat_map(|tap| std::iter::once(&tap.features).chain(&tap.views)).try_for_each(|table| table.intact())
     }
 
     /// A tap by its name.

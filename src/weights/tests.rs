@@ -207,6 +207,64 @@ fn survive(folder: &Path, bytes: &[u8]) {
     }
 }
 
+/// Names, shapes and values of all tensors, or what is wrong.
+fn all_of(path: &Path) -> Result<Vec<(Parameter, Vec<f32>)>> {
+    let source = open(path)?;
+    source.entries().into_iter().map(|entry| source.read(&entry.name).map(|tensor| (entry, tensor.data))).collect()
+}
+
+#[test]
+fn no_byte_of_a_zip_can_change_without_an_error_or_with_other_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flipped");
+    for file in ["zip.pth", "checkpoint.pth", "small.keras"] {
+        let whole = std::fs::read(fixture(file)).unwrap();
+        let want = all_of(&fixture(file)).unwrap();
+        let (mut refused, mut bytes) = (0, whole.clone());
+        for at in 0..whole.len() {
+            for flip in [1 << (at % 8), 0xFF] {
+                bytes[at] ^= flip;
+                std::fs::write(&path, &bytes).unwrap();
+                match all_of(&path) {
+                    Ok(got) => assert_eq!(got, want, "{file}: byte {at} flipped by {flip}"),
+                    Err(_) => refused += 1,
+                }
+                bytes[at] ^= flip;
+            }
+        }
+        // The other flips are in what pads the members and in fields that nobody needs.
+        assert!(refused > whole.len() / 2, "{file}: {refused} of {} flips were refused", 2 * whole.len());
+    }
+}
+
+#[test]
+fn a_checksum_that_was_never_written_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unchecked.pth");
+    let mut bytes = std::fs::read(fixture("zip.pth")).unwrap();
+    // `torch.serialization.set_crc32_options(False)`: zeros in the central directory.
+    let entries: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, w)| w == b"PK\x01\x02").map(|(at, _)| at).collect();
+    entries.iter().for_each(|at| bytes[at + 16..at + 20].fill(0));
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(all_of(&path).unwrap(), all_of(&fixture("zip.pth")).unwrap());
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_goes_off() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.keras");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    zip.start_file("config.json", options).unwrap();
+    zip.write_all(b"{}").unwrap();
+    zip.start_file("model.weights.h5", options).unwrap();
+    (0..64).for_each(|_| zip.write_all(&[0; 1 << 20]).unwrap());
+    zip.finish().unwrap();
+    let message = message(&path);
+    assert!(message.contains("would be 67108864 bytes unpacked") && message.contains("help: "), "{message}");
+}
+
 const ALL: [&str; 9] = [
     "zip.pth",
     "legacy.pth",

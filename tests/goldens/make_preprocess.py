@@ -119,7 +119,8 @@ def images():
     rng = np.random.default_rng(0)
     for name, channels, colour_type in [("gray16", 1, 0), ("gray-alpha16", 2, 4), ("rgb16", 3, 2), ("rgba16", 4, 6)]:
         samples = rng.integers(0, 65536, (11, 13, channels)).astype(np.uint16)
-        colours = samples[..., : 1 if channels < 3 else 3] >> 8
+        # Pillow cuts gray off at 255; of all other kinds it keeps the high byte.
+        colours = np.minimum(samples, 255) if channels == 1 else samples[..., : 1 if channels < 3 else 3] >> 8
         yield f"{name}.png", png16(samples, colour_type), Image.fromarray(np.broadcast_to(colours, (11, 13, 3)).astype(np.uint8))
 
     for name, image, options in [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 LIMIT = 1e-4
 # Answers that hardly differ from image to image would show nothing.
@@ -93,7 +93,8 @@ def check(headstart: str, name: str, data: Path, work: Path, sweep: "list[str]")
     worst, seen = 0.0, []
     for answer in run("predict", "--model", out, data, "--top", len(classes)):
         want = {c["class"]: c["probability"] for c in answer["classes"]}
-        x = preprocess(Image.open(answer["path"]), about["preprocess"])
+        photo = Image.open(answer["path"])
+        x = preprocess(ImageOps.exif_transpose(photo) if about["orientation"] == "exif" else photo, about["preprocess"])
         got = session.run(["probabilities"], {"image": x[None]})[0][0]
         worst = max(worst, *(abs(float(p) - want[c]) for c, p in zip(classes, got)))
         seen.append(got)

@@ -20,6 +20,8 @@ struct Entry<'a> {
 enum Kind {
     /// Numbers without a sign, of 2, 4 or 8 bytes.
     Unsigned(usize),
+    /// Fractions of two such numbers of 4 bytes each.
+    Fraction,
     /// Anything else that is known, by the bytes of a value.
     Other(usize),
 }
@@ -35,7 +37,8 @@ impl Kind {
             8 => Kind::Unsigned(2),
             9 => Kind::Unsigned(4),
             11 => Kind::Other(4),
-            5 | 10 | 12 => Kind::Other(8),
+            5 => Kind::Fraction,
+            10 | 12 => Kind::Other(8),
             _ => return None,
         })
     }
@@ -43,6 +46,7 @@ impl Kind {
     const fn bytes(self) -> usize {
         match self {
             Kind::Unsigned(n) | Kind::Other(n) => n,
+            Kind::Fraction => 8,
         }
     }
 }
@@ -121,6 +125,13 @@ impl<'a> Directory<'a> {
         let entry = self.find(tag)?;
         let Kind::Unsigned(width) = entry.kind else { return None };
         entry.data.get(..width).map(|value| self.number(value))
+    }
+
+    /// The fractions of a tag, as far as they are any.
+    pub(super) fn fractions(&self, tag: u16) -> Option<Vec<f32>> {
+        let entry = self.find(tag).filter(|entry| entry.kind == Kind::Fraction)?;
+        let fraction = |value: &[u8]| self.number(&value[..4]) as f32 / self.number(&value[4..]) as f32;
+        Some(entry.data.chunks_exact(8).map(fraction).collect())
     }
 
     fn number_at(&self, at: usize, width: usize) -> Option<u64> {

@@ -1,8 +1,12 @@
 //! From file bytes to RGB pixels, as near to Pillow's `Image.open(file).convert("RGB")` as the decoders allow.
 
+mod bmp;
+mod gif;
 mod ifd;
 mod jpeg;
+mod tiff;
 mod turn;
+mod webp;
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,13 +16,12 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use super::Pixels;
 use super::passed::is_camera_raw;
 use crate::{Error, Result};
-use ifd::Directory;
 
 pub use image::metadata::Orientation as Turn;
 pub use turn::recorded_turn;
 
 /// The decoders and their versions, for the cache key: other versions may give other pixels.
-pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/1";
+pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
 
 /// Pixels of the largest image that is decoded: Pillow's limit for decompression bombs.
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -33,15 +36,30 @@ pub enum Orientation {
     Exif,
 }
 
+impl Orientation {
+    /// Its name in cache keys and in the metadata of models.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Orientation::AsStored => "as-stored",
+            Orientation::Exif => "exif",
+        }
+    }
+
+    /// The orientation that the preprocess of a cache key names, behind the words of the preprocess itself.
+    pub fn of_preprocess(words: &str) -> Orientation {
+        let named = |orientation: Orientation| words.split(';').any(|word| word.strip_prefix("orientation=") == Some(orientation.name()));
+        if named(Orientation::Exif) { Orientation::Exif } else { Orientation::AsStored }
+    }
+}
+
 /// Decodes an image file; its format is found by content, whatever its name. `location` names it in errors.
 ///
-/// JPEG (baseline, progressive, gray, CMYK and YCCK in Adobe's inverted way), PNG, WebP, BMP, GIF (first frame, on black) and TIFF (no palettes).
-/// As in Pillow's `convert("RGB")`, alpha is dropped, not composited; gray becomes three equal channels; colour profiles are ignored; a TIFF's
-/// own orientation is followed always. Of 16-bit samples the high byte is kept (Pillow does so for colour, but clips 16-bit *gray* at 255,
-/// which leaves white).
+/// JPEG, PNG, WebP, GIF (both: first frame), BMP and TIFF are read as Pillow's `convert("RGB")` reads them: alpha is dropped, not composited;
+/// gray becomes three equal channels; colour profiles are ignored; a TIFF's own orientation is followed always. docs/images.md tells what is read
+/// of each, and what differs.
 ///
 /// # Errors
-/// [`Error::Image`] with the reason: empty, truncated, damaged, of an unknown kind, or of more than [`MAX_PIXELS`] pixels.
+/// [`Error::Image`] with the reason: empty, truncated, damaged, of a kind that is not read, or of more than [`MAX_PIXELS`] pixels.
 pub fn decode(bytes: &[u8], location: &str, orientation: Orientation) -> Result<Pixels> {
     // The decoders are other people's and meet hostile files: should one panic, that is one broken image.
     catch_unwind(AssertUnwindSafe(|| pixels(bytes, orientation)))
@@ -53,21 +71,47 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());
     }
-    let format = sniff(bytes).ok_or("is no JPEG, PNG, WebP, BMP, GIF or TIFF image")?;
-    if format == ImageFormat::Tiff && is_camera_raw(&mut Cursor::new(bytes)) {
-        return Err("is a camera's RAW file, of which only a small preview could be read: develop it to JPEG or TIFF".into());
-    }
-    let pixels = if format == ImageFormat::Jpeg { jpeg::pixels(bytes)? } else { with_image(bytes, format)? };
+    let pixels = match sniff(bytes) {
+        Some(ImageFormat::Jpeg) => jpeg::pixels(bytes)?,
+        Some(ImageFormat::Tiff) if is_camera_raw(&mut Cursor::new(bytes)) => {
+            return Err("is a camera's RAW file, of which only a small preview could be read: develop it to JPEG or TIFF".into());
+        }
+        Some(ImageFormat::Tiff) => tiff::pixels(bytes)?,
+        Some(ImageFormat::Gif) => gif::pixels(bytes)?,
+        Some(ImageFormat::Bmp) => bmp::pixels(bytes)?,
+        Some(ImageFormat::WebP) => webp(bytes)?,
+        Some(_) => png(bytes)?,
+        None if bmp::is_headless(bytes) => bmp::headless_pixels(bytes)?,
+        None => return Err("is no JPEG, PNG, WebP, BMP, GIF or TIFF image".into()),
+    };
     match orientation {
         Orientation::AsStored => Ok(pixels),
         Orientation::Exif => turned(pixels, recorded_turn(bytes)),
     }
 }
 
+/// Whether a file holds gray of more than eight bits, which is cut off at 255: it comes out white, or black, unless its range was brought to
+/// eight bits before. Reads the file's headers only.
+pub fn is_deep_gray(bytes: &[u8]) -> bool {
+    match sniff(bytes) {
+        Some(ImageFormat::Png) => is_deep_gray_png(bytes),
+        Some(ImageFormat::Tiff) => tiff::is_deep_gray(bytes),
+        _ => false,
+    }
+}
+
+/// Sixteen bits and no colour: the ninth and tenth byte of the first chunk.
+fn is_deep_gray_png(bytes: &[u8]) -> bool {
+    bytes.get(24..26) == Some(&[16, 0])
+}
+
 /// The format of a file by its first bytes, where it is one that this reads.
 pub(super) fn sniff(head: &[u8]) -> Option<ImageFormat> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
-    image::guess_format(head).ok().filter(|f| matches!(f, Jpeg | Png | WebP | Bmp | Gif | Tiff))
+    if ifd::is_tiff(head) {
+        return Some(Tiff);
+    }
+    image::guess_format(head).ok().filter(|f| matches!(f, Jpeg | Png | WebP | Bmp | Gif))
 }
 
 /// Whether files of this extension (lower case, no dot) are taken for images without a look inside.
@@ -76,7 +120,7 @@ pub(super) fn is_image_extension(extension: &str) -> bool {
 }
 
 /// Refuses empty images and decompression bombs.
-pub(super) fn check_size(width: u64, height: u64) -> Result<(), String> {
+fn check_size(width: u64, height: u64) -> Result<(), String> {
     match width.saturating_mul(height) {
         0 => Err("has no pixels".into()),
         n if n > MAX_PIXELS => Err(format!("has {width}×{height} pixels, more than the {MAX_PIXELS} that are decoded")),
@@ -84,7 +128,33 @@ pub(super) fn check_size(width: u64, height: u64) -> Result<(), String> {
     }
 }
 
-fn with_image(bytes: &[u8], format: ImageFormat) -> Result<Pixels, String> {
+/// Pixels of a PNG. Pillow cuts off gray of sixteen bits at 255, but keeps the high byte of other samples.
+fn png(bytes: &[u8]) -> Result<Pixels, String> {
+    let image = with_image(bytes, ImageFormat::Png)?;
+    pixels_of(image, if is_deep_gray_png(bytes) { |v| v.min(255) as u8 } else { |v| (v >> 8) as u8 })
+}
+
+/// Pixels of a WebP, or of an animation's first frame, which lies on a black canvas.
+fn webp(bytes: &[u8]) -> Result<Pixels, String> {
+    let decode = |bytes: &[u8]| pixels_of(with_image(bytes, ImageFormat::WebP)?, |v| (v >> 8) as u8);
+    let Some(first) = webp::first_frame(bytes) else { return decode(bytes) };
+    let frame = decode(&first.file)?;
+    let (width, height) = (first.width, first.height);
+    check_size(width as u64, height as u64)?;
+    if first.left + frame.width > width || first.top + frame.height > height {
+        return Err("the WebP is damaged: its first frame lies outside".into());
+    }
+    if (frame.width, frame.height) == (width, height) {
+        return Ok(frame);
+    }
+    let mut rgb = vec![0; width * height * 3];
+    for (y, row) in frame.rgb.chunks_exact(frame.width * 3).enumerate() {
+        rgb[((first.top + y) * width + first.left) * 3..][..row.len()].copy_from_slice(row);
+    }
+    Ok(Pixels { width, height, rgb })
+}
+
+fn with_image(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, String> {
     let reason = |e| match e {
         ImageError::Unsupported(e) => format!("{e}: convert it to PNG or JPEG"),
         e => e.to_string(),
@@ -94,31 +164,24 @@ fn with_image(bytes: &[u8], format: ImageFormat) -> Result<Pixels, String> {
     let decoder = reader.into_decoder().map_err(reason)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
-    let image = DynamicImage::from_decoder(decoder).map_err(reason)?;
-    let pixels = Pixels { width: width as usize, height: height as usize, rgb: to_rgb(image)? };
-    // Pillow turns TIFF images, and no others, when it loads them.
-    match Directory::first(bytes).filter(|_| format == ImageFormat::Tiff) {
-        Some(directory) => turned(pixels, turn::turn_of_tiff(&directory)),
-        None => Ok(pixels),
-    }
+    DynamicImage::from_decoder(decoder).map_err(reason)
 }
 
-/// Three bytes a pixel: alpha dropped, the high byte of 16.
-fn to_rgb(image: DynamicImage) -> Result<Vec<u8>, String> {
-    fn high(samples: &[u16]) -> impl Iterator<Item = u8> {
-        samples.iter().map(|v| (v >> 8) as u8)
-    }
-    Ok(match image {
+/// Three bytes a pixel: alpha dropped, sixteen bits brought to eight by `narrow`.
+fn pixels_of(image: DynamicImage, narrow: fn(u16) -> u8) -> Result<Pixels, String> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let rgb = match image {
         DynamicImage::ImageRgb8(image) => image.into_raw(),
         DynamicImage::ImageLuma8(image) => image.iter().flat_map(|&v| [v; 3]).collect(),
         DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
         DynamicImage::ImageRgba8(image) => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]]).collect(),
-        DynamicImage::ImageLuma16(image) => high(&image).flat_map(|v| [v; 3]).collect(),
-        DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [(p.0[0] >> 8) as u8; 3]).collect(),
-        DynamicImage::ImageRgb16(image) => high(&image).collect(),
-        DynamicImage::ImageRgba16(image) => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(|v| (v >> 8) as u8)).collect(),
+        DynamicImage::ImageLuma16(image) => image.iter().flat_map(|&v| [narrow(v); 3]).collect(),
+        DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [narrow(p.0[0]); 3]).collect(),
+        DynamicImage::ImageRgb16(image) => image.iter().map(|&v| narrow(v)).collect(),
+        DynamicImage::ImageRgba16(image) => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(narrow)).collect(),
         _ => return Err("holds floating-point samples, whose range nobody knows: convert it to 8 or 16 bits".into()),
-    })
+    };
+    Ok(Pixels { width, height, rgb })
 }
 
 fn turned(pixels: Pixels, turn: Turn) -> Result<Pixels, String> {
@@ -139,7 +202,10 @@ mod tests {
     const GOLDENS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode");
 
     fn goldens() -> Vec<serde_json::Value> {
-        serde_json::from_str(&std::fs::read_to_string(format!("{GOLDENS}/expected.json")).unwrap()).unwrap()
+        let read = |name: &str| -> Vec<serde_json::Value> {
+            serde_json::from_str(&std::fs::read_to_string(format!("{GOLDENS}/{name}")).unwrap()).unwrap()
+        };
+        [read("expected.json"), read("kinds.json")].concat()
     }
 
     fn bytes(entry: &serde_json::Value) -> (String, Vec<u8>) {
@@ -165,6 +231,11 @@ mod tests {
         }
     }
 
+    /// As [`decode`], but a panic is one.
+    fn unguarded(bytes: &[u8]) -> Result<Pixels, String> {
+        pixels(bytes, Orientation::Exif)
+    }
+
     #[test]
     fn damaged_files_are_errors_and_never_panics() {
         for (kind, entry) in goldens().iter().enumerate() {
@@ -187,6 +258,59 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_decoded_here_does_not_panic_wherever_a_byte_is_wrong() {
+        // Every byte of every file, its header included; sizes that grow by it are refused before they are made room for.
+        for entry in goldens() {
+            let (name, whole) = bytes(&entry);
+            if ![".tif", ".bmp", ".dib", ".gif"].iter().any(|kind| name.ends_with(kind)) {
+                continue;
+            }
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= [0xFF, 0x01, 0x80][at % 3];
+                let _ = recorded_turn(&damaged);
+                if let Ok(pixels) = unguarded(&damaged) {
+                    assert_eq!(pixels.rgb.len(), pixels.width * pixels.height * 3, "{name} at {at}");
+                }
+            }
+            for length in (0..whole.len()).step_by(7) {
+                let _ = unguarded(&whole[..length]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_is_told_without_decoding() {
+        let turn = |name: &str| recorded_turn(&std::fs::read(format!("{GOLDENS}/{name}")).unwrap());
+        for name in ["odd-turned-long.jpg", "exif-6.png", "odd-turned-xmp.png", "odd-turned-parts.jpg"] {
+            assert_eq!(turn(name), Turn::Rotate90, "{name}");
+        }
+        // Read, but of no meaning; of no account beside EXIF data; turned already when it is decoded.
+        for name in ["rgb.png", "odd-turned-nowhere.jpg", "odd-upright-both.jpg", "odd-turned-long.tif", "odd-unannounced.webp"] {
+            assert_eq!(turn(name), Turn::NoTransforms, "{name}");
+        }
+        assert_eq!(recorded_turn(b"\xff\xd8\xff\xe1\0"), Turn::NoTransforms);
+    }
+
+    #[test]
+    fn gray_that_is_cut_off_is_told_without_decoding() {
+        let deep = |name: &str| is_deep_gray(&std::fs::read(format!("{GOLDENS}/{name}")).unwrap());
+        for name in ["gray16.png", "odd-gray16-transparent.png", "odd-gray-12.tif", "odd-gray-16-mm.tif", "odd-gray-float.tif"] {
+            assert!(deep(name), "{name}");
+        }
+        for name in ["gray.png", "gray-alpha16.png", "rgb16.png", "odd-rgb16.tif", "odd-gray-8.tif", "gray.jpg"] {
+            assert!(!deep(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_tells_its_orientation() {
+        assert_eq!(Orientation::of_preprocess("resize=none;orientation=exif;decoder=x"), Orientation::Exif);
+        assert_eq!(Orientation::of_preprocess("resize=none;orientation=as-stored"), Orientation::AsStored);
+        assert_eq!(Orientation::of_preprocess("resize=none"), Orientation::AsStored);
     }
 
     #[test]

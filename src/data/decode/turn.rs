@@ -153,7 +153,7 @@ fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 }
 
 /// Name and data of a WebP's chunks.
-fn webp_chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(super) fn webp_chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut at = 12_usize;
     std::iter::from_fn(move || {
         let name = bytes.get(at..at + 4)?.try_into().ok()?;

@@ -2,7 +2,8 @@
 //!
 //! Inputs: `image`, f32 `[N, 3, H, W]`, preprocessed (`image0`, `image1`, … where the head joins features of several bases). Output:
 //! `probabilities`, f32 `[N, classes]`. What the numbers mean stands in `metadata_props`: `classes` (JSON), `preprocess` (or `preprocess.image0`, …)
-//! in the words of [`crate::preprocess::PreprocessSpec`], `backbone`, `weights`, `tap`.
+//! in the words of [`crate::preprocess::PreprocessSpec`], `orientation` (`exif` where photos are turned as their EXIF data says before they are
+//! preprocessed, else `as-stored`), `backbone`, `weights`, `tap`.
 
 mod base;
 mod build;
@@ -76,6 +77,7 @@ fn encode(model: &TrainedModel) -> Result<proto::Model> {
         let key = |what: &str| if alone { what.to_owned() } else { format!("{what}.{name}") };
         about.extend([
             (key("preprocess"), used.base.preprocess().to_string()),
+            (key("orientation"), used.orientation.name().to_owned()),
             (key("backbone"), used.base.info().name.to_owned()),
             (key("weights"), used.base.weights_name().to_owned()),
             (key("tap"), used.taps.join(",")),

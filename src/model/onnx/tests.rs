@@ -102,6 +102,7 @@ fn the_file_decodes_to_a_consistent_graph() {
     let about = |key: &str| message.metadata_props.iter().find(|e| e.key.as_deref() == Some(key)).unwrap().value.clone().unwrap();
     assert_eq!(about("classes"), r#"["cats","dogs"]"#);
     assert!(about("preprocess").starts_with("resize=shorter:110,crop=96"));
+    assert_eq!(about("orientation"), "as-stored");
 }
 
 #[test]
