@@ -267,7 +267,7 @@ pub struct Sweep {
     /// Sweep file [default: a small grid of linear and dense heads]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Directory of the sweep [default: sweeps/DATASET]
+    /// Directory of the sweep; another one that is there moves into its folder `earlier` [default: sweeps/DATASET]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -12,7 +12,7 @@ const BINS: usize = 15;
 /// Stream of the draws of answers that are right as often as they say.
 const CHANCE: u64 = 0x4543_4501;
 /// Most draws of single answers, and most and fewest of all of them.
-const DRAWS: [usize; 3] = [20_000_000, 1000, 20];
+const DRAWS: [usize; 3] = [5_000_000, 1000, 20];
 
 /// A reliability diagram (Guo et al., "On calibration of modern neural networks", ICML 2017).
 #[derive(Debug, Clone, PartialEq, Serialize)]
