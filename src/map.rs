@@ -93,6 +93,12 @@ mod guard {
         broken: AtomicBool,
     }
 
+    impl Slot {
+        const fn free() -> Slot {
+            Slot { taken: AtomicBool::new(false), start: AtomicUsize::new(0), end: AtomicUsize::new(0), broken: AtomicBool::new(false) }
+        }
+    }
+
     /// Slots that came together; the last one leads to further ones.
     struct Slots {
         slots: [Slot; 256],
@@ -101,13 +107,7 @@ mod guard {
 
     impl Slots {
         const fn new() -> Slots {
-            const FREE: Slot = Slot {
-                taken: AtomicBool::new(false),
-                start: AtomicUsize::new(0),
-                end: AtomicUsize::new(0),
-                broken: AtomicBool::new(false),
-            };
-            Slots { slots: [FREE; 256], next: OnceLock::new() }
+            Slots { slots: [const { Slot::free() }; 256], next: OnceLock::new() }
         }
     }
 

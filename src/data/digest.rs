@@ -119,7 +119,7 @@ const HEADER: [&str; 5] = ["path", "size", "mtime_ns", "sha256", "crc32c"];
 fn load(file: &Path) -> Records {
     let Ok(mut reader) = csv::Reader::from_path(file) else { return Records::new() };
     // Files of earlier versions have no checksums; their lines are taken as they are.
-    if reader.headers().is_ok_and(|h| h == HEADER.as_slice() || h == &HEADER[..4]) {
+    if reader.headers().is_ok_and(|h| h == HEADER.as_slice() || *h == HEADER[..4]) {
         reader.records().filter_map(|record| parse(&record.ok()?)).collect()
     } else {
         Records::new()

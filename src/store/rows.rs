@@ -93,7 +93,7 @@ pub(super) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
 pub(super) fn decode(path: &Path, text: &[u8], classes: &[String]) -> Result<Vec<Row>> {
     let damaged = |problem: String| Error::cache(path, problem, RELIST);
     let mut csv = csv::Reader::from_reader(text);
-    let is_header = |h: &csv::StringRecord| h == &HEADER[..WITHOUT_GROUPS] || h == HEADER.as_slice();
+    let is_header = |h: &csv::StringRecord| *h == HEADER[..WITHOUT_GROUPS] || h == HEADER.as_slice();
     if !csv.headers().is_ok_and(is_header) {
         return Err(damaged(format!("does not begin with `{}`", HEADER[..WITHOUT_GROUPS].join(","))));
     }

@@ -48,7 +48,7 @@ impl Head {
     /// What `crc32c` is of a shard with this head.
     fn checksum(&self, rows: &[u8], features: &[u8]) -> Option<u32> {
         let head = serde_json::to_vec(&Head { crc32c: None, ..self.clone() }).ok()?;
-        Some([&head, rows, features].into_iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part)))
+        Some([&head, rows, features].into_iter().fold(0, crc32c::crc32c_append))
     }
 }
 

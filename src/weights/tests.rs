@@ -229,13 +229,13 @@ fn no_byte_of_a_zip_can_change_without_an_error_or_with_other_tensors() {
             open.write_all(&[byte]).unwrap();
         };
         let mut refused = 0;
-        for at in 0..whole.len() {
-            put(at, whole[at] ^ (1 << (at % 8)));
+        for (at, &byte) in whole.iter().enumerate() {
+            put(at, byte ^ (1 << (at % 8)));
             match all_of(&path) {
                 Ok(got) => assert_eq!(got, want, "{file}: byte {at}"),
                 Err(_) => refused += 1,
             }
-            put(at, whole[at]);
+            put(at, byte);
         }
         // The others fill up, or are not read.
         assert!(refused > whole.len() / 4, "{file}: {refused} of {} flips were refused", whole.len());

@@ -167,7 +167,7 @@ fn all_that_lies_in_a_folder_is_answered_or_named() {
 
     let closed = new.join("closed");
     fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read_dir(&closed).is_ok() {
         return; // The superuser reads everything.
     }
