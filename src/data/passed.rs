@@ -180,14 +180,12 @@ fn look_into(path: &Path) -> Result<Option<Inside>> {
     })
 }
 
-/// Whether a TIFF-like file is a camera's RAW file: it says so (DNG, CR2), holds the sensor's own mosaic, or begins with a preview whose full images
-/// lie in directories below (NEF, ARW, PEF).
+/// Whether a TIFF-like file is a camera's RAW file: it says so (DNG, CR2), or begins with a preview whose full images lie in directories below (NEF, ARW,
+/// PEF). One that begins with the sensor's own samples is named by the decoder.
 pub(super) fn is_camera_raw(file: &mut (impl Read + Seek)) -> bool {
     const NEW_SUBFILE_TYPE: u64 = 254;
-    const PHOTOMETRIC: u64 = 262;
     const SUB_DIRECTORIES: u64 = 330;
     const DNG_VERSION: u64 = 50706;
-    const MOSAIC: [u64; 2] = [32803, 34892];
     let mut look = || -> Option<bool> {
         let head = bytes::<16>(file, 0)?;
         let little = match &head[..4] {
@@ -210,7 +208,6 @@ pub(super) fn is_camera_raw(file: &mut (impl Read + Seek)) -> bool {
             let value = number(if number(&field[2..4]) == 3 { &field[8..10] } else { &field[8..12] });
             match number(&field[..2]) {
                 DNG_VERSION => return Some(true),
-                PHOTOMETRIC if MOSAIC.contains(&value) => return Some(true),
                 NEW_SUBFILE_TYPE => is_preview = value & 1 == 1,
                 SUB_DIRECTORIES => has_more = true,
                 _ => {}
@@ -250,7 +247,6 @@ mod tests {
         let is_raw = |bytes: Vec<u8>| is_camera_raw(&mut Cursor::new(bytes));
         assert!(is_raw(tiff(&[(254, 0), (50706, 1)])), "a DNG");
         assert!(is_raw(tiff(&[(254, 1), (330, 8)])), "a preview in front");
-        assert!(is_raw(tiff(&[(262, 32803)])), "a mosaic");
         assert!(is_raw(b"II*\0\x10\0\0\0CR\x02\0\0\0\0\0".to_vec()), "a CR2");
         for other in [
             tiff(&[(254, 0), (262, 2), (330, 8)]),
