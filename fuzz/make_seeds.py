@@ -95,6 +95,7 @@ def sweep(run, folder, cache, head, settings):
 
 def texts():
     write("table/splits.csv", 'path,label,split\na.jpg,cats,train\n"b, c.jpg",dogs|cats,val\r\nd.jpg, dogs ,test\n')
+    write("table/groups.csv", "path;label;group;split\na.png;1|2;x;\nb.png;2;x;\nc.png;1;y;\n")
     write("table/plain.csv", "label,ignored,path\n1,x,a.png\n2,y,b.png\n")
 
 

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::text::{visible, visible_path};
+
 /// Result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -12,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}", visible_path(path))]
     Io {
         /// What was tried, as a verb: "read", "create", "rename".
         action: &'static str,
@@ -22,7 +24,7 @@ pub enum Error {
         source: io::Error,
     },
     /// One image that cannot be used.
-    #[error("{path}: {reason}")]
+    #[error("{}: {reason}", visible(path))]
     Image {
         /// The image's path or URI.
         path: String,
@@ -30,7 +32,7 @@ pub enum Error {
         reason: String,
     },
     /// A data set (folder, CSV) that cannot be used as it is.
-    #[error("{}: {problem}\n  help: {hint}", path.display())]
+    #[error("{}: {problem}\n  help: {hint}", visible_path(path))]
     Data {
         /// The folder or file.
         path: PathBuf,
@@ -40,7 +42,7 @@ pub enum Error {
         hint: String,
     },
     /// A weights file that cannot be opened, fetched or understood.
-    #[error("{}: {problem}\n  help: {hint}", path.display())]
+    #[error("{}: {problem}\n  help: {hint}", visible_path(path))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -50,7 +52,10 @@ pub enum Error {
         hint: String,
     },
     /// A readable weights file whose tensors are not those of the backbone.
-    #[error("{}: does not hold the weights of {backbone}\n{audit}  help: name the backbone whose weights these are, or leave --weights out for its own", path.display())]
+    #[error(
+        "{}: does not hold the weights of {backbone}\n{audit}  help: name the backbone whose weights these are, or leave --weights out for its own",
+        visible_path(path)
+    )]
     WeightsMismatch {
         /// The file.
         path: PathBuf,
@@ -60,7 +65,7 @@ pub enum Error {
         audit: Box<crate::weights::Audit>,
     },
     /// A cache, shard or manifest that is damaged, foreign or in another format.
-    #[error("{}: {problem}\n  help: {hint}", path.display())]
+    #[error("{}: {problem}\n  help: {hint}", visible_path(path))]
     Cache {
         /// The file or folder.
         path: PathBuf,
@@ -70,7 +75,7 @@ pub enum Error {
         hint: String,
     },
     /// A configuration file (a sweep file) with a mistake in it.
-    #[error("{}{}: {problem}\n  help: {hint}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+    #[error("{}{}: {problem}\n  help: {hint}", visible_path(path), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Config {
         /// The file.
         path: PathBuf,

@@ -1,19 +1,37 @@
 //! Writing files so that a reader, or the next start after a kill, sees the old file or the new one and never a half.
+//!
+//! A file in the making is called `.tmp-headstart-…`, stands beside the one that it will replace, and is locked (`flock`) by whoever writes it. The lock
+//! ends with its process, so a file whose lock can be taken is one that nobody will finish. The first write into a folder deletes those: at a moment
+//! when that races with nobody.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::unfinished::{Thing, Unfinished, begin};
 use crate::{Error, Result};
 
-/// Name prefix of files that are being written: whatever carries it may be deleted by the owner of the lock.
+/// Name prefix of files that are being written, by earlier versions too: the owner of a folder's lock may delete those that nobody writes.
 pub(crate) const TEMPORARY: &str = ".tmp-";
+
+/// What is called so is this program's, in folders that it shares with others.
+const OURS: &str = ".tmp-headstart-";
 
 /// Fills a temporary file in the same folder (made if need be), syncs it, renames it over `path`, syncs the folder. An error leaves nothing behind.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let temporary = write_temporary(path, fill)?;
-    temporary.persist(path).map_err(|e| Error::io("rename a temporary file to", path)(e.error))?;
+    temporary.file.as_file().sync_all().map_err(Error::io("sync", path))?;
+    temporary.put(path)?;
     sync_folder(parent(path))
+}
+
+/// As [`replace`], without waiting for the disk: for many small files that can be made again. After a power cut they may be empty.
+pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?.put(path)
 }
 
 /// As [`write`], with bytes that are in memory.
@@ -26,8 +44,9 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     if path.exists() {
         return Ok(false);
     }
-    let temporary = write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?;
-    match temporary.persist_noclobber(path) {
+    let Temporary { file, _unfinished } = write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?;
+    file.as_file().sync_all().map_err(Error::io("sync", path))?;
+    match file.persist_noclobber(path) {
         Ok(_) => sync_folder(parent(path)).map(|()| true),
         Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(Error::io("rename a temporary file to", path)(e.error)),
@@ -56,32 +75,145 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Deletes what a killed writer left half-written in `folder`, so many levels deep: no deeper than its lock reaches, since what is being written
-/// elsewhere looks the same. Returns the bytes freed.
+/// Deletes what killed writers left half-written in `folder`, so many levels deep: no deeper than the caller's lock reaches. What is just being
+/// written stays. Returns the bytes freed.
 pub(crate) fn remove_temporaries(folder: &Path, levels: usize) -> Result<u64> {
     let mut freed = 0;
     for entry in walkdir::WalkDir::new(folder).max_depth(levels).into_iter().filter_map(Result::ok) {
-        if entry.file_type().is_file() && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+        if !(entry.file_type().is_file() && entry.file_name().to_string_lossy().starts_with(TEMPORARY)) {
+            continue;
+        }
+        let owner = lock(entry.path());
+        if !matches!(owner, Err(TryLockError::WouldBlock)) {
             freed += entry.metadata().map_or(0, |m| m.len());
-            fs::remove_file(entry.path()).map_err(Error::io("delete", entry.path()))?;
+            remove_if_there(entry.path())?;
         }
     }
     Ok(freed)
 }
 
-fn write_temporary(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<tempfile::NamedTempFile> {
+/// A folder in the making; dropped, it is deleted with all that is in it.
+pub(crate) struct Scratch {
+    folder: TempDir,
+    _lock: Option<File>,
+    _unfinished: Unfinished,
+}
+
+impl Scratch {
+    /// Makes one in `folder`, which is made if need be.
+    pub(crate) fn new(folder: &Path) -> Result<Scratch> {
+        prepare(folder)?;
+        loop {
+            let make = || {
+                let made = tempfile::Builder::new().prefix(OURS).tempdir_in(folder);
+                let made = made.map_err(Error::io("create a temporary folder in", folder))?;
+                let thing = Thing::Folder(made.path().into());
+                Ok((made, thing))
+            };
+            let (made, _unfinished) = begin(make)?;
+            // Only Unix can open a folder, so that it can be locked.
+            let _lock = File::open(made.path()).ok();
+            if _lock.as_ref().is_none_or(|file| claim(file, made.path())) {
+                return Ok(Scratch { folder: made, _lock, _unfinished });
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// A file in the making; dropped, it is deleted: a full disk leaves nothing behind.
+struct Temporary {
+    file: NamedTempFile,
+    _unfinished: Unfinished,
+}
+
+impl Temporary {
+    fn new(folder: &Path) -> Result<Temporary> {
+        let mut options = tempfile::Builder::new();
+        options.prefix(OURS);
+        // Files are for everybody whom the umask allows, not only for their owner as temporary files are.
+        #[cfg(unix)]
+        options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        loop {
+            let make = || {
+                let file = options.tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
+                let thing = Thing::File(file.path().into());
+                Ok((file, thing))
+            };
+            let (file, _unfinished) = begin(make)?;
+            if claim(file.as_file(), file.path()) {
+                return Ok(Temporary { file, _unfinished });
+            }
+        }
+    }
+
+    fn put(self, path: &Path) -> Result<()> {
+        let Temporary { file, _unfinished } = self;
+        file.persist(path).map(drop).map_err(|e| Error::io("rename a temporary file to", path)(e.error))
+    }
+}
+
+fn write_temporary(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<Temporary> {
     let folder = parent(path);
-    create_folder(folder)?;
-    let mut options = tempfile::Builder::new();
-    options.prefix(TEMPORARY);
-    // Files are for everybody whom the umask allows, not only for their owner as temporary files are.
-    #[cfg(unix)]
-    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // Dropped on an error, the temporary file is deleted: a full disk leaves nothing behind.
-    let mut temporary = options.tempfile_in(folder).map_err(Error::io("create a temporary file in", folder))?;
-    fill(temporary.as_file_mut())?;
-    temporary.as_file().sync_all().map_err(Error::io("sync", path))?;
+    prepare(folder)?;
+    let mut temporary = Temporary::new(folder)?;
+    fill(temporary.file.as_file_mut())?;
     Ok(temporary)
+}
+
+/// Locks what was just made; false where somebody who looks for leftovers was quicker, and deletes it.
+fn claim(file: &File, path: &Path) -> bool {
+    match file.try_lock() {
+        Ok(()) => is_still(file, path),
+        Err(TryLockError::WouldBlock) => false,
+        // A file system without locks: there nobody can take one for a leftover, either.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |m: fs::Metadata| (m.dev(), m.ino());
+    matches!((file.metadata().map(place), fs::symlink_metadata(path).map(place)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(not(unix))]
+fn is_still(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// Takes the lock of something in the making, which works where nobody makes it any more.
+fn lock(path: &Path) -> Result<File, TryLockError> {
+    // Some file systems lock only what can be written; a folder cannot.
+    let file = OpenOptions::new().read(true).write(!path.is_dir()).open(path).map_err(TryLockError::Error)?;
+    file.try_lock().map(|()| file)
+}
+
+/// Makes a folder to write into. The first time that this process does so, what killed writers left there goes.
+fn prepare(folder: &Path) -> Result<()> {
+    static SEEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    create_folder(folder)?;
+    if SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_path_buf())
+        && let Ok(listed) = fs::read_dir(folder)
+    {
+        listed.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(OURS)).for_each(|entry| remove_leftover(&entry));
+    }
+    Ok(())
+}
+
+/// What cannot be locked or deleted may be somebody else's: it stays, and is in nobody's way.
+fn remove_leftover(entry: &fs::DirEntry) {
+    let path = entry.path();
+    let Ok(kind) = entry.file_type() else { return };
+    if (kind.is_file() || kind.is_dir())
+        && let Ok(_owner) = lock(&path)
+    {
+        let _ = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -120,6 +252,43 @@ mod tests {
         assert_eq!(remove_temporaries(folder.path(), 1).unwrap(), 0, "too deep");
         assert_eq!(remove_temporaries(folder.path(), 2).unwrap(), 3);
         assert_eq!(fs::read_dir(folder.path().join("x")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_go_at_the_first_write_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = |name: &str| folder.path().join(name).exists();
+        fs::write(folder.path().join(".tmp-headstart-dead"), b"1").unwrap();
+        fs::create_dir(folder.path().join(".tmp-headstart-folder")).unwrap();
+        fs::write(folder.path().join(".tmp-headstart-folder/wheel"), b"1").unwrap();
+        fs::write(folder.path().join(".tmp-others"), b"1").unwrap();
+        // Another process writes this one.
+        let live = File::create(folder.path().join(".tmp-headstart-live")).unwrap();
+        live.try_lock().unwrap();
+        let scratch = Scratch::new(folder.path()).unwrap();
+        assert!(!there(".tmp-headstart-dead") && !there(".tmp-headstart-folder"));
+        assert!(there(".tmp-headstart-live") && there(".tmp-others"), "in a shared folder only what is surely ours goes");
+        replace(&folder.path().join("file"), b"1").unwrap();
+        assert!(scratch.path().exists());
+        remove_temporaries(folder.path(), 1).unwrap();
+        assert!(there(".tmp-headstart-live") && !there(".tmp-others"));
+        drop((live, scratch));
+        remove_temporaries(folder.path(), 1).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the file alone");
+    }
+
+    #[test]
+    fn a_file_that_was_deleted_while_it_was_claimed_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let file = File::create(&path).unwrap();
+        let taken = lock(&path).unwrap();
+        assert!(!claim(&file, &path), "somebody has its lock");
+        fs::remove_file(&path).unwrap();
+        drop(taken);
+        assert!(!claim(&file, &path), "it is gone");
+        File::create(&path).unwrap();
+        assert!(!claim(&file, &path), "another one stands in its place");
     }
 
     #[test]

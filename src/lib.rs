@@ -15,6 +15,7 @@ pub mod extract;
 mod files;
 pub mod graph;
 pub mod heads;
+mod map;
 pub mod model;
 pub mod plan;
 pub mod preprocess;
@@ -23,6 +24,10 @@ pub mod rng;
 pub mod speedup;
 pub mod store;
 pub mod sweep;
+mod text;
+mod unfinished;
 pub mod weights;
 
 pub use error::{Error, Result, nearest};
+pub use text::{visible, visible_lines};
+pub use unfinished::abandon;

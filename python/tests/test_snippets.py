@@ -32,6 +32,7 @@ INSTEAD = {
     r"cache/photos/efficientnet_lite0@[0-9a-f]{12}": "cache/photos/*@*",
     r"photos/val/(cats|dogs)/\w+\.\d+\.jpg": r"photos/val/\1/00.png",
     r"--data cats-dogs-160\b": "--data cats-dogs",
+    r"data/cats-dogs/train/cats data/flowers": "many/cats many/others",
     r" \[[^\]]*\]": "",
     r"HEADSTART_ISA=\S+ ": "",
     r"\bvgg16\b|\bresnet50\b|\bxception\b": "squeezenet1_1",
@@ -71,6 +72,9 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
             png(folder / name / split / ("cats" if i % 2 else "dogs") / f"{i:02}.png", i)
         for label in ("cats", "dogs"):
             png(folder / name / "val" / label / "00.png", ord(label[0]))
+    for label, count in (("cats", 105), ("others", 154)):
+        for i in range(count):
+            png(folder / "many" / label / f"{i:03}.png", i)
     for name in ("photo.jpg", "new-photo.jpg"):
         shutil.copy(folder / "photos/train/cats/01.png", folder / name)
     for name in ("examples", "benches"):

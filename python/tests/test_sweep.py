@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -38,6 +39,21 @@ def test_an_interrupted_sweep_loads_as_far_as_it_came(sweep, tmp_path):
         load_sweep(copy)
     with pytest.raises(CacheError, match="no sweep"):
         load_sweep(tmp_path)
+
+
+def test_a_changed_digit_in_the_log_is_noticed_and_a_log_without_checksums_read(sweep, tmp_path):
+    copy = tmp_path / "sweep"
+    shutil.copytree(sweep, copy)
+    log = copy / "trials.jsonl"
+    lines = log.read_text("utf-8").splitlines(keepends=True)
+    assert all(re.search(r',"check":"[0-9a-f]{16}"}$', line.rstrip("\n")) for line in lines)
+    whole = load_sweep(copy)
+    assert all("check" not in epoch for epoch in whole.epochs)
+    log.write_text("".join([lines[0], lines[1].replace('"epoch":', '"epoch":1', 1)] + lines[2:]), "utf-8")
+    with pytest.raises(CacheError, match="trials.jsonl:2"):
+        load_sweep(copy)
+    log.write_text("".join(re.sub(r',"check":"[0-9a-f]{16}"', "", line) for line in lines), "utf-8")
+    assert load_sweep(copy).epochs == whole.epochs
 
 
 def test_frames(sweep):

@@ -242,6 +242,9 @@ pub struct Merge {
     /// Caches of the parts
     #[arg(required = true, value_name = "PART")]
     pub parts: Vec<PathBuf>,
+    /// Exit 0 although images are missing: other parts follow
+    #[arg(long)]
+    pub partial: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,7 +267,7 @@ pub struct Sweep {
     /// Sweep file [default: a small grid of linear and dense heads]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Directory of the sweep [default: sweeps/DATASET]
+    /// Directory of the sweep; another one that is there moves into its folder `earlier` [default: sweeps/DATASET]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -2,8 +2,12 @@
 
 mod args;
 mod commands;
+mod results;
 mod screen;
+mod signals;
 
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -11,6 +15,7 @@ use std::sync::Mutex;
 use clap::Parser;
 
 use args::{Bench, Cli, Demo, Verb, Weights};
+use results::Results;
 use screen::Screen;
 
 /// How a command ended, where it did not fail.
@@ -20,22 +25,53 @@ pub enum Ending {
     Done,
     /// Done, but not to the strictness asked for.
     Incomplete,
+    /// Stopped because a signal asked for it; what is finished is kept.
+    Stopped,
 }
 
-/// Runs the command line. Exit 0: done; 1: failed; 2: wrong usage or unusable input.
+/// Runs the command line. Exit 0: done; 1: failed; 2: wrong usage or unusable input; 128 and more: stopped by a signal.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let screen = Screen { quiet: cli.global.quiet, json: cli.global.json };
-    match whole(|| run(&cli, &screen)) {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Incomplete) => ExitCode::from(1),
+    let (code, screen) = match Cli::try_parse() {
+        Ok(cli) => {
+            let screen = Screen { quiet: cli.global.quiet, json: cli.global.json };
+            (ended(whole(|| run(&cli, &screen)), &screen), screen)
+        }
+        Err(usage) => (said(&usage), Screen { quiet: false, json: false }),
+    };
+    match Results.end() {
+        Ok(()) => ExitCode::from(code),
+        Err(lost) => {
+            screen.error(&anyhow::anyhow!("cannot write the results to stdout: {lost}"));
+            ExitCode::from(code.max(1))
+        }
+    }
+}
+
+/// The exit code of a command that ended so; an error is said.
+fn ended(end: anyhow::Result<Ending>, screen: &Screen) -> u8 {
+    match end {
+        Ok(Ending::Done) => 0,
+        Ok(Ending::Incomplete) => 1,
+        Ok(Ending::Stopped) => signals::asked().unwrap_or(1),
         Err(error) => {
             screen.error(&error);
             let unusable =
                 error.chain().find_map(|e| e.downcast_ref::<headstart::Error>()).is_some_and(headstart::Error::is_unusable_input);
-            ExitCode::from(if unusable { 2 } else { 1 })
+            if unusable { 2 } else { 1 }
         }
     }
+}
+
+/// The exit code of a command line that was not understood, or that asked for help or version, which are results.
+fn said(usage: &clap::Error) -> u8 {
+    if usage.use_stderr() {
+        let _ = usage.print();
+    } else {
+        let shown = usage.render();
+        let text = if io::stdout().is_terminal() { shown.ansi().to_string() } else { shown.to_string() };
+        let _ = Results.write_all(text.as_bytes());
+    }
+    usage.exit_code() as u8
 }
 
 /// Runs `work`; a panic becomes an error. Those that the library itself catches (a decoder that stumbles over a damaged image) become that
@@ -49,14 +85,23 @@ fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending
     }));
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let last = LAST.lock().map(|last| last.replace('\n', " ")).unwrap_or_default();
+        // The standard library panics where the system has no thread left.
+        if last.contains("failed to spawn thread") {
+            return Err(no_threads(&last));
+        }
         Err(anyhow::anyhow!("a mistake in headstart itself: {last}; please report this, with the command"))
     })
 }
 
+fn no_threads(reason: &dyn Display) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the system gives it no more threads: {reason}\n  help: use fewer (--threads 1), or raise the limits (`ulimit -u`, `ulimit -v`)"
+    )
+}
+
 fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
-    if let Some(threads) = cli.global.threads {
-        set_threads(threads)?;
-    }
+    signals::listen(*screen).map_err(|e| no_threads(&e))?;
+    set_threads(cli.global.threads)?;
     let device = &cli.global.device;
     match &cli.verb {
         Verb::Backbones(a) => commands::backbones::run(a, screen),
@@ -79,10 +124,10 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
     }
 }
 
-fn set_threads(threads: usize) -> anyhow::Result<()> {
-    if threads == 0 {
+/// Starts the threads, all cores' where nothing is said: now, so that a system which has none left is understood.
+fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    if threads == Some(0) {
         return Err(headstart::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());
     }
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    Ok(())
+    rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or_default()).build_global().map_err(|e| no_threads(&e))
 }

@@ -3,12 +3,16 @@
 use std::cell::OnceCell;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, LineStyle, Row, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
 pub use headstart::report::seconds;
 use headstart::weights::Fetching;
+use headstart::{visible, visible_lines};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::results::Results;
 
 /// Where a command's words go, as the global flags have it.
 #[derive(Debug, Clone, Copy)]
@@ -21,14 +25,14 @@ impl Screen {
     /// Something good to know; silent under `--quiet`.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {
-            to_stderr(text);
+            to_stderr(visible_lines(&text.to_string()));
         }
     }
 
     /// Something that may need the user's hand.
     pub fn warn(&self, text: impl Display) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
-        to_stderr(format_args!("{on}warning:{off} {text}"));
+        to_stderr(format_args!("{on}warning:{off} {}", visible_lines(&text.to_string())));
     }
 
     /// What stopped the command.
@@ -41,18 +45,26 @@ impl Screen {
                 text = format!("{text}: {cause}");
             }
         }
-        to_stderr(format_args!("{on}error:{off} {text}"));
+        to_stderr(format_args!("{on}error:{off} {}", visible_lines(&text)));
     }
 
-    /// A result, on stdout.
+    /// A result for people, on stdout. Whether it got there is known at the end: [`Results::end`].
     pub fn result(&self, text: impl Display) {
-        // A reader that has gone away (`| head`) is no error of ours.
-        let _ = writeln!(io::stdout(), "{text}");
+        Results.line(visible_lines(&text.to_string()).as_bytes());
+    }
+
+    /// A path as a result: to the byte for programs (`cache=$(headstart features …)`), readable on a terminal.
+    pub fn path(&self, path: &Path) {
+        if io::stdout().is_terminal() {
+            self.result(visible(&path.to_string_lossy()));
+        } else {
+            Results.line(path.as_os_str().as_encoded_bytes());
+        }
     }
 
     /// A result for machines, one object a line, on stdout.
     pub fn object(&self, object: &serde_json::Value) {
-        self.result(object);
+        Results.line(object.to_string().as_bytes());
     }
 
     /// Whoever listens while a file is fetched: a line when it begins, and a bar.
@@ -67,6 +79,13 @@ impl Screen {
                     bar.finish_and_clear();
                 }
             }
+        }
+    }
+
+    /// Takes what a bar has drawn, or a key has left, off the terminal's line.
+    pub fn clear_line(&self) {
+        if io::stderr().is_terminal() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 
@@ -93,11 +112,21 @@ pub fn table<T: Into<Row>>(header: T, left: usize, rows: impl IntoIterator<Item 
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     table.set_header(header);
-    table.add_rows(rows);
+    table.add_rows(rows.into_iter().map(|row| visible_cells(&row.into())));
     table.column_iter_mut().skip(left).for_each(|c| {
         c.set_cell_alignment(CellAlignment::Right);
     });
     table
+}
+
+/// A row whose cells hold one line each, whatever the names in them hold.
+fn visible_cells(row: &Row) -> Row {
+    row.cell_iter().map(|cell| Cell::new(visible(&cell.content()))).collect::<Vec<Cell>>().into()
+}
+
+/// A path in JSON, which cannot hold what is no UTF-8: `�` stands in its place.
+pub fn name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Bytes as people say them.
@@ -128,6 +157,12 @@ pub fn thousands(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_a_table_stays_in_its_cell() {
+        let shown = table(["class".to_string()], 1, [["a\nb\x1b[2J\u{202e}".to_string()]]).to_string();
+        assert!(shown.contains("a\\nb\\u{1b}[2J\\u{202e}"), "{shown}");
+    }
 
     #[test]
     fn quantities_read_as_people_say_them() {

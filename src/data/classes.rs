@@ -138,7 +138,7 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     } else {
         return Ok(());
     };
-    let hint = "put a column of classes into `label` (numbers in a few ranges, say: `young`, `old`); if these are classes indeed, say --labels-are-classes";
+    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say --labels-are-classes";
     Err(Error::data(path, problem, hint))
 }
 

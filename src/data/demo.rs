@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use image::GrayImage;
 
+use crate::files::Scratch;
 use crate::{Error, Result};
 
 const SIDE: usize = 28;
@@ -23,8 +24,7 @@ pub fn mnist(csv_gz: &Path, dir: &Path) -> Result<usize> {
     }
     let table = BufReader::new(GzDecoder::new(File::open(csv_gz).map_err(Error::io("open", csv_gz))?));
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    let scratch = tempfile::tempdir_in(parent).map_err(Error::io("create a folder in", parent))?;
+    let scratch = Scratch::new(parent)?;
     let whole = scratch.path().join("digits");
     let mut written = 0;
     for (i, line) in table.lines().enumerate() {

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::{Entry, ImageSource, Stamp};
+use super::{Entry, ImageSource, Stamp, patiently};
 use crate::{Error, Result, files};
 
 /// SHA-256 of a file's bytes; its text form is lower-case hex.
@@ -63,8 +63,8 @@ pub struct Digests {
 
 /// Digests of all entries, in parallel on rayon's current pool; `tick` is called once an entry.
 ///
-/// `known` is a CSV file `path,size,mtime_ns,sha256` in which digests are kept from run to run: a file whose size and modification time stand
-/// there is not read. A missing or damaged file of that kind costs a reading of the images, nothing else; it is replaced in one step. A file
+/// `known` is a CSV file `path,size,mtime_ns,sha256,crc32c` in which digests are kept from run to run: a file whose size and modification time stand
+/// there is not read. A missing or damaged file or line of that kind costs a reading of the images, nothing else; it is replaced in one step. A file
 /// modified within two seconds before it was read is not put down, because a later change might leave the same stamp.
 ///
 /// # Errors
@@ -105,20 +105,21 @@ struct Found {
 
 fn find(source: &dyn ImageSource, uri: &str, records: &Records) -> Result<Found> {
     // The stamp is taken first: a change while the file is read then leaves a stamp that no longer fits.
-    let stamp = source.stamp(uri)?;
+    let stamp = patiently(|| source.stamp(uri))?;
     if let Some(&(_, digest)) = records.get(&source.locate(uri)).filter(|(old, _)| *old == stamp) {
         return Ok(Found { digest, stamp, read: false, settled: true });
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i128);
-    let digest = Digest::of(&source.read(uri)?);
+    let digest = Digest::of(&patiently(|| source.read(uri))?);
     Ok(Found { digest, stamp, read: true, settled: stamp.modified_ns + 2_000_000_000 < now })
 }
 
-const HEADER: [&str; 4] = ["path", "size", "mtime_ns", "sha256"];
+const HEADER: [&str; 5] = ["path", "size", "mtime_ns", "sha256", "crc32c"];
 
 fn load(file: &Path) -> Records {
     let Ok(mut reader) = csv::Reader::from_path(file) else { return Records::new() };
-    if reader.headers().is_ok_and(|h| h == HEADER.as_slice()) {
+    // Files of earlier versions have no checksums; their lines are taken as they are.
+    if reader.headers().is_ok_and(|h| h == HEADER.as_slice() || *h == HEADER[..4]) {
         reader.records().filter_map(|record| parse(&record.ok()?)).collect()
     } else {
         Records::new()
@@ -127,7 +128,26 @@ fn load(file: &Path) -> Records {
 
 fn parse(record: &csv::StringRecord) -> Option<(String, (Stamp, Digest))> {
     let stamp = Stamp { size: record.get(1)?.parse().ok()?, modified_ns: record.get(2)?.parse().ok()? };
-    Some((record.get(0)?.to_string(), (stamp, record.get(3)?.parse().ok()?)))
+    let is_sound = record.get(4).is_none_or(|sum| sum == checksum([0, 1, 2, 3].map(|i| &record[i])));
+    is_sound.then_some((record.get(0)?.to_string(), (stamp, record.get(3)?.parse().ok()?)))
+}
+
+/// What a line says of itself: a wrong digit in a digest would make another image of it.
+fn checksum(fields: [&str; 4]) -> String {
+    format!("{:08x}", crc32c::crc32c(fields.join("\n").as_bytes()))
+}
+
+/// Drops what is known of some images: the next [`digests`] reads them.
+///
+/// # Errors
+/// `known` cannot be written.
+pub fn forget<'a>(source: &dyn ImageSource, uris: impl IntoIterator<Item = &'a str>, known: &Path) -> Result<()> {
+    let mut records = load(known);
+    let before = records.len();
+    for uri in uris {
+        records.remove(&source.locate(uri));
+    }
+    if records.len() == before { Ok(()) } else { save(known, &records) }
 }
 
 fn save(file: &Path, records: &Records) -> Result<()> {
@@ -136,7 +156,8 @@ fn save(file: &Path, records: &Records) -> Result<()> {
             let mut writer = csv::Writer::from_writer(to);
             writer.write_record(HEADER)?;
             for (path, (stamp, digest)) in records {
-                writer.write_record([path, &stamp.size.to_string(), &stamp.modified_ns.to_string(), &digest.to_string()])?;
+                let (size, modified, digest) = (stamp.size.to_string(), stamp.modified_ns.to_string(), digest.to_string());
+                writer.write_record([path, &size, &modified, &digest, &checksum([path, &size, &modified, &digest])])?;
             }
             writer.flush()
         };
@@ -223,12 +244,29 @@ mod tests {
         let known = folder.path().join("digests.csv");
         let (whole, _) = run(&*source, &entries, &known);
         let text = fs::read_to_string(&known).unwrap();
-        for damage in [&text[..text.len() - 30], "", "path,size\n", &text.replace(",2,", ",x,"), &text.replace("sha256", "md5")] {
+        let digit = text.find(&whole[0].unwrap().to_string()).unwrap() + 9;
+        let other = if &text[digit..=digit] == "0" { "1" } else { "0" };
+        let flipped = format!("{}{other}{}", &text[..digit], &text[digit + 1..]);
+        for damage in [&text[..text.len() - 30], "", "path,size\n", &text.replace(",2,", ",x,"), &text.replace("sha256", "md5"), &flipped] {
             fs::write(&known, damage).unwrap();
             let (found, read) = run(&*source, &entries, &known);
             assert!(found == whole && read > 0);
             assert_eq!(fs::read_to_string(&known).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn records_without_checksums_are_read_and_single_ones_forgotten() {
+        let (folder, source, entries) = world(2);
+        let known = folder.path().join("digests.csv");
+        let (whole, _) = run(&*source, &entries, &known);
+        let text = fs::read_to_string(&known).unwrap();
+        let plain: Vec<&str> = text.lines().map(|line| line.rsplit_once(',').unwrap().0).collect();
+        fs::write(&known, plain.join("\n")).unwrap();
+        assert_eq!(run(&*source, &entries, &known), (whole.clone(), 0));
+        forget(&*source, ["a/1.png", "no/such.png"], &known).unwrap();
+        assert_eq!(run(&*source, &entries, &known), (whole, 1));
+        assert_eq!(fs::read_to_string(&known).unwrap(), text);
     }
 
     #[test]

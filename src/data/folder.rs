@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
-
-use walkdir::WalkDir;
 
 use super::classes::{self, Found, Item};
 use super::layout::{self, Layout, Place};
-use super::passed::{Passed, is_systems_own};
+use super::passed::Passed;
 use super::text::name_some;
+use super::walk::{Step, Walk};
 use super::{Dataset, GroupRule, ListOptions, group};
 use crate::{Error, Result};
 
@@ -23,20 +21,15 @@ pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
         return Err(group::no_column(root, name));
     }
     let mut seen = Seen::default();
-    let mut walk = WalkDir::new(root).follow_links(true).into_iter();
-    while let Some(entry) = walk.next() {
-        match entry {
-            Ok(entry) if entry.depth() > 0 && is_systems_own(&entry.file_name().to_string_lossy()) => {
-                seen.passed.count(&entry);
-                if entry.file_type().is_dir() {
-                    walk.skip_current_dir();
-                }
-            }
-            Ok(entry) if entry.file_type().is_dir() => seen.folder(root, entry.path()),
-            Ok(entry) => seen.file(root, entry.path(), entry.file_type().is_file())?,
-            Err(error) => seen.trouble(root, error)?,
+    let mut walk = Walk::new(root);
+    for step in &mut walk {
+        match step? {
+            Step::Folder(path) => seen.folder(root, &path),
+            Step::Image(path) => seen.image(root, &path),
+            Step::PassedOver(words) => seen.warnings.push(words),
         }
     }
+    seen.passed = walk.passed;
     seen.into_dataset(root, options)
 }
 
@@ -59,27 +52,11 @@ impl Seen {
         }
     }
 
-    fn file(&mut self, root: &Path, path: &Path, regular: bool) -> Result<()> {
-        if self.passed.is_image(path, regular)? {
-            match uri(root, path) {
-                Some(uri) => self.images.push(uri),
-                None => self.unnamable.push(path.display().to_string()),
-            }
+    fn image(&mut self, root: &Path, path: &Path) {
+        match uri(root, path) {
+            Some(uri) => self.images.push(uri),
+            None => self.unnamable.push(path.display().to_string()),
         }
-        Ok(())
-    }
-
-    /// A link in a circle or to nowhere is passed over; a folder that the system refuses to read is not.
-    fn trouble(&mut self, root: &Path, error: walkdir::Error) -> Result<()> {
-        let path = error.path().unwrap_or(root).to_path_buf();
-        if let Some(ancestor) = error.loop_ancestor() {
-            self.warnings.push(format!("passed over {}: the link leads back to {}", path.display(), ancestor.display()));
-        } else if fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink()) {
-            self.warnings.push(format!("passed over {}: the link leads nowhere", path.display()));
-        } else {
-            return Err(Error::io("read", path)(error.into()));
-        }
-        Ok(())
     }
 
     fn into_dataset(mut self, root: &Path, options: &ListOptions) -> Result<Dataset> {
@@ -118,7 +95,9 @@ impl Seen {
                 Place::Class(class, split) => {
                     items.push(Item { uri: image.clone(), labels: BTreeSet::from([class.to_string()]), split, group: None });
                 }
-                Place::Beside(folder) => drop(beside.insert(folder)),
+                Place::Beside(folder) => {
+                    beside.insert(folder);
+                }
                 Place::Stray => stray += 1,
             }
         }

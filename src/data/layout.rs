@@ -165,7 +165,9 @@ fn tops(images: &[String]) -> BTreeMap<&str, Top<'_>> {
         let Some((top, rest)) = image.split_once('/') else { continue };
         let top = tops.entry(top).or_default();
         match rest.split_once('/') {
-            Some((below, _)) => drop(top.below.insert(below)),
+            Some((below, _)) => {
+                top.below.insert(below);
+            }
             None => top.direct += 1,
         }
     }
@@ -191,7 +193,7 @@ fn given(root: &Path, tops: &BTreeMap<&str, Top<'_>>, names: &SplitNames) -> Res
     if names.is_none() {
         return Ok(Layout::Flat);
     }
-    for (name, _) in names.iter().filter(|(name, _)| !tops.contains_key(name)) {
+    if let Some((name, _)) = names.iter().find(|(name, _)| !tops.contains_key(name)) {
         let hint = match nearest(name, tops.keys().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", name_some(tops.keys().copied())),

@@ -11,22 +11,26 @@ mod layout;
 mod local;
 mod names;
 mod passed;
+mod patient;
 mod split;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod walk;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
-pub use digest::{Digest, Digests, digests};
+pub use digest::{Digest, Digests, digests, forget};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use group::GroupRule;
 pub use local::{ListOptions, open};
 pub use names::SplitNames;
+pub(crate) use patient::{is_of_the_system, patiently};
 pub use split::{Assigned, Settled, SplitRule};
+pub use walk::{Below, images_below};
 
 use crate::{Error, Result, nearest};
 

@@ -204,7 +204,9 @@ fn units(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Unit> {
     for (i, (entry, digest)) in entries.iter().zip(digests).enumerate() {
         for tie in ties(entry, *digest) {
             match first.entry(tie) {
-                Slot::Vacant(slot) => drop(slot.insert(i)),
+                Slot::Vacant(slot) => {
+                    slot.insert(i);
+                }
                 Slot::Occupied(slot) => {
                     let (a, b) = (root(&mut parents, *slot.get()), root(&mut parents, i));
                     parents[a.max(b)] = a.min(b);
@@ -252,8 +254,12 @@ impl<'a> Known<'a> {
         let mut known = Known { settled, images: HashMap::new(), groups: HashMap::new(), paths: HashMap::new() };
         for (i, photo) in settled.iter().enumerate() {
             known.paths.entry(photo.path).or_insert(i);
-            photo.group.iter().for_each(|group| drop(known.groups.entry(*group).or_insert(i)));
-            photo.digest.iter().for_each(|digest| known.images.entry(*digest).or_default().push(i));
+            if let Some(group) = photo.group {
+                known.groups.entry(group).or_insert(i);
+            }
+            if let Some(digest) = photo.digest {
+                known.images.entry(digest).or_default().push(i);
+            }
         }
         known
     }

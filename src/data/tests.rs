@@ -219,19 +219,19 @@ fn values_and_names_of_single_photos_are_no_classes() {
         csv(&format!("path,label\n{rows}"))
     };
     for (label, says) in [
-        (&(|i| format!("{:.1}", i as f64 * 0.9)) as &dyn Fn(usize) -> String, "most of them numbers"),
+        (&(|i: usize| format!("{:.1}", i as f64 * 0.9)) as &dyn Fn(usize) -> String, "most of them numbers"),
         (&|i| (i * 7 % 271).to_string(), "most of them numbers"),
         (&|i| format!("{},5", i % 20), "most of them numbers"),
         (&|i| format!("photo {i}"), "for one image only"),
     ] {
-        let label = |i| if label(i).contains(',') { format!("\"{}\"", label(i)) } else { label(i) };
+        let label = |i: usize| if label(i).contains(',') { format!("\"{}\"", label(i)) } else { label(i) };
         let (dir, data) = table(&label);
         let text = problem(data);
         assert!(text.contains(says) && text.contains("--labels-are-classes"), "{text}");
         let options = ListOptions { labels_are_classes: true, ..ListOptions::default() };
         assert!(open(&dir.path().join("photos.csv"), &options).unwrap().list().is_ok());
     }
-    for label in [&(|i| (i % 10).to_string()) as &dyn Fn(usize) -> String, &|i| (i % 60).to_string(), &|i| format!("{}.5", i % 4)] {
+    for label in [&(|i: usize| (i % 10).to_string()) as &dyn Fn(usize) -> String, &|i| (i % 60).to_string(), &|i| format!("{}.5", i % 4)] {
         assert!(table(label).1.is_ok(), "digits, numbers of classes and a few sizes are classes");
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn append(job: &Job<'_>, outcome: &Outcome) -> Result<()> {
         reused: outcome.reused,
         failed: outcome.failed.len(),
         seconds: outcome.seconds,
-        data: std::path::absolute(job.source.locate("")).ok(),
+        data: std::path::absolute(job.source.locate("")).ok().filter(|path| path.to_str().is_some()),
     };
     let write = || -> std::io::Result<()> {
         let mut line = serde_json::to_vec(&record)?;

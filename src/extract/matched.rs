@@ -1,11 +1,11 @@
 //! The data set's images as rows of the cache, and the count of what became of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::pipeline::Done;
 use super::prepare::reason;
-use super::{Job, Outcome};
-use crate::data::Digest;
+use super::{Job, Outcome, Rechecked};
+use crate::data::{Dataset, Digest, is_of_the_system};
 use crate::store::{Changes, Failure, Known, Manifest, Row, RowSet, Status, reconcile};
 
 /// A listing held against the rows of a cache.
@@ -15,24 +15,32 @@ pub(super) struct Matched<'a> {
     pub changes: Changes,
     pub images: Images<'a>,
     /// Failed rows whose file cannot be read, and why.
-    pub unreadable: Vec<(u64, String)>,
+    pub unreadable: Vec<Failure>,
     /// Row of each entry.
     entries: Vec<u64>,
     /// What cannot be read now; the features of some may be there from an earlier run.
-    unread: HashMap<u64, String>,
+    unread: HashMap<u64, Failure>,
 }
 
 /// Where each row's image is.
 pub(super) struct Images<'a> {
-    by_row: Vec<(u64, &'a str, Digest)>,
+    by_row: Vec<Image<'a>>,
 }
 
-impl Images<'_> {
-    /// URI and digest of a row that is to be computed.
-    pub fn get(&self, row: u64) -> (&str, &Digest) {
-        let at = self.by_row.partition_point(|(r, ..)| *r < row);
-        let (_, uri, digest) = &self.by_row[at];
-        (uri, digest)
+/// The image of a row.
+pub(super) struct Image<'a> {
+    pub row: u64,
+    pub uri: &'a str,
+    /// `None` where the file was not read yet.
+    pub digest: Option<Digest>,
+    /// Whether the row has no features at all, so that it can still be another image than was thought.
+    pub is_new: bool,
+}
+
+impl<'a> Images<'a> {
+    /// The image of a row that is to be computed.
+    pub fn get(&self, row: u64) -> &Image<'a> {
+        &self.by_row[self.by_row.partition_point(|image| image.row < row)]
     }
 }
 
@@ -40,19 +48,38 @@ impl<'a> Matched<'a> {
     pub fn new(job: &Job<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
         let known = Known { rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
         let digests: Vec<Option<Digest>> = job.digests.iter().map(|d| d.as_ref().ok().copied()).collect();
-        let now = reconcile(known, job.dataset, &digests);
+        let mut now = reconcile(known, job.dataset, &digests);
+        let with_features: Vec<RowSet> =
+            manifest.taps.keys().flat_map(|tap| manifest.views(tap).into_iter().map(|view| manifest.rows_of(tap, view))).collect();
+        let has_features = |row: u64| with_features.iter().any(|there| there.contains(row));
         let mut by_row = vec![];
         let mut unread = HashMap::new();
-        for ((&row, entry), digest) in now.listed.iter().zip(&job.dataset.entries).zip(job.digests) {
-            match digest {
-                Ok(digest) => by_row.push((row, entry.uri.as_str(), *digest)),
-                Err(e) => drop(unread.insert(row, reason(e))),
+        for (i, (&row, entry)) in now.listed.iter().zip(&job.dataset.entries).enumerate() {
+            let is_unread = job.unread.get(i).copied().unwrap_or(false);
+            match &job.digests[i] {
+                Ok(digest) if !is_unread => {
+                    by_row.push(Image { row, uri: entry.uri.as_str(), digest: Some(*digest), is_new: !has_features(row) });
+                    continue;
+                }
+                Err(e) if !is_unread => {
+                    let failure = Failure { retry: is_of_the_system(e), ..Failure::of_image(row, &entry.uri, reason(e)) };
+                    unread.insert(row, failure);
+                    if !is_of_the_system(e) {
+                        continue;
+                    }
+                }
+                _ => {}
             }
+            // What is to be computed of it is read once more then, and digested. A new row without a digest counts as failed, which it is not yet.
+            let Ok(at) = now.rows.binary_search_by_key(&row, |r| r.row) else { continue };
+            if row >= manifest.next_row {
+                now.rows[at].status = Status::Ok;
+            }
+            by_row.push(Image { row, uri: entry.uri.as_str(), digest: now.rows[at].digest, is_new: !has_features(row) });
         }
-        by_row.sort_unstable_by_key(|(row, ..)| *row);
-        let mut unreadable: Vec<(u64, String)> = unread.iter().map(|(row, why)| (*row, why.clone())).collect();
-        unreadable.retain(|(row, _)| status(&now.rows, *row) == Some(Status::Failed));
-        unreadable.sort_unstable();
+        by_row.sort_unstable_by_key(|image| image.row);
+        let mut unreadable: Vec<Failure> = unread.values().filter(|f| status(&now.rows, f.row) == Some(Status::Failed)).cloned().collect();
+        unreadable.sort_unstable_by_key(|f| f.row);
         Matched {
             rows: now.rows,
             next_row: now.next_row,
@@ -64,14 +91,29 @@ impl<'a> Matched<'a> {
         }
     }
 
+    /// How the data differ from the rows of a cache, for whoever compares: `before` are the rows as they were.
+    pub fn differences(&self, before: &[Row], dataset: &Dataset, found: &mut Rechecked) {
+        let listed: BTreeSet<&str> = dataset.entries.iter().map(|e| e.uri.as_str()).collect();
+        for row in before.iter().filter(|r| r.status == Status::Ok && status(&self.rows, r.row) == Some(Status::Deleted)) {
+            if listed.contains(row.path.as_str()) { &mut found.changed } else { &mut found.missing }.push(row.path.clone());
+        }
+        let mut unread: Vec<&Failure> = self.unread.values().collect();
+        unread.sort_unstable_by_key(|f| f.row);
+        found.unreadable.extend(unread.into_iter().map(|f| (f.path.clone(), f.reason.clone())));
+        let is_known = |image: &&Image<'_>| status(before, image.row).is_some_and(|s| s != Status::Deleted);
+        let unknown = self.images.by_row.iter().filter(|image| !is_known(image)).count();
+        // A changed image has a row of its own in the new listing.
+        found.unknown = unknown.saturating_sub(found.changed.len());
+    }
+
     /// Rows that can be computed, ascending.
     pub fn listed(&self) -> Vec<u64> {
-        self.images.by_row.iter().map(|(row, ..)| *row).collect()
+        self.images.by_row.iter().map(|image| image.row).collect()
     }
 
     /// How many images count.
     pub fn usable(&self) -> usize {
-        self.images.by_row.iter().filter(|(row, ..)| status(&self.rows, *row) == Some(Status::Ok)).count()
+        self.images.by_row.iter().filter(|image| status(&self.rows, image.row) == Some(Status::Ok)).count()
     }
 }
 
@@ -85,6 +127,8 @@ pub(super) struct Tally {
     stored: Vec<u64>,
     gone: HashMap<u64, String>,
     unturned: usize,
+    /// Rows whose file is another one than its size and date promised.
+    misrecorded: Vec<u64>,
     cut_off: usize,
 }
 
@@ -94,20 +138,26 @@ impl Tally {
         self.cut_off += done.cut_off;
         self.stored.extend(done.stored);
         self.gone.extend(done.gone);
+        self.misrecorded.extend(done.misrecorded);
     }
 
     /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that lacked something.
     pub fn outcome(self, needed: &RowSet, job: &Job<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
-        let stored: RowSet = self.stored.into_iter().collect();
-        let failed: HashMap<u64, &str> = manifest.failed.iter().map(|f| (f.row, f.reason.as_str())).collect();
+        let [stored, misrecorded]: [RowSet; 2] = [self.stored, self.misrecorded].map(|rows| rows.into_iter().collect());
+        let failed: HashMap<u64, &Failure> = manifest.failed.iter().map(|f| (f.row, f)).collect();
         let mut outcome = Outcome { images: matched.entries.len(), changes: matched.changes, ..Outcome::default() };
         for (row, entry) in matched.entries.iter().zip(&job.dataset.entries) {
-            let why = failed.get(row).copied().or_else(|| matched.unread.get(row).or_else(|| self.gone.get(row)).map(String::as_str));
-            match why {
-                Some(why) => outcome.failed.push(Failure { row: *row, path: entry.uri.clone(), reason: why.into() }),
-                None if stored.contains(*row) => outcome.computed += 1,
-                None if needed.contains(*row) => outcome.left += 1,
-                None => outcome.reused += 1,
+            if misrecorded.contains(*row) {
+                outcome.misrecorded.push(entry.uri.clone());
+            }
+            let is_stored = stored.contains(*row);
+            let known = failed.get(row).copied().or_else(|| matched.unread.get(row).filter(|_| !is_stored));
+            match (known, self.gone.get(row)) {
+                (Some(failure), _) => outcome.failed.push(Failure { path: entry.uri.clone(), ..failure.clone() }),
+                (None, Some(why)) => outcome.failed.push(Failure::of_image(*row, &entry.uri, why)),
+                _ if is_stored => outcome.computed += 1,
+                _ if needed.contains(*row) => outcome.left += 1,
+                _ => outcome.reused += 1,
             }
         }
         // An image that lacked several taps and views may have been decoded more than once.

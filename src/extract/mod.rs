@@ -15,7 +15,7 @@ mod sink;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::data::{Dataset, Digest, ImageSource, Orientation};
+use crate::data::{Dataset, Digest, ImageSource, Orientation, patiently};
 use crate::engine::{Engine, Fitting};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::{Changes, Failure, Key, LocalFiles, Objects, Wait, Writer};
@@ -64,6 +64,9 @@ pub struct Job<'a> {
     pub dataset: &'a Dataset,
     /// Digest of each entry, or why its file cannot be read.
     pub digests: &'a [Result<Digest>],
+    /// Entries whose file nobody has read yet, so that `digests` says nothing of them: they are digested when they are read to be computed, and those
+    /// that other parts compute not at all. Empty where all were read.
+    pub unread: &'a [bool],
     /// Whether `dataset` is only a part (`--limit`): rows that are not in it stay as they are.
     pub partial: bool,
     /// Whether images are turned as their EXIF data says.
@@ -109,6 +112,9 @@ pub struct Outcome {
     pub changes: Changes,
     /// Images that cannot be used, now or since an earlier run.
     pub failed: Vec<Failure>,
+    /// Images whose file was another one than the digest that was handed in: a wrong record, or a change that left size and date as they were.
+    /// Whoever keeps such records forgets these.
+    pub misrecorded: Vec<String>,
     /// Time spent, by phase.
     pub seconds: Seconds,
     /// The phase that the others waited for, where something was computed.
@@ -137,11 +143,12 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     let mut watch = Watch::new(Instant::now(), observer);
     let mut writer = Writer::open_in(job.folder, job.key, job.name, job.wait, objects)?;
     writer.set_weights(job.weights)?;
-    writer.drop_damaged(|tap, view| view < job.views && job.taps.iter().any(|t| t.name == tap))?;
-    writer.warnings().iter().for_each(|w| watch.message(w));
-
+    let is_wanted = |tap: &str, view| view < job.views && job.taps.iter().any(|t| t.name == tap);
+    writer.drop_damaged(is_wanted)?;
+    writer.try_again(is_wanted, |row| patiently(|| job.source.read(&row.path)).is_ok())?;
     let matched = Matched::new(job, writer.rows(), writer.manifest());
     writer.set_rows(matched.rows.clone(), job.dataset.classes.clone(), matched.next_row, matched.unreadable.clone())?;
+    writer.warnings().iter().for_each(|w| watch.message(w));
     let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
     let reused = matched.usable() - work.needed.len();
     let mut tally = Tally::default();
@@ -161,12 +168,21 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     }
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
     outcome.seconds = watch.seconds();
+    let told = writer.warnings().len();
     outcome.warnings = writer.warnings().to_vec();
+    outcome.warnings.extend(about_records(&outcome.misrecorded));
+    outcome.warnings[told..].iter().for_each(|w| watch.message(w));
     if outcome.computed > 0 {
         outcome.bottleneck = Some(watch.bottleneck());
         log::append(job, &outcome)?;
     }
     Ok(outcome)
+}
+
+fn about_records(misrecorded: &[String]) -> Option<String> {
+    let first = misrecorded.first()?;
+    let count = misrecorded.len();
+    Some(format!("{count} images are not those that their size and date stood for, {first} the first: what is in the files now counts"))
 }
 
 #[cfg(test)]

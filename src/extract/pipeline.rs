@@ -18,10 +18,12 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Instant;
 
+use super::matched::Image;
 use super::pass::Pass;
-use super::prepare::{Preparation, Skip};
+use super::prepare::{Preparation, Skip, Views};
 use super::sink::{self, Finished};
 use super::{Images, Job, Lanes, Watch};
+use crate::data::Digest;
 use crate::engine::{Batch, Engine, Fitting};
 use crate::preprocess::Normalise;
 use crate::store::Writer;
@@ -35,8 +37,10 @@ const READERS: usize = 4;
 pub(super) struct Done {
     /// Rows whose features are stored.
     pub stored: Vec<u64>,
-    /// Rows whose file went away, and why.
+    /// Rows whose file went away or changed, and why.
     pub gone: Vec<(u64, String)>,
+    /// Rows whose file is another one than its size and date promised.
+    pub misrecorded: Vec<u64>,
     /// Whether the observer said stop.
     pub stopped: bool,
     /// Seconds spent writing.
@@ -53,7 +57,7 @@ type Outputs = Vec<Vec<Vec<f32>>>;
 /// What the coordinating thread hears.
 pub(super) enum Event {
     Read { ticket: Ticket, bytes: Result<Vec<u8>, Skip>, seconds: f64 },
-    Decoded { ticket: Ticket, views: Result<Vec<Vec<u8>>, Skip>, seconds: f64 },
+    Decoded { ticket: Ticket, views: Views, corrected: Option<Digest>, seconds: f64 },
     Inferred { number: usize, outputs: Result<Outputs>, told: Vec<String>, seconds: f64 },
     Stored { images: usize, seconds: f64 },
 }
@@ -69,7 +73,8 @@ pub(super) struct Ticket {
 /// A batch whose images are being read and decoded.
 struct Loading {
     rows: Vec<u64>,
-    views: Vec<Option<Result<Vec<Vec<u8>>, Skip>>>,
+    views: Vec<Option<Views>>,
+    corrected: Vec<(u64, Digest)>,
     outstanding: usize,
     last: bool,
 }
@@ -123,9 +128,8 @@ pub(super) fn run(
         });
         // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let (gone, stopped) = coordinated?;
         let (unturned, cut_off) = (preparation.unturned(), preparation.cut_off());
-        Ok(Done { stored: stored.rows, gone, stopped, write_seconds: stored.seconds, unturned, cut_off })
+        Ok(Done { stored: stored.rows, write_seconds: stored.seconds, unturned, cut_off, ..coordinated? })
     })
 }
 
@@ -134,7 +138,7 @@ fn read(preparation: &Preparation<'_>, images: &Images<'_>, requests: &Mutex<Rec
         let next = requests.lock().map(|r| r.recv());
         let Ok(Ok(ticket)) = next else { return };
         let start = Instant::now();
-        let bytes = preparation.read(images.get(ticket.row).0);
+        let bytes = preparation.read(images.get(ticket.row).uri);
         if events.send(Event::Read { ticket, bytes, seconds: start.elapsed().as_secs_f64() }).is_err() {
             return;
         }
@@ -143,10 +147,10 @@ fn read(preparation: &Preparation<'_>, images: &Images<'_>, requests: &Mutex<Rec
 
 fn decode_image(preparation: &Preparation<'_>, images: &Images<'_>, ticket: Ticket, bytes: &[u8], events: &Sender<Event>) {
     let start = Instant::now();
-    let (uri, digest) = images.get(ticket.row);
-    let views = preparation.views(uri, digest, bytes);
+    let Image { uri, digest, is_new, .. } = images.get(ticket.row);
+    let (views, corrected) = preparation.views(uri, *digest, *is_new, bytes);
     // Nobody listens any more where another phase failed.
-    let _ = events.send(Event::Decoded { ticket, views, seconds: start.elapsed().as_secs_f64() });
+    let _ = events.send(Event::Decoded { ticket, views, corrected, seconds: start.elapsed().as_secs_f64() });
 }
 
 /// Runs the engine on whole batches.
@@ -197,36 +201,32 @@ struct Coordinator<'a, 'w> {
 }
 
 impl Coordinator<'_, '_> {
-    /// Returns the rows that are gone and whether the observer said stop.
-    fn run(
-        mut self,
-        events: &Receiver<Event>,
-        decode: impl Fn(Ticket, Vec<u8>),
-        infer: impl Fn(usize, Vec<Vec<Vec<u8>>>),
-    ) -> Result<(Vec<(u64, String)>, bool)> {
+    /// Returns what became of rows without features, and whether the observer said stop.
+    fn run(mut self, events: &Receiver<Event>, decode: impl Fn(Ticket, Vec<u8>), infer: impl Fn(usize, Vec<Vec<Vec<u8>>>)) -> Result<Done> {
         // Those in the engine, one ready, and enough behind them to keep every thread decoding.
         let window = self.in_flight + 1 + (2 * rayon::current_num_threads()).div_ceil(self.batch);
         let mut batches = self.pass.batches(self.batch);
         let mut loading: VecDeque<Loading> = VecDeque::new();
         let mut first = 0;
         let mut in_engine: VecDeque<InEngine> = VecDeque::new();
-        let mut gone = vec![];
+        let mut done = Done::default();
         loop {
             while loading.len() < window
                 && let Some((rows, last)) = batches.next()
             {
                 self.issue(first + loading.len(), rows);
-                loading.push_back(Loading { rows: rows.to_vec(), views: vec![None; rows.len()], outstanding: rows.len(), last });
+                let (views, corrected) = (vec![None; rows.len()], vec![]);
+                loading.push_back(Loading { rows: rows.to_vec(), views, corrected, outstanding: rows.len(), last });
             }
             if in_engine.len() < self.in_flight && loading.front().is_some_and(|l| l.outstanding == 0) {
-                let (finished, views) = self.assemble(loading.pop_front(), &mut gone);
+                let (finished, views) = self.assemble(loading.pop_front(), &mut done);
                 infer(first, views);
                 in_engine.push_back(InEngine { number: first, finished, outputs: None });
                 first += 1;
                 continue;
             }
             if in_engine.is_empty() && loading.is_empty() {
-                return Ok((gone, false));
+                return Ok(done);
             }
             match events.recv() {
                 Ok(Event::Read { ticket, bytes: Ok(bytes), seconds }) => {
@@ -234,8 +234,9 @@ impl Coordinator<'_, '_> {
                     decode(ticket, bytes);
                 }
                 Ok(Event::Read { ticket, bytes: Err(skip), .. }) => fill(&mut loading[ticket.batch - first], ticket.slot, Err(skip)),
-                Ok(Event::Decoded { ticket, views, seconds }) => {
+                Ok(Event::Decoded { ticket, views, corrected, seconds }) => {
                     self.watch.progress.seconds.decode += seconds;
+                    loading[ticket.batch - first].corrected.extend(corrected.map(|digest| (ticket.row, digest)));
                     fill(&mut loading[ticket.batch - first], ticket.slot, views);
                 }
                 Ok(Event::Inferred { number, outputs, told, seconds }) => {
@@ -250,7 +251,7 @@ impl Coordinator<'_, '_> {
                         && let Some(InEngine { finished, outputs: Some(outputs), .. }) = in_engine.pop_front()
                     {
                         if self.hand_on(Finished { outputs, ..finished }).is_break() {
-                            return Ok((gone, true));
+                            return Ok(Done { stopped: true, ..done });
                         }
                     }
                 }
@@ -258,7 +259,7 @@ impl Coordinator<'_, '_> {
                     self.watch.progress.seconds.write += seconds;
                     self.watch.progress.stored += images;
                 }
-                Err(_) => return Ok((gone, true)),
+                Err(_) => return Ok(Done { stopped: true, ..done }),
             }
         }
     }
@@ -271,21 +272,30 @@ impl Coordinator<'_, '_> {
     }
 
     /// Parts the images that have pixels from those that have none.
-    fn assemble(&mut self, loading: Option<Loading>, gone: &mut Vec<(u64, String)>) -> (Finished, Vec<Vec<Vec<u8>>>) {
-        let mut finished = Finished { rows: vec![], outputs: vec![], failed: vec![], gone: vec![], last: false };
+    fn assemble(&mut self, loading: Option<Loading>, done: &mut Done) -> (Finished, Vec<Vec<Vec<u8>>>) {
+        let mut finished = Finished::default();
         let mut pixels = vec![];
         let Some(loading) = loading else { return (finished, pixels) };
-        finished.last = loading.last;
+        (finished.last, finished.corrected) = (loading.last, loading.corrected);
+        // In the order of their rows, not in that of decoding.
+        finished.corrected.sort_unstable();
+        done.misrecorded.extend(finished.corrected.iter().map(|(row, _)| *row).filter(|row| self.images.get(*row).digest.is_some()));
         for (row, views) in loading.rows.into_iter().zip(loading.views) {
             match views {
                 Some(Ok(views)) => {
-                    finished.rows.push((row, self.images.get(row).0.to_string()));
+                    finished.rows.push((row, self.images.get(row).uri.to_string()));
                     pixels.push(views);
                 }
                 Some(Err(Skip::Broken(reason))) => finished.failed.push((row, reason)),
+                Some(Err(Skip::Unreadable(reason))) => finished.unreadable.push((row, reason)),
                 Some(Err(Skip::Gone(reason))) => {
                     finished.gone.push(row);
-                    gone.push((row, reason));
+                    done.gone.push((row, reason));
+                }
+                Some(Err(Skip::Changed)) => {
+                    finished.gone.push(row);
+                    done.misrecorded.push(row);
+                    done.gone.push((row, "it holds another image than before: run `headstart features` again".into()));
                 }
                 None => {}
             }
@@ -294,7 +304,7 @@ impl Coordinator<'_, '_> {
     }
 
     fn hand_on(&mut self, finished: Finished) -> ControlFlow<()> {
-        let failed = finished.failed.len() + finished.gone.len();
+        let failed = finished.failed.len() + finished.gone.len() + finished.unreadable.len();
         let done = finished.rows.len() + failed;
         // A sink that is gone has an error to tell: the caller asks it.
         if self.to_sink.send(finished).is_err() {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Job;
-use crate::data::{Digest, ImageSource, Orientation, Turn, decode, is_deep_gray, recorded_turn};
+use crate::data::{Digest, ImageSource, Orientation, Turn, decode, is_deep_gray, is_of_the_system, patiently, recorded_turn};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::{Error, Result};
 
@@ -28,9 +28,16 @@ pub(super) struct Preparation<'a> {
 pub(super) enum Skip {
     /// It will never have any.
     Broken(String),
-    /// Its file went away or changed since it was listed.
+    /// Its file went away since it was listed.
     Gone(String),
+    /// Its file holds another image than the one that it has features of.
+    Changed,
+    /// The system could not read it: another time it may.
+    Unreadable(String),
 }
+
+/// Pixels of each view.
+pub(super) type Views = Result<Vec<Vec<u8>>, Skip>;
 
 impl<'a> Preparation<'a> {
     pub fn new(job: &Job<'a>, views: &'a [u32]) -> Preparation<'a> {
@@ -58,18 +65,22 @@ impl<'a> Preparation<'a> {
         self.cut_off.load(Ordering::Relaxed)
     }
 
-    /// Reads the file: what was digested, or nothing.
+    /// Reads the file.
     pub fn read(&self, uri: &str) -> Result<Vec<u8>, Skip> {
-        self.source.read(uri).map_err(|e| Skip::Gone(reason(&e)))
+        let skip = |e: Error| if is_of_the_system(&e) { Skip::Unreadable(reason(&e)) } else { Skip::Gone(reason(&e)) };
+        patiently(|| self.source.read(uri)).map_err(skip)
     }
 
-    /// Decodes it and makes the pixels of each view, `[height, width, 3]`.
-    pub fn views(&self, uri: &str, digest: &Digest, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Skip> {
-        if Digest::of(bytes) != *digest {
-            return Err(Skip::Gone("it changed while features were computed: run `headstart features` again".into()));
+    /// Decodes it and makes the pixels of each view, `[height, width, 3]`. Where the bytes are not those that were digested, they are refused, unless
+    /// the row `is_new`: then they are the image that it gets, and their digest comes with them, as where nothing was digested yet.
+    pub fn views(&self, uri: &str, digest: Option<Digest>, is_new: bool, bytes: &[u8]) -> (Views, Option<Digest>) {
+        let found = Digest::of(bytes);
+        if digest != Some(found) && !is_new {
+            return (Err(Skip::Changed), None);
         }
-        let make = AssertUnwindSafe(|| self.decoded(uri, digest, bytes));
-        catch_unwind(make).unwrap_or_else(|_| Err(Skip::Broken("resizing it failed: please report this image".into())))
+        let make = AssertUnwindSafe(|| self.decoded(uri, &found, bytes));
+        let views = catch_unwind(make).unwrap_or_else(|_| Err(Skip::Broken("resizing it failed: please report this image".into())));
+        (views, (digest != Some(found)).then_some(found))
     }
 
     fn decoded(&self, uri: &str, digest: &Digest, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Skip> {

@@ -1,11 +1,11 @@
 //! `verify --sample K`: some images are read and computed again, and what comes out is held against the cache.
 
-use super::matched::Matched;
+use super::matched::{Image, Matched};
 use super::prepare::{Preparation, Skip};
 use super::{Job, JobTap};
 use crate::Result;
 use crate::engine::{Batch, Engine, Fitting};
-use crate::store::{Cache, Dtype};
+use crate::store::{Cache, Dtype, Status};
 
 /// One image, tap and view that was computed again.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -29,6 +29,12 @@ pub struct Rechecked {
     pub compared: Vec<Recheck>,
     /// Images that could not be read again, with the reason.
     pub unreadable: Vec<(String, String)>,
+    /// Images whose file holds another one than the one that was computed: their features are of something that is not there any more.
+    pub changed: Vec<String>,
+    /// Images of the cache that are not in the data.
+    pub missing: Vec<String>,
+    /// Images of the data of which the cache has no features.
+    pub unknown: usize,
 }
 
 impl Rechecked {
@@ -42,6 +48,11 @@ impl Rechecked {
         };
         self.compared.iter().filter(move |c| c.error.is_nan() || c.error > tolerance)
     }
+
+    /// Images of the cache that could not be compared, for whatever reason.
+    pub fn left_out(&self) -> usize {
+        self.unreadable.len() + self.changed.len() + self.missing.len()
+    }
 }
 
 /// Computes `sample` images again, spread evenly over the rows that have features of all the job's taps and views, and compares.
@@ -52,7 +63,10 @@ impl Rechecked {
 pub fn recheck(job: &Job<'_>, sample: usize) -> Result<Rechecked> {
     let cache = Cache::open(job.folder)?;
     let matched = Matched::new(job, cache.rows(), cache.manifest());
+    let mut found = Rechecked::default();
+    matched.differences(cache.rows(), job.dataset, &mut found);
     let mut rows = matched.listed();
+    rows.retain(|row| cache.row(*row).is_some_and(|r| r.status == Status::Ok));
     for tap in job.taps {
         for view in 0..job.views {
             let there = cache.features(&tap.name, view)?;
@@ -63,13 +77,13 @@ pub fn recheck(job: &Job<'_>, sample: usize) -> Result<Rechecked> {
     let chosen: Vec<u64> = (0..count).map(|i| rows[i * rows.len() / count]).collect();
     let views: Vec<u32> = (0..job.views).collect();
     let preparation = Preparation::new(job, &views);
-    let mut found = Rechecked::default();
     let mut images = vec![];
     for row in chosen {
-        let (uri, digest) = matched.images.get(row);
-        match preparation.read(uri).and_then(|bytes| preparation.views(uri, digest, &bytes)) {
-            Ok(pixels) => images.push((row, uri, pixels)),
-            Err(Skip::Broken(reason) | Skip::Gone(reason)) => found.unreadable.push((uri.into(), reason)),
+        let Image { uri, digest, .. } = matched.images.get(row);
+        match preparation.read(uri).and_then(|bytes| preparation.views(uri, *digest, false, &bytes).0) {
+            Ok(pixels) => images.push((row, *uri, pixels)),
+            Err(Skip::Changed) => found.changed.push((*uri).into()),
+            Err(Skip::Broken(reason) | Skip::Gone(reason) | Skip::Unreadable(reason)) => found.unreadable.push(((*uri).into(), reason)),
         }
     }
     if images.is_empty() {
@@ -110,5 +124,5 @@ fn compare<'a>(
         let error = if difference == 0.0 { 0.0 } else { difference / size };
         compared.push(Recheck { row, path: path.into(), tap: tap.name.clone(), view, error });
     }
-    Ok(())
+    matrix.intact()
 }

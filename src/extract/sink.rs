@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use super::pass::Pass;
 use super::pipeline::Event;
+use crate::data::Digest;
 use crate::store::{Dtype, Group, NewShard, Unstorable, Writer};
 use crate::{Error, Result};
 
 /// What became of a batch.
+#[derive(Default)]
 pub(super) struct Finished {
     /// Rows with features, and the path of each.
     pub rows: Vec<(u64, String)>,
@@ -18,6 +20,10 @@ pub(super) struct Finished {
     pub failed: Vec<(u64, String)>,
     /// Rows whose file went away.
     pub gone: Vec<u64>,
+    /// Rows whose file the system could not read.
+    pub unreadable: Vec<(u64, String)>,
+    /// New rows whose file is another one than was thought.
+    pub corrected: Vec<(u64, Digest)>,
     /// Whether the group ends here.
     pub last: bool,
 }
@@ -45,7 +51,7 @@ pub(super) fn store(pass: &Pass, writer: &mut Writer, batches: &Receiver<Finishe
         if batch.last {
             let whole = std::mem::replace(&mut group, empty(pass));
             let rows = whole.shards[0].rows.clone();
-            count = rows.len() + whole.failed.len() + whole.gone.len();
+            count = rows.len() + whole.failed.len() + whole.gone.len() + whole.unreadable.len();
             writer.commit(whole)?;
             stored.rows.extend(rows);
         }
@@ -76,6 +82,8 @@ fn add(group: &mut Group, pass: &Pass, batch: &Finished, dtype: Dtype) -> Result
     debug_assert_eq!(group.shards.len(), pass.taps.len() * pass.views.len());
     group.failed.extend(batch.failed.iter().cloned());
     group.gone.extend(&batch.gone);
+    group.unreadable.extend(batch.unreadable.iter().cloned());
+    group.corrected.extend(&batch.corrected);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::table::FeatureTable;
+use crate::Result;
 use crate::store::FeatureMatrix;
 
 impl FeatureTable for FeatureMatrix {
@@ -24,5 +25,13 @@ impl FeatureTable for FeatureMatrix {
 
     fn row(&self, row: usize) -> Option<&[f32]> {
         FeatureMatrix::row(self, row)
+    }
+
+    fn check(&self) -> Result<()> {
+        FeatureMatrix::check(self)
+    }
+
+    fn intact(&self) -> Result<()> {
+        FeatureMatrix::intact(self)
     }
 }

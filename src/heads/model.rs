@@ -1,11 +1,12 @@
 //! The files of a trained head: `head.safetensors` and `model.json`, which says all that is needed to use it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::calibration::rescale;
 use super::head::{BatchNorm, Head, Layer};
@@ -65,7 +66,7 @@ pub struct Model {
     pub l2: bool,
     /// Whether columns are standardised with `transform.mean` and `transform.scale`.
     pub standardise: bool,
-    /// What logits are divided by so that probabilities mean what they say; fitted on val, see [`temperature`](super::temperature).
+    /// What logits are divided by so that probabilities mean what they say; fitted on val, see [`calibrate`](super::calibrate).
     #[serde(default = "unscaled")]
     pub temperature: f64,
     /// Number of the trial.
@@ -76,6 +77,63 @@ pub struct Model {
     pub metrics: Map<String, Value>,
     /// Version of headstart that trained it.
     pub headstart: String,
+}
+
+/// What `model.json` says of the file beside it. Older ones say nothing.
+#[derive(Serialize, Deserialize)]
+struct Promise {
+    /// SHA-256 of `head.safetensors`.
+    #[serde(default)]
+    head_sha256: Option<String>,
+}
+
+/// `model.json` as it is written.
+#[derive(Serialize)]
+struct ModelFile<'a> {
+    #[serde(flatten)]
+    model: &'a Model,
+    #[serde(flatten)]
+    promise: Promise,
+}
+
+/// Where a sweep directory has the best head: a folder that holds `model.json` itself will do.
+fn best_of(folder: &Path) -> PathBuf {
+    let best = folder.join(BEST_FOLDER);
+    if best.join(MODEL_FILE).is_file() { best } else { folder.into() }
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    std::fs::read(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::data(&path, "is not there", "name a folder that `headstart sweep` has written"),
+        _ => Error::io("read", &path)(e),
+    })
+}
+
+/// What is wrong with a head whose weights are not those that `model.json` promises.
+fn broken_promise(folder: &Path) -> Error {
+    let problem = format!("is damaged, or another sweep's: its SHA-256 is not the one that {MODEL_FILE} promises");
+    Error::data(folder.join(HEAD_FILE), problem, AGAIN)
+}
+
+const AGAIN: &str = "train the head again with `headstart sweep`";
+
+/// Whether the best head's weights are those that `model.json` was written for; one that promises nothing is believed.
+///
+/// # Errors
+/// Files that are not there, that are damaged or do not belong together.
+pub fn check_head_file(folder: impl AsRef<Path>) -> Result<()> {
+    let folder = best_of(folder.as_ref());
+    let path = folder.join(MODEL_FILE);
+    let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), AGAIN);
+    let promise: Promise = serde_json::from_slice(&read(&folder, MODEL_FILE)?).map_err(no_model)?;
+    let weights = read(&folder, HEAD_FILE)?;
+    let is_kept = promise.head_sha256.is_none_or(|promised| promised == sha256(&weights));
+    if is_kept { Ok(()) } else { Err(broken_promise(&folder)) }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A trained head with everything around it: features as they come from the cache in, class probabilities out.
@@ -95,17 +153,8 @@ impl Predictor {
     /// # Errors
     /// No such files, or damaged ones.
     pub fn load(folder: impl AsRef<Path>) -> Result<Predictor> {
-        let folder = folder.as_ref();
-        let best = folder.join(BEST_FOLDER);
-        let folder = if best.join(MODEL_FILE).is_file() { &best } else { folder };
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => Error::data(&path, "is not there", "name a folder that `headstart sweep` has written"),
-                _ => Error::io("read", &path)(e),
-            })
-        };
-        Predictor::from_bytes(&read(MODEL_FILE)?, &read(HEAD_FILE)?, folder)
+        let folder = best_of(folder.as_ref());
+        Predictor::from_bytes(&read(&folder, MODEL_FILE)?, &read(&folder, HEAD_FILE)?, &folder)
     }
 
     /// Reads a head from the contents of its two files; `origin` is for messages.
@@ -113,15 +162,21 @@ impl Predictor {
     /// # Errors
     /// Contents that are not those of a head, or that do not belong together.
     pub fn from_bytes(model: &[u8], weights: &[u8], origin: &Path) -> Result<Predictor> {
-        let again = "train the head again with `headstart sweep`";
+        let again = AGAIN;
         let path = origin.join(MODEL_FILE);
-        let model: Model = serde_json::from_slice(model).map_err(|e| Error::data(&path, format!("is no model: {e}"), again))?;
+        let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), again);
+        let promise: Promise = serde_json::from_slice(model).map_err(no_model)?;
+        let model: Model = serde_json::from_slice(model).map_err(no_model)?;
         if model.format != MODEL_FORMAT {
             let problem = format!("has format {}, this headstart reads {MODEL_FORMAT}", model.format);
             return Err(Error::data(&path, problem, "use the headstart that wrote it, or train again"));
         }
+        model.check().map_err(|problem| Error::data(&path, format!("does not fit together: {problem}"), again))?;
         let path = origin.join(HEAD_FILE);
         let damaged = |problem: String| Error::data(&path, problem, again);
+        if promise.head_sha256.is_some_and(|promised| promised != sha256(weights)) {
+            return Err(broken_promise(origin));
+        }
         let tensors = SafeTensors::deserialize(weights).map_err(|e| damaged(format!("is damaged: {e}")))?;
         let read = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
             let tensor = tensors.tensor(name).map_err(|_| damaged(format!("has no `{name}`")))?;
@@ -162,8 +217,6 @@ impl Predictor {
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
         let refused =
             |e: &dyn std::fmt::Display| Error::setting(format!("a head cannot be written: {e}"), "this is a mistake in headstart");
-        let mut model = serde_json::to_vec_pretty(&self.model).map_err(|e| refused(&e))?;
-        model.push(b'\n');
         let tensors = self.tensors();
         let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
         let mut views = vec![];
@@ -177,6 +230,9 @@ impl Predictor {
             views.push((VOTES, view));
         }
         let weights = safetensors::serialize(views, None).map_err(|e| refused(&e))?;
+        let file = ModelFile { model: &self.model, promise: Promise { head_sha256: Some(sha256(&weights)) } };
+        let mut model = serde_json::to_vec_pretty(&file).map_err(|e| refused(&e))?;
+        model.push(b'\n');
         Ok((model, weights))
     }
 
@@ -238,23 +294,31 @@ fn unscaled() -> f64 {
 
 /// The neighbours of a head, if the file holds some that fit it.
 fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> {
-    let rows = tensors.tensor(ROWS).ok().filter(|t| t.dtype() == safetensors::Dtype::F32 && t.shape().get(1) == Some(&head.inputs))?;
-    let votes = tensors.tensor(VOTES).ok().filter(|t| t.dtype() == safetensors::Dtype::I64 && t.shape().first() == rows.shape().first())?;
-    let width = *votes.shape().get(1)?;
+    let rows = tensors
+        .tensor(ROWS)
+        .ok()
+        .filter(|t| t.dtype() == safetensors::Dtype::F32 && t.shape().len() == 2 && t.shape()[1] == head.inputs)?;
+    let votes = tensors
+        .tensor(VOTES)
+        .ok()
+        .filter(|t| t.dtype() == safetensors::Dtype::I64 && t.shape().len() == 2 && t.shape()[0] == rows.shape()[0])?;
+    let width = votes.shape()[1];
     let all: Vec<i64> = votes.data().as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
     let labels = all.chunks(width.max(1)).map(|row| row.iter().filter_map(|&c| u32::try_from(c).ok()).collect::<Vec<u32>>());
     let labels = Labels::new(labels.collect());
-    let fits = labels.len() == rows.shape()[0] && (0..labels.len()).all(|row| labels.of(row).iter().all(|&c| (c as usize) < head.classes));
+    let fits = !labels.is_empty()
+        && labels.len() == rows.shape()[0]
+        && (0..labels.len()).all(|row| labels.of(row).iter().all(|&c| (c as usize) < head.classes));
     fits.then(|| Neighbours { rows: rows.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(), labels })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::heads::params::{Fit, Params};
     use crate::heads::words::HeadKind;
 
-    fn predictor(params: Params, shape: &[usize]) -> Predictor {
+    pub(crate) fn predictor(params: Params, shape: &[usize]) -> Predictor {
         let head = params.check(Fit { tap: "t", shape, classes: 3, many: false }).unwrap();
         let inputs = vec![InputFeatures {
             cache: String::new(),
@@ -317,6 +381,17 @@ mod tests {
         assert!(error(b"{}", &weights).contains("x/model.json"));
         assert!(error(&model, &weights[..weights.len() / 2]).contains("x/head.safetensors"));
         let other = predictor(Params::default(), &[7]).to_bytes().unwrap().1;
-        assert!(error(&model, &other).contains("layers.0.weight"));
+        assert!(error(&model, &other).contains("SHA-256"));
+        for at in 0..weights.len() {
+            let mut flipped = weights.clone();
+            flipped[at] ^= 1 << (at % 8);
+            let said = error(&model, &flipped);
+            assert!(said.contains("x/head.safetensors") && said.contains("SHA-256"), "byte {at}: {said}");
+        }
+        // Written before there was a digest: read, and its tensors still have to fit.
+        let old: String = String::from_utf8(model).unwrap().lines().filter(|line| !line.contains("head_sha256")).collect();
+        let old = old.replace(",}", "}").into_bytes();
+        assert!(Predictor::from_bytes(&old, &weights, Path::new("x")).is_ok());
+        assert!(error(&old, &other).contains("layers.0.weight"));
     }
 }

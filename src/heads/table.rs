@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::ahead::for_each_row;
 use crate::data::Split;
-use crate::rng::Philox;
 use crate::{Error, Result};
 
 /// A matrix of features that is read by rows: in memory, memory-mapped, or derived from another one.
@@ -43,6 +42,22 @@ pub trait FeatureTable: Send + Sync {
 
     /// Tells a table whose training rows differ from epoch to epoch which one comes.
     fn begin_epoch(&self, _epoch: usize) {}
+
+    /// Asked before the first row is read: whether a table on disk is as it was written.
+    ///
+    /// # Errors
+    /// A damaged file, by name.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Asked before anything that was computed from rows counts: whether all of a table on disk could be read. Costs next to nothing.
+    ///
+    /// # Errors
+    /// A file that was cut short meanwhile or that the disk cannot read, by name.
+    fn intact(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Rows that are stored together (a shard): a large table is shuffled by such blocks.
     fn block_rows(&self) -> usize {
@@ -257,62 +272,6 @@ impl Partition {
         let of = |split| (0..splits.len()).filter(|&row| splits[row] == split).collect();
         Partition { train: of(Split::Train), val: of(Split::Val), test: of(Split::Test) }
     }
-
-    /// Moves a share of train to val, class by class: of each class the rows that come first in a random order of `seed`.
-    ///
-    /// Where a class has `n` rows, `round(n · share)` of them move, but never its last one.
-    pub fn hold_out(&mut self, labels: &Labels, share: f64, seed: u64) {
-        let order = Philox::new(seed, super::random::HOLD_OUT);
-        let mut held = vec![];
-        for (class, mut rows) in rows_by_class(labels, &self.train) {
-            order.draws([class, 0]).shuffle(&mut rows);
-            let moved = ((rows.len() as f64 * share).round() as usize).min(rows.len() - 1);
-            held.extend_from_slice(&rows[..moved]);
-        }
-        held.sort_unstable();
-        self.train.retain(|row| held.binary_search(row).is_err());
-        self.val = held;
-    }
-}
-
-/// Stratified folds: parts of some rows, each ascending, with every class spread over them as evenly as can be, in a random order of `seed`.
-pub fn folds(labels: &Labels, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
-    let order = Philox::new(seed, super::random::HOLD_OUT);
-    let mut parts = vec![vec![]; folds.max(1)];
-    let mut next = 0;
-    for (class, mut rows) in rows_by_class(labels, rows) {
-        order.draws([class, 1]).shuffle(&mut rows);
-        for row in rows {
-            // Going on where the last class ended keeps the parts equal in size.
-            parts[next % folds.max(1)].push(row);
-            next += 1;
-        }
-    }
-    parts.iter_mut().for_each(|part| part.sort_unstable());
-    parts
-}
-
-/// A few-shot subset: of each class at most `shots` rows, those that come first in a random order of `seed`; ascending.
-///
-/// A smaller subset is part of a larger one.
-pub fn few(labels: &Labels, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
-    let order = Philox::new(seed, super::random::HOLD_OUT);
-    let mut few = vec![];
-    for (class, mut rows) in rows_by_class(labels, rows) {
-        order.draws([class, 2]).shuffle(&mut rows);
-        few.extend(rows.into_iter().take(shots));
-    }
-    few.sort_unstable();
-    few
-}
-
-/// Rows under their first class (rows without one under `u32::MAX`), classes ascending.
-pub(crate) fn rows_by_class(labels: &Labels, rows: &[usize]) -> std::collections::BTreeMap<u32, Vec<usize>> {
-    let mut by_class = std::collections::BTreeMap::<u32, Vec<usize>>::new();
-    for &row in rows {
-        by_class.entry(labels.of(row).first().copied().unwrap_or(u32::MAX)).or_default().push(row);
-    }
-    by_class
 }
 
 #[cfg(test)]
@@ -337,40 +296,5 @@ mod tests {
         pooled.read(1, 1..2, &mut out);
         assert_eq!(out, [13.5]);
         assert!(Pooled::new(maps, &[8]).is_err());
-    }
-
-    #[test]
-    fn folds_share_out_every_row_and_class() {
-        let labels = Labels::One((0..103).map(|row| if row < 100 { row % 2 } else { row - 98 }).collect());
-        let parts = folds(&labels, &(0..103).collect::<Vec<_>>(), 5, 3);
-        let mut all = parts.concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..103).collect::<Vec<_>>());
-        for part in &parts {
-            assert!((20..=21).contains(&part.len()), "{}", part.len());
-            assert_eq!(part.iter().filter(|&&row| row < 100 && row % 2 == 0).count(), 10);
-        }
-        assert_ne!(parts, folds(&labels, &(0..103).collect::<Vec<_>>(), 5, 4));
-    }
-
-    #[test]
-    fn few_shots_are_some_of_each_class_and_nested() {
-        let labels = Labels::One((0..60).map(|row| row % 3).collect());
-        let rows: Vec<usize> = (0..50).collect();
-        let (two, five) = (few(&labels, &rows, 2, 0), few(&labels, &rows, 5, 0));
-        assert_eq!((two.len(), five.len()), (6, 15));
-        assert!(two.iter().all(|row| five.contains(row)));
-        assert_eq!(few(&labels, &rows, 99, 0), rows);
-    }
-
-    #[test]
-    fn holding_out_is_stratified_and_leaves_no_class_without_training_rows() {
-        let labels = Labels::One((0..103).map(|row| if row < 100 { row % 2 } else { row - 98 }).collect());
-        let mut partition = Partition { train: (0..103).collect(), ..Partition::default() };
-        partition.hold_out(&labels, 0.2, 0);
-        assert_eq!(partition.val.len(), 20);
-        assert_eq!(partition.val.iter().filter(|&&r| r % 2 == 0).count(), 10);
-        assert_eq!(partition.train.len() + partition.val.len(), 103);
-        assert!((100..103).all(|row| partition.train.contains(&row)));
     }
 }

@@ -144,7 +144,9 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
         let problem = format!("is a bundle of format {}, this headstart reads {BUNDLE_FORMAT}", contents.format);
         return Err(Error::weights(file, problem, "use the headstart that wrote it, or a newer one"));
     }
-    if !is_whole(bytes, &contents.sha256) {
+    let is_whole = is_whole(bytes, &contents.sha256);
+    mapped.check()?;
+    if !is_whole {
         return Err(damaged("is damaged: its content is not what its SHA-256 promises".into()));
     }
     let all = SafeTensors::deserialize(bytes).map_err(unreadable)?;
@@ -152,9 +154,13 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
     let head = safetensors::serialize(head, None).map_err(unreadable)?;
     let predictor = Predictor::from_bytes(&serde_json::to_vec(&contents.model).unwrap_or_default(), &head, file)?;
     let tensors: Arc<dyn TensorSource> = weights::open(file)?.into();
-    TrainedModel::join(predictor, |n, _, key| {
+    TrainedModel::join(file, predictor, |n, _, key| {
         let about = contents.bases.get(n).ok_or_else(|| damaged(format!("is a damaged bundle: it lacks base {n}")))?;
-        let info = backbones::find(&about.backbone)?;
+        let info = backbones::find(&about.backbone).map_err(|e| damaged(format!("is a damaged bundle: {e}")))?;
+        if info.graph(&about.options).digest() != key.graph {
+            let problem = format!("holds a head on another {} than this headstart builds, or is damaged", info.name);
+            return Err(Error::weights(file, problem, "use the headstart that wrote it, or extract and train again"));
+        }
         let source =
             BundledWeights { file: file.into(), tensors: tensors.clone(), prefix: format!("base.{n}."), digest: key.weights.clone() };
         let weights = Opened {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::trained::{TrainedModel, UsedBase};
 use crate::data::{Digest, Pixels, decode};
 use crate::engine::{Batch, Engine};
-use crate::heads::Predictor;
+use crate::heads::{InputFeatures, Predictor};
 use crate::preprocess::Policy;
 use crate::{Error, Result};
 
@@ -70,6 +70,19 @@ impl Classifier {
         Ok(opened.into_iter().map(|photos| photos.map(|_| means.next().unwrap_or_default())).collect())
     }
 
+    /// Whether an image's features are as many as the head was trained on: of images that are not brought to one size they need not be.
+    fn check(&self, parts: &[Vec<f32>]) -> Result<()> {
+        let wanted = |input: &InputFeatures| input.shape.iter().product::<usize>();
+        match self.predictor.inputs().iter().zip(parts).find(|(input, values)| wanted(input) != values.len()) {
+            Some((input, values)) => {
+                let problem =
+                    format!("tap `{}` has {} features of this image, and the head reads {}", input.tap, values.len(), wanted(input));
+                Err(Error::setting(problem, "give images of the size that the head was trained on"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Mean probabilities of images that all readers can use.
     fn probabilities(&self, photos: &[&Vec<Photo>]) -> Result<Vec<Vec<f32>>> {
         let count = self.views.count.max(1);
@@ -81,6 +94,7 @@ impl Classifier {
                 reader.features(&photos, &self.views, view, &mut parts)?;
             }
             for (mean, parts) in means.iter_mut().zip(parts) {
+                self.check(&parts)?;
                 let p = self.predictor.probabilities(parts.concat())?;
                 mean.iter_mut().zip(p).for_each(|(mean, p)| *mean += p / count as f32);
             }
@@ -152,7 +166,7 @@ impl Reader {
         for (rgb, parts) in rgb.chunks(Classifier::BATCH).zip(parts.chunks_mut(Classifier::BATCH)) {
             let batch = Batch::Pixels { images: rgb.len(), size: *size, rgb: &rgb.concat(), normalise: &normalise };
             for (&input, values) in self.used.inputs.iter().zip(&engine.run(batch)?) {
-                let rows = values.chunks_exact(values.len() / rgb.len());
+                let rows = values.chunks_exact((values.len() / rgb.len()).max(1));
                 parts.iter_mut().zip(rows).for_each(|(parts, row)| parts[input] = row.to_vec());
             }
         }

@@ -14,6 +14,9 @@ mod layers;
 mod onnx;
 mod trained;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use bundle::{BUNDLE_FORMAT, Bundled, write_bundle};
 pub use classifier::{Classifier, Views};
 pub use layers::backbone_classifier;

@@ -1,11 +1,13 @@
 //! What a sweep left, or a bundle holds: the head, and the bases that make its features.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::backbones;
 use crate::base::Base;
 use crate::data::Orientation;
-use crate::engine::DeviceChoice;
-use crate::heads::{InputFeatures, Predictor};
+use crate::engine::{Compute, DeviceChoice};
+use crate::heads::{BEST_FOLDER, InputFeatures, MODEL_FILE, Predictor};
+use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::Key;
 use crate::weights::Fetching;
 use crate::{Error, Result};
@@ -47,11 +49,13 @@ impl TrainedModel {
             return Err(Error::data(path, "is not there", "name a sweep's directory, or a bundle that `headstart export` wrote"));
         }
         let predictor = Predictor::load(path)?;
-        TrainedModel::join(predictor, |_, input, key| Base::of_key(key, &input.weights, device, tell))
+        TrainedModel::join(&described_by(path), predictor, |_, input, key| Base::of_key(key, &input.weights, device, tell))
     }
 
-    /// Groups the head's inputs by the base that makes them and opens each base once: `open` gets its number, its first input and its key.
+    /// Groups the head's inputs by the base that makes them and opens each base once: `open` gets its number, its first input and its key. `origin`
+    /// is the file that says what the head reads.
     pub(super) fn join(
+        origin: &Path,
         predictor: Predictor,
         mut open: impl FnMut(usize, &InputFeatures, &Key) -> Result<(Base, Orientation)>,
     ) -> Result<TrainedModel> {
@@ -63,15 +67,60 @@ impl TrainedModel {
                 continue;
             }
             let key = input.key.as_ref().ok_or_else(|| {
-                Error::setting("this head was trained on features that came from no cache", "train it on a cache: `headstart sweep CACHE`")
+                Error::data(origin, "describes a head for features that came from no cache", "train it on a cache: `headstart sweep CACHE`")
             })?;
+            check_key(key).map_err(|e| named(origin, e))?;
             let (base, orientation) = open(bases.len(), input, key)?;
             bases.push((
                 &input.key_digest,
                 UsedBase { base, orientation, key: key.clone(), taps: vec![input.tap.clone()], inputs: vec![i] },
             ));
         }
-        let bases = bases.into_iter().map(|(_, used)| used).collect();
+        let bases: Vec<UsedBase> = bases.into_iter().map(|(_, used)| used).collect();
+        bases.iter().try_for_each(|used| used.check(predictor.inputs())).map_err(|e| named(origin, e))?;
         Ok(TrainedModel { predictor, bases })
+    }
+}
+
+impl UsedBase {
+    /// Whether the base has the taps that the head reads, in the shapes that it was trained on. (Where images are used at the size that they come
+    /// in, that shows with the first one.)
+    fn check(&self, inputs: &[InputFeatures]) -> Result<()> {
+        let Some(size) = self.base.fixed_input() else { return self.base.graph().prune(&self.taps).map(drop) };
+        let shapes = self.base.tap_shapes(&self.taps, size)?;
+        match self.inputs.iter().zip(&shapes).find(|(input, shape)| inputs[**input].shape != **shape) {
+            Some((&input, shape)) => {
+                let InputFeatures { tap, shape: trained, .. } = &inputs[input];
+                let problem = format!("tap `{tap}` of {} has the shape {shape:?}, not {trained:?}", self.base.info().name);
+                Err(Error::setting(problem, AGAIN))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+const AGAIN: &str = "train the head again with `headstart sweep`";
+
+/// The file in a sweep's directory that says what its head reads.
+fn described_by(folder: &Path) -> PathBuf {
+    let best = folder.join(BEST_FOLDER).join(MODEL_FILE);
+    if best.is_file() { best } else { folder.join(MODEL_FILE) }
+}
+
+/// Whether a key can be understood, before anything is opened by it.
+fn check_key(key: &Key) -> Result<()> {
+    backbones::find(&key.backbone)?;
+    key.compute.parse::<Compute>()?;
+    key.augment.parse::<Policy>()?;
+    let spec = key.preprocess.split(';').next().unwrap_or_default();
+    PreprocessSpec::parse(spec, &PreprocessSpec::default()).map(drop)
+}
+
+/// A mistake that stands in a file, with the file's name.
+fn named(file: &Path, error: Error) -> Error {
+    match error {
+        Error::Setting { problem, hint, .. } => Error::data(file, format!("does not fit this headstart, or is damaged: {problem}"), hint),
+        Error::Graph { .. } => Error::data(file, format!("does not fit its backbone: {error}"), AGAIN),
+        other => other,
     }
 }

@@ -1,11 +1,18 @@
 //! How often answers of a given confidence are right: the reliability diagram and its expected error.
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::files::Prediction;
+use crate::rng::Philox;
 
 /// Bins of equal width, as in the metric `ece`.
 const BINS: usize = 15;
+
+/// Stream of the draws of answers that are right as often as they say.
+const CHANCE: u64 = 0x4543_4501;
+/// Most draws of single answers, and most and fewest of all of them.
+const DRAWS: [usize; 3] = [5_000_000, 1000, 20];
 
 /// A reliability diagram (Guo et al., "On calibration of modern neural networks", ICML 2017).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,6 +23,11 @@ pub struct Calibration {
     pub bins: Vec<Bin>,
     /// Mean distance of confidence and accuracy, weighted by answers.
     pub ece: f64,
+    /// Answers.
+    pub n: usize,
+    /// What that distance would be, in the mean and in 19 cases of 20 at most, of as many answers with the same confidences that are right exactly as
+    /// often as they say: few answers never hit their confidences by chance.
+    pub by_chance: [f64; 2],
 }
 
 /// Answers of about the same confidence.
@@ -32,9 +44,10 @@ pub struct Bin {
 impl Calibration {
     /// Of one split's answers; nothing where there are none.
     pub fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
+        let own: Vec<&Prediction> = predictions.iter().filter(|p| p.split == split).collect();
         let mut sums = [(0usize, 0f64, 0f64); BINS];
-        for p in predictions.iter().filter(|p| p.split == split) {
-            let sum = &mut sums[((p.probability * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+        for p in &own {
+            let sum = &mut sums[bin(p.probability)];
             *sum = (sum.0 + 1, sum.1 + p.probability, sum.2 + f64::from(p.correct));
         }
         let all: usize = sums.iter().map(|s| s.0).sum();
@@ -43,8 +56,32 @@ impl Calibration {
         }
         let ece = sums.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / all as f64;
         let bin = |&(n, confidence, right): &(usize, f64, f64)| Bin { n, confidence: confidence / n as f64, accuracy: right / n as f64 };
-        Some(Calibration { split: split.into(), bins: sums.iter().filter(|s| s.0 > 0).map(bin).collect(), ece })
+        let bins = sums.iter().filter(|s| s.0 > 0).map(bin).collect();
+        let by_chance = by_chance(&own.iter().map(|p| p.probability).collect::<Vec<_>>());
+        Some(Calibration { split: split.into(), bins, ece, n: all, by_chance })
     }
+}
+
+fn bin(probability: f64) -> usize {
+    ((probability * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
+}
+
+/// The calibration error of answers that are right exactly as often as they say: mean and 95th percentile of many draws of them.
+fn by_chance(probabilities: &[f64]) -> [f64; 2] {
+    let [single, most, fewest] = DRAWS;
+    let times = (single / probabilities.len().max(1)).clamp(fewest, most);
+    let philox = Philox::new(0, CHANCE);
+    let draw = |time: usize| {
+        let mut gaps = [0f64; BINS];
+        for (block, four) in probabilities.chunks(4).enumerate() {
+            let uniform = philox.uniform([block as u32, time as u32, 0, 0]);
+            four.iter().zip(uniform).for_each(|(&p, u)| gaps[bin(p)] += p - f64::from(u8::from(f64::from(u) < p)));
+        }
+        gaps.iter().map(|gap| gap.abs()).sum::<f64>() / probabilities.len() as f64
+    };
+    let mut drawn: Vec<f64> = (0..times).into_par_iter().map(draw).collect();
+    drawn.sort_unstable_by(f64::total_cmp);
+    [drawn.iter().sum::<f64>() / times as f64, drawn[times * 19 / 20]]
 }
 
 #[cfg(test)]
@@ -67,5 +104,18 @@ mod tests {
         assert_eq!(c.bins[1].accuracy, 0.5);
         assert!((c.ece - (0.8 + 0.5) / 3.0).abs() < 1e-12, "{}", c.ece);
         assert_eq!(Calibration::of(&[], "val"), None);
+    }
+
+    #[test]
+    fn few_answers_miss_their_confidences_by_chance_as_much_as_theory_says() {
+        // Of n answers of one confidence c the share that is right is off by √(2 c (1 − c) / (π n)) in the mean.
+        for (n, c) in [(25, 0.8), (100, 0.9), (1000, 0.6)] {
+            let [mean, most] = by_chance(&vec![c; n]);
+            let theory = (2.0 * c * (1.0 - c) / (std::f64::consts::PI * n as f64)).sqrt();
+            assert!((mean / theory - 1.0).abs() < 0.1, "{n} × {c}: {mean}, not {theory}");
+            assert!(most > 1.8 * mean && most < 3.5 * mean, "{n} × {c}: {mean} {most}");
+            assert_eq!(by_chance(&vec![c; n]), [mean, most]);
+        }
+        assert_eq!(by_chance(&[1.0; 7]), [0.0; 2]);
     }
 }

@@ -11,7 +11,7 @@ use super::files::{Prediction, SweepFiles, Table, extraction};
 use super::photos::thumbnail;
 use crate::Result;
 use crate::data::Orientation;
-use crate::heads::{METRICS, Model, plain};
+use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 
 /// Mistakes shown.
@@ -158,10 +158,12 @@ impl Report {
         let metrics =
             METRICS.iter().map(|(name, _)| format!("val.{name}")).filter(|m| trials.iter().any(|t| t.metrics.contains_key(m))).collect();
         let curves = trials.iter().take(CURVES).filter_map(|t| Some(curve(t.trial, files.epochs.get(&t.trial)?))).collect();
-        if files.model.is_none() {
-            notes.push("the sweep has not finished: there is no best head yet".into());
+        match &files.model {
+            None => notes.push("the sweep has not finished: there is no best head yet".into()),
+            Some(_) => notes.extend(check_head_file(folder).err().map(|damage| damage.to_string())),
         }
         notes.extend(about_divergence(&trials));
+        notes.extend(about_metric(&trials, &metric));
         let caches = caches(files.model.as_ref(), folder);
         let mut phases = vec![];
         let mut photos = data.map(Path::to_path_buf);
@@ -239,6 +241,16 @@ fn about_divergence(trials: &[TrialRow]) -> Option<String> {
         0 => None,
         all if all == trials.len() => Some("every trial diverged: the best head is of no use".into()),
         some => Some(format!("{some} of {} trials diverged; they come last", trials.len())),
+    }
+}
+
+/// Trials that have no value of what they are compared by.
+fn about_metric(trials: &[TrialRow], metric: &str) -> Option<String> {
+    let usable = || trials.iter().filter(|t| t.status != Status::Diverged.name());
+    match usable().filter(|t| !t.metrics.get(metric).is_some_and(Value::is_number)).count() {
+        0 => None,
+        all if all == usable().count() => Some(format!("no trial has `{metric}`: they stand in the order of their loss")),
+        some => Some(format!("{some} of {} trials have no `{metric}` and come last", trials.len())),
     }
 }
 

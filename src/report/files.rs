@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
-use crate::sweep::{EpochRecord, FinalRecord, NOTES_FILE, Record, SweepConfig};
+use crate::sweep::{EpochRecord, FinalRecord, NOTES_FILE, SweepConfig, read_trials};
 use crate::{Error, Result};
 
 /// What a sweep directory holds.
@@ -89,32 +88,30 @@ impl SweepFiles {
     /// A folder without trials, a damaged file.
     pub fn read(folder: &Path) -> Result<SweepFiles> {
         let log = folder.join("trials.jsonl");
-        let Some(log) = optional(&log)? else {
+        if !log.is_file() {
             return Err(Error::data(folder, "is no sweep: it has no trials.jsonl", "name a folder that `headstart sweep` has written"));
-        };
-        let (mut trials, mut epochs) = (BTreeMap::new(), BTreeMap::<usize, Vec<EpochRecord>>::new());
-        // A line that a kill cut short is passed over, as the sweep does.
-        for record in log.lines().filter_map(|line| serde_json::from_str(line).ok()) {
-            match record {
-                // Of several runs the first stands for the trial.
-                Record::Epoch(e) if e.run > 0 => {}
-                Record::Epoch(e) if e.epoch == 1 => drop(epochs.insert(e.trial, vec![e])),
-                Record::Epoch(e) => epochs.entry(e.trial).or_default().push(e),
-                Record::Final(end) => drop(trials.insert(end.trial, end)),
-            }
         }
-        epochs.retain(|trial, _| trials.contains_key(trial));
+        let mut past = read_trials(&log)?;
+        let (mut trials, mut epochs) = (BTreeMap::new(), BTreeMap::<usize, Vec<EpochRecord>>::new());
+        for (of_trial, end) in past.order.iter().filter_map(|id| past.finished.remove(id)) {
+            // Of several runs the first stands for the trial.
+            epochs.insert(end.trial, of_trial.into_iter().filter(|e| e.run == 0).collect());
+            trials.insert(end.trial, end);
+        }
         let model = folder.join(BEST_FOLDER).join(MODEL_FILE);
         let per_class = ["per_class.csv", "classes.csv"].iter().find_map(|name| table(&folder.join(name)).transpose());
+        let said = optional(&folder.join(NOTES_FILE))?.unwrap_or_default();
+        let lost = past.damage.iter().map(|damage| format!("{damage}: its trial is left out"));
+        let notes = said.lines().map(str::to_owned).chain(lost).collect();
         Ok(SweepFiles {
             config: SweepConfig::read(&folder.join("config.yaml"))?,
             trials,
             epochs,
-            model: optional(&model)?.map(|text| json(&model, &text)).transpose()?,
+            model: optional(&model)?.map(|text| described(&model, &text)).transpose()?,
             predictions: predictions(&folder.join("predictions.csv"))?,
-            confusion: table(&folder.join("confusion.csv"))?,
+            confusion: confusion(&folder.join("confusion.csv"))?,
             per_class: per_class.transpose()?,
-            notes: optional(&folder.join(NOTES_FILE))?.map_or_else(Vec::new, |text| text.lines().map(str::to_owned).collect()),
+            notes,
         })
     }
 }
@@ -136,8 +133,11 @@ fn optional(path: &Path) -> Result<Option<String>> {
     }
 }
 
-fn json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| damaged(path, &e))
+/// A head's description, if its parts fit each other.
+fn described(path: &Path, text: &str) -> Result<Model> {
+    let model: Model = serde_json::from_str(text).map_err(|e| damaged(path, &e))?;
+    model.check().map_err(|problem| damaged(path, &problem))?;
+    Ok(model)
 }
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {
@@ -147,6 +147,16 @@ fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {
 fn predictions(path: &Path) -> Result<Vec<Prediction>> {
     let Some(text) = optional(path)? else { return Ok(vec![]) };
     csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().map_err(|e| damaged(path, &e))
+}
+
+/// A table of counts, a row and a column a class.
+fn confusion(path: &Path) -> Result<Option<Table>> {
+    let Some(found) = table(path)? else { return Ok(None) };
+    let is_count = |cell: &String| cell.parse::<usize>().is_ok();
+    if found.rows.len() + 1 != found.header.len() || !found.rows.iter().all(|row| row.iter().skip(1).all(is_count)) {
+        return Err(damaged(path, &"it does not hold a count for each class and answer"));
+    }
+    Ok(Some(found))
 }
 
 fn table(path: &Path) -> Result<Option<Table>> {

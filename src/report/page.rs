@@ -1,10 +1,13 @@
 //! Data → HTML: a template, the style, a script and the plotting library put into one page.
 
+use std::borrow::Cow;
+
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context, escape_formatter};
 use serde::Serialize;
 
 use super::content::Report;
+use crate::text::visible_lines;
 use crate::{Error, Result};
 
 const STYLE: &str = include_str!("assets/report.css");
@@ -30,11 +33,17 @@ fn page(template: &str, script: &str, report: &impl Serialize) -> Result<String>
     let mistake = |e: &dyn std::fmt::Display| Error::setting(format!("the report cannot be made: {e}"), "this is a mistake in headstart");
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()).map(visible_lines) {
+        Some(Cow::Owned(shown)) => escape_formatter(out, state, &shown.into()),
+        _ => escape_formatter(out, state, value),
+    });
     for (name, text) in SHARED.into_iter().chain([("page.html", template)]) {
         environment.add_template(name, text).map_err(|e| mistake(&e))?;
     }
     let template = environment.get_template("page.html").map_err(|e| mistake(&e))?;
-    let data = serde_json::to_string(report).map_err(|e| mistake(&e))?;
+    let mut data = serde_json::to_string(report).and_then(|text| serde_json::from_str(&text)).map_err(|e| mistake(&e))?;
+    make_visible(&mut data);
+    let data = data.to_string();
     let verbatim = |text: &str| Value::from_safe_string(text.to_owned());
     let page = context! {
         report => Serde(report),
@@ -49,4 +58,30 @@ fn page(template: &str, script: &str, report: &impl Serialize) -> Result<String>
         version => env!("CARGO_PKG_VERSION"),
     };
     template.render(page).map_err(|e| mistake(&e))
+}
+
+/// What stands in the names of classes and photos is shown and does not turn the writing round.
+fn make_visible(data: &mut serde_json::Value) {
+    match data {
+        serde_json::Value::String(text) => {
+            if let Cow::Owned(shown) = visible_lines(text) {
+                *text = shown;
+            }
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(make_visible),
+        serde_json::Value::Object(entries) => entries.values_mut().for_each(make_visible),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_turn_the_page_round() {
+        let report = serde_json::json!({ "class": "a\u{202e}<b>", "lines": ["one\ntwo\u{1b}"] });
+        let page = page("{{ report.class }} {{ data }}", "", &report).unwrap();
+        assert_eq!(page, r#"a\u{202e}&lt;b&gt; {"class":"a\\u{202e}\u003cb>","lines":["one\ntwo\\u{1b}"]}"#);
+    }
 }

@@ -12,6 +12,7 @@ use prost::Message;
 use serde_json::{Map, Value};
 
 use super::files::SweepFiles;
+use crate::files::replace_unsynced;
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 use crate::{Error, Result};
 
@@ -129,7 +130,7 @@ pub fn write_tensorboard(folder: &Path) -> Result<usize> {
         let epochs = files.epochs.get(&end.trial).map_or(&[][..], Vec::as_slice);
         let file = run.join(format!("events.out.tfevents.{}.headstart", end.trial));
         // Not synced: hundreds of small files would take seconds, and all of it can be made again from trials.jsonl.
-        fs::write(&file, events(epochs, end)).map_err(Error::io("write", &file))?;
+        replace_unsynced(&file, &events(epochs, end))?;
     }
     Ok(runs.len())
 }

@@ -19,7 +19,15 @@ fn sweep() -> tempfile::TempDir {
             r#"{{"record":"final","trial":{trial},"id":"{trial}","settings":{{"head":"linear","lr":{lr}}},"status":"done","epochs":2,"seconds":0.2,"val.acc1":{acc},"val.loss":0.4}}"#
         )
     };
-    let lines = [epoch(0, 1, 0.5), epoch(0, 2, 0.6), last(0, 0.1, 0.6), epoch(1, 1, 0.7), last(1, 0.01, 0.9), "{\"record\":\"ep".into()];
+    let lines = [
+        epoch(0, 1, 0.5),
+        epoch(0, 2, 0.6),
+        last(0, 0.1, 0.6),
+        epoch(1, 1, 0.7),
+        epoch(1, 2, 0.8),
+        last(1, 0.01, 0.9),
+        "{\"record\":\"ep".into(),
+    ];
     put("trials.jsonl", &lines.join("\n"));
     put("config.yaml", CONFIG);
     put(
@@ -101,4 +109,82 @@ fn tensorboard_shows_the_trials_that_there_are() {
     fs::write(folder.path().join("trials.jsonl"), log.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
     assert_eq!(write_tensorboard(folder.path()).unwrap(), 1);
     assert_eq!(runs(), ["trial-0000"]);
+}
+
+#[test]
+fn what_is_damaged_or_missing_in_a_log_is_said_on_the_page() {
+    let folder = sweep();
+    let notes = |folder: &tempfile::TempDir| Report::read(folder.path(), None).unwrap().notes;
+    assert!(notes(&folder).iter().any(|n| n.contains("trials.jsonl:7 is cut short: its trial is left out")), "{:?}", notes(&folder));
+    let log = fs::read_to_string(folder.path().join("trials.jsonl")).unwrap();
+    fs::write(folder.path().join("trials.jsonl"), log.replace("\"epoch\":2,", "\"epoch\":3,")).unwrap();
+    let report = Report::read(folder.path(), None).unwrap();
+    assert!(report.trials.is_empty() && notes(&folder).len() > 1);
+}
+
+#[test]
+fn a_head_that_is_not_the_one_described_and_a_metric_that_nobody_has_are_noted() {
+    let folder = sweep();
+    fs::write(folder.path().join("config.yaml"), CONFIG.replace("val.acc1", "val.auc")).unwrap();
+    let best = folder.path().join("best");
+    fs::create_dir(&best).unwrap();
+    let (model, mut weights) = crate::heads::tests_of_model::predictor(Default::default(), &[6]).to_bytes().unwrap();
+    fs::write(best.join("model.json"), model).unwrap();
+    fs::write(best.join("head.safetensors"), &weights).unwrap();
+    let said = |word: &str| Report::read(folder.path(), None).unwrap().notes.iter().any(|n| n.contains(word));
+    assert!(said("no trial has `val.auc`") && !said("SHA-256"));
+    *weights.last_mut().unwrap() ^= 1;
+    fs::write(best.join("head.safetensors"), &weights).unwrap();
+    assert!(said("head.safetensors: is damaged"));
+}
+
+#[test]
+fn no_damage_to_a_sweep_directory_makes_a_report_panic() {
+    use crate::model::tests::mutated;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let folder = sweep();
+    let best = folder.path().join("best");
+    fs::create_dir(&best).unwrap();
+    let (model, weights) = crate::heads::tests_of_model::predictor(Default::default(), &[6]).to_bytes().unwrap();
+    fs::write(best.join("model.json"), &model).unwrap();
+    fs::write(best.join("head.safetensors"), &weights).unwrap();
+    // What a report comes to with a file of other content; then the file is put back.
+    let with = |name: &str, what: &str, text: String| {
+        let file = folder.path().join(name);
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, text).unwrap();
+        let done = catch_unwind(AssertUnwindSafe(|| Report::read(folder.path(), None).and_then(|report| page::render(&report))));
+        let done = done.unwrap_or_else(|_| panic!("{name}, {what}: panicked"));
+        if let Err(e) = done {
+            assert!(e.to_string().contains(name), "{name}, {what}: {e}");
+        }
+        fs::write(&file, whole).unwrap();
+    };
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let log = read("trials.jsonl");
+    for (number, line) in log.lines().enumerate().take(3) {
+        let Ok(record) = serde_json::from_str(line) else { continue };
+        for (what, changed) in mutated(&record) {
+            let lines = log.lines().enumerate().map(|(i, line)| if i == number { changed.to_string() } else { line.to_owned() });
+            with("trials.jsonl", &what, lines.collect::<Vec<_>>().join("\n"));
+        }
+    }
+    for (what, changed) in mutated(&serde_json::from_slice(&model).unwrap()).into_iter().step_by(3) {
+        with("best/model.json", &what, changed.to_string());
+    }
+    for name in ["predictions.csv", "confusion.csv", "classes.csv", "config.yaml"] {
+        let text = read(name);
+        let words: Vec<&str> = text.split_inclusive([',', '\n', ' ', '[', '{']).collect();
+        for at in 0..words.len() {
+            for other in ["", "x", "-1", "1e999", "99999999999999999999", "NaN", "\"", "\u{0}", "\n", "[[[[["] {
+                let changed = words
+                    .iter()
+                    .enumerate()
+                    .map(|(i, word)| if i == at { format!("{other}{}", &word[word.len() - 1..]) } else { (*word).to_owned() });
+                with(name, other, changed.collect());
+            }
+        }
+        with(name, "empty", String::new());
+    }
 }

@@ -9,7 +9,7 @@ use super::swapped::Swapped;
 use super::{Comparison, Observer, Way};
 use crate::engine::{Batch, Engine};
 use crate::extract::{self, Job, Outcome, Seconds};
-use crate::files::TEMPORARY;
+use crate::files::Scratch;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
 use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
 use crate::sweep::Single;
@@ -81,7 +81,7 @@ impl Legs<'_> {
         let (job, out) = (self.comparison.job, self.comparison.out);
         let start = Instant::now();
         // Lives as long as an epoch.
-        let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(out).map_err(Error::io("create a temporary folder in", out))?;
+        let folder = Scratch::new(out)?;
         let memory = Memory::default();
         let (_, seconds) = self.extract(folder.path(), Box::new(memory.clone()), observer)?;
         let (rows, values) = memory.features(&job.taps[0].name, 0)?;

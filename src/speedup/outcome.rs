@@ -59,6 +59,7 @@ pub struct About {
     /// The data set's name.
     pub dataset: String,
     /// The cached features.
+    #[serde(serialize_with = "crate::text::lossy")]
     pub cache: PathBuf,
     /// The backbone.
     pub backbone: String,

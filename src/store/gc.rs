@@ -5,10 +5,9 @@ use std::path::Path;
 
 use super::lock::Wait;
 use super::manifest::{Manifest, ShardInfo};
-use super::reader::open_shard;
 use super::rows::Status;
 use super::shard;
-use super::verify::check;
+use super::verify::read_sound;
 use super::writer::Writer;
 use crate::Result;
 use crate::data::Digest;
@@ -32,11 +31,12 @@ pub struct Collected {
 /// New shards are written under new names and old ones deleted last, so that a kill at any moment leaves a whole cache.
 ///
 /// # Errors
-/// Another process writes the cache; a damaged shard, which must be made again first; the system's own.
+/// Another process writes the cache; rows that are not those of the manifest; a damaged shard, which must be made again first; the system's own.
 pub fn gc(folder: &Path, wait: Wait) -> Result<Collected> {
     let before = size(folder);
     let manifest = Manifest::read(folder)?;
     let mut writer = Writer::open(folder, &manifest.key, &manifest.dataset, wait)?;
+    writer.believe_rows()?;
     let live: HashSet<u64> = writer.rows.iter().filter(|r| r.status != Status::Deleted).map(|r| r.row).collect();
     let mut collected = Collected { rows: writer.rows.len() - live.len(), ..Collected::default() };
 
@@ -63,9 +63,8 @@ pub fn gc(folder: &Path, wait: Wait) -> Result<Collected> {
 /// Writes a shard's live rows under a new name. Returns whether there were any.
 fn rewrite(writer: &mut Writer, info: &ShardInfo, live: &HashSet<u64>) -> Result<bool> {
     // A damaged shard must not become a new one with a digest that fits.
-    check(&writer.folder, &writer.manifest, info, true)?;
+    let old = read_sound(&writer.folder, &writer.manifest, info)?;
     let tap = writer.manifest.tap(&info.tap)?.clone();
-    let old = open_shard(&writer.folder, info, &tap.shape, tap.dtype)?;
     let kept: Vec<usize> = (0..old.rows.len()).filter(|&i| live.contains(&old.rows[i])).collect();
     if kept.is_empty() {
         return Ok(false);

@@ -15,6 +15,7 @@ use crate::data::Split;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Summary {
     /// The cache's folder.
+    #[serde(serialize_with = "crate::text::lossy")]
     pub folder: PathBuf,
     /// The data set's name.
     pub dataset: String,
@@ -121,8 +122,10 @@ pub fn inspect(folder: &Path) -> Result<Summary> {
 
 fn tap_summary(cache: &Cache, manifest: &Manifest, name: &str) -> Result<TapSummary> {
     let tap = manifest.tap(name)?;
-    let counts = |row: u64| cache.row(row).is_some_and(|r| r.status == Status::Ok);
-    let with_features = |view: u32| manifest.shards_of(name, view).flat_map(|s| s.rows.iter()).filter(|row| counts(*row)).count();
+    let with_features = |view: u32| {
+        let there = manifest.rows_of(name, view);
+        cache.rows().iter().filter(|r| r.status == Status::Ok && there.contains(r.row)).count()
+    };
     let shards = || manifest.shards.iter().filter(|s| s.tap == name);
     Ok(TapSummary {
         tap: name.into(),

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use crate::{Error, Result, files};
 
 const LOCK: &str = ".lock";
+/// More digits than a process id has.
+const LONGEST: u64 = 32;
 
 /// What a second process does while the first one writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +35,7 @@ impl Lock {
     pub fn take(folder: &Path, wait: Wait) -> Result<Lock> {
         files::create_folder(folder)?;
         let path = folder.join(LOCK);
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(Error::io("open", &path))?;
+        let mut file = open(&path)?;
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -57,10 +58,32 @@ impl Lock {
     }
 }
 
+/// Opens the file, or makes it. A link is not followed, and what is no lock file is not written: the process id would take the place of what it holds.
+fn open(path: &Path) -> Result<File> {
+    let refuse = |problem: &str| Err(Error::cache(path, problem, "headstart keeps its lock there: move it away"));
+    if std::fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) {
+        return refuse("is a symbolic link");
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Nor a link that somebody puts there this moment.
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    }
+    let file = options.open(path).map_err(Error::io("open", path))?;
+    let about = file.metadata().map_err(Error::io("read", path))?;
+    if !about.is_file() || about.len() > LONGEST {
+        return refuse("is no lock file");
+    }
+    Ok(file)
+}
+
 fn owner(file: &mut File) -> String {
     let mut text = String::new();
     match file.rewind().and_then(|()| file.read_to_string(&mut text)) {
-        Ok(_) if !text.is_empty() => format!(" (process id {text})"),
+        Ok(_) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => format!(" (process id {text})"),
         _ => String::new(),
     }
 }
@@ -76,6 +99,25 @@ mod tests {
         let error = Lock::take(folder.path(), Wait::Moment).unwrap_err().to_string();
         assert!(error.contains(&format!("process id {}", std::process::id())), "{error}");
         drop(first);
+        Lock::take(folder.path(), Wait::Moment).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_lock_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lock, precious) = (folder.path().join(LOCK), folder.path().join("precious"));
+        let text = "a thesis of more than thirty-two characters";
+        std::fs::write(&precious, text).unwrap();
+        std::os::unix::fs::symlink(&precious, &lock).unwrap();
+        let error = Lock::take(folder.path(), Wait::Moment).unwrap_err().to_string();
+        assert!(error.contains(".lock") && error.contains("symbolic link"), "{error}");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::hard_link(&precious, &lock).unwrap();
+        let error = Lock::take(folder.path(), Wait::Moment).unwrap_err().to_string();
+        assert!(error.contains("no lock file"), "{error}");
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), text);
+        std::fs::remove_file(&lock).unwrap();
         Lock::take(folder.path(), Wait::Moment).unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! `manifest.json`: what a cache holds. It holds nothing that differs from run to run: the same inputs leave the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +13,11 @@ use crate::{Error, Result, files, nearest};
 pub const FORMAT: u32 = 1;
 
 pub(super) const MANIFEST: &str = "manifest.json";
+
+/// More images than anybody has.
+const MOST_ROWS: u64 = 1 << 40;
+/// Most bytes of a shard that are not values: the length of safetensors' header is bounded.
+const MOST_HEADER: u64 = 100_000_008;
 
 /// What a cache holds, but for the rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +36,10 @@ pub struct Manifest {
     pub classes: Vec<String>,
     /// The number that the next new row gets: numbers are never used twice.
     pub next_row: u64,
+    /// Digest of the rows that belong to it (lower-case hex SHA-256): those of `rows.csv`, or of `rows.next.csv` where a writer was stopped in between.
+    /// Caches of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_sha256: Option<String>,
     /// Taps by name.
     pub taps: BTreeMap<String, Tap>,
     /// Shards, by tap, view and first row.
@@ -74,6 +83,37 @@ pub struct Failure {
     pub path: String,
     /// Why.
     pub reason: String,
+    /// Whether the system could not read the file, which is no fault of the image: the next run tries again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry: bool,
+    /// First row of the shards that it would have been in: made anew with it, they are what they would have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<u64>,
+}
+
+impl Failure {
+    /// An image that is itself to blame, until its file changes.
+    pub fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
+        Failure { row, path: path.into(), reason: reason.into(), retry: false, beside: None }
+    }
+}
+
+impl Tap {
+    /// Bytes of one row; `None` where no memory could hold them.
+    fn row_bytes(&self) -> Option<u64> {
+        let values = self.shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent).filter(|&n| n > 0))?;
+        let bytes = values.checked_mul(self.dtype.size()).filter(|&bytes| bytes <= isize::MAX as usize)?;
+        (!self.shape.is_empty()).then_some(bytes as u64)
+    }
+}
+
+impl ShardInfo {
+    /// Whether so many rows of a tap make a file of that size.
+    fn fits(&self, tap: &Tap) -> bool {
+        let row = tap.row_bytes().and_then(|bytes| bytes.checked_add(size_of::<u64>() as u64));
+        let data = row.and_then(|row| row.checked_mul(self.rows.len() as u64));
+        data.and_then(|data| self.bytes.checked_sub(data)).is_some_and(|header| (8..=MOST_HEADER).contains(&header))
+    }
 }
 
 impl Manifest {
@@ -87,6 +127,7 @@ impl Manifest {
             weights: String::new(),
             classes: vec![],
             next_row: 0,
+            rows_sha256: None,
             taps: BTreeMap::new(),
             shards: vec![],
             failed: vec![],
@@ -128,16 +169,52 @@ impl Manifest {
         if self.key.digest() != self.key_digest {
             return Err("is damaged: the key's digest does not fit the key".into());
         }
-        for shard in &self.shards {
-            if !self.taps.contains_key(&shard.tap) {
-                return Err(format!("is damaged: {} belongs to no tap", shard.file));
-            }
-            let climbs = Path::new(&shard.file).components().any(|c| !matches!(c, std::path::Component::Normal(_)));
-            if climbs || !shard.rows.is_canonical() {
-                return Err(format!("is damaged: the entry of {} makes no sense", shard.file));
+        self.plausible().map_err(|problem| format!("is damaged: {problem}"))
+    }
+
+    /// Whether the numbers can be those of a cache: whoever reads them counts and allocates by them.
+    fn plausible(&self) -> Result<(), String> {
+        let hex = |digest: &str| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+        if self.next_row > MOST_ROWS || self.failed.iter().any(|f| f.row >= self.next_row) {
+            return Err(format!("its next row cannot be {}", self.next_row));
+        }
+        if self.rows_sha256.as_ref().is_some_and(|digest| !hex(digest)) {
+            return Err("the digest of its rows is none".into());
+        }
+        if self.classes.iter().collect::<BTreeSet<_>>().len() != self.classes.len() {
+            return Err("a class stands there twice".into());
+        }
+        for (name, tap) in &self.taps {
+            if tap.dtype != self.key.store || tap.row_bytes().is_none() {
+                return Err(format!("tap `{name}` cannot hold {} values of shape {:?}", tap.dtype, tap.shape));
             }
         }
-        Ok(())
+        for shard in &self.shards {
+            let Some(tap) = self.taps.get(&shard.tap) else { return Err(format!("{} belongs to no tap", shard.file)) };
+            let climbs = Path::new(&shard.file).components().any(|c| !matches!(c, std::path::Component::Normal(_)));
+            let makes_sense = !climbs && shard.rows.is_canonical() && hex(&shard.sha256);
+            if !makes_sense || shard.rows.end() > self.next_row || !shard.fits(tap) {
+                return Err(format!("the entry of {} makes no sense", shard.file));
+            }
+        }
+        self.each_once()
+    }
+
+    /// No row is in two shards of a tap and view, no file is two shards, and all together have a size.
+    fn each_once(&self) -> Result<(), String> {
+        let mut rows: BTreeMap<(&str, u32), Vec<&RowSet>> = BTreeMap::new();
+        let (mut files, mut bytes) = (BTreeSet::new(), Some(0u64));
+        for shard in &self.shards {
+            rows.entry((&shard.tap, shard.view)).or_default().push(&shard.rows);
+            bytes = bytes.and_then(|sum| sum.checked_add(shard.bytes));
+            if !files.insert(&shard.file) || bytes.is_none() {
+                return Err(format!("the entry of {} makes no sense", shard.file));
+            }
+        }
+        match rows.into_iter().find(|(_, sets)| RowSet::union(sets.iter().copied()).is_none()) {
+            Some(((tap, view), _)) => Err(format!("two shards of tap `{tap}`, view {view} have the same row")),
+            None => Ok(()),
+        }
     }
 
     /// Writes it, whole or not at all.
@@ -170,10 +247,14 @@ impl Manifest {
 
     /// Rows that count and have no features of this tap and view, ascending.
     pub fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
-        let mut there: Vec<u64> = self.shards_of(tap, view).flat_map(|s| s.rows.iter()).collect();
-        there.sort_unstable();
+        let there = self.rows_of(tap, view);
         let counts = rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
-        counts.filter(|row| there.binary_search(row).is_err()).collect()
+        counts.filter(|row| !there.contains(*row)).collect()
+    }
+
+    /// Rows that have features of a tap and view.
+    pub fn rows_of(&self, tap: &str, view: u32) -> RowSet {
+        RowSet::union(self.shards_of(tap, view).map(|s| &s.rows)).unwrap_or_default()
     }
 
     /// Views of a tap that have shards, ascending.
@@ -219,10 +300,11 @@ mod tests {
             view,
             file: format!("features/gap/v{view}-{first:05}.safetensors"),
             rows: (first..first + 4).collect(),
-            bytes: 1,
+            bytes: 4 * 40 + 200,
             sha256: "0".repeat(64),
         };
         manifest.shards = vec![shard(1, 0), shard(0, 4), shard(0, 0)];
+        manifest.next_row = 8;
         manifest.sort();
         manifest
     }
@@ -241,11 +323,20 @@ mod tests {
     fn mistakes_name_the_file_and_the_way_out() {
         let folder = tempfile::tempdir().unwrap();
         let good = serde_json::to_value(manifest()).unwrap();
-        let cases: [(&str, serde_json::Value, &str); 4] = [
+        let cases: [(&str, serde_json::Value, &str); 13] = [
             ("/format", 9.into(), "format 9"),
             ("/key/seed", 1.into(), "key's digest"),
             ("/shards/0/file", "../../etc/passwd".into(), "makes no sense"),
             ("/shards/1/tap", "map".into(), "no tap"),
+            ("/shards/0/rows", serde_json::json!([[1, 1u64 << 63]]), "makes no sense"),
+            ("/shards/0/rows", serde_json::json!([[4, 8]]), "the same row"),
+            ("/shards/0/bytes", 1.into(), "makes no sense"),
+            ("/shards/0/bytes", u64::MAX.into(), "makes no sense"),
+            ("/shards/0/sha256", "é".repeat(32).into(), "makes no sense"),
+            ("/next_row", 7.into(), "makes no sense"),
+            ("/next_row", u64::MAX.into(), "next row"),
+            ("/taps/gap/shape", serde_json::json!([1u64 << 62, 8]), "tap `gap`"),
+            ("/taps/gap/shape", serde_json::json!([]), "tap `gap`"),
         ];
         for (place, value, says) in cases {
             let mut bad = good.clone();

@@ -77,7 +77,15 @@ mod tests {
     use crate::store::{Dtype, FORMAT};
 
     fn shard(rows: &[u64], values: &[f32]) -> Vec<u8> {
-        let head = Head { format: FORMAT, key: "k".into(), tap: "gap".into(), view: 0, together: vec![("gap".into(), 0)], failed: vec![] };
+        let head = Head {
+            format: FORMAT,
+            key: "k".into(),
+            tap: "gap".into(),
+            view: 0,
+            together: vec![("gap".into(), 0)],
+            failed: vec![],
+            crc32c: None,
+        };
         let mut features = vec![];
         Dtype::F16.encode(values, &mut features).unwrap();
         encode(&head, rows, &[2], Dtype::F16, &features).unwrap()

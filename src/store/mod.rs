@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! cache/<dataset>/<backbone>@<key12>/
-//!   manifest.json    the key, classes, taps, shards with their digests, failed images
+//!   manifest.json    the key, classes, taps, shards with their digests, failed images, the digest of rows.csv
 //!   rows.csv         one line an image: path, class, split, digest, status
 //!   features/<tap>/v<view>-<first row>.safetensors
 //! ```
 
+mod checked;
+mod commit;
+mod compare;
 mod dtype;
 mod export;
 mod gc;
@@ -37,7 +40,7 @@ pub use lock::Wait;
 use manifest::MANIFEST;
 pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};
 pub use memory::Memory;
-pub use merge::{Merged, merge};
+pub use merge::{Merged, Missing, merge};
 pub use objects::{LocalFiles, Objects};
 pub use origin::{Origin, check_origin, known_rows, remember_origin};
 pub use reader::{Cache, FeatureMatrix, Table};

@@ -1,13 +1,15 @@
 //! Reading a cache: rows from `rows.csv`, features straight from mapped shards.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::manifest::{Manifest, ShardInfo};
-use super::rows::{self, Row, Status};
+use super::manifest::{Manifest, ShardInfo, Tap};
+use super::rows::{Row, Status};
 use super::shard::{RECOMPUTE, Shard};
-use super::{Dtype, MANIFEST};
+use super::{Dtype, MANIFEST, checked, commit, verify};
 use crate::data::Split;
 use crate::{Error, Result};
 
@@ -40,20 +42,25 @@ impl Cache {
     /// No cache there, or a damaged one: the message names the file and the way out.
     pub fn open(folder: impl AsRef<Path>) -> Result<Cache> {
         let folder = folder.as_ref();
-        let mut manifest = Manifest::read(folder)?;
-        let rows = match rows::read(folder, &manifest.classes) {
-            Ok(rows) => rows,
-            // A writer may have renamed classes between the two reads: the second look sees both as it left them.
-            Err(first) => {
-                let again = Manifest::read(folder)?;
-                if again == manifest {
-                    return Err(first);
-                }
-                manifest = again;
-                rows::read(folder, &manifest.classes)?
-            }
-        };
+        let (manifest, rows) = commit::read(folder)?;
         Ok(Cache { folder: folder.into(), manifest, rows })
+    }
+
+    /// Opens the cache in `folder` and reads from it what `act` wants; once more where another process changed it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Cache::open`], and those of `act` where nothing changed.
+    pub fn with<T>(folder: impl AsRef<Path>, act: impl Fn(&Cache) -> Result<T>) -> Result<T> {
+        const TRIES: usize = 20;
+        let mut tries = 0;
+        loop {
+            let cache = Cache::open(&folder)?;
+            tries += 1;
+            match act(&cache) {
+                Err(_) if tries < TRIES && Manifest::read(&cache.folder).is_ok_and(|now| now != cache.manifest) => {}
+                done => return done,
+            }
+        }
     }
 
     /// The cache's folder.
@@ -85,13 +92,15 @@ impl Cache {
         let infos: Vec<&ShardInfo> = self.manifest.shards_of(tap, view).collect();
         if infos.is_empty() {
             let views: Vec<String> = self.manifest.views(tap).iter().map(u32::to_string).collect();
-            let hint = format!("there are: {}; `headstart features --tap {tap} --views {}` adds it", views.join(", "), view + 1);
+            let hint =
+                format!("there are: {}; `headstart features --tap {tap} --views {}` adds it", views.join(", "), view.saturating_add(1));
             return Err(Error::setting(format!("no view {view} of tap `{tap}` in {}", self.folder.display()), hint));
         }
-        let open = |info: &&ShardInfo| open_shard(&self.folder, info, &about.shape, about.dtype);
+        let open = |info: &&ShardInfo| open_shard(&self.folder, info, about);
         let shards = infos.iter().map(open).collect::<Result<Vec<_>>>().map_err(|e| self.if_unchanged(e))?;
         let counts = |row: u64| self.row(row).is_some_and(|r| r.status == Status::Ok);
-        Ok(FeatureMatrix::new(about.shape.clone(), about.dtype, shards, counts))
+        let files = Files { folder: self.folder.clone(), infos: infos.into_iter().cloned().collect(), checked: OnceLock::new() };
+        Ok(FeatureMatrix::new(about.clone(), files, shards, counts))
     }
 
     /// Features of one tap and view and the labels that go with them, for one split or for all rows.
@@ -122,20 +131,33 @@ impl Cache {
     }
 }
 
-/// Opens a shard and holds it against its entry: size, tap, view, type, shape and rows (not the digest, which would read it all).
-pub(super) fn open_shard(folder: &Path, info: &ShardInfo, shape: &[usize], dtype: Dtype) -> Result<Shard> {
+/// Maps a shard and holds it against its entry: size, tap, view, type, shape and rows (not the digest, which would read it all).
+pub(super) fn open_shard(folder: &Path, info: &ShardInfo, tap: &Tap) -> Result<Shard> {
     let path = folder.join(&info.file);
-    let shard = Shard::open(&path)?;
-    let damaged = |problem: String| Err(Error::cache(&path, problem, RECOMPUTE));
+    fits_entry(&path, Shard::open(&path)?, info, tap)
+}
+
+/// The shard in the file at `path`, if it is the one that its entry describes.
+pub(super) fn fits_entry<B: Deref<Target = [u8]>>(path: &Path, shard: Shard<B>, info: &ShardInfo, tap: &Tap) -> Result<Shard<B>> {
+    let damaged = |problem: String| Err(Error::cache(path, problem, RECOMPUTE));
     let size = shard.bytes().len() as u64;
     if size != info.bytes {
         return damaged(format!("is damaged: it has {size} bytes instead of {}", info.bytes));
     }
-    let is_that = shard.head.tap == info.tap && shard.head.view == info.view && shard.shape == shape && shard.dtype == dtype;
+    let is_that = shard.head.tap == info.tap && shard.head.view == info.view && shard.shape == tap.shape && shard.dtype == tap.dtype;
     if !is_that || !shard.rows.iter().copied().eq(info.rows.iter()) {
         return damaged("is not the shard that the manifest describes".into());
     }
     Ok(shard)
+}
+
+/// The files behind a matrix.
+#[derive(Debug)]
+struct Files {
+    folder: PathBuf,
+    infos: Vec<ShardInfo>,
+    /// Whether they were compared with their digests.
+    checked: OnceLock<()>,
 }
 
 /// Features of one tap and view, `[len, shape…]`, over mapped shards.
@@ -143,6 +165,7 @@ pub(super) fn open_shard(folder: &Path, info: &ShardInfo, shape: &[usize], dtype
 pub struct FeatureMatrix {
     shape: Vec<usize>,
     dtype: Dtype,
+    files: Files,
     shards: Vec<Shard>,
     row_ids: Vec<u64>,
     /// Shard and index within it, for each row.
@@ -150,7 +173,7 @@ pub struct FeatureMatrix {
 }
 
 impl FeatureMatrix {
-    fn new(shape: Vec<usize>, dtype: Dtype, shards: Vec<Shard>, counts: impl Fn(u64) -> bool) -> FeatureMatrix {
+    fn new(Tap { shape, dtype }: Tap, files: Files, shards: Vec<Shard>, counts: impl Fn(u64) -> bool) -> FeatureMatrix {
         let mut found: Vec<(u64, (u32, u32))> = vec![];
         for (s, shard) in shards.iter().enumerate() {
             let rows = shard.rows.iter().enumerate().filter(|(_, row)| counts(**row));
@@ -158,7 +181,36 @@ impl FeatureMatrix {
         }
         found.sort_unstable();
         let (row_ids, places) = found.into_iter().unzip();
-        FeatureMatrix { shape, dtype, shards, row_ids, places }
+        FeatureMatrix { shape, dtype, files, shards, row_ids, places }
+    }
+
+    /// Compares each of its shards with its digest, unless this was done before, by this process or another one (see `docs/cache-format.md`). Asked
+    /// before the first row is read.
+    ///
+    /// # Errors
+    /// A shard that is not as it was written.
+    pub fn check(&self) -> Result<()> {
+        if self.files.checked.get().is_none() {
+            checked::check(&self.files.folder, &self.files.infos)?;
+            self.files.checked.get_or_init(|| ());
+        }
+        self.intact()
+    }
+
+    /// Whether all of its files could be read so far: what the disk cannot read, and what was cut short since it was opened, reads as zeros. Asked before
+    /// anything that was computed from rows counts; costs next to nothing.
+    ///
+    /// # Errors
+    /// The first file that could not be read.
+    pub fn intact(&self) -> Result<()> {
+        match self.shards.iter().zip(&self.files.infos).find(|(shard, _)| shard.is_broken()) {
+            None => Ok(()),
+            Some((shard, info)) => {
+                let path = self.files.folder.join(&info.file);
+                verify::suspect(&path);
+                shard.check(&path)
+            }
+        }
     }
 
     /// Number of rows.

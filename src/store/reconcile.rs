@@ -14,6 +14,8 @@ pub struct Changes {
     pub renamed: usize,
     /// Known images with another label, split or group.
     pub relabelled: usize,
+    /// Those of them that had a group and have none now.
+    pub ungrouped: usize,
     /// Images that had been deleted and are there again.
     pub revived: usize,
     /// Images that are gone, or whose file holds another image now.
@@ -49,11 +51,11 @@ pub struct Known<'a> {
 /// Matches a listing against the rows of a cache.
 ///
 /// `digests[i]` is the digest of `dataset.entries[i]`; `None` where the file cannot be read. In this order, an entry gets
-/// 1. the row of its path, if the digest is the same (or the file cannot be read): a deleted row comes back;
+/// 1. the row of its path, if the digest is the same, or the file cannot be read now or could not before: a deleted row comes back;
 /// 2. the first free row of its digest: the image was renamed, or is back under another path;
 /// 3. a new row. New rows are numbered in the order of the listing.
 ///
-/// Rows that get no entry are marked deleted. A row never changes its digest, so a failed image is tried again only as a new row, when
+/// Rows that get no entry are marked deleted. A row that has a digest never changes it, so a failed image is tried again only as a new row, when
 /// its file has changed.
 pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
     let mut matched: Vec<Option<usize>> = vec![None; known.rows.len()];
@@ -80,6 +82,7 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
             listed[*i] = row.row;
         }
     }
+    fill(&mut rows, &listed, digests);
     let mut next_row = rows.last().map_or(0, |r| r.row + 1).max(known.next_row);
     for i in unmatched {
         let (entry, digest) = (&dataset.entries[i], digests[i]);
@@ -99,6 +102,16 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
     Reconciled { rows, listed, next_row, changes }
 }
 
+/// A row whose file could not be read so far gets the digest that the file has now: it has no features, so they are of no other image.
+fn fill(rows: &mut [Row], listed: &[u64], digests: &[Option<Digest>]) {
+    let known: HashMap<u64, Digest> = listed.iter().zip(digests).filter_map(|(row, digest)| Some((*row, (*digest)?))).collect();
+    for row in rows.iter_mut().filter(|row| row.digest.is_none()) {
+        if let Some(digest) = known.get(&row.row) {
+            (row.digest, row.status) = (Some(*digest), Status::Ok);
+        }
+    }
+}
+
 /// Step 1. Returns the entries that are left, in order.
 fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], matched: &mut [Option<usize>]) -> Vec<usize> {
     // Of several rows with one path (all but one of them deleted), live ones come first, then lower numbers.
@@ -108,7 +121,7 @@ fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], 
     }
     by_path.values_mut().for_each(|rows| rows.sort_by_key(|&i| (known.rows[i].status == Status::Deleted, i)));
     let fits = |row: &Row, digest: Option<Digest>| match digest {
-        Some(_) => row.digest == digest,
+        Some(_) => row.digest == digest || row.digest.is_none() && row.status != Status::Deleted,
         None => row.status != Status::Deleted,
     };
     let mut unmatched = vec![];
@@ -149,6 +162,7 @@ fn updated(row: &Row, old_labels: &[usize], dataset: &Dataset, i: usize, changes
     let split = entry.split.filter(|_| dataset.own_splits).unwrap_or(row.split);
     changes.renamed += usize::from(row.path != entry.uri);
     changes.relabelled += usize::from(old_labels != entry.labels || row.split != split || row.group != entry.group);
+    changes.ungrouped += usize::from(row.group.is_some() && entry.group.is_none());
     changes.revived += usize::from(row.status == Status::Deleted);
     Row {
         row: row.row,
@@ -256,7 +270,7 @@ mod tests {
         let (state, _) = after(&[&[("a", ""), ("b", "2")], &[("a", ""), ("b", "2")]]);
         assert_eq!(paths(&state), [(0, "a", "", Failed), (1, "b", "2", Fine)].map(row));
         let (state, _) = after(&[&[("a", ""), ("b", "2")], &[("a", "1"), ("b", "")]]);
-        assert_eq!(paths(&state), [(0, "a", "", Deleted), (1, "b", "2", Fine), (2, "a", "1", Fine)].map(row), "features of b stay");
+        assert_eq!(paths(&state), [(0, "a", "1", Fine), (1, "b", "2", Fine)].map(row), "a is read at last, features of b stay");
     }
 
     #[test]
@@ -279,6 +293,18 @@ mod tests {
         let (dataset, digests) = listing(&[("a", "1"), ("c", "2")]);
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: true };
         assert_eq!(paths(&reconcile(known, &dataset, &digests)), [(0, "a", "1", Fine), (1, "b", "2", Fine), (2, "c", "2", Fine)].map(row));
+    }
+
+    #[test]
+    fn another_group_relabels_a_row_and_a_lost_one_is_counted() {
+        let (mut state, classes) = after(&[&[("a", "1"), ("b", "2")]]);
+        state.rows[0].group = Some("p".into());
+        let (mut dataset, digests) = listing(&[("a", "1"), ("b", "2")]);
+        dataset.entries[1].group = Some("q".into());
+        let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: false };
+        let now = reconcile(known, &dataset, &digests);
+        assert_eq!(now.rows.iter().map(|r| r.group.as_deref()).collect::<Vec<_>>(), [None, Some("q")]);
+        assert_eq!(now.changes, Changes { relabelled: 2, ungrouped: 1, ..Changes::default() });
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::manifest::{ShardInfo, Tap};
-use super::rows::Status;
-use super::shard::Shard;
+use super::rows::{Row, Status};
+use super::shard::{Head, RECOMPUTE, Shard};
 use super::writer::{FEATURES, Writer, file_name};
 use crate::data::Digest;
 use crate::{Error, Result};
@@ -21,30 +21,34 @@ pub(super) fn take_up(writer: &mut Writer) -> Result<bool> {
         let hint = "put back rows.csv, or delete this folder and run `headstart features` again";
         return Err(Error::cache(&writer.folder, "has shards and no rows.csv, so nobody knows whose features they are", hint));
     }
-    let mut groups: HashMap<Vec<u64>, Vec<(String, Shard)>> = HashMap::new();
+    let mut groups: HashMap<Vec<u64>, Vec<Found>> = HashMap::new();
+    let mut damaged = 0;
     for file in unlisted {
-        match Shard::open(&writer.folder.join(&file)) {
-            Ok(shard) if belongs(writer, &file, &shard) => groups.entry(shard.rows.clone()).or_default().push((file, shard)),
-            _ => writer.objects.remove(&file)?,
+        match Found::read(writer, &file) {
+            Ok(found) if belongs(writer, &found) => groups.entry(found.rows.clone()).or_default().push(found),
+            Ok(_) => writer.objects.remove(&file)?,
+            Err(_) => {
+                damaged += 1;
+                writer.objects.remove(&file)?;
+            }
         }
     }
     let mut entered = false;
-    for (file, shard, whole) in groups.into_values().flat_map(with_completeness) {
-        if !whole {
-            writer.objects.remove(&file)?;
-            continue;
+    for group in groups.into_values() {
+        let there: HashSet<(String, u32)> = group.iter().map(|f| (f.head.tap.clone(), f.head.view)).collect();
+        for found in group {
+            if !found.head.together.iter().all(|t| there.contains(t)) {
+                writer.objects.remove(&found.info.file)?;
+                continue;
+            }
+            entered = true;
+            writer.enter(found.tap, found.info);
+            writer.add_failures(found.head.failed);
         }
-        entered = true;
-        let info = ShardInfo {
-            tap: shard.head.tap.clone(),
-            view: shard.head.view,
-            file,
-            rows: shard.rows.iter().copied().collect(),
-            bytes: shard.bytes().len() as u64,
-            sha256: Digest::of(shard.bytes()).to_string(),
-        };
-        writer.enter(Tap { shape: shard.shape.clone(), dtype: shard.dtype }, info);
-        writer.add_failures(shard.head.failed);
+    }
+    if damaged > 0 {
+        let folder = writer.folder.display();
+        writer.warnings.push(format!("{folder}: {damaged} shards that no manifest lists are damaged: what they held is made again"));
     }
     if entered {
         // Their failed rows were not written either.
@@ -53,27 +57,43 @@ pub(super) fn take_up(writer: &mut Writer) -> Result<bool> {
     Ok(entered)
 }
 
-/// Whether an unlisted shard is of this cache, as we would have named it, and of rows that have no features yet.
-fn belongs(writer: &Writer, file: &str, shard: &Shard) -> bool {
-    let (manifest, head) = (&writer.manifest, &shard.head);
-    let covered = |row: &u64| manifest.shards_of(&head.tap, head.view).any(|s| s.rows.contains(*row));
-    let known = |row: &u64| writer.rows.binary_search_by_key(row, |r| r.row).is_ok_and(|i| writer.rows[i].status != Status::Failed);
-    head.key == manifest.key_digest
-        && shard.dtype == manifest.key.store
-        && manifest.taps.get(&head.tap).is_none_or(|t| t.shape == shard.shape)
-        && shard.rows.first().is_some_and(|first| file_name(&head.tap, head.view, *first) == file)
-        && shard.rows.iter().all(|row| known(row) && !covered(row))
+/// An unlisted shard, without its values: there may be more of them than memory holds.
+struct Found {
+    head: Head,
+    rows: Vec<u64>,
+    tap: Tap,
+    info: ShardInfo,
 }
 
-/// Unlisted shards of the same rows, each with whether all that were made with it are there.
-fn with_completeness(shards: Vec<(String, Shard)>) -> Vec<(String, Shard, bool)> {
-    let there: HashSet<(String, u32)> = shards.iter().map(|(_, s)| (s.head.tap.clone(), s.head.view)).collect();
-    let whole = |s: &Shard| s.head.together.iter().all(|t| there.contains(t));
-    shards
-        .into_iter()
-        .map(|(file, s)| {
-            let w = whole(&s);
-            (file, s, w)
-        })
-        .collect()
+impl Found {
+    fn read(writer: &Writer, file: &str) -> Result<Found> {
+        let path = writer.folder.join(file);
+        let shard = Shard::read(&path)?;
+        if !shard.is_sound() {
+            return Err(Error::cache(path, "is damaged: its checksum does not fit", RECOMPUTE));
+        }
+        let info = ShardInfo {
+            tap: shard.head.tap.clone(),
+            view: shard.head.view,
+            file: file.into(),
+            rows: shard.rows.iter().copied().collect(),
+            bytes: shard.bytes().len() as u64,
+            sha256: Digest::of(shard.bytes()).to_string(),
+        };
+        Ok(Found { head: shard.head, rows: shard.rows, tap: Tap { shape: shard.shape, dtype: shard.dtype }, info })
+    }
+}
+
+/// Whether an unlisted shard is of this cache, as we would have named it, and of rows that have no features yet.
+fn belongs(writer: &Writer, found: &Found) -> bool {
+    let (manifest, head) = (&writer.manifest, &found.head);
+    let covered = manifest.rows_of(&head.tap, head.view);
+    // A row without a digest is known by its path alone, and its file may be another one by now.
+    let is_known = |row: &Row| row.status != Status::Failed && row.digest.is_some();
+    let known = |row: u64| writer.rows.binary_search_by_key(&row, |r| r.row).is_ok_and(|i| is_known(&writer.rows[i]));
+    head.key == manifest.key_digest
+        && found.tap.dtype == manifest.key.store
+        && manifest.taps.get(&head.tap).is_none_or(|t| t.shape == found.tap.shape)
+        && found.rows.first().is_some_and(|first| file_name(&head.tap, head.view, *first) == found.info.file)
+        && found.rows.iter().all(|&row| known(row) && !covered.contains(row))
 }

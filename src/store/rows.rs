@@ -1,11 +1,11 @@
 //! `rows.csv`: one line an image. Labels, splits, groups and paths live here alone.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use crate::data::{Digest, Split};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 
 pub(super) const ROWS: &str = "rows.csv";
 /// The last column is there where the data has groups: files without it are as they always were.
@@ -59,13 +59,16 @@ pub struct Row {
     pub group: Option<String>,
 }
 
-/// Writes `rows.csv`, whole or not at all. `class` repeats the labels as names, several as `a|b`.
-pub(super) fn write(folder: &Path, rows: &[Row], classes: &[String]) -> Result<()> {
-    let path = folder.join(ROWS);
+/// The way out of a `rows.csv` that is not what was written.
+pub(super) const RELIST: &str = "run `headstart features` again as before: it keeps the rows that can be read and sets paths, labels and splits anew; or put back a copy";
+
+/// The text of `rows.csv`. `class` repeats the labels as names, several as `a|b`.
+pub(super) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
+    let path = Path::new(ROWS);
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
     let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
     let mut record =
-        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"));
+        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::cache(path, e, "this is a mistake in headstart"));
     record(HEADER)?;
     for row in rows {
         let labels: Vec<String> = row.labels.iter().map(usize::to_string).collect();
@@ -80,60 +83,70 @@ pub(super) fn write(folder: &Path, rows: &[Row], classes: &[String]) -> Result<(
             row.group.as_deref().unwrap_or_default(),
         ])?;
     }
-    let bytes = csv.into_inner().map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"))?;
-    files::replace(&path, &bytes)
+    csv.into_inner().map_err(|e| Error::cache(path, e, "this is a mistake in headstart"))
 }
 
-/// Reads `rows.csv`; rows come sorted by number.
+/// Reads the text of the file at `path`; rows come sorted by number.
 ///
 /// # Errors
-/// A missing or damaged file, or labels that are not those of `classes`.
-pub(super) fn read(folder: &Path, classes: &[String]) -> Result<Vec<Row>> {
-    read_with(folder, |record| {
-        let labels = parse_labels(record)?;
-        if labels.iter().any(|&l| l >= classes.len()) || class_names(&labels, classes) != field(record, 2) {
-            let (class, label) = (field(record, 2), field(record, 3));
-            return Err(format!("class `{class}` is not label {label} of the manifest: is another process writing?"));
-        }
-        Ok(labels)
-    })
-}
-
-/// As [`read`], for a writer that starts after a kill: where file and manifest differ in their classes, names decide, and a name that
-/// is unknown gives no label.
-pub(super) fn read_by_name(folder: &Path, classes: &[String]) -> Result<Vec<Row>> {
-    read_with(folder, |record| {
-        let names = field(record, 2).split('|');
-        Ok(names.filter_map(|name| classes.iter().position(|c| c == name)).collect())
-    })
-}
-
-fn read_with(folder: &Path, labels: impl Fn(&csv::StringRecord) -> Result<Vec<usize>, String>) -> Result<Vec<Row>> {
-    let path = folder.join(ROWS);
-    let hint = "put back a copy, or delete this cache's folder and run `headstart features` again";
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::cache(&path, "is missing", hint)),
-        Err(e) => return Err(Error::io("read", &path)(e)),
-    };
-    let mut csv = csv::Reader::from_reader(bytes.as_slice());
-    let header_fits = csv.headers().is_ok_and(|h| h == &HEADER[..WITHOUT_GROUPS] || h == HEADER.as_slice());
-    if !header_fits {
-        return Err(Error::cache(&path, format!("does not begin with `{}`", HEADER[..WITHOUT_GROUPS].join(",")), hint));
+/// A damaged file, or labels that are not those of `classes`.
+pub(super) fn decode(path: &Path, text: &[u8], classes: &[String]) -> Result<Vec<Row>> {
+    let damaged = |problem: String| Error::cache(path, problem, RELIST);
+    let mut csv = csv::Reader::from_reader(text);
+    let is_header = |h: &csv::StringRecord| *h == HEADER[..WITHOUT_GROUPS] || h == HEADER.as_slice();
+    if !csv.headers().is_ok_and(is_header) {
+        return Err(damaged(format!("does not begin with `{}`", HEADER[..WITHOUT_GROUPS].join(","))));
     }
     let mut rows: Vec<Row> = vec![];
     let mut records = csv.records();
     loop {
         let line = records.reader().position().line();
         let Some(record) = records.next() else { break };
-        let damaged = |problem: String| Error::cache(&path, format!("line {line}: {problem}"), hint);
-        let row = record.map_err(|e| e.to_string()).and_then(|r| parse(&r, labels(&r)?)).map_err(damaged)?;
-        if rows.last().is_some_and(|last| last.row >= row.row) {
-            return Err(damaged(format!("row {} is out of order", row.row)));
-        }
-        rows.push(row);
+        let row = record.map_err(|e| e.to_string()).and_then(|r| {
+            let labels = parse_labels(&r)?;
+            if labels.iter().any(|&l| l >= classes.len()) || class_names(&labels, classes) != field(&r, 2) {
+                return Err(format!("class `{}` is not label {} of the manifest", field(&r, 2), field(&r, 3)));
+            }
+            in_order(parse(&r, labels)?, &rows)
+        });
+        rows.push(row.map_err(|problem| damaged(format!("line {line}: {problem}")))?);
     }
     Ok(rows)
+}
+
+/// What can be read of a file that is not what was written, and how many lines cannot. Names decide over labels, and a name that is unknown gives none.
+pub(super) fn salvage(text: &[u8], classes: &[String]) -> (Vec<Row>, usize) {
+    let mut rows: Vec<Row> = vec![];
+    let mut lost = 0;
+    for record in csv::Reader::from_reader(text).records() {
+        let row = record.map_err(|e| e.to_string()).and_then(|r| {
+            let labels = names(&r).filter_map(|name| classes.iter().position(|c| c == name)).collect();
+            in_order(parse(&r, labels)?, &rows)
+        });
+        match row {
+            Ok(row) => rows.push(row),
+            Err(_) => lost += 1,
+        }
+    }
+    (rows, lost)
+}
+
+/// All class names in a file, sorted: what the manifest knew, where that is lost.
+pub(super) fn all_names(text: &[u8]) -> Vec<String> {
+    let records: Vec<csv::StringRecord> = csv::Reader::from_reader(text).records().flatten().collect();
+    let all: BTreeSet<&str> = records.iter().flat_map(names).filter(|name| !name.is_empty()).collect();
+    all.into_iter().map(String::from).collect()
+}
+
+fn in_order(row: Row, before: &[Row]) -> Result<Row, String> {
+    match before.last() {
+        Some(last) if last.row >= row.row => Err(format!("row {} is out of order", row.row)),
+        _ => Ok(row),
+    }
+}
+
+fn names(record: &csv::StringRecord) -> impl Iterator<Item = &str> {
+    field(record, 2).split('|')
 }
 
 fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> {
@@ -196,30 +209,30 @@ mod tests {
 
     #[test]
     fn comes_back_as_written() {
-        let folder = tempfile::tempdir().unwrap();
         let (rows, classes) = rows();
-        write(folder.path(), &rows, &classes).unwrap();
-        assert_eq!(read(folder.path(), &classes).unwrap(), rows);
-        let text = fs::read_to_string(folder.path().join(ROWS)).unwrap();
+        let text = encode(&rows, &classes).unwrap();
+        assert_eq!(decode(Path::new(ROWS), &text, &classes).unwrap(), rows);
+        assert_eq!(salvage(&text, &classes), (rows, 0));
+        assert_eq!(all_names(&text), classes);
+        let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("row,path,class,label,split,sha256,status\n"), "{text}");
         assert!(text.contains(",cats|dogs,0|1,val,"), "{text}");
     }
 
     #[test]
     fn groups_are_a_last_column_where_there_are_any() {
-        let folder = tempfile::tempdir().unwrap();
         let (mut rows, classes) = rows();
         rows[1].group = Some("patient 7, left".into());
-        write(folder.path(), &rows, &classes).unwrap();
-        assert_eq!(read(folder.path(), &classes).unwrap(), rows);
-        let text = fs::read_to_string(folder.path().join(ROWS)).unwrap();
+        let text = encode(&rows, &classes).unwrap();
+        assert_eq!(decode(Path::new(ROWS), &text, &classes).unwrap(), rows);
+        assert_eq!(salvage(&text, &classes), (rows, 0));
+        let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("row,path,class,label,split,sha256,status,group\n"), "{text}");
         assert!(text.contains(",deleted,\"patient 7, left\"\n") && text.ends_with(",failed,\n"), "{text}");
     }
 
     #[test]
     fn damage_names_file_and_line() {
-        let folder = tempfile::tempdir().unwrap();
         let classes = ["cats".to_string()];
         let cases = [
             ("x,y\n", "does not begin"),
@@ -230,9 +243,17 @@ mod tests {
             ("row,path,class,label,split,sha256,status\n1,a,cats\n", "line 2"),
         ];
         for (text, says) in cases {
-            fs::write(folder.path().join(ROWS), text).unwrap();
-            let error = read(folder.path(), &classes).unwrap_err().to_string();
+            let error = decode(Path::new(ROWS), text.as_bytes(), &classes).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("rows.csv"), "{error}");
         }
+    }
+
+    #[test]
+    fn of_a_damaged_file_the_lines_that_can_be_read_are_kept() {
+        let text = "rwo,path,class,label,split,sha256,status\n0,a,cats,0,train,,ok\n1,b,ca\x07ts,7,val,,ok\n1,b,dogs,1,val,,ok\n2,c,cats\n3,d,cats,0,trian,,ok\n";
+        let classes = ["cats".to_string(), "dogs".into()];
+        let (rows, lost) = salvage(text.as_bytes(), &classes);
+        assert_eq!(rows.iter().map(|r| (r.row, r.labels.clone())).collect::<Vec<_>>(), [(0, vec![0]), (1, vec![])]);
+        assert_eq!(lost, 3, "one out of order, one cut short, one without a split");
     }
 }

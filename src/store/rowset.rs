@@ -12,7 +12,7 @@ pub struct RowSet {
 impl RowSet {
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.ranges.iter().map(|[start, end]| (end - start) as usize).sum()
+        self.ranges.iter().map(|[start, end]| end.saturating_sub(*start) as usize).fold(0, usize::saturating_add)
     }
 
     /// Whether there are none.
@@ -23,6 +23,26 @@ impl RowSet {
     /// The smallest row.
     pub fn first(&self) -> Option<u64> {
         self.ranges.first().map(|[start, _]| *start)
+    }
+
+    /// One more than the largest row; 0 where there is none.
+    pub fn end(&self) -> u64 {
+        self.ranges.last().map_or(0, |[_, end]| *end)
+    }
+
+    /// The rows of several sets; `None` where one is in two of them. Counts ranges, never rows.
+    pub(super) fn union<'a>(sets: impl Iterator<Item = &'a RowSet>) -> Option<RowSet> {
+        let mut all: Vec<[u64; 2]> = sets.flat_map(|set| set.ranges.iter().copied()).collect();
+        all.sort_unstable();
+        let mut ranges: Vec<[u64; 2]> = Vec::with_capacity(all.len());
+        for [start, end] in all {
+            match ranges.last_mut() {
+                Some([_, before]) if *before > start => return None,
+                Some([_, before]) if *before == start => *before = end,
+                _ => ranges.push([start, end]),
+            }
+        }
+        Some(RowSet { ranges })
     }
 
     /// Whether `row` is among them.
@@ -71,6 +91,16 @@ mod tests {
         assert_eq!((0..10).filter(|&r| set.contains(r)).collect::<Vec<_>>(), set.iter().collect::<Vec<_>>());
         assert!(set.is_canonical());
         assert!(RowSet::default().is_empty() && !RowSet::default().contains(0));
+    }
+
+    #[test]
+    fn sets_join_unless_they_share_a_row() {
+        let [a, b, c] = [vec![0, 1, 6], vec![2, 3], vec![3, 9]].map(RowSet::from_iter);
+        assert_eq!(RowSet::union([&a, &b].into_iter()), Some(RowSet::from_iter([0, 1, 2, 3, 6])));
+        assert_eq!(RowSet::union([&a, &b, &c].into_iter()), None);
+        assert_eq!((a.end(), RowSet::default().end()), (7, 0));
+        let huge: RowSet = serde_json::from_str("[[0,18446744073709551615]]").unwrap();
+        assert_eq!(RowSet::union([&huge].into_iter()).map(|u| u.contains(1 << 60)), Some(true));
     }
 
     #[test]

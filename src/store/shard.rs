@@ -3,16 +3,16 @@
 //! Its one metadata entry, `headstart`, says what it is, so that a shard that a killed process finished and never listed can be taken up.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 
-use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
 use super::{Dtype, FORMAT};
+use crate::map::{BROKEN, Map};
 use crate::{Error, Result};
 
 const METADATA: &str = "headstart";
@@ -38,6 +38,18 @@ pub(crate) struct Head {
     pub together: Vec<(String, u32)>,
     /// Rows that were tried for this shard and failed, with the reason.
     pub failed: Vec<(u64, String)>,
+    /// CRC-32C of this head without it, the bytes of `rows` and those of `features`, so that damage shows where no manifest has a digest. Shards of earlier
+    /// versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32c: Option<u32>,
+}
+
+impl Head {
+    /// What `crc32c` is of a shard with this head.
+    fn checksum(&self, rows: &[u8], features: &[u8]) -> Option<u32> {
+        let head = serde_json::to_vec(&Head { crc32c: None, ..self.clone() }).ok()?;
+        Some([&head, rows, features].into_iter().fold(0, crc32c::crc32c_append))
+    }
 }
 
 /// The bytes of a shard file. `features` are `rows.len()` rows of `shape` in `dtype`, as [`Dtype::encode`] leaves them.
@@ -49,21 +61,22 @@ pub(crate) fn encode(head: &Head, rows: &[u64], shape: &[usize], dtype: Dtype, f
         (ROWS, TensorView::new(safetensors::Dtype::I64, vec![rows.len()], &row_bytes).map_err(|e| wrong(&e))?),
         (FEATURES, TensorView::new(dtype.safetensors(), full_shape, features).map_err(|e| wrong(&e))?),
     ];
+    let head = Head { crc32c: head.checksum(&row_bytes, features), ..head.clone() };
     // One entry only: the library writes the map in random order.
-    let metadata = HashMap::from([(METADATA.to_string(), serde_json::to_string(head).map_err(|e| wrong(&e))?)]);
+    let metadata = HashMap::from([(METADATA.to_string(), serde_json::to_string(&head).map_err(|e| wrong(&e))?)]);
     safetensors::serialize(tensors, Some(metadata)).map_err(|e| wrong(&e))
 }
 
 /// A shard in memory, its header checked: a mapped file, or bytes that are in no file.
 #[derive(Debug)]
-pub(crate) struct Shard<B = Mmap> {
+pub(crate) struct Shard<B = Map> {
     map: B,
     pub head: Head,
     pub rows: Vec<u64>,
     pub shape: Vec<usize>,
     pub dtype: Dtype,
-    /// Where the features begin in the file.
-    offset: usize,
+    /// Where rows and features begin in the file.
+    offsets: [usize; 2],
 }
 
 impl Shard {
@@ -72,28 +85,52 @@ impl Shard {
     /// # Errors
     /// A missing file, or one that is no whole shard.
     pub fn open(path: &Path) -> Result<Shard> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::cache(path, "is missing", RECOMPUTE)),
-            Err(e) => return Err(Error::io("open", path)(e)),
-        };
-        // SAFETY: shards are never written in place: they are renamed into being and unlinked, so the mapped bytes do not change under us,
-        // unless somebody outside edits the file, which no reader of mapped files can exclude.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-        Shard::parse(map).map_err(|problem| Error::cache(path, format!("is a damaged shard: {problem}"), RECOMPUTE))
+        let map = Map::open(path).map_err(|e| or_missing(path, e))?;
+        let shard = Shard::parse(map).map_err(|problem| damaged(path, &problem))?;
+        shard.check(path)?;
+        Ok(shard)
+    }
+
+    /// Whether a part of the file could not be read.
+    pub fn is_broken(&self) -> bool {
+        self.map.is_broken()
+    }
+
+    /// Asked before what was read from the map counts.
+    ///
+    /// # Errors
+    /// A part of the file could not be read.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        if self.is_broken() { Err(Error::cache(path, format!("cannot be read: {BROKEN}"), RECOMPUTE)) } else { Ok(()) }
     }
 
     /// Tells the system that the features of rows `start .. end` will be read soon.
     pub fn will_need(&self, start: usize, end: usize) {
-        let (from, to) = (self.offset + start * self.row_size(), self.offset + end * self.row_size());
-        for at in (from..to).step_by(ASKED) {
-            // Advice alone: where it is not taken, pages come when they are read.
-            #[cfg(unix)]
-            self.map.advise_range(memmap2::Advice::WillNeed, at, ASKED.min(to - at)).unwrap_or_default();
-            #[cfg(not(unix))]
-            let _ = at;
-        }
+        let (from, to) = (self.offsets[1] + start * self.row_size(), self.offsets[1] + end * self.row_size());
+        (from..to).step_by(ASKED).for_each(|at| self.map.will_need(at, ASKED.min(to - at)));
     }
+}
+
+impl Shard<Vec<u8>> {
+    /// Reads a shard into memory: what the disk cannot read is an error with the file's name, whatever happens to the file meanwhile.
+    ///
+    /// # Errors
+    /// A missing file, one that cannot be read, or one that is no whole shard.
+    pub fn read(path: &Path) -> Result<Shard<Vec<u8>>> {
+        let bytes = fs::read(path).map_err(Error::io("read", path)).map_err(|e| or_missing(path, e))?;
+        Shard::parse(bytes).map_err(|problem| damaged(path, &problem))
+    }
+}
+
+fn or_missing(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Error::cache(path, "is missing", RECOMPUTE),
+        other => other,
+    }
+}
+
+fn damaged(path: &Path, problem: &str) -> Error {
+    Error::cache(path, format!("is a damaged shard: {problem}"), RECOMPUTE)
 }
 
 impl<B: Deref<Target = [u8]>> Shard<B> {
@@ -113,18 +150,26 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
         let dtype = [Dtype::F32, Dtype::F16, Dtype::BF16].into_iter().find(|d| d.safetensors() == features.dtype);
         let dtype = dtype.ok_or(format!("features of type {:?}", features.dtype))?;
         let n = features.shape.first().copied().unwrap_or(0);
-        if rows.dtype != safetensors::Dtype::I64 || rows.shape != [n] || features.shape.len() < 2 {
+        if rows.dtype != safetensors::Dtype::I64 || rows.shape != [n] || features.shape.len() < 2 || features.shape.contains(&0) {
             return Err(format!("rows {:?} do not fit features {:?}", rows.shape, features.shape));
         }
         // Offsets count from the end of the header, which follows eight bytes that hold its length.
         let data = 8 + header;
-        let row_bytes = &map[data + rows.data_offsets.0..data + rows.data_offsets.1];
+        let offsets = [data + rows.data_offsets.0, data + features.data_offsets.0];
+        let row_bytes = &map[offsets[0]..offsets[0] + n * size_of::<u64>()];
         let rows: Vec<u64> = row_bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
         if rows.windows(2).any(|w| w[0] >= w[1]) {
             return Err("its rows are not in order".into());
         }
-        let (shape, offset) = (features.shape[1..].to_vec(), data + features.data_offsets.0);
-        Ok(Shard { head, rows, shape, dtype, offset, map })
+        let shape = features.shape[1..].to_vec();
+        Ok(Shard { head, rows, shape, dtype, offsets, map })
+    }
+
+    /// Whether it is as it was written, as far as it says so itself.
+    pub fn is_sound(&self) -> bool {
+        let rows = &self.map[self.offsets[0]..][..self.rows.len() * size_of::<u64>()];
+        let features = &self.map[self.offsets[1]..][..self.rows.len() * self.row_size()];
+        self.head.crc32c.is_none() || self.head.crc32c == self.head.checksum(rows, features)
     }
 
     /// Values of one row.
@@ -145,13 +190,13 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
     /// The stored bytes of one row.
     pub fn row_bytes(&self, index: usize) -> &[u8] {
         let size = self.row_size();
-        &self.map[self.offset + index * size..][..size]
+        &self.map[self.offsets[1] + index * size..][..size]
     }
 
     /// Rows `start .. end` as f32 without a copy: `None` where they are stored in another type or lie askew in the file.
     pub fn values(&self, start: usize, end: usize) -> Option<&[f32]> {
         let size = self.row_size();
-        let bytes = &self.map[self.offset + start * size..self.offset + end * size];
+        let bytes = &self.map[self.offsets[1] + start * size..self.offsets[1] + end * size];
         let little = cfg!(target_endian = "little") && self.dtype == Dtype::F32;
         little.then(|| bytemuck::try_cast_slice(bytes).ok()).flatten()
     }
@@ -169,6 +214,7 @@ mod tests {
             view: 0,
             together: vec![("gap".into(), 0)],
             failed: vec![(2, "broken".into())],
+            crc32c: None,
         }
     }
 
@@ -185,7 +231,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
             let shard = Shard::open(&write(folder.path(), dtype)).unwrap();
-            assert_eq!((shard.head.clone(), shard.rows.as_slice(), shard.shape.as_slice()), (head(), &[1, 3, 4][..], &[2, 1][..]));
+            let said = Head { crc32c: None, ..shard.head.clone() };
+            assert_eq!((said, shard.rows.as_slice(), shard.shape.as_slice()), (head(), &[1, 3, 4][..], &[2, 1][..]));
             let mut row = [0.0; 2];
             dtype.decode(shard.row_bytes(1), &mut row);
             assert_eq!(row, [3.0, 4.0]);
@@ -213,5 +260,33 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         assert!(Shard::open(&path).unwrap_err().to_string().contains("is missing"));
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed_without_a_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), Dtype::F16);
+        let good = std::fs::read(&path).unwrap();
+        assert!(Shard::read(&path).unwrap().is_sound());
+        let is_taken = |bytes: &[u8]| Shard::parse(bytes.to_vec()).is_ok_and(|s| s.is_sound() && s.head.crc32c.is_some());
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_taken(&bad), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_shard_cut_short_while_it_is_mapped_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v0-00000.safetensors");
+        std::fs::write(&path, encode(&head(), &[1], &[9000], Dtype::F32, &[1; 36_000]).unwrap()).unwrap();
+        let shard = Shard::open(&path).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(5000).unwrap();
+        if cfg!(unix) {
+            assert_eq!(shard.row_bytes(0).last(), Some(&0));
+            let error = shard.check(&path).unwrap_err().to_string();
+            assert!(error.contains("v0-00000.safetensors") && error.contains("cut short"), "{error}");
+        }
     }
 }

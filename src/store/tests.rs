@@ -1,5 +1,7 @@
 //! Writer and reader together, and what a killed writer leaves behind.
 
+mod hostile;
+mod moments;
 mod upkeep;
 
 use std::fs;
@@ -53,7 +55,7 @@ fn missing(writer: &Writer, tap: &str, view: u32) -> Vec<u64> {
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let objects = LocalFiles::new(folder);
-    let names = objects.list("").unwrap().into_iter().filter(|n| !n.ends_with(".lock"));
+    let names = objects.list("").unwrap().into_iter().filter(|n| !n.ends_with(".lock") && !n.ends_with(".checked.csv"));
     names.map(|n| (n.clone(), fs::read(folder.join(&n)).unwrap())).collect()
 }
 
@@ -108,7 +110,7 @@ fn a_group_that_was_never_listed_is_taken_up_whole_or_not_at_all() {
     let pair = |rows: &[u64]| Group {
         shards: vec![shard("gap", 0, rows, Dtype::F32), shard("map", 0, rows, Dtype::F32)],
         failed: vec![(5, "broken".into())],
-        gone: vec![],
+        ..Group::default()
     };
     let mut writer = with_rows(folder.path(), Dtype::F32, 6);
     writer.commit(group(&[0], Dtype::F32)).unwrap();
@@ -194,7 +196,7 @@ fn another_key_or_missing_rows_are_refused() {
 }
 
 #[test]
-fn relabelling_touches_rows_csv_alone() {
+fn relabelling_touches_no_shard() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = with_rows(folder.path(), Dtype::F32, 4);
     writer.commit(group(&[0, 1, 2, 3], Dtype::F32)).unwrap();
@@ -205,7 +207,7 @@ fn relabelling_touches_rows_csv_alone() {
     relabelled[2].path = "moved.png".into();
     writer.set_rows(relabelled, classes(), 4, vec![]).unwrap();
     let changed: Vec<String> = before.into_iter().zip(files(folder.path())).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
-    assert_eq!(changed, ["rows.csv"]);
+    assert_eq!(changed, ["manifest.json", "rows.csv"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Writing a cache: rows first, then shards, the manifest last, so that a kill at any moment loses at most the shards being made.
+//! Writing a cache: shards first, then rows and manifest in one step, so that a kill at any moment loses at most the shards being made.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::objects::{LocalFiles, Objects};
 use super::rows::{self, Row, Status};
 use super::shard::{self, Head};
 use super::verify::{self, Damage};
-use super::{Dtype, FORMAT, RowSet, Unstorable, recover};
+use super::{Dtype, FORMAT, RowSet, Unstorable, commit, recover};
 use crate::data::Digest;
 use crate::{Error, Result, files};
 
@@ -24,7 +24,9 @@ pub struct Writer {
     pub(super) objects: Box<dyn Objects>,
     pub(super) manifest: Manifest,
     pub(super) rows: Vec<Row>,
-    warnings: Vec<String>,
+    /// Why the rows are perhaps not those of the manifest: until they are set, they are only what could be read.
+    doubt: Option<String>,
+    pub(super) warnings: Vec<String>,
     _lock: Lock,
 }
 
@@ -52,6 +54,10 @@ pub struct Group {
     pub failed: Vec<(u64, String)>,
     /// Rows whose file went away or changed meanwhile.
     pub gone: Vec<u64>,
+    /// Rows whose file the system could not read, and why: the next run tries again.
+    pub unreadable: Vec<(u64, String)>,
+    /// Rows without features so far whose file is another one than was thought, and its digest.
+    pub corrected: Vec<(u64, Digest)>,
 }
 
 impl Writer {
@@ -70,17 +76,17 @@ impl Writer {
     pub fn open_in(folder: &Path, key: &Key, dataset: &str, wait: Wait, objects: Box<dyn Objects>) -> Result<Writer> {
         let lock = Lock::take(folder, wait)?;
         files::remove_temporaries(folder, usize::MAX)?;
-        let (manifest, is_new) = match Manifest::read(folder) {
+        let (mut manifest, is_new) = match Manifest::read(folder) {
             Err(Error::Cache { .. }) if !folder.join(super::MANIFEST).exists() => (Manifest::new(key.clone(), dataset), true),
             read => (read?, false),
         };
-        if manifest.key != *key {
+        if let Some(differs) = manifest.key.difference(key) {
             let hint = "give another --cache folder, or delete this one";
-            return Err(Error::cache(folder, "holds features that were made in another way", hint));
+            return Err(Error::cache(folder, format!("holds features that were made in another way: {differs}"), hint));
         }
-        let has_rows = folder.join(rows::ROWS).exists();
-        let rows = if is_new && !has_rows { vec![] } else { rows::read_by_name(folder, &manifest.classes)? };
-        let mut writer = Writer { folder: folder.into(), objects, manifest, rows, warnings: vec![], _lock: lock };
+        let found = if is_new { commit::without_manifest(folder, &mut manifest)? } else { commit::settle(folder, &manifest)? };
+        let mut writer =
+            Writer { folder: folder.into(), objects, manifest, rows: found.rows, doubt: found.doubt, warnings: vec![], _lock: lock };
         if recover::take_up(&mut writer)? || is_new {
             writer.save(true)?;
         }
@@ -107,6 +113,14 @@ impl Writer {
         &self.warnings
     }
 
+    /// Refuses to go on with rows that are perhaps not those of the manifest.
+    ///
+    /// # Errors
+    /// Why they are doubted.
+    pub(super) fn believe_rows(&self) -> Result<()> {
+        self.doubt.as_ref().map_or(Ok(()), |doubt| Err(Error::cache(&self.folder, doubt, rows::RELIST)))
+    }
+
     /// Looks at the shards of these taps and views; damaged ones are dropped, so that their rows are missing again.
     ///
     /// A shard that was changed after the manifest was written is read whole and its digest compared; of the others, size and header:
@@ -121,6 +135,26 @@ impl Writer {
             self.manifest.shards.retain(|s| s.file != file);
         }
         Ok(())
+    }
+
+    /// Wants rows again that the system could not read, where it `can_read` them now. The shards that they would have been in, of the wanted taps and
+    /// views, are dropped and made anew with them: what one bad moment of a disk leaves in the end is what would have been without it.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn try_again(&mut self, wanted: impl Fn(&str, u32) -> bool, can_read: impl Fn(&Row) -> bool) -> Result<()> {
+        let row = |number: u64| self.rows.binary_search_by_key(&number, |r| r.row).ok().map(|i| &self.rows[i]);
+        let again: Vec<Failure> = self.manifest.failed.iter().filter(|f| f.retry && row(f.row).is_some_and(&can_read)).cloned().collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        again.iter().for_each(|failure| self.set_status(failure.row, Status::Ok));
+        self.fail([]);
+        let lacks_one = |s: &ShardInfo| wanted(&s.tap, s.view) && again.iter().any(|f| f.beside.is_some() && f.beside == s.rows.first());
+        let (dropped, kept): (Vec<_>, Vec<_>) = self.manifest.shards.drain(..).partition(lacks_one);
+        self.manifest.shards = kept;
+        self.save(true)?;
+        dropped.iter().try_for_each(|shard| self.objects.remove(&shard.file))
     }
 
     /// Remembers the words that get the weights again.
@@ -140,11 +174,13 @@ impl Writer {
     ///
     /// # Errors
     /// The system's own.
-    pub fn set_rows(&mut self, rows: Vec<Row>, classes: Vec<String>, next_row: u64, unreadable: Vec<(u64, String)>) -> Result<()> {
-        let rows_changed = rows != self.rows || classes != self.manifest.classes;
+    pub fn set_rows(&mut self, rows: Vec<Row>, classes: Vec<String>, next_row: u64, unreadable: Vec<Failure>) -> Result<()> {
+        let doubt = self.doubt.take();
+        let rows_changed = rows != self.rows || classes != self.manifest.classes || doubt.is_some();
+        self.warnings.extend(doubt.map(|doubt| format!("{doubt}: paths, labels and splits are set anew")));
         let before = self.manifest.clone();
         (self.rows, self.manifest.classes, self.manifest.next_row) = (rows, classes, next_row);
-        self.add_failures(unreadable);
+        self.fail(unreadable);
         if rows_changed || before != self.manifest {
             self.save(rows_changed)?;
         }
@@ -157,6 +193,7 @@ impl Writer {
     /// The system's own (a full disk): what was committed before stays, and nothing half-written is left.
     pub fn commit(&mut self, group: Group) -> Result<()> {
         let shards: Vec<NewShard> = group.shards.into_iter().filter(|s| !s.rows.is_empty()).collect();
+        let first = shards.first().map(|s| s.rows[0]);
         let together: Vec<(String, u32)> = shards.iter().map(|s| (s.tap.clone(), s.view)).collect();
         for shard in shards {
             let head = Head {
@@ -166,14 +203,23 @@ impl Writer {
                 view: shard.view,
                 together: together.clone(),
                 failed: group.failed.clone(),
+                crc32c: None,
             };
             self.put(&head, shard)?;
         }
         for row in &group.gone {
             self.set_status(*row, Status::Deleted);
         }
-        self.add_failures(group.failed.iter().cloned());
-        self.save(!group.failed.is_empty() || !group.gone.is_empty())
+        for (row, digest) in &group.corrected {
+            if let Ok(i) = self.rows.binary_search_by_key(row, |r| r.row) {
+                self.rows[i].digest = Some(*digest);
+            }
+        }
+        let same_rows = [group.failed.len(), group.gone.len(), group.unreadable.len(), group.corrected.len()] == [0; 4];
+        self.add_failures(group.failed);
+        let unreadable = group.unreadable.into_iter();
+        self.fail(unreadable.map(|(row, reason)| Failure { retry: true, beside: first, ..Failure::of_image(row, "", reason) }));
+        self.save(!same_rows)
     }
 
     /// Writes one shard file and enters it.
@@ -202,22 +248,22 @@ impl Writer {
         self.manifest.shards.push(info);
     }
 
-    /// Marks rows as failed.
+    /// Marks rows as failed for what is wrong with their image.
     pub(super) fn add_failures(&mut self, failed: impl IntoIterator<Item = (u64, String)>) {
-        let mut known: BTreeMap<u64, String> = self.manifest.failed.drain(..).map(|f| (f.row, f.reason)).collect();
-        for (row, reason) in failed {
-            self.set_status(row, Status::Failed);
-            known.insert(row, reason);
-        }
-        self.set_failures(known);
+        self.fail(failed.into_iter().map(|(row, reason)| Failure::of_image(row, "", reason)));
     }
 
-    /// The manifest lists the rows that failed, under the path that they have now.
-    fn set_failures(&mut self, mut reasons: BTreeMap<u64, String>) {
-        let failed = self.rows.iter().filter(|r| r.status == Status::Failed);
-        let failures = failed.map(|r| {
-            let reason = reasons.remove(&r.row).unwrap_or_else(|| "the reason was lost with the manifest".into());
-            Failure { row: r.row, path: r.path.clone(), reason }
+    /// Marks rows as failed. The manifest lists them under the path that they have now.
+    pub(super) fn fail(&mut self, failed: impl IntoIterator<Item = Failure>) {
+        let mut known: BTreeMap<u64, Failure> = self.manifest.failed.drain(..).map(|f| (f.row, f)).collect();
+        for failure in failed {
+            self.set_status(failure.row, Status::Failed);
+            let beside = failure.beside.or_else(|| known.get(&failure.row)?.beside);
+            known.insert(failure.row, Failure { beside, ..failure });
+        }
+        let failures = self.rows.iter().filter(|r| r.status == Status::Failed).map(|r| {
+            let lost = || Failure::of_image(r.row, "", "the reason was lost with the manifest");
+            Failure { path: r.path.clone(), ..known.remove(&r.row).unwrap_or_else(lost) }
         });
         self.manifest.failed = failures.collect();
     }
@@ -230,10 +276,7 @@ impl Writer {
 
     pub(super) fn save(&mut self, with_rows: bool) -> Result<()> {
         self.manifest.sort();
-        if with_rows {
-            rows::write(&self.folder, &self.rows, &self.manifest.classes)?;
-        }
-        self.manifest.write(&self.folder)
+        commit::write(&self.folder, &mut self.manifest, with_rows.then_some(&self.rows))
     }
 }
 

@@ -16,6 +16,7 @@ use super::plan::Trial;
 use super::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
 use super::result::{TrialResult, kept_epochs, rank_at, summary};
 use super::run::{Job, Observer};
+use super::source::Source;
 use super::splits::{Rows, partition, runs};
 use super::unusable::Sound;
 use crate::Result;
@@ -229,8 +230,14 @@ impl<'a> Runner<'a> {
         self.conclude(trial, history, kept, Status::Done, start.elapsed().as_secs_f64())
     }
 
+    /// Asked before numbers count: what could not be read of a cache was taken for zeros.
+    pub(super) fn intact(&self) -> Result<()> {
+        self.job.sources.iter().try_for_each(Source::intact)
+    }
+
     /// An epoch of one training of a trial goes into the log and its history.
     fn write_down(&self, trial: &Trial, run: usize, epoch: &Epoch, history: &mut Vec<EpochRecord>) -> Result<()> {
+        self.intact()?;
         let record = EpochRecord::new(trial.number, &trial.id, run, epoch);
         let logged = self.log.append(&Record::Epoch(record.clone()));
         history.push(record);
@@ -262,6 +269,7 @@ impl<'a> Runner<'a> {
 
     /// Writes down how a trial ended, and keeps its heads if it is the best so far.
     fn conclude(&self, trial: &Trial, history: Vec<EpochRecord>, kept: Vec<Kept>, status: Status, seconds: f64) -> Result<TrialResult> {
+        self.intact()?;
         if history.iter().any(EpochRecord::has_diverged) {
             self.refuse_unusable(trial)?;
         }

@@ -7,19 +7,18 @@ use serde_json::{Map, Value};
 use super::cohort::{Kept, Runner};
 use super::output::{self, Judged};
 use super::plan::Trial;
-use super::record::flat;
+use super::record::{Status, flat};
 use super::result::{TrialResult, spread};
 use super::run::{BestOf, SweepOutcome};
 use super::source::Source;
 use super::splits::{Rows, runs};
 use crate::Result;
-use crate::heads::{METRICS, MODEL_FORMAT, Metrics, Model, Partition, Predictor, rescale, temperature};
+use crate::heads::{Answers, Calibration, METRICS, MODEL_FORMAT, Metrics, Model, Partition, Predictor, calibrate, plain, rescale};
 
 /// A trial's final head and what it says of the rows that it was not trained on.
 struct Final {
     kept: Kept,
-    /// The temperature that suits val best.
-    temperature: f64,
+    calibration: Calibration,
     val: Judged,
     test: Judged,
     /// `test.acc1` and so on, where there is a test split, of several repeats their means; and what calibration did.
@@ -48,7 +47,7 @@ pub(super) fn conclude(runner: &Runner<'_>, trials: &[Trial], outcome: &mut Swee
             inputs: trial.inputs.iter().map(|&(s, t)| job.sources[s].describe(&job.sources[s].taps[t])).collect(),
             l2: transform.l2,
             standardise: !transform.mean.is_empty(),
-            temperature: end.temperature,
+            temperature: end.calibration.temperature,
             trial: trial.number,
             settings: trial.settings.clone(),
             metrics,
@@ -57,13 +56,16 @@ pub(super) fn conclude(runner: &Runner<'_>, trials: &[Trial], outcome: &mut Swee
         transform,
         head: trained.head,
     };
+    outcome.notes.extend(about_calibration(&end.calibration, end.val.rows.len()));
     output::write_best(&job.out, &predictor)?;
     output::write_predictions(&job.out, source, &end.val, &end.test)?;
     output::write_confusion(&job.out, source, if end.test.rows.is_empty() { &end.val } else { &end.test })?;
     output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))?;
     outcome.test = end.judged;
     outcome.test_of_repeats = end.repeats;
-    outcome.best_by = best_by(runner, trials, outcome, &end.metrics)?;
+    let (best_by, without) = best_by(runner, trials, outcome, &end.metrics)?;
+    outcome.best_by = best_by;
+    outcome.notes.extend(without);
     if let Some((_, key)) = &job.config.report_best_by {
         output::write_best_by(&job.out, key, &outcome.best_by)?;
     }
@@ -149,11 +151,13 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
     let mut heads = Heads::of(runner, trial, result);
     let last = heads.last(0)?;
     let mut val = heads.val(&last, classes)?;
-    let temperature = temperature(&val.probabilities, classes, &source.labels, &val.rows, each);
+    let answers = Answers { probabilities: &val.probabilities, classes, labels: &source.labels, rows: &val.rows, each };
+    let calibration = calibrate(answers, &source.groups);
     let mut test = heads.judge(&last, &source.partition.test)?;
     if test.probabilities.iter().any(|p| p.is_nan()) {
         runner.refuse_unusable(trial)?;
     }
+    runner.intact()?;
     let mut metrics = Map::new();
     let mut judged = None;
     for (split, table) in [("val", &mut val), ("test", &mut test)] {
@@ -161,7 +165,7 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
             continue;
         }
         let before = Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows);
-        rescale(&mut table.probabilities, classes, each, temperature);
+        rescale(&mut table.probabilities, classes, each, calibration.temperature);
         let after = flat(split, &Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows));
         if split == "test" {
             metrics.extend(flat(split, &before));
@@ -173,7 +177,22 @@ fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<
     }
     let repeats = judged.map_or_else(|| Ok(Map::new()), |first| test_of_repeats(&mut heads, source, first))?;
     metrics.extend(repeats.clone());
-    Ok(Final { kept: last.0, temperature, val, test, metrics, judged, repeats })
+    Ok(Final { kept: last.0, calibration, val, test, metrics, judged, repeats })
+}
+
+/// Where val leaves open how far answers are to be trusted.
+fn about_calibration(calibration: &Calibration, rows: usize) -> Option<String> {
+    /// A temperature of so much more than one, or less, would be seen.
+    const SEEN: f64 = 0.1;
+    let Calibration { temperature, fitted, mistakes } = *calibration;
+    let stays = if temperature == 1.0 { "probabilities stay the head's own" } else { "probabilities allow for one" };
+    match mistakes {
+        0 if rows > 0 => Some(format!("no mistake among the {rows} rows of val: nothing tells how sure wrong answers are, and {stays}")),
+        _ if calibration.is_refused() && fitted.ln().abs() > SEEN => {
+            Some(format!("{rows} rows of val, {mistakes} of them mistakes, are too few to calibrate by: {stays}"))
+        }
+        _ => None,
+    }
 }
 
 /// Mean and deviation on test over the repeats of a trial, of which the first is judged already; nothing where there are no others.
@@ -189,17 +208,30 @@ fn test_of_repeats(heads: &mut Heads<'_, '_>, source: &Source, first: Metrics) -
     Ok(if repeats > 1 { spread(&all.iter().collect::<Vec<_>>()) } else { Map::new() })
 }
 
-/// The best trial of each value of `report_best_by`, judged on test.
-fn best_by(runner: &Runner<'_>, trials: &[Trial], outcome: &SweepOutcome, of_winner: &Map<String, Value>) -> Result<Vec<BestOf>> {
-    let Some((_, key)) = &runner.job.config.report_best_by else { return Ok(vec![]) };
-    let mut found: Vec<BestOf> = vec![];
+/// The best trial of each value of `report_best_by`, judged on test, and notes on values of which no trial has the metric: the first one of these
+/// is not the best.
+fn best_by(
+    runner: &Runner<'_>,
+    trials: &[Trial],
+    outcome: &SweepOutcome,
+    of_winner: &Map<String, Value>,
+) -> Result<(Vec<BestOf>, Vec<String>)> {
+    let (mut found, mut notes): (Vec<BestOf>, Vec<String>) = (vec![], vec![]);
+    let Some((_, key)) = &runner.job.config.report_best_by else { return Ok((found, notes)) };
     for result in &outcome.leaderboard {
         let Some(value) = result.settings.get(key).filter(|value| found.iter().all(|other| other.value != **value)) else { continue };
+        if result.status != Status::Diverged && result.metric(&outcome.metric).is_none() {
+            let note = format!("`{key}: {}` has no best trial: none of its trials has `{}`", plain(value), outcome.metric);
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+            continue;
+        }
         let is_winner = result.number == outcome.leaderboard[0].number;
         let more = if is_winner { of_winner.clone() } else { finalise(runner, of(trials, result), result)?.metrics };
         let mut metrics = result.metrics.clone();
         metrics.extend(more);
         found.push(BestOf { value: value.clone(), trial: result.number, metrics });
     }
-    Ok(found)
+    Ok((found, notes))
 }

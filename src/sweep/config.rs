@@ -123,6 +123,9 @@ pub(super) const FIELDS: &[&str] = &[
 pub(super) const SETTABLE: &[&str] =
     &["method", "metric", "run_cap", "time_cap", "time_budget", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
 
+/// More heads for one trial than anybody means.
+const MOST_RUNS: usize = 100_000;
+
 /// What is swept where no file is given: two heads, a few learning rates, dropout or none.
 pub const DEFAULT: &str = "\
 method: grid
@@ -237,6 +240,11 @@ impl SweepConfig {
     /// A grid over a distribution, seeds that are no repeats.
     pub fn check(&self) -> Result<()> {
         self.check_seeds()?;
+        let Protocol { folds, repeats, .. } = self.protocol();
+        if folds.checked_mul(repeats).is_none_or(|runs| runs > MOST_RUNS) {
+            let problem = format!("{folds} folds {repeats} times over are more than {MOST_RUNS} heads a trial");
+            return Err(Error::setting(problem, "use fewer `folds` or `repeats`"));
+        }
         for axis in &self.axes {
             if self.method == Method::Grid && matches!(axis.domain, Domain::Range(_)) {
                 let problem = format!("a grid cannot enumerate the distribution of `{}`", axis.key);

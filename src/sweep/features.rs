@@ -92,11 +92,12 @@ impl Features {
         let tap = |&(s, t): &(usize, usize)| &sources[s].taps[t];
         let features = |input| {
             let tap = tap(input);
-            if view == 0 { tap.features.clone() } else { tap.views[view - 1].clone() }
+            let table = if view == 0 { &tap.features } else { &tap.views[view - 1] };
+            table.check().map(|()| table.clone())
         };
         let table = match trial.inputs.as_slice() {
-            [one] => features(one),
-            several => Arc::new(Joined::new(several.iter().map(features).collect())?),
+            [one] => features(one)?,
+            several => Arc::new(Joined::new(several.iter().map(features).collect::<Result<_>>()?)?),
         };
         if trial.spec.pools() { Ok(self.kept(Arc::new(Pooled::new(table, &tap(&trial.inputs[0]).shape)?))) } else { Ok(table) }
     }

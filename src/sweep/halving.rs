@@ -56,7 +56,7 @@ impl Halving {
         let most = self.rungs(epochs).len();
         let size = |bracket: usize| {
             let left = most - bracket;
-            ((most + 1) as f64 / (left + 1) as f64 * (self.settings.eta as f64).powi(left as i32)).ceil() as usize
+            ((most + 1) as f64 / (left + 1) as f64 * (self.settings.eta as f64).powi(left as i32)).ceil().min(1e12) as usize
         };
         let mut place = trial % (0..=most).map(size).sum::<usize>();
         (0..most)

@@ -15,6 +15,7 @@ pub(super) fn about(job: &Job) -> Vec<String> {
     let (config, source) = (&job.config, &job.sources[0]);
     let mut notes: Vec<String> =
         [about_seeds(config), about_val(job), about_data(&job.sources), about_size(source)].into_iter().flatten().collect();
+    notes.extend(about_copies(job));
     // Rows that cannot be parted are refused with the first trial.
     if let Ok(rows) = partition(source, config.protocol(), Rows::Run { run: 0, shots: None }) {
         notes.extend(about_classes(config, source, &rows));
@@ -62,6 +63,39 @@ fn about_val(job: &Job) -> Option<String> {
         }
         (false, None) => None,
     }
+}
+
+/// What is kept together, and what the data's own splits have parted.
+fn about_copies(job: &Job) -> Vec<String> {
+    let (config, source) = (&job.config, &job.sources[0]);
+    let Partition { train, val, test } = &source.partition;
+    let joins_val = config.folds > 1 || config.refit;
+    let learnt = if joins_val { [&train[..], val].concat() } else { train.clone() };
+    let mut notes = vec![];
+    let is_parted = config.folds > 1 || val.is_empty() || config.axis("shots").is_some();
+    let (copies, images) = source.copies.count(&learnt);
+    if is_parted && copies > 0 {
+        notes.push(format!("{copies} of {} rows are identical copies: those of an image ({images} images) stay on one side", learnt.len()));
+    }
+    if is_parted && source.groups != source.copies {
+        let (rows, groups) = source.groups.count(&learnt);
+        notes.push(format!("{rows} of {} rows stand in {groups} groups, each of which stays on one side", learnt.len()));
+    }
+    let judges = if joins_val { test.clone() } else { [&val[..], test].concat() };
+    let by = if joins_val || val.is_empty() { "test" } else { "val or test" };
+    let [same, related] = [&source.copies, &source.groups].map(|groups| groups.shared(&learnt, &judges));
+    if same > 0 {
+        notes.push(format!(
+            "{same} rows to train on are identical to rows of {by}, by the data's own splits: figures there are too good (`headstart features --dedupe` takes such rows out of train)"
+        ));
+    }
+    if related > same {
+        notes.push(format!(
+            "{} rows to train on share a group with rows of {by}, by the data's own splits: figures there are too good",
+            related - same
+        ));
+    }
+    notes
 }
 
 fn about_size(source: &Source) -> Option<String> {

@@ -104,6 +104,11 @@ impl<'a> Search<'a> {
         if self.planner.config.method == Method::Bayes { self.cap } else { self.handed_out + self.waiting.len() }
     }
 
+    /// Whether a trial of this id is planned so far.
+    pub(super) fn plans(&self, id: &str) -> bool {
+        self.seen.contains(id)
+    }
+
     /// The next trials, given those so far, the best first. None are left where the list is empty.
     ///
     /// # Errors
@@ -208,7 +213,7 @@ impl Planner<'_> {
         let classifier = source.classifier.as_ref().filter(|_| inputs.len() == 1);
         let joins_val = self.config.folds > 1 || self.config.refit;
         let most = source.partition.train.len() + if joins_val { source.partition.val.len() } else { 0 };
-        let rows = shots.map_or(most, |shots| most.min(shots.saturating_mul(source.classes.len())));
+        let rows = shots.map_or(most, |shots| most.min(shots.saturating_mul(source.classes.len() * source.groups.largest())));
         Ok(params.check_with(fit, classifier).and_then(|spec| {
             fits(&spec, rows)?;
             let id = self.id(&inputs, &spec, shots);

@@ -10,14 +10,16 @@ use serde_json::{Map, Value};
 use super::cohort::{Runner, ranked};
 use super::conclude::conclude;
 use super::config::SweepConfig;
+use super::folder;
 use super::halving::Halving;
+use super::measure;
 use super::notes;
 use super::output;
 use super::plan::{Search, Trial};
-use super::record::{EARLIER, Log, Status};
+use super::record::{EARLIER, LOG_FILE, Log, Past, Status};
 use super::result::TrialResult;
 use super::source::Source;
-use crate::files::{create_folder, remove_temporaries, replace};
+use crate::files::{create_folder, remove_temporaries};
 use crate::heads::{BEST_FOLDER, Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
 use crate::{Error, Result};
@@ -31,7 +33,7 @@ pub struct Job {
     pub sources: Vec<Source>,
     /// What it tries.
     pub config: SweepConfig,
-    /// The directory that it leaves. One that is there already is resumed.
+    /// The directory that it leaves. This very sweep is resumed there; what another one left moves aside.
     pub out: PathBuf,
     /// What trains the heads.
     pub trainer: Arc<dyn Trainer>,
@@ -96,6 +98,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let start = Instant::now();
     let numbers = numbers(&job);
     let mut search = Search::new(&job.config, &job.sources, &numbers)?;
+    measure::refuse_early(&job.config, &job.sources)?;
     let mut notes = std::mem::take(&mut search.notes);
     notes.extend(notes::about(&job));
     notes.iter().for_each(|note| observer.note(note));
@@ -104,8 +107,12 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     for folder in [job.out.clone(), job.out.join(BEST_FOLDER)] {
         remove_temporaries(&folder, 1)?;
     }
-    replace(&job.out.join("config.yaml"), job.config.to_yaml().as_bytes())?;
-    let (log, finished) = Log::open(&job.out.join("trials.jsonl"))?;
+    let aside = folder::settle(&job, &numbers, |id| search.plans(id))?;
+    let kept = aside.map(|aside| format!("the sweep that was in {} before is kept in {}", job.out.display(), aside.display()));
+    let (log, Past { finished, damage, .. }) = Log::open(&job.out.join(LOG_FILE))?;
+    let found: Vec<String> = kept.into_iter().chain(damage).collect();
+    found.iter().for_each(|note| observer.note(note));
+    notes.extend(found);
     observer.started(search.total());
 
     let runner = Runner::new(&job, observer, log, finished);
@@ -127,10 +134,11 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     }
     let metric = &job.config.metric;
     results.sort_by(|a, b| b.rank(metric).total_cmp(&a.rank(metric)).then(a.number.cmp(&b.number)));
+    let lacking = measure::judge(&job.config, &results)?;
     let diverged = about_divergence(&results);
     // An edge among trials of which none can be used says nothing.
     let edges = if results[0].status == Status::Diverged { vec![] } else { output::edges(&job.config, &results) };
-    let warnings: Vec<String> = diverged.into_iter().chain(edges).collect();
+    let warnings: Vec<String> = lacking.into_iter().chain(diverged).chain(edges).collect();
     warnings.iter().chain(notes.iter().filter(|n| n.starts_with("`time_cap`"))).for_each(|w| observer.note(w));
     notes.extend(warnings);
     let reused = trials.iter().filter(|t| runner.finished.contains_key(&t.id)).count();
@@ -148,14 +156,15 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let numbers: HashMap<&str, usize> = trials.iter().map(|t| (t.id.as_str(), t.number)).collect();
     let earlier = runner.log.settle(&numbers)?;
     if earlier > 0 {
-        let kept = format!(
-            "{earlier} trials of an earlier sweep in this folder are kept in {EARLIER}; its best head and tables give way to these"
-        );
+        let kept = format!("{earlier} trials of an earlier sweep in this folder are kept in {EARLIER}");
         observer.note(&kept);
         outcome.notes.push(kept);
     }
     output::write_notes(&job.out, &outcome.notes)?;
+    let told = outcome.notes.len();
     conclude(&runner, &trials, &mut outcome)?;
+    outcome.notes[told..].iter().for_each(|note| observer.note(note));
+    output::write_notes(&job.out, &outcome.notes)?;
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
 }

@@ -1,5 +1,6 @@
 //! What a sweep is run on: caches, opened and checked, with labels and a partition into train, val and test.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::name_apart;
 use crate::data::Split;
-use crate::heads::{Classifier, FeatureTable, InputFeatures, Labels, Partition};
+use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
 use crate::store::{Cache, Key, Row, Status};
 use crate::{Error, Result};
 
@@ -53,6 +54,10 @@ pub struct Source {
     pub labels: Labels,
     /// Which rows serve what.
     pub partition: Partition,
+    /// Rows whose images are the same to the last byte.
+    pub copies: Groups,
+    /// Rows that are never parted: copies, and whatever else belongs together.
+    pub groups: Groups,
 }
 
 impl Source {
@@ -61,7 +66,10 @@ impl Source {
     /// # Errors
     /// A cache that is damaged or whose extraction is not finished.
     pub fn open(folder: &Path) -> Result<Source> {
-        let cache = Cache::open(folder)?;
+        Cache::with(folder, |cache| Source::of(cache, folder))
+    }
+
+    fn of(cache: &Cache, folder: &Path) -> Result<Source> {
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
@@ -79,6 +87,9 @@ impl Source {
         let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
         let paths = rows.iter().map(|r| r.path.clone()).collect();
         let mut source = Source::new(taps, manifest.classes.clone(), paths, labels, &splits)?;
+        source.copies.join(rows.len(), rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.digest?))));
+        source.groups = source.copies.clone();
+        source.groups.join(rows.len(), rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.group.as_deref()?))));
         source.name = manifest.key.backbone.clone();
         source.folder = folder.display().to_string();
         source.dataset = manifest.dataset.clone();
@@ -126,7 +137,17 @@ impl Source {
             paths,
             labels: Labels::new(labels),
             partition,
+            copies: Groups::default(),
+            groups: Groups::default(),
         })
+    }
+
+    /// Whether all features could be read so far: asked before results count.
+    ///
+    /// # Errors
+    /// A file that was cut short meanwhile or that the disk cannot read.
+    pub fn intact(&self) -> Result<()> {
+        self.taps.iter().flat_map(|tap| std::iter::once(&tap.features).chain(&tap.views)).try_for_each(|table| table.intact())
     }
 
     /// A tap by its name.
@@ -134,7 +155,7 @@ impl Source {
         self.taps.iter().find(|t| t.name == name)
     }
 
-    /// Digest of rows, labels and partition: with the key and the tap, all that a trial's numbers depend on beside its settings.
+    /// Digest of rows, labels, partition and what stays together: with the key and the tap, all that a trial's numbers depend on beside its settings.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -148,6 +169,9 @@ impl Source {
         }
         for rows in [&self.partition.train, &self.partition.val, &self.partition.test] {
             part(&rows.iter().flat_map(|&r| (r as u64).to_le_bytes()).collect::<Vec<_>>());
+        }
+        if !self.groups.are_single() {
+            part(&(0..self.paths.len()).flat_map(|row| (self.groups.first(row) as u64).to_le_bytes()).collect::<Vec<_>>());
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
@@ -173,9 +197,62 @@ impl Source {
 pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
     let mut sources = folders.iter().map(|f| Source::open(f.as_ref())).collect::<Result<Vec<_>>>()?;
     name_apart(&mut sources)?;
+    agree(&mut sources);
     if let Some(other) = sources.iter().find(|s| s.classes != sources[0].classes) {
         let problem = format!("the caches {} and {} have different classes", sources[0].folder, other.folder);
         return Err(Error::setting(problem, "sweep caches of one data set together"));
     }
     Ok(sources)
+}
+
+/// What one cache keeps together, all do, so that their heads are judged by the same images: an image is known by its path.
+fn agree(sources: &mut [Source]) {
+    if sources.iter().all(|s| s.groups == sources[0].groups && s.paths == sources[0].paths) {
+        return;
+    }
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    let mut number = |path: &String| {
+        let next = numbers.len();
+        *numbers.entry(path.clone()).or_insert(next)
+    };
+    let images: Vec<Vec<usize>> = sources.iter().map(|s| s.paths.iter().map(&mut number).collect()).collect();
+    let mut all = Groups::default();
+    for (source, images) in sources.iter().zip(&images) {
+        all.join(numbers.len(), images.iter().enumerate().map(|(row, &image)| (image, source.groups.first(row))));
+    }
+    for (source, images) in sources.iter_mut().zip(&images) {
+        source.groups.join(images.len(), images.iter().enumerate().map(|(row, &image)| (row, all.first(image))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heads::Matrix;
+
+    fn source(paths: &[&str], groups: &[&str]) -> Source {
+        let n = paths.len();
+        let features = Arc::new(Matrix::new(1, vec![0.0; n]).unwrap());
+        let taps = vec![TapFeatures { name: "gap".into(), shape: vec![1], features, views: vec![] }];
+        let labels = (0..n as u32).map(|row| vec![row % 2]).collect();
+        let paths = paths.iter().map(|p| (*p).to_owned()).collect();
+        let mut source = Source::new(taps, vec!["a".into(), "b".into()], paths, labels, &vec![Split::Train; n]).unwrap();
+        source.groups.join(n, groups.iter().enumerate().filter(|(_, group)| !group.is_empty()));
+        source
+    }
+
+    fn firsts(source: &Source) -> Vec<usize> {
+        (0..source.paths.len()).map(|row| source.groups.first(row)).collect()
+    }
+
+    #[test]
+    fn caches_agree_on_what_stays_together() {
+        let mut sources = [source(&["1", "2", "3", "4"], &["x", "", "x", ""]), source(&["4", "3", "2"], &["y", "y", ""])];
+        let before = sources[1].digest();
+        agree(&mut sources);
+        assert_eq!((firsts(&sources[0]), firsts(&sources[1])), (vec![0, 1, 0, 0], vec![0, 0, 2]));
+        assert_eq!(sources[1].digest(), before);
+        let alone = source(&["1", "2"], &["", ""]);
+        assert_ne!(alone.digest(), source(&["1", "2"], &["x", "x"]).digest(), "trials are trained again where rows stay together now");
+    }
 }

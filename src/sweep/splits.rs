@@ -48,25 +48,36 @@ pub(super) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Resu
     };
     let (repeat, fold) = (run / protocol.folds, run % protocol.folds);
     let seed = protocol.seed + repeat as u64;
+    // Before anything is made of so many.
+    if protocol.folds > source.labels.len() {
+        return Err(too_few(source, protocol));
+    }
     if protocol.folds > 1 {
         partition.train.append(&mut partition.val);
         partition.train.sort_unstable();
-        partition.val = folds(&source.labels, &partition.train, protocol.folds, seed).swap_remove(fold);
+        partition.val = folds(&source.labels, &source.groups, &partition.train, protocol.folds, seed).swap_remove(fold);
         partition.train.retain(|row| partition.val.binary_search(row).is_err());
     } else if partition.val.is_empty() {
-        partition.hold_out(&source.labels, HELD_OUT, seed);
+        partition.hold_out(&source.labels, &source.groups, HELD_OUT, seed);
     }
     limit(&mut partition, source, shots, seed);
     if partition.val.is_empty() || partition.train.is_empty() {
-        let (train, val) = (source.partition.train.len(), source.partition.val.len());
-        let problem = format!("{train} training rows and {val} of val are too few to train on some and to choose by others");
-        return Err(Error::setting(problem, "add a val split, use fewer `folds`, or give more images a class"));
+        return Err(too_few(source, protocol));
     }
     Ok(partition)
 }
 
+fn too_few(source: &Source, protocol: Protocol) -> Error {
+    let (train, val) = (source.partition.train.len(), source.partition.val.len());
+    let rows = [&source.partition.train[..], if protocol.folds > 1 { &source.partition.val } else { &[] }].concat();
+    let (together, groups) = source.groups.count(&rows);
+    let kept = if groups > 0 { format!(" ({together} of them stay together in {groups} groups)") } else { String::new() };
+    let problem = format!("{train} training rows and {val} of val{kept} are too few to train on some and to choose by others");
+    Error::setting(problem, "add a val split, use fewer `folds`, or give more images a class")
+}
+
 fn limit(partition: &mut Partition, source: &Source, shots: Option<usize>, seed: u64) {
     if let Some(shots) = shots {
-        partition.train = few(&source.labels, &partition.train, shots, seed);
+        partition.train = few(&source.labels, &source.groups, &partition.train, shots, seed);
     }
 }

@@ -223,5 +223,171 @@ fn what_the_data_leave_little_of_is_said_and_stays_in_the_report() {
     said(&outcome, "no row to train on: bee (1 of 2 classes)");
     said(&outcome, "no val split: a fifth of train, class by class, serves for choosing (12 of 60 rows, 48 train)");
     let (quiet, folder) = sweep("parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n", source());
-    assert!(quiet.notes.is_empty() && !folder.path().join(NOTES_FILE).exists(), "{:?}", quiet.notes);
+    // Twenty rows of val are few to calibrate by; there is nothing else to say.
+    let said = "20 rows of val, 2 of them mistakes, are too few to calibrate by: probabilities stay the head's own";
+    assert!(quiet.notes == [said] && read(&folder, NOTES_FILE) == format!("{said}\n"), "{:?}", quiet.notes);
+}
+
+/// Pure noise, each image of it there three times.
+fn noise_in_copies() -> Source {
+    let rows = 120;
+    let philox = Philox::new(9, 0);
+    let value = |row: usize| philox.uniform([(row / 3) as u32, 0, 0, 0]);
+    let features = Arc::new(Matrix::new(4, (0..rows).flat_map(value).collect()).unwrap());
+    let taps = vec![TapFeatures { name: "gap".into(), shape: vec![4], features, views: vec![] }];
+    let paths = (0..rows).map(|row| format!("{row}.png")).collect();
+    let labels = (0..rows as u32).map(|row| vec![u32::from(row >= 60)]).collect();
+    let mut source = Source::new(taps, ["ant", "bee"].map(String::from).to_vec(), paths, labels, &vec![Split::Train; rows]).unwrap();
+    source.copies.join(rows, (0..rows).map(|row| (row, row / 3)));
+    source.groups = source.copies.clone();
+    source
+}
+
+#[test]
+fn copies_are_not_learnt_on_one_side_and_found_again_on_the_other() {
+    let knn = "parameters: {head: {value: knn}, k: {value: 1}}\n";
+    for more in ["", "folds: 5\n", "repeats: 3\n"] {
+        let (outcome, folder) = sweep(&format!("{knn}{more}"), noise_in_copies());
+        let acc1 = outcome.leaderboard[0].metric("val.acc1").unwrap();
+        assert!((0.2..0.8).contains(&acc1), "{more}: noise is told apart {acc1}");
+        let said = "120 of 120 rows are identical copies: those of an image (40 images) stay on one side";
+        assert!(outcome.notes.iter().any(|n| n == said) && read(&folder, NOTES_FILE).contains(said), "{:?}", outcome.notes);
+        // Not known to be copies, they are found again.
+        let mut unknown = noise_in_copies();
+        (unknown.copies, unknown.groups) = Default::default();
+        assert!(sweep(&format!("{knn}{more}"), unknown).0.leaderboard[0].metric("val.acc1").unwrap() > 0.9);
+    }
+}
+
+#[test]
+fn copies_that_the_datas_own_splits_part_are_counted_and_groups_too() {
+    let mut source = source();
+    // Rows 0 and 1 are for training, 4 for val, 6 for test.
+    source.copies.join(80, [(0, 'a'), (1, 'b'), (4, 'a'), (6, 'b')]);
+    source.groups = source.copies.clone();
+    source.groups.join(80, [(2, 'p'), (3, 'p'), (5, 'p'), (8, 'q'), (9, 'q')]);
+    let lr = "parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n";
+    let said = |outcome: &SweepOutcome, word: &str| outcome.notes.iter().any(|n| n.contains(word));
+    let (outcome, _) = sweep(lr, source.clone());
+    assert!(said(&outcome, "2 rows to train on are identical to rows of val or test"), "{:?}", outcome.notes);
+    assert!(said(&outcome, "2 rows to train on share a group with rows of val or test") && !said(&outcome, "on one side"));
+    let (outcome, _) = sweep(&format!("{lr}folds: 3\n"), source);
+    assert!(said(&outcome, "1 rows to train on are identical to rows of test"), "{:?}", outcome.notes);
+    assert!(said(&outcome, "7 of 60 rows stand in 3 groups, each of which stays on one side"), "{:?}", outcome.notes);
+}
+
+#[test]
+fn a_metric_that_no_trial_has_elects_none() {
+    let auc = "metric: auc\nreport_best_by: cache\nparameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n";
+    // All of val is of one class.
+    let one_sided =
+        || source_of((0..80).map(|row| vec![row % 2]).collect(), |row| if row % 2 == 0 && row < 40 { Split::Val } else { Split::Train });
+    let folder = tempfile::tempdir().unwrap();
+    let job = |sources| {
+        let config = SweepConfig::parse(auc, Path::new("s.yaml")).unwrap();
+        Job { sources, config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) }
+    };
+    let refused = run(job(vec![one_sided()]), &()).unwrap_err();
+    let message = refused.to_string();
+    assert!(message.contains("no trial has `val.auc`") && message.contains("acc1, acc5, loss") && !message.contains("auc,"), "{message}");
+    assert!(refused.is_unusable_input() && !folder.path().join("best").exists());
+    let mut other = source();
+    other.name = "other".into();
+    let outcome = run(job(vec![one_sided(), other]), &()).unwrap();
+    assert!(outcome.notes.iter().any(|n| n == "1 of 2 trials have no `val.auc` and come last"), "{:?}", outcome.notes);
+    assert!(outcome.leaderboard[0].metric("val.auc").is_some() && outcome.leaderboard[1].metric("val.auc").is_none());
+    assert!(outcome.notes.iter().any(|n| n == "`cache: features` has no best trial: none of its trials has `val.auc`"));
+    assert_eq!(outcome.best_by.iter().map(|best| &best.value).collect::<Vec<_>>(), ["other"]);
+}
+
+/// Runs a sweep file in a folder.
+fn sweep_in(folder: &Path, text: &str) -> SweepOutcome {
+    let config = SweepConfig::parse(text, Path::new("s.yaml")).unwrap();
+    run(Job { sources: vec![source()], config, out: folder.into(), trainer: trainer(&candle_core::Device::Cpu) }, &()).unwrap()
+}
+
+#[test]
+fn a_sweep_into_the_folder_of_another_one_moves_that_aside_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let [first, second] = ["0.1", "0.01"].map(|lr| format!("parameters: {{lr: {{values: [{lr}, 0.05]}}, epochs: {{value: 2}}}}\n"));
+    let all = ["best/model.json", "best/head.safetensors", "results.csv", "trials.jsonl", "predictions.csv", "config.yaml"];
+    sweep_in(folder.path(), &first);
+    std::fs::write(folder.path().join("best_by_lr.csv"), "lr\n").unwrap();
+    std::fs::write(folder.path().join("mine.txt"), "not the sweep's").unwrap();
+    let before = all.map(file);
+    // The same one goes on, also with more time.
+    let again = sweep_in(folder.path(), &format!("{first}time_cap: 1h\n"));
+    assert!(again.reused == 2 && !folder.path().join("earlier").exists());
+    let said = |outcome: &SweepOutcome, number: usize| {
+        let to = folder.path().join("earlier").join(number.to_string());
+        outcome.notes.iter().any(|n| n.contains(&format!("before is kept in {}", to.display())))
+    };
+    let outcome = sweep_in(folder.path(), &second);
+    assert!(said(&outcome, 1) && outcome.reused == 1, "a trial of both need not be trained again: {:?}", outcome.notes);
+    for (name, before) in all.iter().zip(&before) {
+        let kept = file(&format!("earlier/1/{name}"));
+        assert!(*name == "config.yaml" || kept == *before, "{name}");
+        assert_ne!(file(name), kept, "{name}");
+    }
+    assert!(folder.path().join("earlier/1/best_by_lr.csv").exists() && folder.path().join("mine.txt").exists());
+    crate::report::write(&folder.path().join("earlier/1"), None).unwrap();
+    // Back to the first: nothing is trained, and the second is kept.
+    let third = sweep_in(folder.path(), &first);
+    assert!(said(&third, 2) && third.reused == 2 && !folder.path().join("earlier/3").exists());
+    assert_eq!(file("best/head.safetensors"), before[1]);
+}
+
+#[test]
+fn a_move_that_was_interrupted_goes_on_and_folders_of_before_are_known_by_their_trials() {
+    let text = "parameters: {lr: {value: 0.1}, epochs: {value: 1}}\n";
+    let other = text.replace("0.1", "0.2");
+    let folder = tempfile::tempdir().unwrap();
+    sweep_in(folder.path(), text);
+    std::fs::create_dir_all(folder.path().join("earlier/1")).unwrap();
+    std::fs::rename(folder.path().join("best"), folder.path().join("earlier/1/best")).unwrap();
+    sweep_in(folder.path(), &other);
+    assert!(folder.path().join("earlier/1/results.csv").exists() && !folder.path().join("earlier/2").exists());
+    // Before, the first line did not say which sweep it is.
+    let config = folder.path().join("config.yaml");
+    let unsaid = || {
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect::<String>())
+            .unwrap();
+    };
+    unsaid();
+    assert_eq!(sweep_in(folder.path(), &other).reused, 1);
+    assert!(!folder.path().join("earlier/2").exists());
+    unsaid();
+    sweep_in(folder.path(), text);
+    assert!(folder.path().join("earlier/2/best/head.safetensors").exists());
+}
+
+#[test]
+fn a_damaged_log_costs_its_trials_a_training_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "parameters: {lr: {values: [0.1, 0.05, 0.02]}, epochs: {value: 2}}\n";
+    sweep_in(folder.path(), text);
+    let (log, results) = (folder.path().join("trials.jsonl"), std::fs::read(folder.path().join("results.csv")).unwrap());
+    let mut bytes = std::fs::read(&log).unwrap();
+    // In the first epoch of the second trial.
+    let at = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(2).unwrap().0 + 60;
+    bytes[at] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    let outcome = sweep_in(folder.path(), text);
+    let said = |n: &String| n.contains("trials.jsonl:4 is damaged: its trial is trained again");
+    assert!(outcome.reused == 2 && outcome.notes.iter().any(said), "{outcome:?}");
+    assert_eq!(std::fs::read(folder.path().join("results.csv")).unwrap(), results);
+}
+
+#[test]
+fn a_val_that_is_too_perfect_to_calibrate_by_is_said() {
+    let labels: Vec<Vec<u32>> = (0..80).map(|row| vec![row % 2]).collect();
+    let mut easy = source_of(labels, |row| if row % 4 < 2 { Split::Train } else { Split::Val });
+    easy.taps[0].features = Arc::new(Matrix::new(1, (0..80).map(|row| if row % 2 == 0 { -1.0 } else { 1.0 }).collect()).unwrap());
+    easy.taps[0].shape = vec![1];
+    let (outcome, folder) = sweep("parameters: {head: {value: logreg}, C: {value: 100.0}}\n", easy);
+    let said = "no mistake among the 40 rows of val: nothing tells how sure wrong answers are, and probabilities stay the head's own";
+    assert!(outcome.notes.iter().any(|n| n == said) && read(&folder, NOTES_FILE).contains(said), "{:?}", outcome.notes);
+    assert!(read(&folder, "best/model.json").contains("\"temperature\": 1.0"));
 }

@@ -1,17 +1,16 @@
 //! A weights file mapped into memory: tensors found once, read when asked for.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
 use super::element::{Element, Layout};
 use super::{Tensor, TensorSource, hex, no_tensor};
 use crate::graph::Parameter;
+use crate::map::Map;
 use crate::{Error, Result};
 
 /// What is wrong with a file, and the way out.
@@ -55,15 +54,19 @@ pub(super) type Tensors = BTreeMap<String, Stored>;
 
 /// The bytes of a file, shared with readers that want to own them.
 #[derive(Clone)]
-pub(crate) struct Mapped(Arc<Mmap>);
+pub(crate) struct Mapped(Arc<Map>);
 
 impl Mapped {
     pub fn open(path: &Path) -> Result<Mapped> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        // SAFETY: the map is read-only. Weight files are replaced by renaming (by this program and by package managers), which leaves the mapped
-        // bytes alone; somebody who overwrites one in place while it is read gets wrong values or a bus error, as from any mapped library.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-        Ok(Mapped(Arc::new(map)))
+        Ok(Mapped(Arc::new(Map::open(path)?)))
+    }
+
+    /// Asked before what was read counts.
+    ///
+    /// # Errors
+    /// The file was cut short meanwhile, or the disk cannot read a part of it.
+    pub fn check(&self) -> Result<()> {
+        self.0.check()
     }
 }
 
@@ -112,13 +115,19 @@ impl TensorSource for WeightsFile {
         self.digest.get_or_init(|| hex(&Sha256::digest(&self.bytes))).clone()
     }
 
+    fn check(&self) -> Result<()> {
+        self.bytes.check()
+    }
+
     fn entries(&self) -> Vec<Parameter> {
         self.tensors.iter().map(|(name, t)| Parameter { name: name.clone(), shape: t.shape.clone() }).collect()
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
         let stored = self.tensors.get(name).ok_or_else(|| no_tensor(self, name))?;
-        let data = self.decode(stored).map_err(|p| Problem { problem: format!("tensor `{name}`: {}", p.problem), ..p }.at(&self.path))?;
+        let decoded = self.decode(stored);
+        self.bytes.check()?;
+        let data = decoded.map_err(|p| Problem { problem: format!("tensor `{name}`: {}", p.problem), ..p }.at(&self.path))?;
         if data.len() != stored.shape.iter().product::<usize>() {
             let problem = format!("tensor `{name}` has {} values, not those of shape {:?}", data.len(), stored.shape);
             return Err(Problem::damaged(problem).at(&self.path));

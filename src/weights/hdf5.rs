@@ -12,9 +12,9 @@ use super::keras::{self, LayerNames};
 /// Finds the tensors of an HDF5 file: `conv1/conv1/kernel:0`. Variables that Keras 3 has numbered get the names of their layers, from `names` or, where
 /// that has none, from the file itself. The `model_weights/` of a whole saved model is left out of the names, what belongs to
 /// its optimiser altogether; so are datasets that are no floats or small integers (random states, texts).
-pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: LayerNames) -> Result<Tensors, Problem> {
-    // Weights hardly compress: a dataset that claims to be many times larger than its file is damaged.
-    let most = bytes.as_ref().len().saturating_mul(16).saturating_add(1 << 24);
+///
+/// Nothing in it may claim to be larger than `most` bytes.
+pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: LayerNames, most: usize) -> Result<Tensors, Problem> {
     let options = OpenOptions::default().with_max_read_bytes(most).with_max_chunk_bytes(most);
     let file = Hdf5File::from_owner(bytes, options).map_err(Problem::damaged)?;
     let mut found = Found { tensors: Tensors::new(), names: LayerNames::new(), seen: BTreeSet::new() };

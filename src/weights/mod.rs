@@ -75,6 +75,14 @@ pub trait TensorSource: Send + Sync {
     /// # Errors
     /// A name that is not there, or a damaged file.
     fn read(&self, name: &str) -> Result<Tensor>;
+
+    /// Asked before a digest counts: whether all that it is taken over could be read.
+    ///
+    /// # Errors
+    /// A file that was cut short meanwhile, or that the disk cannot read.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What differs between the tensors a backbone needs and those a file holds.

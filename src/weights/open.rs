@@ -24,8 +24,9 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>> {
         return Err(Problem::new("a folder, not a weights file", "give the file inside: .safetensors, .pth, .h5 or .keras").at(path));
     }
     let bytes = Mapped::open(path)?;
-    let tensors = index(&bytes).map_err(|problem| problem.at(path))?;
-    let file = WeightsFile::new(path, bytes, tensors);
+    let tensors = index(&bytes);
+    bytes.check()?;
+    let file = WeightsFile::new(path, bytes.clone(), tensors.map_err(|problem| problem.at(path))?);
     match promised(path) {
         Some(start) if !file.digest().starts_with(start) => {
             let problem = format!("its name promises a SHA-256 that starts with {start}, but it is {}…", &file.digest()[..start.len()]);
@@ -48,9 +49,15 @@ fn index(bytes: &Mapped) -> Result<Tensors, Problem> {
     match sniff::format(bytes.as_ref())? {
         Format::Safetensors => safetensors::index(bytes.as_ref()),
         Format::LegacyTorch => torch::index_legacy(bytes.as_ref()),
-        Format::Hdf5 => hdf5::index(bytes.clone(), LayerNames::new()),
+        Format::Hdf5 => hdf5::index(bytes.clone(), LayerNames::new(), most(bytes)),
         Format::Zip => index_zip(bytes),
     }
+}
+
+/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: what claims to be many times larger than its file is damaged, or
+/// made to fill the memory.
+fn most(file: &Mapped) -> usize {
+    file.as_ref().len().saturating_mul(16).saturating_add(1 << 24)
 }
 
 /// A zip is what it holds.
@@ -59,10 +66,11 @@ fn index_zip(bytes: &Mapped) -> Result<Tensors, Problem> {
     const KERAS: &str = "model.weights.h5";
     let archive = Archive::open(bytes.as_ref())?;
     if archive.contains(KERAS) {
-        let names = archive.unpack("config.json").map(|config| keras::configured(&config)).unwrap_or_default();
-        return match archive.stored(KERAS) {
-            Ok((range, _)) => hdf5::index(Part { bytes: bytes.clone(), range }, names),
-            Err(_) => hdf5::index(archive.unpack(KERAS)?, names),
+        let most = most(bytes);
+        let names = keras::configured(&archive.unpack("config.json", most)?);
+        return match archive.is_stored(KERAS) {
+            true => hdf5::index(Part { bytes: bytes.clone(), range: archive.stored(KERAS)?.0 }, names, most),
+            false => hdf5::index(archive.unpack(KERAS, most)?, names, most),
         };
     }
     if let Some(data_pkl) =

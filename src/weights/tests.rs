@@ -1,5 +1,6 @@
 //! Files that PyTorch, safetensors, h5py and Keras wrote (`tests/goldens/weights/make_weights.py`), whole, damaged and of the wrong kind.
 
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -205,6 +206,67 @@ fn survive(folder: &Path, bytes: &[u8]) {
     if let Ok(source) = open(&path) {
         source.entries().iter().for_each(|entry| drop(source.read(&entry.name)));
     }
+}
+
+/// Names, shapes and values of all tensors, or what is wrong.
+fn all_of(path: &Path) -> Result<Vec<(Parameter, Vec<f32>)>> {
+    let source = open(path)?;
+    source.entries().into_iter().map(|entry| source.read(&entry.name).map(|tensor| (entry, tensor.data))).collect()
+}
+
+#[test]
+fn no_byte_of_a_zip_can_change_without_an_error_or_with_other_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["zip.pth", "checkpoint.pth", "small.keras"] {
+        let whole = std::fs::read(fixture(file)).unwrap();
+        let want = all_of(&fixture(file)).unwrap();
+        let path = folder.path().join(file);
+        std::fs::write(&path, &whole).unwrap();
+        let mut open = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        // In place: a file that is made anew each time waits for the disk.
+        let mut put = |at: usize, byte: u8| {
+            open.seek(SeekFrom::Start(at as u64)).unwrap();
+            open.write_all(&[byte]).unwrap();
+        };
+        let mut refused = 0;
+        for (at, &byte) in whole.iter().enumerate() {
+            put(at, byte ^ (1 << (at % 8)));
+            match all_of(&path) {
+                Ok(got) => assert_eq!(got, want, "{file}: byte {at}"),
+                Err(_) => refused += 1,
+            }
+            put(at, byte);
+        }
+        // The others fill up, or are not read.
+        assert!(refused > whole.len() / 4, "{file}: {refused} of {} flips were refused", whole.len());
+    }
+}
+
+#[test]
+fn a_checksum_that_was_never_written_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unchecked.pth");
+    let mut bytes = std::fs::read(fixture("zip.pth")).unwrap();
+    // `torch.serialization.set_crc32_options(False)`: zeros in the central directory.
+    let entries: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, w)| w == b"PK\x01\x02").map(|(at, _)| at).collect();
+    entries.iter().for_each(|at| bytes[at + 16..at + 20].fill(0));
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(all_of(&path).unwrap(), all_of(&fixture("zip.pth")).unwrap());
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_goes_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.keras");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    zip.start_file("config.json", options).unwrap();
+    zip.write_all(b"{}").unwrap();
+    zip.start_file("model.weights.h5", options).unwrap();
+    (0..64).for_each(|_| zip.write_all(&[0; 1 << 20]).unwrap());
+    zip.finish().unwrap();
+    let message = message(&path);
+    assert!(message.contains("would be 67108864 bytes unpacked") && message.contains("help: "), "{message}");
 }
 
 const ALL: [&str; 9] = [

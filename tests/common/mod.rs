@@ -46,7 +46,10 @@ pub fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let name = entry.file_name().into_string().unwrap();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.ends_with(".jsonl") && !name.contains("lock") && !["files.csv", "origin.json"].contains(&name.as_str()) {
+            } else if !name.ends_with(".jsonl")
+                && !name.contains("lock")
+                && !["files.csv", "origin.json", ".checked.csv"].contains(&name.as_str())
+            {
                 found.push((path.strip_prefix(dir).unwrap().to_path_buf(), fs::read(&path).unwrap()));
             }
         }

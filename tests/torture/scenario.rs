@@ -226,12 +226,15 @@ fn caches(work: &Path) -> Vec<String> {
     found
 }
 
+/// What a machine remembers of files by their times; may be deleted at any time.
+const PRIVATE: [&str; 2] = ["files.csv", ".checked.csv"];
+
 /// Every file below `work` but locks, logs and stat caches, without the times that a run took.
 pub fn files(work: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(work).into_iter().map(Result::unwrap).filter(|e| !e.file_type().is_dir()) {
         let name = entry.file_name().to_string_lossy();
-        if name.ends_with(".log.jsonl") || name.ends_with(".lock") || name == "files.csv" {
+        if name.ends_with(".log.jsonl") || name.ends_with(".lock") || PRIVATE.contains(&&*name) {
             continue;
         }
         let bytes = fs::read(entry.path()).unwrap_or_default();
@@ -244,7 +247,7 @@ fn without_times(name: &str, bytes: Vec<u8>) -> Vec<u8> {
     match name {
         "trials.jsonl" => finals(&String::from_utf8_lossy(&bytes)).into_bytes(),
         "results.csv" => without_column(&String::from_utf8_lossy(&bytes), "seconds").into_bytes(),
-        "report.html" => without_seconds(&String::from_utf8_lossy(&bytes)).into_bytes(),
+        "report.html" => without_numbers(bytes),
         // TensorBoard's events hold the time of day in many places.
         events if events.starts_with("events.out.tfevents") => bytes.len().to_string().into_bytes(),
         _ => bytes,
@@ -256,9 +259,11 @@ fn finals(log: &str) -> String {
     let records = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let mut lines: Vec<String> = records
         .filter(|record| record["record"] == "final")
-        .map(|mut record| {
-            record["seconds"] = 0.into();
-            record.to_string()
+        .filter_map(|mut record| {
+            // The line's checksum covers the time that the trial took.
+            let fields = record.as_object_mut()?;
+            fields.retain(|name, _| !["seconds", "check"].contains(&name.as_str()));
+            Some(record.to_string())
         })
         .collect();
     lines.sort();
@@ -275,10 +280,8 @@ fn without_column(table: &str, column: &str) -> String {
     std::iter::once(keep(&header)).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// A page without what stands behind each `"seconds":`.
-fn without_seconds(page: &str) -> String {
-    let mut parts = page.split("\"seconds\":");
-    let first = parts.next().unwrap_or_default();
-    let rest = parts.map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit() || ".e-".contains(c)));
-    std::iter::once(first).chain(rest).collect()
+/// A page without its numbers: some of them are times.
+fn without_numbers(mut page: Vec<u8>) -> Vec<u8> {
+    page.retain(|byte| !byte.is_ascii_digit() && !b".-e".contains(byte));
+    page
 }

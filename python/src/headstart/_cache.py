@@ -1,21 +1,19 @@
 """Features of a cache as NumPy arrays, joined with their labels."""
 
-import csv
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
-from ._shard import CacheError, read, widened
+from ._checked import check
+from ._shard import CacheError, damaged, read, widened
+from ._state import SPLITS, read_state
 
 if TYPE_CHECKING:
     import pandas
 
 PathLike = Union[str, Path]
-FORMAT = 1
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -55,25 +53,29 @@ def load_features(
 
     `X` is `[n, D]`, or `[n, C, H, W]` for a map, in the stored type (bf16 as float32). `y` is `[n]` of class indices, or, in a cache with images of
     several classes or none, `[n, classes]` of 0 and 1. With `mmap`, only the rows asked for are read, and `X` is a read-only view of the file where they
-    lie together in one.
+    lie together in one. What is read for the first time is compared with its digests; that is remembered in the cache's folder, where it can be written.
 
     Raises `CacheError` where there is no cache, no such tap, view or split, or a damaged shard.
     """
     folder = _folder(Path(cache))
     if split is not None and split not in SPLITS:
         raise CacheError(f"split `{split}`: there are {', '.join(SPLITS)}, or None for all")
-    manifest, table = _open(folder)
+    manifest, table = read_state(folder)
     tap = _tap(folder, manifest, tap)
     shards = [s for s in manifest["shards"] if s["tap"] == tap and s["view"] == view]
     if not shards:
         views = sorted({s["view"] for s in manifest["shards"] if s["tap"] == tap})
         raise CacheError(f"{folder}: tap `{tap}` has no view {view}, only {views}")
 
+    check(folder, shards)
+    shape = manifest["taps"][tap]["shape"]
     usable = {row: line for row, line in table.items() if line["status"] == "ok"}
     numbers: List["np.ndarray[Any, Any]"] = []
     parts: List["np.ndarray[Any, Any]"] = []
     for shard in shards:
         rows, features, is_bf16 = read(folder / shard["file"], mmap)
+        if list(features.shape[1:]) != shape:
+            raise damaged(folder / shard["file"], "is not the shard that the manifest describes")
         chosen = [i for i, row in enumerate(rows.tolist()) if row in usable and split in (None, usable[row]["split"])]
         features = _take(features, chosen)
         numbers.append(rows[chosen])
@@ -143,7 +145,7 @@ def to_pandas(
         return pandas.concat([frame, values], axis=1)
     if split is not None and split not in SPLITS:
         raise CacheError(f"split `{split}`: there are {', '.join(SPLITS)}, or None for all")
-    _, table = _open(folder)
+    _, table = read_state(folder)
     lines = {row: line for row, line in table.items() if split in (None, line["split"])}
     columns = ["path", "class", "label", "split", "sha256", "status"]
     columns += ["group"] if any("group" in line for line in lines.values()) else []
@@ -164,24 +166,6 @@ def _folder(path: Path) -> Path:
     if caches:
         raise CacheError(f"{path} holds several caches: give one of {', '.join(str(c) for c in caches)}")
     raise CacheError(f"{path} is no cache: it has no manifest.json; `headstart features` makes one")
-
-
-def _open(folder: Path) -> Tuple[Dict[str, Any], Dict[int, Dict[str, str]]]:
-    """The manifest, and the lines of rows.csv by row number."""
-    try:
-        manifest: Dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as e:
-        raise CacheError(f"{folder / 'manifest.json'}: is damaged: {e}") from None
-    if manifest.get("format") != FORMAT:
-        raise CacheError(f"{folder}: is in format {manifest.get('format')}; this version reads {FORMAT}: update the package")
-    try:
-        with open(folder / "rows.csv", encoding="utf-8", newline="") as file:
-            table = {int(line["row"]): line for line in csv.DictReader(file)}
-    except FileNotFoundError:
-        raise CacheError(f"{folder / 'rows.csv'}: is missing: put back a copy") from None
-    except (KeyError, TypeError, ValueError):
-        raise CacheError(f"{folder / 'rows.csv'}: is damaged: put back a copy") from None
-    return manifest, table
 
 
 def _tap(folder: Path, manifest: Dict[str, Any], tap: Optional[str]) -> str:

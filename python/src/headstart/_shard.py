@@ -28,25 +28,31 @@ def read(path: Path, mmap: bool) -> Tuple["np.ndarray[Any, Any]", "np.ndarray[An
             if size < 8 or length > size - 8:
                 raise damaged(path, "is truncated")
             header = json.loads(file.read(length).decode("utf-8"))
+        whole: "np.ndarray[Any, Any]" = np.memmap(path, np.uint8, "r") if mmap else np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise damaged(path, "is missing") from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise damaged(path, "has no readable header") from None
-    whole: "np.ndarray[Any, Any]" = np.memmap(path, np.uint8, "r") if mmap else np.fromfile(path, np.uint8)
+    except OSError as e:
+        raise damaged(path, f"cannot be read: {e.strerror}") from None
     data = whole[8 + length :]
 
-    def tensor(name: str) -> "np.ndarray[Any, Any]":
+    def tensor(name: str, types: Tuple[str, ...]) -> "np.ndarray[Any, Any]":
         try:
             about = header[name]
             start, end = about["data_offsets"]
-            values = data[start:end].view(_TYPES[about["dtype"]]).reshape(about["shape"])
-        except (KeyError, TypeError, ValueError):
+            shape = about["shape"]
+            plain = all(type(n) is int and n >= 0 for n in [start, end, *shape])
+            if not plain or start > end or about["dtype"] not in types:
+                raise ValueError
+            values = data[start:end].view(_TYPES[about["dtype"]]).reshape(shape)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
             raise damaged(path, f"has no whole tensor `{name}`") from None
         # What is left of a map without its file's name and offset is a plain array.
         return np.asarray(values)
 
-    rows, features = tensor("rows"), tensor("features")
-    if len(rows) != len(features):
+    rows, features = tensor("rows", ("I64",)), tensor("features", ("F32", "F16", "BF16"))
+    if rows.ndim != 1 or features.ndim < 2 or len(rows) != len(features):
         raise damaged(path, "has another number of rows than of features")
     return rows, features, header["features"]["dtype"] == "BF16"
 

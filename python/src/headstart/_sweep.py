@@ -1,7 +1,9 @@
 """The directory that `headstart sweep` leaves."""
 
 import csv
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
@@ -81,16 +83,32 @@ def load_sweep(folder: Union[str, Path]) -> Sweep:
     )
 
 
+# A line's checksum: the first digits of the SHA-256 of what stands before it.
+_CHECK = re.compile(rb',"check":"([0-9a-f]{16})"}$')
+
+
 def _lines(path: Path) -> List[Dict[str, Any]]:
-    lines = path.read_text("utf-8").splitlines()
+    lines = path.read_bytes().split(b"\n")
+    checks = [_CHECK.search(line) for line in lines]
     records = []
-    for number, line in enumerate(lines, 1):
+    for number, (line, check) in enumerate(zip(lines, checks), 1):
+        if not line:
+            continue
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            if check:
+                if hashlib.sha256(line[: check.start()]).hexdigest()[:16].encode() != check[1]:
+                    raise ValueError("checksum")
+                line = line[: check.start()] + b"}"
+            elif any(checks):
+                raise ValueError("no checksum")
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError("no record")
+            records.append(record)
+        except ValueError:
             # A kill leaves at most one broken line, the last.
             if number < len(lines):
-                raise CacheError(f"{path}:{number}: is damaged") from None
+                raise CacheError(f"{path}:{number}: is damaged; `headstart sweep`, started again as before, trains its trial again") from None
     return records
 
 

@@ -234,7 +234,11 @@ fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry>
 
 /// A file under the names of a backbone's graph.
 fn adapt_to(info: &BackboneInfo, path: &Path) -> Result<Adapted> {
-    Ok(adapt(info.name, &info.graph(&Options::default()).parameters(), weights::open(path)?))
+    let file = weights::open(path)?;
+    // The cache's key will ask for it: what the disk cannot read is to be known before.
+    file.digest();
+    file.check()?;
+    Ok(adapt(info.name, &info.graph(&Options::default()).parameters(), file))
 }
 
 /// Opens a file as what `entry` says of it, else as what its names tell.

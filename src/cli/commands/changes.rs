@@ -18,6 +18,9 @@ pub fn tell(outcome: &Outcome, screen: &Screen) {
     ];
     let said: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n as u64))).collect();
     screen.note(format_args!("rows: {}", if said.is_empty() { "no changes".into() } else { said.join(", ") }));
+    if c.ungrouped > 0 {
+        screen.warn(format_args!("{} photos had a group and have none now: was --group forgotten?", thousands(c.ungrouped as u64)));
+    }
     let kept = outcome.images.saturating_sub(c.added + c.revived);
     if c.deleted > kept {
         let (gone, before) = (thousands(c.deleted as u64), thousands((c.deleted + kept) as u64));

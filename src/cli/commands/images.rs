@@ -62,10 +62,10 @@ impl Images {
     }
 
     /// What can be settled once the digests are known and the cache's folder is: that the caches of this name are made from this data, and the split
-    /// of each image. What the user should know is said.
-    pub fn settle(&self, listed: &mut Listed, digests: &[Result<Digest>], cache: &Path, screen: &Screen) -> Result<()> {
+    /// of each image. `all_read`: whether digests were asked of all images. What the user should know is said.
+    pub fn settle(&self, listed: &mut Listed, digests: &[Result<Digest>], all_read: bool, cache: &Path, screen: &Screen) -> Result<()> {
         let digests: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
-        let origin = store::check_origin(cache, &listed.data, &digests, self.limit.is_some())?;
+        let origin = store::check_origin(cache, &listed.data, &digests, self.limit.is_some() || !all_read)?;
         tell_origin(&origin, cache, screen);
         if !listed.dataset.own_splits {
             let (rows, warnings) = store::known_rows(cache, &digests);
@@ -99,10 +99,9 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
     let [train, val, test] = done.counts.map(|n| thousands(n as u64));
     let images: usize = done.counts.iter().sum();
     if done.known < images {
-        let moved = if done.moved == 0 {
-            String::new()
-        } else {
-            format!("; {} of small classes moved, so that each class has val and test", done.moved)
+        let moved = match done.moved {
+            0 => String::new(),
+            n => format!("; {n} new photos of small classes were moved over the border, so that their classes have each split"),
         };
         let known = if done.known == 0 { String::new() } else { format!(" ({} as before)", thousands(done.known as u64)) };
         screen.note(format_args!(
@@ -132,7 +131,9 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
 fn tell_groups(dataset: &Dataset, screen: &Screen) {
     let mut groups: BTreeMap<&str, BTreeSet<Option<Split>>> = BTreeMap::new();
     for entry in &dataset.entries {
-        entry.group.iter().for_each(|group| drop(groups.entry(group).or_default().insert(entry.split)));
+        if let Some(group) = &entry.group {
+            groups.entry(group).or_default().insert(entry.split);
+        }
     }
     if groups.is_empty() {
         return;

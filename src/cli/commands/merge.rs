@@ -5,12 +5,25 @@ use serde_json::json;
 
 use crate::cli::Ending;
 use crate::cli::args::Merge;
-use crate::cli::screen::{Screen, bytes};
+use crate::cli::screen::{Screen, bytes, thousands};
 
-/// Runs the verb.
+/// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged stays.
 pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
     let parts = a.parts.iter().map(|p| super::cache_folder(p)).collect::<headstart::Result<Vec<_>>>()?;
     let done = store::merge(&a.into, &parts, Wait::Moment)?;
+    if done.relabelled > 0 {
+        let count = thousands(done.relabelled as u64);
+        screen.warn(format_args!("{count} images have another path, split or label in one of the parts: those of the first cache count"));
+    }
+    for lack in &done.missing {
+        let (missing, all) = (thousands(lack.images as u64), thousands(done.images as u64));
+        let of = if lack.tap.is_empty() { String::new() } else { format!("tap {} view {}: ", lack.tap, lack.view) };
+        screen.warn(format_args!("{of}features of {missing} of {all} images are missing, {} the first", lack.first));
+    }
+    let is_whole = done.missing.is_empty();
+    if !is_whole {
+        screen.note("help: merge the parts that have them, or run `headstart features` over all of the data: it computes what is missing");
+    }
     if screen.json {
         screen.object(&json!(done));
     } else {
@@ -22,5 +35,5 @@ pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
             done.present
         ));
     }
-    Ok(Ending::Done)
+    Ok(if is_whole || a.partial { Ending::Done } else { Ending::Incomplete })
 }

@@ -5,17 +5,17 @@ use serde_json::json;
 
 use crate::cli::Ending;
 use crate::cli::args::Report;
-use crate::cli::screen::{Screen, bytes};
+use crate::cli::screen::{Screen, bytes, name};
 
 /// Runs the verb. On stdout: the file that was written.
 pub fn run(a: &Report, screen: &Screen) -> anyhow::Result<Ending> {
     let written = report::write(&a.sweep, a.data.as_deref())?;
     written.notes.iter().for_each(|note| screen.note(note));
     if screen.json {
-        screen.object(&json!({ "file": written.file, "bytes": written.bytes, "notes": written.notes }));
+        screen.object(&json!({ "file": name(&written.file), "bytes": written.bytes, "notes": written.notes }));
     } else {
         screen.note(bytes(written.bytes));
-        screen.result(written.file.display());
+        screen.path(&written.file);
     }
     Ok(Ending::Done)
 }

@@ -21,6 +21,7 @@ use super::images::Listed;
 use crate::cli::Ending;
 use crate::cli::args::Speedup;
 use crate::cli::screen::{Screen, table, thousands};
+use crate::cli::signals;
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
 pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
@@ -35,9 +36,8 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let key = base.key(a.images.store.into(), orientation, &policy, 0);
     let folder = key.folder(&out.join("cache"), &listed.name);
     let digests = data::digests(listed.source.as_ref(), &listed.dataset.entries, None, &|| {})?.each;
-    a.images.settle(&mut listed, &digests, &folder, screen)?;
-    store::remember_origin(&folder, &listed.data)?;
-    let Listed { source, mut dataset, name, .. } = listed;
+    a.images.settle(&mut listed, &digests, true, &folder, screen)?;
+    let Listed { source, mut dataset, name, data } = listed;
     let digests = leave_out_test(&mut dataset, digests, screen);
     let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
     let extraction = Extraction {
@@ -46,6 +46,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
         source,
         dataset,
         digests,
+        unread: vec![],
         partial: a.images.limit.is_some(),
         name,
         key,
@@ -61,12 +62,16 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let prepared = start.elapsed().as_secs_f64();
     announce(&extraction, screen);
     let mut watch = Watch { screen, inner: features::Watch::new(screen), epochs: 0 };
+    let kept = signals::kept(|| "legs that were finished are kept; the same command goes on from there".into());
     let found = extraction.with_job(|job| {
         let comparison = Comparison { job, config: &config, trainer: trainer.as_ref(), out: &out, full: a.full, prepared };
         speedup::run(&comparison, &mut watch)
     });
+    drop(kept);
     watch.inner.clear();
-    tell(&found?, &out, screen)?;
+    let found = found?;
+    store::remember_origin(&extraction.folder, &data)?;
+    tell(&found, &out, screen)?;
     Ok(Ending::Done)
 }
 

@@ -1,6 +1,8 @@
 //! `headstart sweep`: many heads on cached features, compared.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use comfy_table::Table;
 use headstart::engine;
@@ -14,7 +16,8 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Ending;
 use crate::cli::args::Sweep;
-use crate::cli::screen::{Screen, seconds, table, thousands};
+use crate::cli::screen::{Screen, name, seconds, table, thousands};
+use crate::cli::signals;
 
 /// Trials shown on the screen; results.csv holds all.
 const SHOWN: usize = 10;
@@ -41,8 +44,14 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
         screen.note(format_args!("heads train on {}", engine::describe(&device)));
     }
     let job = sweep::Job { sources, config, out, trainer: trainer(&device) };
-    let watch = Watch { screen, bar: std::sync::OnceLock::new() };
+    let watch = Watch { screen, bar: OnceLock::new(), finished: Arc::default() };
+    let (finished, log) = (watch.finished.clone(), job.out.join("trials.jsonl"));
+    let kept = signals::kept(move || {
+        let finished = thousands(finished.load(Ordering::Relaxed) as u64);
+        format!("{finished} finished trials are kept in {}; the same command goes on from there", log.display())
+    });
     let outcome = sweep::run(job, &watch);
+    drop(kept);
     watch.bar().finish_and_clear();
     let outcome = outcome?;
     report::write_tensorboard(&outcome.folder)?;
@@ -63,7 +72,7 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
     if screen.json {
         let best = outcome.leaderboard.first();
         return screen.object(&json!({
-            "sweep": outcome.folder, "trials": trials, "reused": outcome.reused, "seconds": outcome.seconds, "metric": outcome.metric,
+            "sweep": name(&outcome.folder), "trials": trials, "reused": outcome.reused, "seconds": outcome.seconds, "metric": outcome.metric,
             "best": best.map(|t| json!({ "trial": t.number, "status": t.status.name(), "settings": t.settings, "metrics": t.metrics })),
             "test": outcome.test, "test_of_repeats": outcome.test_of_repeats,
             "best_by": outcome.best_by.iter().map(|b| json!({ "value": b.value, "trial": b.trial, "metrics": b.metrics })).collect::<Vec<_>>(),
@@ -132,7 +141,9 @@ fn plain(value: &Value) -> String {
 /// Draws a sweep's progress on a terminal.
 struct Watch<'a> {
     screen: &'a Screen,
-    bar: std::sync::OnceLock<ProgressBar>,
+    bar: OnceLock<ProgressBar>,
+    /// Trials that came to their end, now or in an earlier run.
+    finished: Arc<AtomicUsize>,
 }
 
 impl Watch<'_> {
@@ -147,6 +158,7 @@ impl Observer for Watch<'_> {
     }
 
     fn reused(&self, _result: &TrialResult) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
         self.bar().inc(1);
     }
 
@@ -155,6 +167,7 @@ impl Observer for Watch<'_> {
     }
 
     fn finished(&self, _result: &TrialResult) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
         self.bar().inc(1);
     }
 

@@ -11,12 +11,14 @@ use serde_json::json;
 use super::extraction::Extraction;
 use crate::cli::Ending;
 use crate::cli::args::Verify;
-use crate::cli::screen::{Screen, bytes};
+use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Images a batch of those that are computed again.
 const BATCH: usize = 32;
+/// How many photos of a kind are named on the screen; `--json` names all.
+const NAMED: usize = 10;
 
-/// Runs the verb. Exit code 1 where anything is damaged or differs.
+/// Runs the verb. Exit code 1 where anything is damaged, differs or could not be compared.
 pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let folder = super::cache_folder(&a.cache.cache)?;
     let verified = store::verify(&folder)?;
@@ -36,11 +38,10 @@ pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> 
     for d in &differing {
         screen.warn(format_args!("{} ({} view {}): computed again it differs by {:.1e}", d.path, d.tap, d.view, d.error));
     }
-    for (path, reason) in again.iter().flat_map(|r| &r.unreadable) {
-        screen.warn(format_args!("{path}: cannot be read again: {reason}"));
-    }
+    again.iter().for_each(|again| tell_left_out(again, screen));
+    let is_same = differing.is_empty();
     if screen.json {
-        screen.object(&json!({ "cache": folder, "verified": verified, "rechecked": again, "differing": differing.len() }));
+        screen.object(&json!({ "cache": name(&folder), "verified": verified, "rechecked": again, "differing": differing.len() }));
     } else {
         let sound = verified.shards - verified.damaged.len();
         screen.result(format_args!("{}: {sound} of {} shards are sound ({})", folder.display(), verified.shards, bytes(verified.bytes)));
@@ -53,7 +54,31 @@ pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> 
             ));
         }
     }
-    Ok(if whole && differing.is_empty() { Ending::Done } else { Ending::Incomplete })
+    let compared = again.is_none_or(|r| r.left_out() == 0);
+    Ok(if whole && compared && is_same { Ending::Done } else { Ending::Incomplete })
+}
+
+/// Photos that were not compared, the first few of each kind by name.
+fn tell_left_out(again: &Rechecked, screen: &Screen) {
+    for (path, reason) in again.unreadable.iter().take(NAMED) {
+        screen.warn(format_args!("{path}: cannot be read again: {reason}"));
+    }
+    for path in again.changed.iter().take(NAMED) {
+        screen.warn(format_args!("{path}: has changed: its features are those of another photo"));
+    }
+    for path in again.missing.iter().take(NAMED) {
+        screen.warn(format_args!("{path}: is not in the data any more"));
+    }
+    let kinds = [(again.unreadable.len(), "unreadable"), (again.changed.len(), "changed"), (again.missing.len(), "gone")];
+    if again.left_out() > 0 {
+        let counts: Vec<String> =
+            kinds.iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{} {kind}", thousands(*n as u64))).collect();
+        screen.warn(format_args!("{} photos of the cache were not compared: {}", thousands(again.left_out() as u64), counts.join(", ")));
+        screen.note("help: `headstart features` brings the cache up to what is there now");
+    }
+    if again.unknown > 0 {
+        screen.note(format_args!("{} photos of the data have no features yet", thousands(again.unknown as u64)));
+    }
 }
 
 /// Computes some images again, with everything as the cache's key has it.
@@ -72,7 +97,8 @@ fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Scr
         source,
         dataset,
         digests,
-        partial: true,
+        unread: vec![],
+        partial: false,
         name: manifest.dataset.clone(),
         key: manifest.key.clone(),
         folder: folder.into(),

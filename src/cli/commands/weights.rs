@@ -7,7 +7,7 @@ use headstart::weights::{self, Audit};
 use serde_json::json;
 
 use crate::cli::Ending;
-use crate::cli::screen::{Screen, bytes, thousands};
+use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Fetches an entry; its file's path goes to stdout.
 pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
@@ -15,9 +15,9 @@ pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let path = entry.fetch(&screen.fetching())?;
     screen.note(format_args!("{}: licence {}", entry.name, entry.licence().unwrap_or("none stated")));
     if screen.json {
-        screen.object(&json!({ "entry": entry.name, "file": path, "licence": entry.licence() }));
+        screen.object(&json!({ "entry": entry.name, "file": name(&path), "licence": entry.licence() }));
     } else {
-        screen.result(path.display());
+        screen.path(&path);
     }
     Ok(Ending::Done)
 }
@@ -27,7 +27,7 @@ pub fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending
     let done = weights::convert(weights::open(src)?.as_ref(), dst)?;
     screen.note(format_args!("{} tensors, {} in {}", done.tensors, bytes(done.bytes), dst.display()));
     if screen.json {
-        screen.object(&json!({ "file": dst, "tensors": done.tensors, "values": done.values, "bytes": done.bytes }));
+        screen.object(&json!({ "file": name(dst), "tensors": done.tensors, "values": done.values, "bytes": done.bytes }));
     }
     Ok(Ending::Done)
 }
@@ -41,7 +41,7 @@ pub fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Result<End
     let fits = audit.is_usable();
     if screen.json {
         screen.object(&json!({
-            "file": file, "backbone": info.name, "fits": fits, "needed": needed.len(), "digest": opened.source.digest(),
+            "file": name(file), "backbone": info.name, "fits": fits, "needed": needed.len(), "digest": opened.source.digest(),
             "missing": audit.missing, "unexpected": audit.unexpected,
             "misshapen": audit.misshapen.iter().map(|(n, want, got)| json!({ "name": n, "needed": want, "found": got })).collect::<Vec<_>>(),
         }));

@@ -213,7 +213,8 @@ impl Channel {
     }
 
     fn of(self, pixel: u32) -> u8 {
-        if self.largest == 0 { 0 } else { ((u64::from(pixel >> self.shift) & self.largest) * 255 / self.largest) as u8 }
+        let value = u64::from(pixel >> self.shift) & self.largest;
+        (value * 255).checked_div(self.largest).unwrap_or(0) as u8
     }
 }
 

@@ -82,7 +82,7 @@ fn renaming_relabelling_and_another_split_cost_nothing() {
     assert_eq!(counts(&outcome), [0, 8, 0, 0]);
     assert_eq!((outcome.changes.renamed, outcome.changes.relabelled), (2, 2));
     let changed: Vec<String> = before.into_iter().zip(world.files()).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
-    assert_eq!(changed, ["rows.csv"]);
+    assert_eq!(changed, ["manifest.json", "rows.csv"]);
     assert_eq!(Cache::open(&world.cache).unwrap().rows()[0].path, "train/dogs/moved.png");
 }
 

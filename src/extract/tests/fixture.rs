@@ -145,6 +145,7 @@ impl World {
             source,
             dataset,
             digests: &digests,
+            unread: &[],
             partial: self.partial,
             orientation: data::Orientation::AsStored,
             preprocess: &preprocess,

@@ -5,3 +5,4 @@ mod device;
 mod fixture;
 mod interrupt;
 mod refuse;
+mod sick;

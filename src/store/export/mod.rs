@@ -43,7 +43,8 @@ pub struct Exported {
 /// A tap or view that is not there, no rows, a damaged shard, a file that cannot be written: nothing half-written is left.
 pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
-    chosen.done(to, files::write(to, |file| npz::write(&chosen, file).map_err(Error::io("write", to))))
+    chosen
+        .done(to, files::write(to, |file| npz::write(&chosen, file).map_err(Error::io("write", to)).and_then(|()| chosen.matrix.intact())))
 }
 
 /// Writes a Parquet file of one line an image: `row`, `path`, `class`, `label` (of several labels an image, the list `labels`), `split`, and the list
@@ -53,7 +54,10 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
 /// As [`export_npz`].
 pub fn export_parquet(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
-    chosen.done(to, files::write(to, |file| parquet::write(&chosen, file).map_err(Error::io("write", to))))
+    chosen.done(
+        to,
+        files::write(to, |file| parquet::write(&chosen, file).map_err(Error::io("write", to)).and_then(|()| chosen.matrix.intact())),
+    )
 }
 
 /// The rows to export and where their features are.
@@ -86,6 +90,7 @@ impl<'a> Chosen<'a> {
             let problem = format!("{} has no features of tap `{tap}`, view {}, of {split} rows", cache.folder().display(), selection.view);
             return Err(Error::setting(problem, "`headstart inspect` shows what is there"));
         }
+        matrix.check()?;
         let single = rows.iter().all(|(_, row)| row.labels.len() == 1);
         Ok(Chosen { tap, classes: &cache.manifest().classes, matrix, rows, single })
     }

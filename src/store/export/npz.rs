@@ -15,25 +15,32 @@ type Zip<'a> = ZipWriter<BufWriter<&'a mut File>>;
 
 pub(super) fn write(chosen: &Chosen<'_>, file: &mut File) -> io::Result<()> {
     let mut zip = ZipWriter::new(BufWriter::new(file));
-    let rows = || chosen.rows.iter().map(|(_, row)| *row);
-    features(&mut zip, chosen)?;
-    let labels = |zip: &mut Zip<'_>| {
-        if chosen.single {
-            let labels = rows().flat_map(|r| r.labels.first().map(|&l| l as i64));
-            return numbers(zip, "y", chosen.rows.len(), labels);
+    match arrays(&mut zip, chosen).and_then(|()| zip.flush()) {
+        Ok(()) => zip.finish()?.flush(),
+        Err(e) => {
+            // Dropped, the archive would be finished all the same: written to a disk that has just refused it, with complaints of its own.
+            std::mem::forget(zip);
+            Err(e)
         }
+    }
+}
+
+fn arrays(zip: &mut Zip<'_>, chosen: &Chosen<'_>) -> io::Result<()> {
+    let rows = || chosen.rows.iter().map(|(_, row)| *row);
+    features(zip, chosen)?;
+    if chosen.single {
+        numbers(zip, "y", chosen.rows.len(), rows().flat_map(|r| r.labels.first().map(|&l| l as i64)))?;
+    } else {
         begin(zip, "y", "|u1", &[chosen.rows.len(), chosen.classes.len()])?;
-        rows().try_for_each(|r| {
-            let flags: Vec<u8> = (0..chosen.classes.len()).map(|class| u8::from(r.labels.contains(&class))).collect();
-            zip.write_all(&flags)
-        })
-    };
-    labels(&mut zip)?;
-    numbers(&mut zip, "row", chosen.rows.len(), rows().map(|r| r.row as i64))?;
-    texts(&mut zip, "path", &rows().map(|r| r.path.as_str()).collect::<Vec<_>>())?;
-    texts(&mut zip, "split", &rows().map(|r| r.split.name()).collect::<Vec<_>>())?;
-    texts(&mut zip, "classes", &chosen.classes.iter().map(String::as_str).collect::<Vec<_>>())?;
-    zip.finish()?.flush()
+        for row in rows() {
+            let flags: Vec<u8> = (0..chosen.classes.len()).map(|class| u8::from(row.labels.contains(&class))).collect();
+            zip.write_all(&flags)?;
+        }
+    }
+    numbers(zip, "row", chosen.rows.len(), rows().map(|r| r.row as i64))?;
+    texts(zip, "path", &rows().map(|r| r.path.as_str()).collect::<Vec<_>>())?;
+    texts(zip, "split", &rows().map(|r| r.split.name()).collect::<Vec<_>>())?;
+    texts(zip, "classes", &chosen.classes.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Rows that are read from disk at a time.

@@ -112,3 +112,14 @@ fn what_cannot_be_exported_is_said_and_leaves_no_file() {
     let error = export_npz(&two, &Selection::default(), &to).unwrap_err().to_string();
     assert!(error.contains("gap, map") && error.contains("--tap"), "{error}");
 }
+
+/// A device that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_an_npz_is_an_error_and_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache(folder.path(), Dtype::F32, false);
+    let chosen = Chosen::new(&cache, &Selection::default()).unwrap();
+    let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(npz::write(&chosen, &mut full).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+}

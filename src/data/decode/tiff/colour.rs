@@ -111,7 +111,7 @@ fn packed(row: &[u8], n: usize, bits: usize) -> usize {
         8 => usize::from(row[n]),
         12 => {
             let pair = usize::from(row[n * 3 / 2]) << 8 | usize::from(row[n * 3 / 2 + 1]);
-            if n % 2 == 0 { pair >> 4 } else { pair & 0xFFF }
+            if n.is_multiple_of(2) { pair >> 4 } else { pair & 0xFFF }
         }
         _ => usize::from(row[n * bits / 8]) >> (8 - bits - n * bits % 8) & ((1 << bits) - 1),
     }

@@ -165,7 +165,7 @@ impl Layout {
             3 => Format::Float,
             other => return Err(format!("is a TIFF whose samples are of format {other}: no photo")),
         };
-        let tiled = !tags.numbers(STRIP_OFFSETS).is_some_and(|offsets| !offsets.is_empty()) && tags.numbers(TILE_OFFSETS).is_some();
+        let tiled = tags.numbers(STRIP_OFFSETS).is_none_or(|offsets| offsets.is_empty()) && tags.numbers(TILE_OFFSETS).is_some();
         let chunk = if tiled {
             (number(TILE_WIDTH, 0), number(TILE_HEIGHT, 0))
         } else {

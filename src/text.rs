@@ -1,0 +1,58 @@
+//! Names that people look at. Files and classes are called whatever somebody chose: nothing of that may reach a terminal as a command.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+/// `text` with its control characters as escapes (`\u{1b}`, `\n`), and with those that turn the direction of writing round: what is shown is what is there.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// As [`visible`], but lines stay lines: for messages and tables, whose own line ends are meant.
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// A path for people: [`visible`], and `�` for what is no UTF-8.
+pub(crate) fn visible_path(path: &Path) -> String {
+    visible(&path.to_string_lossy()).into_owned()
+}
+
+/// Serialises a path, and `�` for what is no UTF-8: JSON cannot hold it.
+pub(crate) fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
+fn escaped(text: &str, is_meant: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let acts = |c: char| !is_meant(c) && (c.is_control() || turns_direction(c));
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            _ if !acts(c) => shown.push(c),
+            '\n' | '\r' | '\t' => shown.extend(c.escape_default()),
+            _ => shown.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Line and paragraph separators, embeddings, overrides and isolates: they make `gpj.exe` look like `exe.jpg`.
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_shown_and_all_else_stays() {
+        assert!(matches!(visible("chats/café 猫\u{200f}.jpg"), Cow::Borrowed(_)));
+        assert_eq!(visible("a\x1b[31mb\x07\x7f\u{9b}c\r\n\t"), "a\\u{1b}[31mb\\u{7}\\u{7f}\\u{9b}c\\r\\n\\t");
+        assert_eq!(visible("x\u{202e}gpj.exe\u{2066}"), "x\\u{202e}gpj.exe\\u{2066}");
+        assert_eq!(visible_lines("one\n\ttwo\x1b"), "one\n\ttwo\\u{1b}");
+    }
+}
