@@ -258,7 +258,8 @@ impl Layout {
             let colour = if single { self.colour.name().to_owned() } else { format!("{} of {} samples", self.colour.name(), self.samples) };
             return Err(format!("is a TIFF of {}-bit {kind} {colour}, which is not read: convert it to PNG or JPEG", self.bits));
         }
-        let bytes = self.row_bytes().checked_mul(self.chunk.height).and_then(|bytes| bytes.checked_mul(self.samples));
+        let planes = if self.planar { self.samples } else { 1 };
+        let bytes = self.row_bytes().checked_mul(self.chunk.height).and_then(|bytes| bytes.checked_mul(planes));
         if bytes.is_none_or(|bytes| bytes > LARGEST_CHUNK) {
             return Err(format!("is a TIFF in one piece of {}×{} pixels: too large to be unpacked", self.chunk.width, self.chunk.height));
         }
