@@ -114,13 +114,13 @@ impl Case {
 
     pub fn run(&self, scenario: &Scenario, injector: &Path) -> Outcome {
         scenario.reset();
-        let (mut words, mut problems) = (vec![], vec![]);
+        let (mut words, mut problems, mut leftovers) = (vec![], vec![], vec![]);
         for deed in &self.deeds {
             let disturbed = deed.disturb(scenario, injector);
             let at =
                 disturbed.hit.as_ref().map(|hit| format!(" ({})", hit.replace(&*scenario.work.to_string_lossy(), "…"))).unwrap_or_default();
             words.push(format!("{deed:?}{at}, exit code {}", disturbed.code));
-            problems.extend(deed.problems_at_once(scenario, &disturbed));
+            problems.extend(deed.problems_at_once(scenario, &disturbed, &mut leftovers));
         }
         problems.extend(problems_after_another_run(scenario));
         Outcome { problems, what: format!("{}: {}", scenario.name, words.join("; ")) }
@@ -151,8 +151,8 @@ impl Deed {
         }
     }
 
-    /// What has to hold when the disturbed run has ended.
-    fn problems_at_once(&self, scenario: &Scenario, disturbed: &Disturbed) -> Vec<String> {
+    /// What has to hold when the disturbed run has ended. `leftovers` are temporary files of runs before, which it need not have come to; then also its own.
+    fn problems_at_once(&self, scenario: &Scenario, disturbed: &Disturbed, leftovers: &mut Vec<String>) -> Vec<String> {
         let Disturbed { code, stderr, hit } = disturbed;
         let mut problems = vec![];
         let was_killed = self.kills() && *code == 137;
@@ -169,8 +169,10 @@ impl Deed {
         // Where deleting itself fails, what should be deleted stays.
         let cannot_delete = hit.as_ref().is_some_and(|hit| hit.starts_with("unlink"));
         if !was_killed && !cannot_delete {
-            problems.extend(temporaries(&found).into_iter().map(|path| format!("left {path} behind")));
+            let own = temporaries(&found).into_iter().filter(|path| !leftovers.contains(path));
+            problems.extend(own.map(|path| format!("left {path} behind")));
         }
+        *leftovers = temporaries(&found);
         if let Some(cache) = scenario.cache.as_ref().filter(|_| scenario.is_readable) {
             let output = tried(&scenario.work, &["inspect", cache]);
             if !output.status.success() {
