@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::calibration::Calibration;
 use super::files::{Prediction, SweepFiles, Table, extraction};
 use super::photos::thumbnail;
-use crate::Result;
 use crate::data::Orientation;
 use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
+use crate::{Error, Result};
 
 /// Mistakes shown.
 const MISTAKES: usize = 24;
@@ -144,7 +144,7 @@ impl Report {
     /// Gathers what there is of a sweep; photos are looked for in `data`, or where the extraction found them.
     ///
     /// # Errors
-    /// A folder that is no sweep, a damaged file of it.
+    /// A folder that is no sweep, a damaged file of it, a file that the system cannot read.
     pub fn read(folder: &Path, data: Option<&Path>) -> Result<Report> {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
@@ -160,7 +160,12 @@ impl Report {
         let curves = trials.iter().take(CURVES).filter_map(|t| Some(curve(t.trial, files.epochs.get(&t.trial)?))).collect();
         match &files.model {
             None => notes.push("the sweep has not finished: there is no best head yet".into()),
-            Some(_) => notes.extend(check_head_file(folder).err().map(|damage| damage.to_string())),
+            Some(_) => match check_head_file(folder) {
+                Ok(()) => {}
+                // Whether the head is damaged is not known where the disk does not give it.
+                Err(error @ Error::Io { .. }) => return Err(error),
+                Err(damage) => notes.push(damage.to_string()),
+            },
         }
         notes.extend(about_divergence(&trials));
         notes.extend(about_metric(&trials, &metric));
@@ -168,7 +173,7 @@ impl Report {
         let mut phases = vec![];
         let mut photos = data.map(Path::to_path_buf);
         for (name, cache) in &caches {
-            match extraction(cache) {
+            match extraction(cache)? {
                 Some(log) => {
                     photos = photos.or(log.data);
                     let order = ["list", "read", "decode", "infer", "write"];

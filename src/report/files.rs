@@ -117,12 +117,15 @@ impl SweepFiles {
 }
 
 /// The last extraction of a cache that computed something; nothing where the cache is no longer there.
-pub fn extraction(cache: &Path) -> Option<Extraction> {
-    let text = std::fs::read_to_string(cache.join("extract.log.jsonl")).ok()?;
+///
+/// # Errors
+/// A log that is there and cannot be read.
+pub fn extraction(cache: &Path) -> Result<Option<Extraction>> {
+    let Some(text) = optional(&cache.join("extract.log.jsonl"))? else { return Ok(None) };
     let all: Vec<Extraction> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     // A run that found everything in the cache still knows where the images are.
     let data = all.iter().rev().find_map(|e| e.data.clone());
-    all.into_iter().rev().find(|e| e.computed > 0).map(|e| Extraction { data, ..e })
+    Ok(all.into_iter().rev().find(|e| e.computed > 0).map(|e| Extraction { data, ..e }))
 }
 
 fn optional(path: &Path) -> Result<Option<String>> {

@@ -39,7 +39,7 @@ fn a_kind_that_is_not_read_is_named() {
         (&[(258, 64), (339, 3)], "64-bit floating point gray"),
         (&[(262, 2), (277, 3), (258, 32)], "32-bit unsigned RGB of 3 samples"),
         (&[(262, 2)], "RGB of 1 samples"),
-        (&[(262, 32803)], "a camera's RAW file"),
+        (&[(262, 32803)], "raw samples of a camera's sensor"),
         (&[(262, 99)], "colours of kind 99"),
         (&[(277, 1000)], "1000 samples a pixel"),
         (&[(259, 8)], "damaged"),
