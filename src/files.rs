@@ -53,6 +53,22 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
+/// Where to write what somebody wants under `path`: the file that a link leads to, rather than in the place of the link.
+///
+/// # Errors
+/// A device, a pipe or a folder stands there: a file that is renamed over it would take its place.
+pub(crate) fn output(path: &Path) -> Result<PathBuf> {
+    match fs::metadata(path) {
+        Ok(about) if about.is_file() => path.canonicalize().map_err(Error::io("find", path)),
+        Ok(about) => {
+            let what = if about.is_dir() { "is a folder" } else { "is a device or a pipe" };
+            Err(Error::setting(format!("{} {what}: it cannot hold the result", path.display()), "name a file"))
+        }
+        // What cannot be looked at is named where it is written.
+        Err(_) => Ok(path.into()),
+    }
+}
+
 /// Removes a file; one that is not there is gone already.
 pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
@@ -231,6 +247,23 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn results_go_through_links_and_take_no_place_but_a_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&output(&link).unwrap(), b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(output(&folder.path().join("none")).unwrap(), folder.path().join("none"));
+        for other in [Path::new("/dev/null"), folder.path()] {
+            let error = output(other).unwrap_err().to_string();
+            assert!(error.contains("name a file") && error.contains(&other.display().to_string()), "{error}");
+        }
+    }
 
     #[test]
     fn replace_and_create_leave_whole_files_only() {

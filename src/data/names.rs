@@ -121,10 +121,14 @@ impl FromStr for SplitNames {
             let (split, name) = pair.split_once('=').filter(|(_, name)| !name.is_empty())?;
             Some((name.trim_end_matches('/').to_string(), split.trim().parse().ok()?))
         };
-        text.split(',').map(one).collect::<Option<_>>().map(SplitNames).ok_or_else(|| {
-            let help = "write which folders are train, val and test, such as `--splits train=Training,test=Testing`, or `--splits none`";
-            Error::setting(format!("`{text}` does not say which folders are splits"), help)
-        })
+        let help = "write which folders are train, val and test, such as `--splits train=Training,test=Testing`, or `--splits none`";
+        let pairs: Option<Vec<(String, Split)>> = text.split(',').map(one).collect();
+        let pairs = pairs.ok_or_else(|| Error::setting(format!("`{text}` does not say which folders are splits"), help))?;
+        let names: BTreeMap<String, Split> = pairs.iter().cloned().collect();
+        if names.len() < pairs.len() {
+            return Err(Error::setting(format!("`{text}` names a folder twice"), help));
+        }
+        Ok(SplitNames(names))
     }
 }
 
@@ -165,7 +169,7 @@ mod tests {
         let names: SplitNames = "train=Training,train=More,test=2024/".parse().unwrap();
         assert_eq!((names.get("More"), names.get("2024"), names.get("x")), (Some(Split::Train), Some(Split::Test), None));
         assert!("none".parse::<SplitNames>().unwrap().is_none());
-        for bad in ["", "train", "train=", "=x", "training=x", "train=a,b"] {
+        for bad in ["", "train", "train=", "=x", "training=x", "train=a,b", "train=a,val=a"] {
             assert!(bad.parse::<SplitNames>().unwrap_err().to_string().contains("--splits train=Training"), "{bad}");
         }
     }

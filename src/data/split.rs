@@ -58,6 +58,8 @@ pub struct Assigned {
     pub moved: usize,
     /// Classes that have nothing in a split although they are large enough: all that could move is known.
     pub lacking: Vec<(usize, Split)>,
+    /// Splits that have a share and not one photo.
+    pub empty: Vec<Split>,
 }
 
 /// Photos that are never parted: copies of each other, or of one group.
@@ -118,6 +120,11 @@ impl SplitRule {
             }
             done.moved += if unit.is_moved { unit.entries.len() } else { 0 };
         }
+        // A photo that is known keeps its split even where its group has another one.
+        let there: BTreeSet<(usize, Split)> =
+            dataset.entries.iter().flat_map(|e| e.labels.iter().filter_map(|&label| Some((label, e.split?)))).collect();
+        done.lacking.retain(|lack| !there.contains(lack));
+        done.empty = SPLITS.into_iter().filter(|&split| self.shares[split as usize] > 0 && done.counts[split as usize] == 0).collect();
         Some(done)
     }
 
@@ -401,6 +408,17 @@ mod tests {
         assert_eq!(splits, [Split::Test, Split::Test, Split::Val, Split::Val, Split::Test], "the last cannot be read now");
         assert_eq!((done.known, done.moved), (4, 0));
         assert_eq!(done.lacking, [(0, Split::Train)], "and that is said");
+    }
+
+    #[test]
+    fn a_split_that_known_photos_of_a_new_group_are_in_is_not_lacking() {
+        let known = |n: usize, split| (Entry { split: Some(split), ..photo(0, n).0 }, photo(0, n).1);
+        let splits = [Split::Train, Split::Test, Split::Val, Split::Train, Split::Train, Split::Train];
+        let before: Photos = splits.iter().enumerate().map(|(n, split)| known(n, *split)).collect();
+        let now: Photos = (0..6).map(|n| if n < 2 { in_group("p", photo(0, n)) } else { photo(0, n) }).collect();
+        let (after, done) = split(&now, &before, SplitRule::default());
+        assert_eq!(after.iter().filter_map(|(e, _)| e.split).collect::<Vec<_>>(), splits);
+        assert_eq!((done.lacking, done.empty), (vec![], vec![]));
     }
 
     #[test]

@@ -105,6 +105,11 @@ fn best_of(folder: &Path) -> PathBuf {
 fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let path = folder.join(name);
     std::fs::read(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound if folder.join("trials.jsonl").is_file() => Error::data(
+            folder,
+            "is a sweep that has not finished: it has no best head yet",
+            "start the same `headstart sweep` again, it goes on; sweeps that were in this folder before are in its `earlier/N`",
+        ),
         std::io::ErrorKind::NotFound => Error::data(&path, "is not there", "name a folder that `headstart sweep` has written"),
         _ => Error::io("read", &path)(e),
     })

@@ -20,7 +20,7 @@ use super::trained::{TrainedModel, UsedBase};
 use crate::backbones::{self, Opened, Options};
 use crate::base::Base;
 use crate::engine::DeviceChoice;
-use crate::files::replace;
+use crate::files::{output, replace};
 use crate::graph::Parameter;
 use crate::heads::{Model, Predictor};
 use crate::preprocess::PreprocessSpec;
@@ -105,7 +105,7 @@ pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
     let place = find(&bytes, ZEROS).ok_or_else(|| refused(&"no place for its digest"))?;
     let digest = hex(&Sha256::digest(&bytes));
     bytes[place..place + ZEROS.len()].copy_from_slice(digest.as_bytes());
-    replace(file, &bytes)?;
+    replace(&output(file)?, &bytes)?;
     Ok(Bundled { tensors: tensors.len(), bytes: bytes.len() as u64 })
 }
 

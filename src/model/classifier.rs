@@ -137,6 +137,10 @@ impl Planned {
 
 impl Reader {
     fn open(&self, path: &Path) -> Result<Photo> {
+        // A pipe would be waited for.
+        if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+            return Err(Error::Image { path: path.display().to_string(), reason: "is not a file".into() });
+        }
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let pixels = decode(&bytes, &path.display().to_string(), self.used.orientation)?;
         let size = self.used.base.preprocess().output_size([pixels.height, pixels.width]);

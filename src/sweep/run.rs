@@ -19,6 +19,7 @@ use super::plan::{Search, Trial};
 use super::record::{EARLIER, LOG_FILE, Log, Past, Status};
 use super::result::TrialResult;
 use super::source::Source;
+use super::splits::{Rows, partition};
 use crate::files::{create_folder, remove_temporaries};
 use crate::heads::{BEST_FOLDER, Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
@@ -99,6 +100,9 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     let numbers = numbers(&job);
     let mut search = Search::new(&job.config, &job.sources, &numbers)?;
     measure::refuse_early(&job.config, &job.sources)?;
+    // What cannot be trained is refused before the folder of an earlier sweep is touched.
+    let first = Rows::Run { run: 0, shots: None };
+    job.sources.iter().try_for_each(|source| partition(source, job.config.protocol(), first).map(drop))?;
     let mut notes = std::mem::take(&mut search.notes);
     notes.extend(notes::about(&job));
     notes.iter().for_each(|note| observer.note(note));

@@ -41,6 +41,7 @@ pub fn convert(source: &dyn TensorSource, to: impl AsRef<Path>) -> Result<Conver
     let mut header = serde_json::Value::Object(header).to_string().into_bytes();
     // The data start at a multiple of 8, so that readers can map them as numbers.
     header.resize(header.len().next_multiple_of(8), b' ');
+    let to = &files::output(to)?;
     files::write(to, |file| {
         let mut file = BufWriter::new(file);
         let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(Error::io("write", to));

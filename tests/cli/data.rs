@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use super::common::{features, image, photos};
+use super::common::{features, headstart, image, photos};
 use super::{run_features, scene};
 
 /// Digest and split of each row that counts.
@@ -146,4 +146,25 @@ fn photos_that_carry_a_turn_are_counted_unless_it_is_followed() {
     ["cats/000.png", "cats/001.png", "dogs/003.png"].iter().for_each(|photo| turn(&data.join(photo)));
     features(&data, &cache).assert().success().stderr(contains("3 of 8 photos carry a turn").and(contains("--exif-rotate")));
     features(&data, &cache).args(["--exif-rotate"]).assert().success().stderr(contains("carry a turn").not());
+}
+
+#[test]
+fn a_name_that_is_empty_and_a_folder_for_two_splits_are_wrong_usage() {
+    let (_dir, data, cache) = scene(&["cats", "dogs"], 3);
+    let mut unnamed = headstart();
+    unnamed
+        .args(["features", "--backbone", "squeezenet1_1", "--weights", "random", "--name", "", "--data"])
+        .arg(&data)
+        .arg("--cache")
+        .arg(&cache);
+    unnamed.assert().code(2).stderr(contains("--name is empty"));
+    features(&data, &cache).args(["--splits", "train=cats,val=cats"]).assert().code(2).stderr(contains("names a folder twice"));
+    assert!(!cache.join("origin.json").exists());
+}
+
+#[test]
+fn a_class_of_one_group_leaves_splits_empty_and_that_is_said() {
+    let (_dir, data, cache) = scene(&["cats", "dogs"], 6);
+    let said = contains("val has no photos at all").and(contains("test has no photos at all"));
+    features(&data, &cache).args(["--group", "{group}/*"]).assert().success().stderr(said);
 }

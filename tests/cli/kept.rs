@@ -31,6 +31,29 @@ fn sweeps_of_one_data_set_are_all_kept_and_the_newest_is_where_it_always_is() {
 }
 
 #[test]
+fn a_sweep_that_is_refused_leaves_the_one_before_and_one_without_a_head_says_so() {
+    let (dir, data, cache) = scene(&["cats", "dogs"], 6);
+    let done = run_features(&data, &cache, &["--tap", "gap"]);
+    let sweep = |more: &[&str]| {
+        let mut command = headstart();
+        command.current_dir(dir.path()).arg("sweep").arg(done["cache"].as_str().unwrap()).args([
+            "epochs=1",
+            "head=linear",
+            "--out",
+            "mine",
+        ]);
+        command.args(more).assert()
+    };
+    let predict = || headstart().current_dir(dir.path()).args(["predict", "--model", "mine"]).arg(data.join("cats/000.png")).assert();
+    sweep(&[]).success();
+    sweep(&["folds=100"]).code(2).stderr(contains("too few").and(contains("is kept").not()));
+    predict().success();
+    assert!(!dir.path().join("mine/earlier").exists());
+    fs::remove_file(dir.path().join("mine/best/model.json")).unwrap();
+    predict().code(2).stderr(contains("has not finished").and(contains("earlier/N")));
+}
+
+#[test]
 fn a_flipped_bit_in_the_best_head_is_found_by_whoever_uses_it() {
     let (dir, data, cache) = scene(&["cats", "dogs"], 12);
     let done = run_features(&data, &cache, &["--tap", "gap"]);

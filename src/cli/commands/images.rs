@@ -57,7 +57,13 @@ impl Images {
             limit(&mut dataset, n);
         }
         let whole = self.data.canonicalize().map_err(Error::io("find", &self.data))?;
-        let name = self.name.clone().map_or_else(|| folder_name(&whole), Ok)?;
+        let name = match self.name.as_deref() {
+            Some("") => {
+                return Err(Error::setting("--name is empty", "give the data set a name, or leave --name out for that of its folder"));
+            }
+            Some(name) => name.to_owned(),
+            None => folder_name(&whole)?,
+        };
         Ok(Listed { source, dataset, name, data: whole })
     }
 
@@ -101,7 +107,7 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
     if done.known < images {
         let moved = match done.moved {
             0 => String::new(),
-            n => format!("; {n} new photos of small classes were moved over the border, so that their classes have each split"),
+            n => format!("; {n} new photos of small classes were moved over the border, for the sake of classes that would lack a split"),
         };
         let known = if done.known == 0 { String::new() } else { format!(" ({} as before)", thousands(done.known as u64)) };
         screen.note(format_args!(
@@ -113,6 +119,9 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
             "{} photos keep the split that the cache has for them, whatever --split says; another --name or --cache splits them anew",
             thousands(done.known as u64)
         ));
+    }
+    for split in done.empty.iter() {
+        screen.warn(format_args!("{split} has no photos at all: there are too few of them, or too few groups, to part any"));
     }
     for split in [Split::Train, Split::Val, Split::Test] {
         let lacking: Vec<&str> =

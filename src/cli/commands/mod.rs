@@ -64,7 +64,8 @@ fn cache_folder(path: &Path) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     if !path.is_dir() {
-        return Err(Error::data(path, "is not there", "name the folder that `headstart features` printed"));
+        let problem = if path.exists() { "is a file, not a cache" } else { "is not there" };
+        return Err(Error::data(path, problem, "name the folder that `headstart features` printed"));
     }
     let mut found = vec![];
     let folders = |dir: &Path| -> Result<Vec<PathBuf>> {

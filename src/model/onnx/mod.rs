@@ -15,7 +15,7 @@ use std::path::Path;
 use prost::Message;
 
 use super::trained::TrainedModel;
-use crate::files::replace;
+use crate::files::{output, replace};
 use crate::{Error, Result};
 use build::Builder;
 
@@ -50,7 +50,7 @@ pub fn write_onnx(model: &TrainedModel, file: &Path) -> Result<Onnx> {
         return Err(Error::setting(problem, "use --bundle, or a smaller backbone"));
     }
     let bytes = message.encode_to_vec();
-    replace(file, &bytes)?;
+    replace(&output(file)?, &bytes)?;
     Ok(Onnx { nodes, tensors, bytes: bytes.len() as u64 })
 }
 

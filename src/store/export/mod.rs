@@ -43,6 +43,7 @@ pub struct Exported {
 /// A tap or view that is not there, no rows, a damaged shard, a file that cannot be written: nothing half-written is left.
 pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
+    let to = &files::output(to)?;
     chosen
         .done(to, files::write(to, |file| npz::write(&chosen, file).map_err(Error::io("write", to)).and_then(|()| chosen.matrix.intact())))
 }
@@ -54,6 +55,7 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
 /// As [`export_npz`].
 pub fn export_parquet(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
+    let to = &files::output(to)?;
     chosen.done(
         to,
         files::write(to, |file| parquet::write(&chosen, file).map_err(Error::io("write", to)).and_then(|()| chosen.matrix.intact())),
