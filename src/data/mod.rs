@@ -30,6 +30,7 @@ pub use local::{ListOptions, open};
 pub use names::SplitNames;
 pub(crate) use patient::{is_of_the_system, patiently};
 pub use split::{Assigned, Settled, SplitRule};
+pub use text::name_some;
 pub use walk::{Below, images_below};
 
 use crate::{Error, Result, nearest};

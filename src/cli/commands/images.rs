@@ -127,7 +127,7 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
         let lacking: Vec<&str> =
             done.lacking.iter().filter(|(_, s)| *s == split).map(|(class, _)| dataset.classes[*class].as_str()).collect();
         if !lacking.is_empty() {
-            let names = some(lacking.iter().copied());
+            let names = data::name_some(lacking.iter().copied());
             screen.warn(format_args!(
                 "{split} has no photos of {} classes, since those that are known keep their split: {names}",
                 lacking.len()
@@ -155,16 +155,8 @@ fn tell_groups(dataset: &Dataset, screen: &Screen) {
         } else {
             "their photos were split before: another --name splits them anew"
         };
-        screen.warn(format_args!("{} groups stand in several splits: {} ({way})", parted.len(), some(parted.iter().copied())));
+        screen.warn(format_args!("{} groups stand in several splits: {} ({way})", parted.len(), data::name_some(parted.iter().copied())));
     }
-}
-
-/// The first few names.
-fn some<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 5;
-    let more = names.len().saturating_sub(SHOWN);
-    let text = names.take(SHOWN).collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
 /// `photos` for `some/photos/` and `some/photos.csv`.
