@@ -4,20 +4,20 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use super::config::SweepConfig;
+use crate::sweep::settings::config::SweepConfig;
 use super::plan::Trial;
-use super::space::{Axis, Domain};
+use crate::sweep::settings::space::{Axis, Domain};
 use crate::heads::OptimizerKind;
 use crate::{Error, Result};
 
 /// Settings that make no trial, and why.
-pub(super) type Misfit = (Map<String, Value>, Error);
+pub(crate) type Misfit = (Map<String, Value>, Error);
 
 /// Notes on what was left out.
 ///
 /// # Errors
 /// A setting that fits nothing in the sweep, and a sweep without a trial.
-pub(super) fn judge(config: &SweepConfig, misfits: Vec<Misfit>, trials: &VecDeque<Trial>) -> Result<Vec<String>> {
+pub(crate) fn judge(config: &SweepConfig, misfits: Vec<Misfit>, trials: &VecDeque<Trial>) -> Result<Vec<String>> {
     let mut notes = vec![];
     for (settings, error) in misfits {
         let Error::Setting { key, problem, .. } = &error else { return Err(error) };
@@ -54,7 +54,7 @@ fn line(axis: &Axis, value: Option<&Value>) -> usize {
 ///
 /// # Errors
 /// `mixup` in a sweep none of whose heads sees batches, `nesterov` in one whose SGD has no momentum.
-pub(super) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<Trial>) -> Result<()> {
+pub(crate) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<Trial>) -> Result<()> {
     let values = |key: &str| match config.axis(key).map(|a| &a.domain) {
         Some(Domain::Values(values)) => values.iter().map(|(_, v)| v.clone()).collect(),
         Some(Domain::Range(range)) => vec![range.at(0.0), range.at(1.0 - f64::EPSILON)],
@@ -77,7 +77,7 @@ pub(super) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<T
 ///
 /// # Errors
 /// A parameter that is not swept, or drawn from a distribution.
-pub(super) fn refuse_report_by(config: &SweepConfig, axes: &[(String, Domain)]) -> Result<()> {
+pub(crate) fn refuse_report_by(config: &SweepConfig, axes: &[(String, Domain)]) -> Result<()> {
     let Some((line, key)) = &config.report_best_by else { return Ok(()) };
     let reason = match axes.iter().find(|(name, _)| name == key).map(|(_, domain)| domain) {
         Some(Domain::Values(_)) => return Ok(()),

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::config::Metric;
-use super::halving::Rank;
+use crate::sweep::settings::config::Metric;
+use crate::sweep::search::halving::Rank;
 use super::record::{EpochRecord, FinalRecord, Status, rounded};
 
 /// What became of a trial.
@@ -26,7 +26,7 @@ pub struct TrialResult {
 }
 
 impl TrialResult {
-    pub(super) fn new(history: Vec<EpochRecord>, end: FinalRecord) -> TrialResult {
+    pub(crate) fn new(history: Vec<EpochRecord>, end: FinalRecord) -> TrialResult {
         let FinalRecord { trial, settings, status, epochs, seconds, metrics, .. } = end;
         TrialResult { number: trial, settings, status, epochs, seconds, metrics, history }
     }
@@ -37,12 +37,12 @@ impl TrialResult {
     }
 
     /// What trials are sorted by; what diverged comes last.
-    pub(super) fn rank(&self, metric: &Metric) -> Rank {
+    pub(crate) fn rank(&self, metric: &Metric) -> Rank {
         if self.status == Status::Diverged { Rank::DIVERGED } else { rank(&self.metrics, metric) }
     }
 
     /// Epochs that its training took, of several runs the longest.
-    pub(super) fn trained(&self) -> usize {
+    pub(crate) fn trained(&self) -> usize {
         self.history.iter().map(|e| e.epoch).max().unwrap_or(1)
     }
 }
@@ -61,13 +61,13 @@ fn runs(history: &[EpochRecord]) -> Vec<Vec<&EpochRecord>> {
 
 /// How well a trial did after `epoch` epochs; runs that were over by then count as they ended. An epoch that diverged has no metrics, and with
 /// one of its runs the trial has none: the least of ranks.
-pub(super) fn rank_at(history: &[EpochRecord], epoch: usize, metric: &Metric) -> Rank {
+pub(crate) fn rank_at(history: &[EpochRecord], epoch: usize, metric: &Metric) -> Rank {
     let last: Vec<usize> = runs(history).iter().map(|run| run.iter().map(|e| e.epoch).filter(|&e| e <= epoch).max().unwrap_or(0)).collect();
     rank(&summary(history, &last).1, metric)
 }
 
 /// The epoch that counts in each run: with `patience` the best, else the last.
-pub(super) fn kept_epochs(history: &[EpochRecord], patience: usize, metric: &Metric) -> Vec<usize> {
+pub(crate) fn kept_epochs(history: &[EpochRecord], patience: usize, metric: &Metric) -> Vec<usize> {
     let kept = |run: &Vec<&EpochRecord>| {
         let score = |e: &EpochRecord| rank(&e.metrics, metric).score;
         let better = |best: &&EpochRecord, e: &&EpochRecord| patience == 0 || score(e) > score(best);
@@ -78,7 +78,7 @@ pub(super) fn kept_epochs(history: &[EpochRecord], patience: usize, metric: &Met
 }
 
 /// Mean epoch and metrics of the epochs that count, one a run; of several runs also the standard deviation (of a sample, over n − 1).
-pub(super) fn summary(history: &[EpochRecord], kept: &[usize]) -> (usize, Map<String, Value>) {
+pub(crate) fn summary(history: &[EpochRecord], kept: &[usize]) -> (usize, Map<String, Value>) {
     let runs = runs(history);
     let records: Vec<&EpochRecord> =
         runs.iter().zip(kept).filter_map(|(run, epoch)| run.iter().find(|e| e.epoch == *epoch).copied()).collect();
@@ -92,7 +92,7 @@ pub(super) fn summary(history: &[EpochRecord], kept: &[usize]) -> (usize, Map<St
 }
 
 /// Mean and standard deviation (of a sample, over n − 1) of each metric; one that is missing somewhere is null.
-pub(super) fn spread(all: &[&Map<String, Value>]) -> Map<String, Value> {
+pub(crate) fn spread(all: &[&Map<String, Value>]) -> Map<String, Value> {
     let n = all.len() as f64;
     let mut metrics = Map::new();
     for name in all.iter().take(1).flat_map(|first| first.keys()) {

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::config::SweepConfig;
+use crate::sweep::settings::config::SweepConfig;
 use super::result::TrialResult;
-use super::run::BestOf;
-use super::source::Source;
-use super::space::{Axis, Domain, Range};
+use crate::sweep::running::run::BestOf;
+use crate::sweep::sources::source::Source;
+use crate::sweep::settings::space::{Axis, Domain, Range};
 use crate::files::{create_folder, remove_if_there, replace};
 use crate::heads::{BEST_FOLDER, HEAD_FILE, Key, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::{Error, Result};
@@ -19,19 +19,19 @@ pub const NOTES_FILE: &str = "notes.txt";
 
 /// Rows and the class probabilities of each, `[rows, classes]`.
 #[derive(Debug, Default)]
-pub(super) struct Judged {
-    pub(super) rows: Vec<usize>,
-    pub(super) probabilities: Vec<f32>,
+pub(crate) struct Judged {
+    pub(crate) rows: Vec<usize>,
+    pub(crate) probabilities: Vec<f32>,
 }
 
 impl Judged {
-    pub(super) fn extend(&mut self, more: Judged) {
+    pub(crate) fn extend(&mut self, more: Judged) {
         self.rows.extend(more.rows);
         self.probabilities.extend(more.probabilities);
     }
 
     /// Puts the rows into ascending order.
-    pub(super) fn sort(&mut self, classes: usize) {
+    pub(crate) fn sort(&mut self, classes: usize) {
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.sort_unstable_by_key(|&i| self.rows[i]);
         self.probabilities = order.iter().flat_map(|&i| self.probabilities[i * classes..][..classes].to_vec()).collect();
@@ -50,7 +50,7 @@ fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Res
 }
 
 /// `results.csv`: one row a trial in the order of their numbers, the epoch whose weights count, settings and metrics.
-pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: impl Iterator<Item = &'static str>) -> Result<()> {
+pub(crate) fn write_results(folder: &Path, results: &[TrialResult], metrics: impl Iterator<Item = &'static str>) -> Result<()> {
     let mut results: Vec<&TrialResult> = results.iter().collect();
     results.sort_unstable_by_key(|r| r.number);
     let mut keys: Vec<&str> = vec![];
@@ -76,13 +76,13 @@ pub(super) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
 }
 
 /// `notes.txt`: what the user should know, a line each. No file where that is nothing.
-pub(super) fn write_notes(folder: &Path, notes: &[String]) -> Result<()> {
+pub(crate) fn write_notes(folder: &Path, notes: &[String]) -> Result<()> {
     let file = folder.join(NOTES_FILE);
     if notes.is_empty() { remove_if_there(&file) } else { replace(&file, (notes.join("\n") + "\n").as_bytes()) }
 }
 
 /// `best/`: the weights first, then the description that names them.
-pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
+pub(crate) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     let best = folder.join(BEST_FOLDER);
     create_folder(&best)?;
     let (model, weights) = predictor.to_bytes()?;
@@ -91,11 +91,11 @@ pub(super) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
 }
 
 /// Classes of which each has a column in `predictions.csv`; more make the file larger than it is of use.
-pub(super) const MOST_CLASSES: usize = 1000;
+pub(crate) const MOST_CLASSES: usize = 1000;
 
 /// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer and, as `predict` gives them, the
 /// probabilities of all classes.
-pub(super) fn write_predictions(folder: &Path, source: &Source, val: &Judged, test: &Judged) -> Result<()> {
+pub(crate) fn write_predictions(folder: &Path, source: &Source, val: &Judged, test: &Judged) -> Result<()> {
     let classes = source.classes.len();
     let each: &[String] = if classes <= MOST_CLASSES { &source.classes } else { &[] };
     let header = ["path", "split", "class", "predicted", "correct", "probability", "probability_of_class"].map(str::to_owned);
@@ -126,7 +126,7 @@ fn prediction(source: &Source, split: &str, row: usize, p: &[f32], each: usize) 
 }
 
 /// `confusion.csv` (a row a class, a column an answer) and `per_class.csv` (recall, precision and F1 of each class).
-pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -> Result<()> {
+pub(crate) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -> Result<()> {
     let Judged { rows, probabilities } = judged;
     let n = source.classes.len();
     let table = folder.join("confusion.csv");
@@ -152,7 +152,7 @@ pub(super) fn write_confusion(folder: &Path, source: &Source, judged: &Judged) -
 }
 
 /// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and test.
-pub(super) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
+pub(crate) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
     // Those that have no repeats have no deviations: not each has all.
     let names: BTreeSet<&String> = found.iter().flat_map(|best| best.metrics.keys()).collect();
     let header = [key.to_owned(), "trial".to_owned()].into_iter().chain(names.iter().map(|n| (*n).clone())).collect();
@@ -164,7 +164,7 @@ pub(super) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Resul
 }
 
 /// Warnings where the best value of a numeric parameter lies at an end of what was searched: a better one may lie beyond.
-pub(super) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<String> {
+pub(crate) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<String> {
     // Of seeds none is better, and more rows a class always are.
     let axes = config.axes.iter().filter(|axis| !matches!(axis.key.as_str(), "seed" | "shots"));
     let edge = |axis: &Axis| {

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::plan::{Inputs, Trial};
-use super::source::Source;
-use super::splits::Rows;
+use crate::sweep::search::plan::{Inputs, Trial};
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::Rows;
 use crate::Result;
 use crate::heads::{Augmented, FeatureTable, Joined, Matrix, Params, Partition, Pooled, Transform};
 
 /// What distinguishes prepared features: inputs, pooled or not, L2, and for standardised ones the rows that they were fitted on.
-pub(super) type Recipe = (Inputs, [bool; 2], Option<Rows>);
+pub(crate) type Recipe = (Inputs, [bool; 2], Option<Rows>);
 /// Features and the transform that they went through.
-pub(super) type Made = (Arc<dyn FeatureTable>, Transform);
+pub(crate) type Made = (Arc<dyn FeatureTable>, Transform);
 
 /// Features that are made once, by whoever comes first; others wait for them.
 type Slot = Arc<Mutex<Option<Made>>>;
@@ -22,7 +22,7 @@ type Slot = Arc<Mutex<Option<Made>>>;
 const KEPT_BYTES: usize = 1 << 30;
 
 /// The features of all trials.
-pub(super) struct Features {
+pub(crate) struct Features {
     /// By recipe and view.
     made: Mutex<HashMap<(Recipe, usize), Slot>>,
     /// Bytes that are left of [`KEPT_BYTES`].
@@ -37,18 +37,18 @@ impl Default for Features {
 
 impl Features {
     /// What a trial needs for training on some rows.
-    pub(super) fn recipe(trial: &Trial, rows: Rows) -> Recipe {
+    pub(crate) fn recipe(trial: &Trial, rows: Rows) -> Recipe {
         let params = trial.spec.params();
         (trial.inputs.clone(), [trial.spec.pools(), params.l2], params.standardise.then_some(rows))
     }
 
     /// The features of a trial, standardised by the training rows of `partition`, which is that of `rows`.
-    pub(super) fn of(&self, trial: &Trial, rows: Rows, partition: &Partition, sources: &[Source]) -> Result<Made> {
+    pub(crate) fn of(&self, trial: &Trial, rows: Rows, partition: &Partition, sources: &[Source]) -> Result<Made> {
         self.view(trial, rows, 0, sources, |table| Transform::fit(trial.spec.params(), table, &partition.train))
     }
 
     /// The features that a trial is trained on: those of [`Features::of`], with all views and shifts that its settings ask for.
-    pub(super) fn for_training(
+    pub(crate) fn for_training(
         &self,
         trial: &Trial,
         rows: Rows,

@@ -5,11 +5,11 @@ use std::time::Instant;
 use super::{Course, Member, Run, Runner, State, rows};
 use crate::Result;
 use crate::heads::{Training, Watch};
-use crate::sweep::plan::Trial;
+use crate::sweep::search::plan::Trial;
 
 impl Runner<'_> {
     /// As [`Runner::advance`] for trials of which the trainer takes many at once: those begun already, then as many at a time as it takes.
-    pub(super) fn advance_together<'p>(&'p self, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
+    pub(crate) fn advance_together<'p>(&'p self, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
         members.iter_mut().for_each(|member| self.settle_past(member.state, until));
         loop {
             for run in 0..self.job.config.protocol().runs() {

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::config::SweepConfig;
-use super::output::MOST_CLASSES;
-use super::run::Job;
-use super::source::Source;
-use super::space::Domain;
-use super::splits::{Rows, partition};
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::results::output::MOST_CLASSES;
+use super::run::SweepJob;
+use crate::sweep::sources::source::Source;
+use crate::sweep::settings::space::Domain;
+use crate::sweep::sources::splits::{Rows, partition};
 use crate::heads::{Labels, Params, Partition};
 
 /// All notes on a sweep.
-pub(super) fn about(job: &Job) -> Vec<String> {
+pub(crate) fn about(job: &SweepJob) -> Vec<String> {
     let (config, source) = (&job.config, &job.sources[0]);
     let mut notes: Vec<String> =
         [about_seeds(config), about_val(job), about_data(&job.sources), about_size(source)].into_iter().flatten().collect();
@@ -47,7 +47,7 @@ fn about_data(sources: &[Source]) -> Option<String> {
 }
 
 /// Which rows serve for choosing.
-fn about_val(job: &Job) -> Option<String> {
+fn about_val(job: &SweepJob) -> Option<String> {
     let config = &job.config;
     let source = job.sources.iter().find(|s| s.partition.val.is_empty());
     match (config.folds > 1, source) {
@@ -66,7 +66,7 @@ fn about_val(job: &Job) -> Option<String> {
 }
 
 /// What is kept together, and what the data's own splits have parted.
-fn about_copies(job: &Job) -> Vec<String> {
+fn about_copies(job: &SweepJob) -> Vec<String> {
     let (config, source) = (&job.config, &job.sources[0]);
     let Partition { train, val, test } = &source.partition;
     let joins_val = config.folds > 1 || config.refit;

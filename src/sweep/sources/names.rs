@@ -21,7 +21,7 @@ fn version(key: &Key) -> String {
 ///
 /// # Errors
 /// One cache given twice: its trials could not be told apart, and each would be trained once only.
-pub(super) fn name_apart(sources: &mut [Source]) -> Result<()> {
+pub(crate) fn name_apart(sources: &mut [Source]) -> Result<()> {
     let digests: Vec<String> = sources.iter().map(Source::digest).collect();
     for (i, digest) in digests.iter().enumerate() {
         if let Some(first) = digests[..i].iter().position(|other| other == digest) {
@@ -42,7 +42,7 @@ pub(super) fn name_apart(sources: &mut [Source]) -> Result<()> {
 ///
 /// # Errors
 /// A word for none of them, or for several.
-pub(super) fn find(sources: &[Source], word: &str) -> Result<usize> {
+pub(crate) fn find(sources: &[Source], word: &str) -> Result<usize> {
     if let Some(named) = sources.iter().position(|s| s.name == word) {
         return Ok(named);
     }

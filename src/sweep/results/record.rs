@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::folder;
+use crate::sweep::running::folder;
 use crate::files::replace;
 use crate::heads::{Epoch, METRICS, Metrics};
 use crate::{Error, Result};
@@ -119,7 +119,7 @@ impl EpochRecord {
 }
 
 /// Ten digits: more says nothing, and as many are read back as the very number that was written.
-pub(super) fn rounded(x: f64) -> f64 {
+pub(crate) fn rounded(x: f64) -> f64 {
     format!("{x:.9e}").parse().unwrap_or(x)
 }
 
@@ -130,7 +130,7 @@ pub fn flat(split: &str, metrics: &Metrics) -> Map<String, Value> {
 }
 
 /// The log's file name.
-pub(super) const LOG_FILE: &str = "trials.jsonl";
+pub(crate) const LOG_FILE: &str = "trials.jsonl";
 
 /// The file, open for appending. Lines are written whole: a kill leaves at most one broken line, the last. Each ends with a checksum of what
 /// stands before it in the line.

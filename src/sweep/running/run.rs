@@ -8,18 +8,18 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use super::cohort::{Runner, ranked};
-use super::conclude::conclude;
-use super::config::SweepConfig;
+use super::finalize::finalize;
+use crate::sweep::settings::config::SweepConfig;
 use super::folder;
-use super::halving::Halving;
-use super::measure;
+use crate::sweep::search::halving::Halving;
+use super::metric_check;
 use super::notes;
-use super::output;
-use super::plan::{Search, Trial};
-use super::record::{EARLIER, LOG_FILE, Log, Past, Status};
-use super::result::TrialResult;
-use super::source::Source;
-use super::splits::{Rows, partition};
+use crate::sweep::results::output;
+use crate::sweep::search::plan::{Search, Trial};
+use crate::sweep::results::record::{EARLIER, LOG_FILE, Log, Past, Status};
+use crate::sweep::results::result::TrialResult;
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition};
 use crate::files::{create_folder, remove_temporaries};
 use crate::heads::{BEST_FOLDER, Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
@@ -29,7 +29,7 @@ use crate::{Error, Result};
 const NUMERICS: u32 = 2;
 
 /// A sweep to be run.
-pub struct Job {
+pub struct SweepJob {
     /// What it runs on.
     pub sources: Vec<Source>,
     /// What it tries.
@@ -95,11 +95,11 @@ pub struct SweepOutcome {
 ///
 /// # Errors
 /// A mistake in the sweep, a folder that cannot be written, a trainer's own failure.
-pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
+pub fn run(job: SweepJob, observer: &dyn Observer) -> Result<SweepOutcome> {
     let start = Instant::now();
     let numbers = numbers(&job);
     let mut search = Search::new(&job.config, &job.sources, &numbers)?;
-    measure::refuse_early(&job.config, &job.sources)?;
+    metric_check::refuse_early(&job.config, &job.sources)?;
     // What cannot be trained is refused before the folder of an earlier sweep is touched.
     let first = Rows::Run { run: 0, shots: None };
     job.sources.iter().try_for_each(|source| partition(source, job.config.protocol(), first).map(drop))?;
@@ -138,7 +138,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     }
     let metric = &job.config.metric;
     results.sort_by(|a, b| b.rank(metric).total_cmp(&a.rank(metric)).then(a.number.cmp(&b.number)));
-    let lacking = measure::judge(&job.config, &results)?;
+    let lacking = metric_check::judge(&job.config, &results)?;
     let diverged = about_divergence(&results);
     // An edge among trials of which none can be used says nothing.
     let edges = if results[0].status == Status::Diverged { vec![] } else { output::edges(&job.config, &results) };
@@ -166,7 +166,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
     }
     output::write_notes(&job.out, &outcome.notes)?;
     let told = outcome.notes.len();
-    conclude(&runner, &trials, &mut outcome)?;
+    finalize(&runner, &trials, &mut outcome)?;
     outcome.notes[told..].iter().for_each(|note| observer.note(note));
     output::write_notes(&job.out, &outcome.notes)?;
     outcome.seconds = start.elapsed().as_secs_f64();
@@ -174,7 +174,7 @@ pub fn run(job: Job, observer: &dyn Observer) -> Result<SweepOutcome> {
 }
 
 /// What the numbers of a trial depend on beside its settings and features: `auc` of many classes is there only where it is asked for.
-fn numbers(job: &Job) -> String {
+fn numbers(job: &SweepJob) -> String {
     let auc = if job.config.metric.name == "auc" { "/auc" } else { "" };
     format!("{}/{NUMERICS}{auc}", job.trainer.name())
 }

@@ -5,13 +5,13 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Map, Value};
 
 use super::cohort::{Kept, Runner};
-use super::output::{self, Judged};
-use super::plan::Trial;
-use super::record::{Status, flat};
-use super::result::{TrialResult, spread};
+use crate::sweep::results::output::{self, Judged};
+use crate::sweep::search::plan::Trial;
+use crate::sweep::results::record::{Status, flat};
+use crate::sweep::results::result::{TrialResult, spread};
 use super::run::{BestOf, SweepOutcome};
-use super::source::Source;
-use super::splits::{Rows, runs};
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, runs};
 use crate::Result;
 use crate::heads::{Answers, Calibration, METRICS, MODEL_FORMAT, Metrics, Model, Partition, Predictor, calibrate, plain, rescale};
 
@@ -30,12 +30,12 @@ struct Final {
 }
 
 /// Judges the best head on test and writes everything that is left to write.
-pub(super) fn conclude(runner: &Runner<'_>, trials: &[Trial], outcome: &mut SweepOutcome) -> Result<()> {
+pub(crate) fn finalize(runner: &Runner<'_>, trials: &[Trial], outcome: &mut SweepOutcome) -> Result<()> {
     let job = runner.job;
     let winner = &outcome.leaderboard[0];
     let trial = of(trials, winner);
     let source = source(runner, trial);
-    let end = finalise(runner, trial, winner)?;
+    let end = finalize_trial(runner, trial, winner)?;
     let mut metrics = winner.metrics.clone();
     metrics.extend(end.metrics.clone());
     let (trained, transform) = end.kept;
@@ -145,7 +145,7 @@ impl<'r, 'a> Heads<'r, 'a> {
     }
 }
 
-fn finalise(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Final> {
+fn finalize_trial(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Final> {
     let source = source(runner, trial);
     let (classes, each) = (source.classes.len(), trial.spec.is_each());
     let mut heads = Heads::of(runner, trial, result);
@@ -228,7 +228,7 @@ fn best_by(
             continue;
         }
         let is_winner = result.number == outcome.leaderboard[0].number;
-        let more = if is_winner { of_winner.clone() } else { finalise(runner, of(trials, result), result)?.metrics };
+        let more = if is_winner { of_winner.clone() } else { finalize_trial(runner, of(trials, result), result)?.metrics };
         let mut metrics = result.metrics.clone();
         metrics.extend(more);
         found.push(BestOf { value: value.clone(), trial: result.number, metrics });

@@ -1,10 +1,10 @@
 //! The metric that trials are compared by, where it is not always there: an area under the curve needs a class that some rows have and others not.
 
-use super::config::SweepConfig;
-use super::record::Status;
-use super::result::TrialResult;
-use super::source::Source;
-use super::splits::{Rows, partition};
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::results::record::Status;
+use crate::sweep::results::result::TrialResult;
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition};
 use crate::heads::{Labels, METRICS};
 use crate::{Error, Result};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// `auc` where no val has rows with and rows without some class.
-pub(super) fn refuse_early(config: &SweepConfig, sources: &[Source]) -> Result<()> {
+pub(crate) fn refuse_early(config: &SweepConfig, sources: &[Source]) -> Result<()> {
     let protocol = config.protocol();
     let has_area = |source: &Source| {
         // Rows that cannot be parted are refused elsewhere.
@@ -36,7 +36,7 @@ fn has_area(labels: &Labels, classes: usize, rows: &[usize]) -> bool {
 ///
 /// # Errors
 /// None has it: a best one would be chosen by something else. (Of those that diverged nothing is known; that is said elsewhere.)
-pub(super) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Option<String>> {
+pub(crate) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Option<String>> {
     let name = format!("val.{}", config.metric.name);
     let usable: Vec<&TrialResult> = results.iter().filter(|r| r.status != Status::Diverged).collect();
     let without = usable.iter().filter(|r| r.metric(&name).is_none()).count();

@@ -5,11 +5,11 @@ use std::collections::{HashSet, VecDeque};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::config::{Method, SweepConfig};
-use super::misfits;
-use super::names::find;
-use super::source::Source;
-use super::space::{Domain, INPUTS};
+use crate::sweep::settings::config::{Method, SweepConfig};
+use super::conflicts;
+use crate::sweep::sources::names::find;
+use crate::sweep::sources::source::Source;
+use crate::sweep::settings::space::{Domain, INPUTS};
 use super::tpe::{STARTUP, Tpe};
 use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, fits, plain};
 use crate::rng::Philox;
@@ -71,7 +71,7 @@ impl<'a> Search<'a> {
         let planner = Planner { config, sources, trainer, digests: sources.iter().map(Source::digest).collect() };
         let axes = planner.axes();
         config.check()?;
-        misfits::refuse_report_by(config, &axes)?;
+        conflicts::refuse_report_by(config, &axes)?;
         let cap = config.run_cap.unwrap_or(if config.method == Method::Grid { usize::MAX } else { DEFAULT_CAP });
         let first = if config.method == Method::Bayes { cap.min(STARTUP) } else { cap };
         let candidates = if config.method == Method::Grid { grid(&axes)? } else { planner.random(&axes, first) };
@@ -86,8 +86,8 @@ impl<'a> Search<'a> {
                 Err(misfit) => misfits.push((settings, misfit)),
             }
         }
-        search.notes = misfits::judge(config, misfits, &search.waiting)?;
-        misfits::refuse_what_never_counts(config, &search.waiting)?;
+        search.notes = conflicts::judge(config, misfits, &search.waiting)?;
+        conflicts::refuse_what_never_counts(config, &search.waiting)?;
         Ok(search)
     }
 
@@ -105,7 +105,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a trial of this id is planned so far.
-    pub(super) fn plans(&self, id: &str) -> bool {
+    pub(crate) fn plans(&self, id: &str) -> bool {
         self.seen.contains(id)
     }
 

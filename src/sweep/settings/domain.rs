@@ -20,7 +20,7 @@ struct Fields<'a> {
 ///
 /// # Errors
 /// An unknown field or distribution, fields of which only one can count, ends or a step that cannot be used.
-pub(super) fn read(entry: &Entry, origin: &Origin) -> Result<Domain> {
+pub(crate) fn read(entry: &Entry, origin: &Origin) -> Result<Domain> {
     let Some(all) = entry.value.entries() else {
         let hint = format!("write `{}: {{value: {}}}`, or {{values: […]}} for several", entry.key, plain(&entry.value.to_json()));
         return Err(origin.mistake(entry.value.line, format!("`{}` needs value, values or a distribution", entry.key), hint));

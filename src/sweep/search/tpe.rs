@@ -5,18 +5,18 @@
 
 use serde_json::{Map, Value};
 
-use super::space::{Domain, Range};
+use crate::sweep::settings::space::{Domain, Range};
 use crate::rng::{Draws, Philox};
 
 /// Stream of the draws.
 const TPE: u64 = 0x5357_4545_0002;
 /// Trials that are drawn at random first.
-pub(super) const STARTUP: usize = 10;
+pub(crate) const STARTUP: usize = 10;
 /// Candidates of which the best is taken.
 const CANDIDATES: usize = 24;
 
 /// Settings of the trials so far, parted.
-pub(super) struct Tpe<'a> {
+pub(crate) struct Tpe<'a> {
     good: Vec<&'a Map<String, Value>>,
     rest: Vec<&'a Map<String, Value>>,
     philox: Philox,
@@ -24,7 +24,7 @@ pub(super) struct Tpe<'a> {
 
 impl<'a> Tpe<'a> {
     /// Parts trials, the best first: of `n` the `⌈n / 10⌉` best, at most 25, are good. Each comes with its number.
-    pub(super) fn new(mut ranked: Vec<(usize, &'a Map<String, Value>)>, seed: u64) -> Tpe<'a> {
+    pub(crate) fn new(mut ranked: Vec<(usize, &'a Map<String, Value>)>, seed: u64) -> Tpe<'a> {
         let good = ranked.len().div_ceil(10).min(25);
         let mut rest = ranked.split_off(good);
         // Older trials weigh less: each part in the order of the trials.
@@ -35,7 +35,7 @@ impl<'a> Tpe<'a> {
     }
 
     /// Settings for a trial. Another `attempt` gives others.
-    pub(super) fn draw(&self, axes: &[(String, Domain)], trial: usize, attempt: usize) -> Map<String, Value> {
+    pub(crate) fn draw(&self, axes: &[(String, Domain)], trial: usize, attempt: usize) -> Map<String, Value> {
         let mut draws = self.philox.draws([trial as u32, attempt as u32]);
         axes.iter().map(|(key, domain)| (key.clone(), self.value(key, domain, &mut draws))).collect()
     }

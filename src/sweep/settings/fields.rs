@@ -8,13 +8,13 @@ use super::yaml::{Entry, Origin};
 use crate::heads::{METRICS, did_you_mean, plain, whole_number};
 use crate::{Result, nearest};
 
-pub(super) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
+pub(crate) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
     let word = plain(&field.value.to_json());
     let unknown = || origin.mistake(field.value.line, format!("`method: {word}` is unknown"), did_you_mean(&word, Method::WORDS));
     Method::ALL.into_iter().find(|m| m.name() == word).ok_or_else(unknown)
 }
 
-pub(super) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
+pub(crate) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
     const FIELDS: [&str; 2] = ["name", "goal"];
     let own = [Entry { line: field.line, key: "name".into(), value: field.value.clone() }];
     let entries = field.value.entries().unwrap_or(&own);
@@ -57,20 +57,20 @@ fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static (&'static str,
     METRICS.iter().find(|(n, _)| *n == bare).ok_or_else(unknown)
 }
 
-pub(super) fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {
+pub(crate) fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {
     let value = field.value.to_json();
     let problem = || format!("`{}: {}` cannot be used", field.key, plain(&value));
     whole_number(&value, least).map_err(|hint| origin.mistake(field.value.line, problem(), hint))
 }
 
-pub(super) fn flag(field: &Entry, origin: &Origin) -> Result<bool> {
+pub(crate) fn flag(field: &Entry, origin: &Origin) -> Result<bool> {
     let value = field.value.to_json();
     let problem = || format!("`{}: {}` cannot be used", field.key, plain(&value));
     value.as_bool().ok_or_else(|| origin.mistake(field.value.line, problem(), "use true or false"))
 }
 
 /// A number of seconds, or `90s`, `10m`, `1.5h`.
-pub(super) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
+pub(crate) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
     let text = plain(&field.value.to_json());
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) if text.ends_with('m') => (number, 60.0),
@@ -86,7 +86,7 @@ pub(super) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
 }
 
 /// The name of a parameter.
-pub(super) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
+pub(crate) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
     let word = plain(&field.value.to_json());
     if names().any(|n| n == word) {
         return Ok(word);
@@ -95,7 +95,7 @@ pub(super) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
 }
 
 /// `{type: hyperband, min_iter: 3, eta: 3}`; `none` for none.
-pub(super) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<EarlyTerminate>> {
+pub(crate) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<EarlyTerminate>> {
     const TYPES: [&str; 3] = ["hyperband", "halving", "none"];
     const FIELDS: [&str; 5] = ["type", "min_iter", "eta", "max_iter", "s"];
     let mut found = EarlyTerminate { brackets: true, min_iter: 3, eta: 3 };

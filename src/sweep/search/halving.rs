@@ -7,41 +7,41 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::config::EarlyTerminate;
+use crate::sweep::settings::config::EarlyTerminate;
 
 /// How well a trial does: the metric first, then the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rank {
+pub(crate) struct Rank {
     /// The metric, turned so that more is better.
-    pub(super) score: f64,
+    pub(crate) score: f64,
     /// val.loss
-    pub(super) loss: f64,
+    pub(crate) loss: f64,
 }
 
 impl Rank {
     /// Of a trial that diverged: behind all that did not.
-    pub(super) const DIVERGED: Rank = Rank { score: f64::NEG_INFINITY, loss: f64::INFINITY };
+    pub(crate) const DIVERGED: Rank = Rank { score: f64::NEG_INFINITY, loss: f64::INFINITY };
 
     /// Better is greater.
-    pub(super) fn total_cmp(&self, other: &Rank) -> Ordering {
+    pub(crate) fn total_cmp(&self, other: &Rank) -> Ordering {
         self.score.total_cmp(&other.score).then(other.loss.total_cmp(&self.loss))
     }
 }
 
 /// Who reached which rung, and how well it did there.
-pub(super) struct Halving {
+pub(crate) struct Halving {
     settings: EarlyTerminate,
     /// By bracket and rung: number of the trial and its rank.
     reached: HashMap<(usize, usize), Vec<(usize, Rank)>>,
 }
 
 impl Halving {
-    pub(super) fn new(settings: EarlyTerminate) -> Halving {
+    pub(crate) fn new(settings: EarlyTerminate) -> Halving {
         Halving { settings, reached: HashMap::new() }
     }
 
     /// The rungs of heads of at most `epochs` epochs, ascending.
-    pub(super) fn rungs(&self, epochs: usize) -> Vec<usize> {
+    pub(crate) fn rungs(&self, epochs: usize) -> Vec<usize> {
         let EarlyTerminate { min_iter, eta, .. } = self.settings;
         std::iter::successors(Some(min_iter), |rung| rung.checked_mul(eta)).take_while(|&rung| rung < epochs).collect()
     }
@@ -49,7 +49,7 @@ impl Halving {
     /// The bracket of a trial: how many of its rungs it leaves out.
     ///
     /// Hyperband gives each bracket about the same number of epochs, so of every round those with a long first rung get fewer trials.
-    pub(super) fn bracket(&self, trial: usize, epochs: usize) -> usize {
+    pub(crate) fn bracket(&self, trial: usize, epochs: usize) -> usize {
         if !self.settings.brackets {
             return 0;
         }
@@ -71,12 +71,12 @@ impl Halving {
     }
 
     /// Whether trials of this many epochs and this number are judged at a rung.
-    pub(super) fn judges(&self, trial: usize, epochs: usize, rung: usize) -> bool {
+    pub(crate) fn judges(&self, trial: usize, epochs: usize, rung: usize) -> bool {
         self.rungs(epochs).iter().skip(self.bracket(trial, epochs)).any(|&r| r == rung)
     }
 
     /// Judges those of a cohort that reached a rung in a bracket; returns who does not go on.
-    pub(super) fn judge(&mut self, bracket: usize, rung: usize, cohort: &[(usize, Rank)]) -> Vec<usize> {
+    pub(crate) fn judge(&mut self, bracket: usize, rung: usize, cohort: &[(usize, Rank)]) -> Vec<usize> {
         let reached = self.reached.entry((bracket, rung)).or_default();
         reached.extend_from_slice(cohort);
         reached.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::plan::Trial;
-use super::source::Source;
+use crate::sweep::search::plan::Trial;
+use crate::sweep::sources::source::Source;
 use crate::heads::in_parts;
 use crate::store::{Cache, Status};
 use crate::{Error, Result};
@@ -15,14 +15,14 @@ type Table = (usize, usize, usize);
 
 /// Tables in which every feature was found to be a finite number.
 #[derive(Default)]
-pub(super) struct Sound(Mutex<HashSet<Table>>);
+pub(crate) struct Sound(Mutex<HashSet<Table>>);
 
 impl Sound {
     /// Looks through all features that a trial is trained or judged on.
     ///
     /// # Errors
     /// The first one that is no finite number: where it is, and the way out.
-    pub(super) fn check(&self, trial: &Trial, sources: &[Source]) -> Result<()> {
+    pub(crate) fn check(&self, trial: &Trial, sources: &[Source]) -> Result<()> {
         // Held meanwhile, so that trials which diverge side by side look once. One thread reads: work that others could steal would wait for it.
         let mut sound = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let views = 0..trial.spec.params().views;

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub const INPUTS: &[&str] = &["cache", "tap", "shots"];
 
 /// Names of all parameters.
-pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
     INPUTS.iter().copied().chain(KEYS.iter().map(|key| key.name))
 }
 
@@ -76,17 +76,17 @@ impl Range {
     }
 
     /// Where `x` lies on the scale on which the distribution is uniform.
-    pub(super) fn coordinate(&self, x: f64) -> f64 {
+    pub(crate) fn coordinate(&self, x: f64) -> f64 {
         if self.log { x.ln() } else { x }
     }
 
     /// What its numbers are multiples of; 0 where they are of nothing.
-    pub(super) fn unit(&self) -> f64 {
+    pub(crate) fn unit(&self) -> f64 {
         if self.q > 0.0 { self.q } else { f64::from(u8::from(self.whole)) }
     }
 
     /// The first and the last of these multiples that lie between the ends.
-    pub(super) fn steps(&self) -> [f64; 2] {
+    pub(crate) fn steps(&self) -> [f64; 2] {
         // 0.3 / 0.1 is a little less than 3.
         const SLACK: f64 = 1e-9;
         let unit = self.unit();
@@ -95,7 +95,7 @@ impl Range {
 }
 
 /// Whether a parameter holds whole numbers only.
-pub(super) fn is_whole(key: &str) -> bool {
+pub(crate) fn is_whole(key: &str) -> bool {
     key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
 }
 
@@ -120,7 +120,7 @@ impl Domain {
     }
 
     /// Values that are listed; a distribution lists none.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         if let Domain::Values(values) = self { values.len() } else { 0 }
     }
 

@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::config::SweepConfig;
-use super::record::{LOG_FILE, read_trials};
-use super::run::Job;
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::results::record::{LOG_FILE, read_trials};
+use super::run::SweepJob;
 use crate::files::{create_folder, replace, sync_folder};
 use crate::heads::BEST_FOLDER;
 use crate::{Error, Result};
 
 /// The sweep file as it ran.
-pub(super) const CONFIG_FILE: &str = "config.yaml";
+pub(crate) const CONFIG_FILE: &str = "config.yaml";
 /// The folder of the sweeps that were there before.
-pub(super) const EARLIER_FOLDER: &str = "earlier";
+pub(crate) const EARLIER_FOLDER: &str = "earlier";
 /// What stands before a sweep's digest in its first line.
 const MARK: &str = "# sweep ";
 
@@ -31,16 +31,16 @@ const FILES: [&str; 9] = [
     "predictions.csv",
     "confusion.csv",
     "per_class.csv",
-    super::output::NOTES_FILE,
+    crate::sweep::results::output::NOTES_FILE,
     BEST_FOLDER,
     "report.html",
     "tensorboard",
 ];
 
 /// Digest of all that makes a sweep this one: its settings but for the time it is given, and what it runs on and by.
-fn identity(job: &Job, numbers: &str) -> String {
+fn identity(job: &SweepJob, numbers: &str) -> String {
     let config = SweepConfig { time_cap: None, ..job.config.clone() };
-    let source = |s: &super::Source| json!([s.name, s.digest(), s.taps.iter().map(|tap| &tap.name).collect::<Vec<_>>()]);
+    let source = |s: &crate::sweep::Source| json!([s.name, s.digest(), s.taps.iter().map(|tap| &tap.name).collect::<Vec<_>>()]);
     let text = json!([config.to_yaml(), job.sources.iter().map(source).collect::<Vec<_>>(), numbers]).to_string();
     Sha256::digest(text)[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -48,7 +48,7 @@ fn identity(job: &Job, numbers: &str) -> String {
 /// Makes the folder this sweep's own: what another one left moves aside. Returns where to.
 ///
 /// `plans` tells whether this sweep has a trial: of a folder that does not say which sweep it holds, the trials have to.
-pub(super) fn settle(job: &Job, numbers: &str, plans: impl Fn(&str) -> bool) -> Result<Option<PathBuf>> {
+pub(crate) fn settle(job: &SweepJob, numbers: &str, plans: impl Fn(&str) -> bool) -> Result<Option<PathBuf>> {
     let id = identity(job, numbers);
     let file = job.out.join(CONFIG_FILE);
     let text = match fs::read_to_string(&file) {
@@ -101,7 +101,7 @@ fn move_aside(folder: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// The folders of earlier sweeps by their numbers, ascending.
-pub(super) fn earlier(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn earlier(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let all = folder.join(EARLIER_FOLDER);
     let entries = match fs::read_dir(&all) {
         Ok(entries) => entries,

@@ -1,6 +1,6 @@
 //! Training a cohort of trials side by side, from rung to rung where some are ended early; resumed where an earlier run stopped.
 
-mod together;
+mod lockstep;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,34 +9,34 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::config::Method;
+use crate::sweep::settings::config::Method;
 use super::features::{Features, Recipe};
-use super::halving::{Halving, Rank};
-use super::plan::Trial;
-use super::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
-use super::result::{TrialResult, kept_epochs, rank_at, summary};
-use super::run::{Job, Observer};
-use super::source::Source;
-use super::splits::{Rows, partition, runs};
-use super::unusable::Sound;
+use crate::sweep::search::halving::{Halving, Rank};
+use crate::sweep::search::plan::Trial;
+use crate::sweep::results::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
+use crate::sweep::results::result::{TrialResult, kept_epochs, rank_at, summary};
+use super::run::{SweepJob, Observer};
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition, runs};
+use super::non_finite::Sound;
 use crate::Result;
 use crate::heads::{
     Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Training, Transform, Watch, is_large, solve,
 };
 
 /// A head and the transform of its features.
-pub(super) type Kept = (Trained, Transform);
+pub(crate) type Kept = (Trained, Transform);
 
 /// Trains trials and remembers what they share.
-pub(super) struct Runner<'a> {
-    pub(super) job: &'a Job,
-    pub(super) observer: &'a dyn Observer,
-    pub(super) log: Log,
+pub(crate) struct Runner<'a> {
+    pub(crate) job: &'a SweepJob,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) log: Log,
     /// What earlier runs finished.
-    pub(super) finished: Finished,
+    pub(crate) finished: Finished,
     /// When no further trial is begun.
-    pub(super) deadline: Option<Instant>,
-    pub(super) features: Features,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) features: Features,
     /// Whose features were looked through.
     sound: Sound,
     /// Rows of each training, by source: trials of large caches share them.
@@ -44,7 +44,7 @@ pub(super) struct Runner<'a> {
     /// What solved heads share, between cohorts.
     solvers: Mutex<HashMap<Family, Vec<Solver>>>,
     /// The heads of the best trial that this run trained, one a run.
-    pub(super) best: Mutex<Option<(Rank, usize, Vec<Kept>)>>,
+    pub(crate) best: Mutex<Option<(Rank, usize, Vec<Kept>)>>,
 }
 
 /// Trials that share work: heads of one kind that are solved for on the same features and rows.
@@ -102,7 +102,7 @@ struct Member<'m, 'p> {
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(job: &'a Job, observer: &'a dyn Observer, log: Log, finished: Finished) -> Runner<'a> {
+    pub(crate) fn new(job: &'a SweepJob, observer: &'a dyn Observer, log: Log, finished: Finished) -> Runner<'a> {
         let deadline = job.config.time_cap.and_then(|cap| Instant::now().checked_add(cap));
         let (features, sound) = (Features::default(), Sound::default());
         let (partitions, solvers, best) = (Mutex::default(), Mutex::default(), Mutex::default());
@@ -110,7 +110,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Trains a cohort. Trials for which there is no time left are not among the results.
-    pub(super) fn train(&self, cohort: &[Trial], halving: &mut Option<Halving>) -> Result<Vec<TrialResult>> {
+    pub(crate) fn train(&self, cohort: &[Trial], halving: &mut Option<Halving>) -> Result<Vec<TrialResult>> {
         let runs: Vec<OnceLock<Vec<Run>>> = cohort.iter().map(|_| OnceLock::new()).collect();
         let past = |trial: &Trial| match self.finished.get(&trial.id) {
             Some((history, end)) => State::Past(history.clone(), FinalRecord { trial: trial.number, ..end.clone() }),
@@ -231,7 +231,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Asked before numbers count: what could not be read of a cache was taken for zeros.
-    pub(super) fn intact(&self) -> Result<()> {
+    pub(crate) fn intact(&self) -> Result<()> {
         self.job.sources.iter().try_for_each(Source::intact)
     }
 
@@ -263,7 +263,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Features that are no numbers leave no head: asked where one came out that is of no use.
-    pub(super) fn refuse_unusable(&self, trial: &Trial) -> Result<()> {
+    pub(crate) fn refuse_unusable(&self, trial: &Trial) -> Result<()> {
         self.sound.check(trial, &self.job.sources)
     }
 
@@ -371,7 +371,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The rows of one training of a trial.
-    pub(super) fn partition(&self, trial: &Trial, rows: Rows) -> Result<Arc<Partition>> {
+    pub(crate) fn partition(&self, trial: &Trial, rows: Rows) -> Result<Arc<Partition>> {
         let source = trial.inputs[0].0;
         let mut known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(partition) = known.get(&(source, rows)) {
@@ -392,7 +392,7 @@ impl<'a> Runner<'a> {
     }
 
     /// A trial's head once more, on some rows and for so many epochs: what an earlier run trained left no weights.
-    pub(super) fn again(&self, trial: &Trial, rows: Rows, epochs: usize) -> Result<(Kept, Arc<Partition>)> {
+    pub(crate) fn again(&self, trial: &Trial, rows: Rows, epochs: usize) -> Result<(Kept, Arc<Partition>)> {
         let source = &self.job.sources[trial.inputs[0].0];
         let protocol = self.job.config.protocol();
         let partition = self.partition(trial, rows)?;
@@ -416,18 +416,18 @@ impl<'a> Runner<'a> {
 }
 
 /// Rows of the source that a trial is trained and judged on.
-fn rows(job: &Job, trial: &Trial) -> usize {
+fn rows(job: &SweepJob, trial: &Trial) -> usize {
     job.sources[trial.inputs[0].0].labels.len()
 }
 
 /// Features of a row of it, as heads see them.
-fn dim(job: &Job, trial: &Trial) -> usize {
+fn dim(job: &SweepJob, trial: &Trial) -> usize {
     let taps = trial.inputs.iter().map(|&(source, tap)| &job.sources[source].taps[tap]);
     if trial.spec.pools() { taps.map(|tap| tap.shape[0]).sum() } else { taps.map(|tap| tap.features.dim()).sum() }
 }
 
 /// Members that share work together, those first that take longest; every other member stands for itself.
-fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, job: &Job) -> Vec<(Kin, Vec<Member<'m, 'p>>)> {
+fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, job: &SweepJob) -> Vec<(Kin, Vec<Member<'m, 'p>>)> {
     let mut families: Vec<(Kin, Vec<Member<'m, 'p>>)> = vec![];
     for member in members {
         let (spec, shots) = (&member.trial.spec, member.trial.shots);
@@ -447,7 +447,7 @@ fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, job: &Job) ->
 }
 
 /// Settings of the trials so far, the best first, as a Bayesian search wants them.
-pub(super) fn ranked<'r>(results: &'r [TrialResult], metric: &super::config::Metric) -> Vec<(usize, &'r Map<String, Value>)> {
+pub(crate) fn ranked<'r>(results: &'r [TrialResult], metric: &crate::sweep::settings::config::Metric) -> Vec<(usize, &'r Map<String, Value>)> {
     let mut ranked: Vec<&TrialResult> = results.iter().collect();
     ranked.sort_by(|a, b| b.rank(metric).total_cmp(&a.rank(metric)).then(a.number.cmp(&b.number)));
     ranked.into_iter().map(|r| (r.number, &r.settings)).collect()

@@ -23,8 +23,8 @@ pub enum Method {
 }
 
 impl Method {
-    pub(super) const ALL: [Method; 3] = [Method::Grid, Method::Random, Method::Bayes];
-    pub(super) const WORDS: [&str; 3] = ["grid", "random", "bayes"];
+    pub(crate) const ALL: [Method; 3] = [Method::Grid, Method::Random, Method::Bayes];
+    pub(crate) const WORDS: [&str; 3] = ["grid", "random", "bayes"];
 
     /// Its word in a sweep file.
     pub const fn name(self) -> &'static str {
@@ -100,7 +100,7 @@ pub struct SweepConfig {
 }
 
 /// Words of the top level.
-pub(super) const FIELDS: &[&str] = &[
+pub(crate) const FIELDS: &[&str] = &[
     "method",
     "metric",
     "parameters",
@@ -120,7 +120,7 @@ pub(super) const FIELDS: &[&str] = &[
 ];
 
 /// Those that may stand on the command line too. (`seed` there is a parameter.)
-pub(super) const SETTABLE: &[&str] =
+pub(crate) const SETTABLE: &[&str] =
     &["method", "metric", "run_cap", "time_cap", "time_budget", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
 
 /// More heads for one trial than anybody means.
@@ -276,17 +276,17 @@ impl SweepConfig {
     }
 
     /// The axis of a parameter.
-    pub(super) fn axis(&self, key: &str) -> Option<&Axis> {
+    pub(crate) fn axis(&self, key: &str) -> Option<&Axis> {
         self.axes.iter().find(|a| a.key == key)
     }
 
     /// The line of a parameter in the sweep file; 0 where it is not there.
-    pub(super) fn line(&self, key: &str) -> usize {
+    pub(crate) fn line(&self, key: &str) -> usize {
         self.axis(key).map_or(0, |a| a.line)
     }
 
     /// Whether some head may be trained, rather than all be solved for.
-    pub(super) fn trains(&self) -> bool {
+    pub(crate) fn trains(&self) -> bool {
         let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
         match self.axis("head").map(|a| &a.domain) {
             Some(Domain::Values(heads)) => !heads.iter().all(|(_, head)| is_solved(head)),

@@ -1,14 +1,14 @@
 //! Which rows each run of a trial is trained and judged on: held-out parts, folds, few-shot subsets.
 
-use super::config::Protocol;
-use super::plan::Trial;
+use crate::sweep::settings::config::Protocol;
+use crate::sweep::search::plan::Trial;
 use super::source::{HELD_OUT, Source};
 use crate::heads::{Partition, few, folds};
 use crate::{Error, Result};
 
 /// The rows of one training of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Rows {
+pub(crate) enum Rows {
     /// Those of a run; run `r · folds + f` is fold `f` of repeat `r`.
     Run {
         /// Its number.
@@ -26,7 +26,7 @@ pub(super) enum Rows {
 }
 
 /// Trainings of a trial. A head that is solved for is the same whatever the seed: where all repeats have the same rows, one is enough.
-pub(super) fn runs(trial: &Trial, source: &Source, protocol: Protocol) -> usize {
+pub(crate) fn runs(trial: &Trial, source: &Source, protocol: Protocol) -> usize {
     let same_rows = protocol.folds == 1 && !source.partition.val.is_empty() && trial.shots.is_none();
     if same_rows && trial.spec.params().head.is_solved() { 1 } else { protocol.runs() }
 }
@@ -35,7 +35,7 @@ pub(super) fn runs(trial: &Trial, source: &Source, protocol: Protocol) -> usize 
 ///
 /// # Errors
 /// Too few rows to hold any out.
-pub(super) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Result<Partition> {
+pub(crate) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Result<Partition> {
     let mut partition = source.partition.clone();
     let (run, shots) = match rows {
         Rows::Run { run, shots } => (run, shots),

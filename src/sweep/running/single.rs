@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::config::SweepConfig;
+use crate::sweep::settings::config::SweepConfig;
 use super::features::Features;
-use super::plan::{Search, Trial};
-use super::source::Source;
-use super::splits::{Rows, partition};
+use crate::sweep::search::plan::{Search, Trial};
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition};
 use crate::heads::{FeatureTable, Partition, Task};
 use crate::{Error, Result};
 
