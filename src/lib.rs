@@ -8,6 +8,8 @@
 
 pub mod backbones;
 pub mod base;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod data;
 pub mod engine;
 mod error;

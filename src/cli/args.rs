@@ -212,12 +212,12 @@ pub enum StoreDtype {
     Bf16,
 }
 
-impl From<StoreDtype> for headstart::store::Dtype {
-    fn from(stored: StoreDtype) -> headstart::store::Dtype {
+impl From<StoreDtype> for crate::store::Dtype {
+    fn from(stored: StoreDtype) -> crate::store::Dtype {
         match stored {
-            StoreDtype::F32 => headstart::store::Dtype::F32,
-            StoreDtype::F16 => headstart::store::Dtype::F16,
-            StoreDtype::Bf16 => headstart::store::Dtype::BF16,
+            StoreDtype::F32 => crate::store::Dtype::F32,
+            StoreDtype::F16 => crate::store::Dtype::F16,
+            StoreDtype::Bf16 => crate::store::Dtype::BF16,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use headstart::base::Base;
-use headstart::engine::native::{self, LayerTime, NativeEngine};
-use headstart::engine::{self, Batch, Engine, centred_error, test_images};
-use headstart::heads::{Bench, OptimizerKind, trainer};
-use headstart::{Error, Result};
+use crate::base::Base;
+use crate::engine::native::{self, LayerTime, NativeEngine};
+use crate::engine::{self, Batch, Engine, centred_error, test_images};
+use crate::heads::{Bench, OptimizerKind, trainer};
+use crate::{Error, Result};
 use serde_json::json;
 
 use crate::cli::Ending;
@@ -129,7 +129,7 @@ fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
 pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let words = OptimizerKind::WORDS;
     let optimizer = serde_json::from_value(json!(a.optimizer)).map_err(|_| {
-        let near = headstart::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
+        let near = crate::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
         Error::setting(format!("`{}` is no optimiser", a.optimizer), format!("did you mean `{near}`?"))
     })?;
     if [a.rows, a.dim, a.classes, a.batch, a.epochs, a.trials].contains(&0) {

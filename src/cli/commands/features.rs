@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
-use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
-use headstart::preprocess::Policy;
-use headstart::store::{self, Cache, Dtype};
-use headstart::{Error, Result};
+use crate::base::Base;
+use crate::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
+use crate::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
+use crate::preprocess::Policy;
+use crate::store::{self, Cache, Dtype};
+use crate::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -86,7 +86,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
 
 /// Where the digests of a data set's files are kept.
 fn records(root: &Path, name: &str) -> PathBuf {
-    root.join(headstart::store::folder_name(name)).join("files.csv")
+    root.join(crate::store::folder_name(name)).join("files.csv")
 }
 
 fn announce(extraction: &Extraction, screen: &Screen) {

@@ -21,9 +21,9 @@ pub mod weights;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use headstart::base::{BaseSettings, EngineKind};
-use headstart::engine::{self, Compute, DeviceChoice};
-use headstart::{Error, Result};
+use crate::base::{BaseSettings, EngineKind};
+use crate::engine::{self, Compute, DeviceChoice};
+use crate::{Error, Result};
 
 use super::args::{Base, Dtype, EngineName};
 use super::screen::Screen;

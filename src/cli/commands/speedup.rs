@@ -5,15 +5,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, Orientation, Split};
-use headstart::engine::DeviceChoice;
-use headstart::extract::{self, Progress};
-use headstart::heads::trainer;
-use headstart::preprocess::Policy;
-use headstart::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
-use headstart::sweep::SweepConfig;
-use headstart::{Result, engine, store};
+use crate::base::Base;
+use crate::data::{self, Dataset, Digest, Orientation, Split};
+use crate::engine::DeviceChoice;
+use crate::extract::{self, Progress};
+use crate::heads::trainer;
+use crate::preprocess::Policy;
+use crate::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
+use crate::sweep::SweepConfig;
+use crate::{Result, engine, store};
 
 use super::extraction::Extraction;
 use super::features;

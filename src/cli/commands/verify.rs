@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use headstart::base::Base;
-use headstart::data::{self, ListOptions};
-use headstart::extract::{self, Rechecked};
-use headstart::store::{self, Cache};
+use crate::base::Base;
+use crate::data::{self, ListOptions};
+use crate::extract::{self, Rechecked};
+use crate::store::{self, Cache};
 use serde_json::json;
 
 use super::extraction::Extraction;
