@@ -23,6 +23,7 @@ pub mod plan;
 pub mod preprocess;
 pub mod report;
 pub mod rng;
+mod simd;
 pub mod speedup;
 pub mod store;
 pub mod sweep;
