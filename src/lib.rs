@@ -6,8 +6,8 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod backbone;
 pub mod backbones;
-pub mod base;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;

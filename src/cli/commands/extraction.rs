@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::base::Base;
+use crate::backbone::Backbone;
 use crate::data::{Dataset, Digest, ImageSource, Orientation};
 use crate::extract::{Job, JobTap, Part};
 use crate::preprocess::Policy;
@@ -11,7 +11,7 @@ use crate::store::{Key, Wait};
 
 /// The parts of a [`Job`], owned.
 pub struct Extraction {
-    pub base: Base,
+    pub base: Backbone,
     pub source: Box<dyn ImageSource>,
     pub dataset: Dataset,
     pub digests: Vec<Result<Digest>>,
