@@ -15,7 +15,7 @@ use classifier::with_classifier;
 use headstart::data::Split;
 use headstart::heads::{FusedTrainer, Matrix, Predictor, Trainer};
 use headstart::rng::Philox;
-use headstart::sweep::{SweepJob, Observer, Source, Status, SweepConfig, SweepOutcome, TapFeatures, TrialResult, run};
+use headstart::sweep::{Observer, Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, TrialResult, run};
 
 const DIM: usize = 16;
 

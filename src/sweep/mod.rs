@@ -12,7 +12,7 @@ mod tests;
 pub use results::output::NOTES_FILE;
 pub use results::record::{EpochRecord, FinalRecord, Past, Record, Status, flat, read_trials};
 pub use results::result::TrialResult;
-pub use running::run::{BestOf, SweepJob, Observer, SweepOutcome, run};
+pub use running::run::{BestOf, Observer, SweepJob, SweepOutcome, run};
 pub use running::single::Single;
 pub use search::plan::{Inputs, Search, Trial};
 pub use settings::config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};

@@ -1,7 +1,7 @@
 //! A backbone's own fully connected layers as a head.
 
 use headstart::heads::{Classifier, Layer, Predictor};
-use headstart::sweep::{SweepJob, Source, run};
+use headstart::sweep::{Source, SweepJob, run};
 
 use crate::{DIM, config, source, trainer};
 

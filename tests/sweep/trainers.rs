@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headstart::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
-use headstart::sweep::{SweepJob, Source, Status, SweepConfig, SweepOutcome, TapFeatures, run};
+use headstart::sweep::{Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, run};
 
 use crate::{GRID, job, log, read, source, trainer, with_classifier};
 

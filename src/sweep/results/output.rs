@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::sweep::settings::config::SweepConfig;
 use super::result::TrialResult;
-use crate::sweep::running::run::BestOf;
-use crate::sweep::sources::source::Source;
-use crate::sweep::settings::space::{Axis, Domain, Range};
 use crate::files::{create_folder, remove_if_there, replace};
 use crate::heads::{BEST_FOLDER, HEAD_FILE, Key, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
+use crate::sweep::running::run::BestOf;
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::settings::space::{Axis, Domain, Range};
+use crate::sweep::sources::source::Source;
 use crate::{Error, Result};
 
 /// What a sweep has to say beside its numbers.

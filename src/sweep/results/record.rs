@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::sweep::running::folder;
 use crate::files::replace;
 use crate::heads::{Epoch, METRICS, Metrics};
+use crate::sweep::running::folder;
 use crate::{Error, Result};
 
 /// How a trial ended.

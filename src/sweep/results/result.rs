@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::sweep::settings::config::Metric;
-use crate::sweep::search::halving::Rank;
 use super::record::{EpochRecord, FinalRecord, Status, rounded};
+use crate::sweep::search::halving::Rank;
+use crate::sweep::settings::config::Metric;
 
 /// What became of a trial.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,20 +9,20 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::sweep::settings::config::Method;
 use super::features::{Features, Recipe};
-use crate::sweep::search::halving::{Halving, Rank};
-use crate::sweep::search::plan::Trial;
-use crate::sweep::results::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
-use crate::sweep::results::result::{TrialResult, kept_epochs, rank_at, summary};
-use super::run::{SweepJob, Observer};
-use crate::sweep::sources::source::Source;
-use crate::sweep::sources::splits::{Rows, partition, runs};
 use super::non_finite::Sound;
+use super::run::{Observer, SweepJob};
 use crate::Result;
 use crate::heads::{
     Epoch, FeatureTable, Head, HeadKind, HeadSpec, Partition, Solver, Task, Trained, Training, Transform, Watch, is_large, solve,
 };
+use crate::sweep::results::record::{EpochRecord, FinalRecord, Finished, Log, Record, Status};
+use crate::sweep::results::result::{TrialResult, kept_epochs, rank_at, summary};
+use crate::sweep::search::halving::{Halving, Rank};
+use crate::sweep::search::plan::Trial;
+use crate::sweep::settings::config::Method;
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition, runs};
 
 /// A head and the transform of its features.
 pub(crate) type Kept = (Trained, Transform);
@@ -447,7 +447,10 @@ fn families<'m, 'p>(members: impl Iterator<Item = Member<'m, 'p>>, job: &SweepJo
 }
 
 /// Settings of the trials so far, the best first, as a Bayesian search wants them.
-pub(crate) fn ranked<'r>(results: &'r [TrialResult], metric: &crate::sweep::settings::config::Metric) -> Vec<(usize, &'r Map<String, Value>)> {
+pub(crate) fn ranked<'r>(
+    results: &'r [TrialResult],
+    metric: &crate::sweep::settings::config::Metric,
+) -> Vec<(usize, &'r Map<String, Value>)> {
     let mut ranked: Vec<&TrialResult> = results.iter().collect();
     ranked.sort_by(|a, b| b.rank(metric).total_cmp(&a.rank(metric)).then(a.number.cmp(&b.number)));
     ranked.into_iter().map(|r| (r.number, &r.settings)).collect()

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::Result;
+use crate::heads::{Augmented, FeatureTable, Joined, Matrix, Params, Partition, Pooled, Transform};
 use crate::sweep::search::plan::{Inputs, Trial};
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::Rows;
-use crate::Result;
-use crate::heads::{Augmented, FeatureTable, Joined, Matrix, Params, Partition, Pooled, Transform};
 
 /// What distinguishes prepared features: inputs, pooled or not, L2, and for standardised ones the rows that they were fitted on.
 pub(crate) type Recipe = (Inputs, [bool; 2], Option<Rows>);

@@ -5,15 +5,15 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Map, Value};
 
 use super::cohort::{Kept, Runner};
-use crate::sweep::results::output::{self, Judged};
-use crate::sweep::search::plan::Trial;
-use crate::sweep::results::record::{Status, flat};
-use crate::sweep::results::result::{TrialResult, spread};
 use super::run::{BestOf, SweepOutcome};
-use crate::sweep::sources::source::Source;
-use crate::sweep::sources::splits::{Rows, runs};
 use crate::Result;
 use crate::heads::{Answers, Calibration, METRICS, MODEL_FORMAT, Metrics, Model, Partition, Predictor, calibrate, plain, rescale};
+use crate::sweep::results::output::{self, Judged};
+use crate::sweep::results::record::{Status, flat};
+use crate::sweep::results::result::{TrialResult, spread};
+use crate::sweep::search::plan::Trial;
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, runs};
 
 /// A trial's final head and what it says of the rows that it was not trained on.
 struct Final {

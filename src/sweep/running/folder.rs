@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::sweep::settings::config::SweepConfig;
-use crate::sweep::results::record::{LOG_FILE, read_trials};
 use super::run::SweepJob;
 use crate::files::{create_folder, replace, sync_folder};
 use crate::heads::BEST_FOLDER;
+use crate::sweep::results::record::{LOG_FILE, read_trials};
+use crate::sweep::settings::config::SweepConfig;
 use crate::{Error, Result};
 
 /// The sweep file as it ran.

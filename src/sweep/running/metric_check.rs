@@ -1,11 +1,11 @@
 //! The metric that trials are compared by, where it is not always there: an area under the curve needs a class that some rows have and others not.
 
-use crate::sweep::settings::config::SweepConfig;
+use crate::heads::{Labels, METRICS};
 use crate::sweep::results::record::Status;
 use crate::sweep::results::result::TrialResult;
+use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
-use crate::heads::{Labels, METRICS};
 use crate::{Error, Result};
 
 /// Refuses a metric that no trial can have, before any is trained.

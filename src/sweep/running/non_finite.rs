@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use crate::sweep::search::plan::Trial;
-use crate::sweep::sources::source::Source;
 use crate::heads::in_parts;
 use crate::store::{Cache, Status};
+use crate::sweep::search::plan::Trial;
+use crate::sweep::sources::source::Source;
 use crate::{Error, Result};
 
 /// Source, tap and view.

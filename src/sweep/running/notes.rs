@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::sweep::settings::config::SweepConfig;
-use crate::sweep::results::output::MOST_CLASSES;
 use super::run::SweepJob;
-use crate::sweep::sources::source::Source;
-use crate::sweep::settings::space::Domain;
-use crate::sweep::sources::splits::{Rows, partition};
 use crate::heads::{Labels, Params, Partition};
+use crate::sweep::results::output::MOST_CLASSES;
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::settings::space::Domain;
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition};
 
 /// All notes on a sweep.
 pub(crate) fn about(job: &SweepJob) -> Vec<String> {

@@ -9,20 +9,20 @@ use serde_json::{Map, Value};
 
 use super::cohort::{Runner, ranked};
 use super::finalize::finalize;
-use crate::sweep::settings::config::SweepConfig;
 use super::folder;
-use crate::sweep::search::halving::Halving;
 use super::metric_check;
 use super::notes;
-use crate::sweep::results::output;
-use crate::sweep::search::plan::{Search, Trial};
-use crate::sweep::results::record::{EARLIER, LOG_FILE, Log, Past, Status};
-use crate::sweep::results::result::TrialResult;
-use crate::sweep::sources::source::Source;
-use crate::sweep::sources::splits::{Rows, partition};
 use crate::files::{create_folder, remove_temporaries};
 use crate::heads::{BEST_FOLDER, Epoch, Metrics, Trainer};
 use crate::store::{Lock, Wait};
+use crate::sweep::results::output;
+use crate::sweep::results::record::{EARLIER, LOG_FILE, Log, Past, Status};
+use crate::sweep::results::result::TrialResult;
+use crate::sweep::search::halving::Halving;
+use crate::sweep::search::plan::{Search, Trial};
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::sources::source::Source;
+use crate::sweep::sources::splits::{Rows, partition};
 use crate::{Error, Result};
 
 /// Grows when the same settings come to other numbers: what an older headstart has logged of a trial is then not taken for this one's.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::sweep::settings::config::SweepConfig;
 use super::features::Features;
+use crate::heads::{FeatureTable, Partition, Task};
 use crate::sweep::search::plan::{Search, Trial};
+use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
-use crate::heads::{FeatureTable, Partition, Task};
 use crate::{Error, Result};
 
 /// The only trial of a sweep, trained once on features as they are.

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use crate::sweep::settings::config::SweepConfig;
 use super::plan::Trial;
-use crate::sweep::settings::space::{Axis, Domain};
 use crate::heads::OptimizerKind;
+use crate::sweep::settings::config::SweepConfig;
+use crate::sweep::settings::space::{Axis, Domain};
 use crate::{Error, Result};
 
 /// Settings that make no trial, and why.

@@ -5,14 +5,14 @@ use std::collections::{HashSet, VecDeque};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::sweep::settings::config::{Method, SweepConfig};
 use super::conflicts;
-use crate::sweep::sources::names::find;
-use crate::sweep::sources::source::Source;
-use crate::sweep::settings::space::{Domain, INPUTS};
 use super::tpe::{STARTUP, Tpe};
 use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, fits, plain};
 use crate::rng::Philox;
+use crate::sweep::settings::config::{Method, SweepConfig};
+use crate::sweep::settings::space::{Domain, INPUTS};
+use crate::sweep::sources::names::find;
+use crate::sweep::sources::source::Source;
 use crate::{Error, Result};
 
 /// Stream of the random search.

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::sweep::settings::space::{Domain, Range};
 use crate::rng::{Draws, Philox};
+use crate::sweep::settings::space::{Domain, Range};
 
 /// Stream of the draws.
 const TPE: u64 = 0x5357_4545_0002;

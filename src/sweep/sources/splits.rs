@@ -1,9 +1,9 @@
 //! Which rows each run of a trial is trained and judged on: held-out parts, folds, few-shot subsets.
 
-use crate::sweep::settings::config::Protocol;
-use crate::sweep::search::plan::Trial;
 use super::source::{HELD_OUT, Source};
 use crate::heads::{Partition, few, folds};
+use crate::sweep::search::plan::Trial;
+use crate::sweep::settings::config::Protocol;
 use crate::{Error, Result};
 
 /// The rows of one training of a trial.
