@@ -40,9 +40,25 @@ fn the_source_has_the_layers_of_the_architecture() {
 
 /// Whether a fault is known: rooms that still have circles.
 fn is_known(fault: &str) -> bool {
-    let rooms = ["backbones", "cli", "data", "engine", "error", "extract", "heads", "model", "plan", "simd", "speedup", "store", "sweep", "weights"];
+    let rooms = [
+        "backbones",
+        "cli",
+        "data",
+        "engine",
+        "error",
+        "extract",
+        "heads",
+        "model",
+        "plan",
+        "simd",
+        "speedup",
+        "store",
+        "sweep",
+        "weights",
+    ];
     let circle = fault.strip_prefix("a circle of files: ").or(fault.strip_prefix("a circle of rooms: "));
-    fault.starts_with("src/error.rs: `crate::weights::Audit`") || circle.is_some_and(|circle| rooms.iter().any(|room| circle.starts_with(room)))
+    fault.starts_with("src/error.rs: `crate::weights::Audit`")
+        || circle.is_some_and(|circle| rooms.iter().any(|room| circle.starts_with(room)))
 }
 
 /// All Rust files of a folder and of those below.
@@ -146,7 +162,10 @@ fn sound() -> Sources {
         ("error.rs", "pub struct Error;"),
         ("low/mod.rs", "mod part;\npub use part::{One, Two as Other};\n"),
         ("low/part.rs", "use crate::Error;\npub struct One(Error);\npub struct Two;\n#[cfg(test)]\nmod tests { use crate::high::run; }"),
-        ("high/mod.rs", "//! Not a path: crate::high::run\nuse crate::low::{self, One};\npub fn run() { low::Other; }\n#[cfg(test)]\nmod tests;"),
+        (
+            "high/mod.rs",
+            "//! Not a path: crate::high::run\nuse crate::low::{self, One};\npub fn run() { low::Other; }\n#[cfg(test)]\nmod tests;",
+        ),
         ("high/tests.rs", "use crate::nothing::at_all;"),
     ];
     files.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()

@@ -61,7 +61,13 @@ fn tokens(text: &str) -> Vec<Token> {
         } else if is(at, "/*") {
             let mut depth = 0;
             while at < chars.len() {
-                let step = if is(at, "/*") { 1 } else if is(at, "*/") { -1 } else { 0 };
+                let step = if is(at, "/*") {
+                    1
+                } else if is(at, "*/") {
+                    -1
+                } else {
+                    0
+                };
                 depth += step;
                 at += if step == 0 { 1 } else { 2 };
                 if depth == 0 {
@@ -156,7 +162,8 @@ fn behind_item(tokens: &[Token], mut at: usize) -> usize {
 /// Whether an attribute leaves its item out of everything but tests: `cfg(test)`, `cfg(all(test, …))`.
 fn is_test(attribute: &[Token]) -> bool {
     let of = |name: &str, tokens: &[Token]| word(tokens.first()) == Some(name) && is(tokens.get(1), '(');
-    of("cfg", attribute) && (word(attribute.get(2)) == Some("test") || (of("all", &attribute[2..]) && attribute.contains(&Token::Word("test".to_owned()))))
+    of("cfg", attribute)
+        && (word(attribute.get(2)) == Some("test") || (of("all", &attribute[2..]) && attribute.contains(&Token::Word("test".to_owned()))))
 }
 
 /// Goes through items and bodies alike.

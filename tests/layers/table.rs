@@ -29,7 +29,10 @@ impl Table {
                     let words = || depends_on.split(',').map(|word| word.trim().trim_matches('`').to_owned()).filter(|word| word != "–");
                     for place in places.split(',') {
                         let name = place.trim().trim_matches('`').trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches('/');
-                        rooms.insert(name.to_owned(), Row { foundation, all: depends_on == "all", depends_on: words().filter(|word| word != "all").collect() });
+                        rooms.insert(
+                            name.to_owned(),
+                            Row { foundation, all: depends_on == "all", depends_on: words().filter(|word| word != "all").collect() },
+                        );
                     }
                 }
                 ["", ..] => {}
@@ -39,8 +42,12 @@ impl Table {
         if rooms.is_empty() {
             return Err(vec!["the page has no table of places".to_owned()]);
         }
-        let unknown = rooms.iter().flat_map(|(room, row): (&String, &Row)| row.depends_on.iter().map(move |on| (room, on))).filter(|(_, on)| !rooms.contains_key(*on));
-        let faults: Vec<String> = unknown.map(|(room, on)| format!("`{room}` depends on `{on}`, which is not a place of the table")).collect();
+        let unknown = rooms
+            .iter()
+            .flat_map(|(room, row): (&String, &Row)| row.depends_on.iter().map(move |on| (room, on)))
+            .filter(|(_, on)| !rooms.contains_key(*on));
+        let faults: Vec<String> =
+            unknown.map(|(room, on)| format!("`{room}` depends on `{on}`, which is not a place of the table")).collect();
         if faults.is_empty() { Ok(Table { rooms }) } else { Err(faults) }
     }
 
