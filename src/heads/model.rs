@@ -121,7 +121,7 @@ fn broken_promise(folder: &Path) -> Error {
     Error::data(folder.join(HEAD_FILE), problem, AGAIN)
 }
 
-const AGAIN: &str = "train the head again with `headstart sweep`";
+const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// Whether the best head's weights are those that `model.json` was written for; one that promises nothing is believed.
 ///

@@ -99,7 +99,7 @@ impl UsedBase {
     }
 }
 
-const AGAIN: &str = "train the head again with `headstart sweep`";
+const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// The file in a sweep's directory that says what its head reads.
 fn described_by(folder: &Path) -> PathBuf {
