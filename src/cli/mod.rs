@@ -96,7 +96,7 @@ fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending
         if last.contains("failed to spawn thread") {
             return Err(no_threads(&last));
         }
-        Err(headstart::Error::internal(last).into())
+        Err(crate::Error::internal(last).into())
     })
 }
 

@@ -46,7 +46,7 @@ impl Screen {
                 text = format!("{text}: {cause}");
             }
         }
-        if error.chain().any(|e| matches!(e.downcast_ref(), Some(headstart::Error::Internal(_)))) {
+        if error.chain().any(|e| matches!(e.downcast_ref(), Some(crate::Error::Internal(_)))) {
             text = format!(
                 "{text}\n  help: this is a bug in headstart {}: please report it with this message and the command",
                 env!("CARGO_PKG_VERSION")

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use headstart::steps;
+use crate::steps;
 use regex::{Captures, Regex};
 
 /// The command line for a step; `{}` stands for flags.
