@@ -18,7 +18,7 @@ use super::sparse;
 use super::tape::{BLOCK, Panel, TILE, Tape};
 use super::team::Shared;
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
-use crate::heads::optimizer::Optimizer;
+use crate::heads::settings::optimizer::Optimizer;
 
 /// Features `[tile][batch][8]` of the tiles from some first one on, to be read.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use super::pack::Columns;
 use super::square::transpose;
 use super::tape::{BLOCK, TILE, Tape};
 use crate::engine::native::simd::{Isa, LANES};
-use crate::heads::head;
+use crate::heads::fitted::head;
 use crate::heads::random::MASK_BLOCK;
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.

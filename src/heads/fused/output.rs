@@ -4,8 +4,8 @@
 
 use super::rule::FLOOR;
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
-use crate::heads::loss::Objective;
-use crate::heads::words::{Activation, Loss};
+use crate::heads::settings::choices::{Activation, Loss};
+use crate::heads::training::loss::Objective;
 
 /// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
 #[inline(always)]
@@ -177,8 +177,8 @@ impl Vectorized for Judge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::params::{Fit, Params};
-    use crate::heads::table::Labels;
+    use crate::heads::features::table::Labels;
+    use crate::heads::settings::params::{Fit, Params};
 
     #[test]
     fn exponential_and_error_function_are_exact_to_f32() {

@@ -7,8 +7,8 @@
 //! means of squares by adding [`LEAST`], what has a sign by adding and subtracting [`FLOOR`].
 
 use crate::engine::native::simd::Simd;
-use crate::heads::optimizer::Optimizer;
-use crate::heads::words::OptimizerKind;
+use crate::heads::settings::choices::OptimizerKind;
+use crate::heads::settings::optimizer::Optimizer;
 
 /// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what is below 10⁻²⁴.
 pub const FLOOR: f32 = 1e-17;

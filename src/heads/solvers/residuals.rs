@@ -5,9 +5,9 @@
 use std::ops::Range;
 
 use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use crate::heads::features::table::Labels;
 use crate::heads::fused::exp;
-use crate::heads::table::Labels;
-use crate::heads::words::Loss;
+use crate::heads::settings::choices::Loss;
 
 /// Numbers below 6·10⁻²⁸, half this one's last place, become 0: arithmetic on the smallest numbers of all is slow.
 const FLOOR: f32 = 1e-20;
