@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use headstart::Result;
-use headstart::heads::{Fit, Head, HeadKind, Labels, LearningRate, Matrix, OptimizerKind, Params, Partition, Session, Task, Trainer};
-use headstart::rng::Philox;
+use crate::Result;
+use crate::heads::{Fit, Head, HeadKind, Labels, LearningRate, Matrix, OptimizerKind, Params, Partition, Session, Task, Trainer};
+use crate::rng::Philox;
 
 /// What is timed: `trials` heads `[Linear(dim, hidden), ReLU, Dropout(0.5), Linear(hidden, classes)]`, or `[Dropout(0.5), Linear(dim, classes)]`
 /// where `hidden` is 0, on `rows` random rows.

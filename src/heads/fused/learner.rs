@@ -10,7 +10,6 @@ use super::rule;
 use super::step::{Buffers, Run};
 use super::tape::TILE;
 use super::team::{Shared, Team};
-use crate::engine::native::simd::{Isa, LANES};
 use crate::heads::features::table::FeatureTable;
 use crate::heads::fitted::head::{self, BatchNorm, Head};
 use crate::heads::random::Dropout;
@@ -18,6 +17,7 @@ use crate::heads::settings::optimizer::Optimizer;
 use crate::heads::settings::params::HeadSpec;
 use crate::heads::training::loss::Objective;
 use crate::heads::training::run::Task;
+use crate::simd::{Isa, LANES};
 
 /// Rows that are classified together.
 const JUDGED: usize = 64;

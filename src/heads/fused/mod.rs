@@ -34,7 +34,7 @@ use super::settings::choices::Loss;
 use super::settings::params::{HeadSpec, Params};
 use super::training::lockstep::sessions;
 use super::training::run::{MOST_TOGETHER, Session, Task, Trainer};
-use crate::engine::native::simd::Isa;
+use crate::simd::Isa;
 use crate::{Error, Result};
 
 /// Operations of an epoch below which a second thread costs more than it does.
