@@ -1,6 +1,7 @@
 //! Raw arguments → checked settings → one command → one exit code.
 
 mod args;
+mod bench;
 mod commands;
 mod results;
 mod screen;
