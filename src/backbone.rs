@@ -196,7 +196,7 @@ impl Backbone {
         // Tensors that only deeper taps need are expected all the same.
         let whole = Audit::new(&self.graph.parameters(), &self.weights.source.entries());
         audit.unexpected = whole.unexpected;
-        Err(Error::WeightsMismatch { path: self.weights.source.origin(), backbone: self.info.name.into(), audit: Box::new(audit) })
+        Err(Error::WeightsMismatch { path: self.weights.source.origin(), backbone: self.info.name.into(), audit: audit.to_string() })
     }
 
     /// The base that made a cache with this key, and the orientation of its images: weights by the name that the key's cache remembers.

@@ -81,7 +81,7 @@ impl UsedBackbone {
     }
 }
 
-const AGAIN: &str = "train the head again with `headstart sweep`";
+const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// Whether a key can be understood, before anything is opened by it.
 fn check_key(key: &Key) -> Result<()> {
