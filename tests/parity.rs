@@ -315,9 +315,9 @@ fn another_networks_file_is_refused_with_the_names_that_differ() {
         let path = hollow(dir.path(), file);
         let settings =
             BackboneSettings { backbone: wanted.into(), weights: Some(path.display().to_string()), ..BackboneSettings::default() };
-        let refused = Backbone::open(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
+        let refused = Backbone::open_with(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
         assert!(refused.contains(differs), "{file} for {wanted}: {refused}");
         let own = BackboneSettings { backbone: file.into(), ..settings };
-        Backbone::open(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
+        Backbone::open_with(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
     }
 }

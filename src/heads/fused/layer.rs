@@ -8,7 +8,7 @@ use super::aligned::Aligned;
 use super::pack::Columns;
 use super::square::transpose;
 use super::tape::{BLOCK, TILE, Tape};
-use crate::heads::head;
+use crate::heads::fitted::head;
 use crate::heads::random::MASK_BLOCK;
 use crate::simd::{Isa, LANES};
 

@@ -1,7 +1,7 @@
 //! Rows asked for before they are read: those of a cache larger than memory come from disk while what came before is worked on.
 
-use super::random::{blocks, window_rows};
-use super::table::FeatureTable;
+use crate::heads::features::table::FeatureTable;
+use crate::heads::random::{blocks, window_rows};
 
 /// Rows that whoever goes through many of them reads at a time, on each thread.
 pub const BLOCK: usize = 256;
@@ -51,7 +51,7 @@ pub struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// For the epoch whose order of training rows [`super::random::order`] gives.
+    /// For the epoch whose order of training rows [`crate::heads::random::order`] gives.
     pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Ahead<'a> {
         let window = window_rows(table.dim());
         let is_long = train.len() > window;

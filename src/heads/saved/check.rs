@@ -1,8 +1,8 @@
 //! Whether the parts of a `model.json` fit each other: a damaged or foreign one is refused before anything is made of its numbers.
 
-use super::model::{InputFeatures, Model};
-use super::params::HeadSpec;
-use super::words::{HeadKind, Loss};
+use crate::heads::saved::model::{InputFeatures, Model};
+use crate::heads::settings::choices::{HeadKind, Loss};
+use crate::heads::settings::params::HeadSpec;
 
 impl Model {
     /// Checks what a head's use relies on.
@@ -41,7 +41,7 @@ fn is_positive(x: f64) -> bool {
     x.is_finite() && x > 0.0
 }
 
-/// Outputs, loss and classes as [`Params::check`](super::params::Params::check) makes them.
+/// Outputs, loss and classes as [`Params::check`](crate::heads::settings::params::Params::check) makes them.
 fn check_outputs(spec: &HeadSpec) -> Result<(), String> {
     let fits = match spec.loss {
         Loss::Auto => false,

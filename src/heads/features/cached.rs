@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::table::FeatureTable;
 use crate::Result;
+use crate::heads::features::table::FeatureTable;
 use crate::store::FeatureMatrix;
 
 impl FeatureTable for FeatureMatrix {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ahead::for_each_row;
 use crate::data::Split;
+use crate::heads::features::prefetch::for_each_row;
 use crate::{Error, Result};
 
 /// A matrix of features that is read by rows: in memory, memory-mapped, or derived from another one.

@@ -13,9 +13,9 @@ use std::f64::consts::LN_10;
 
 use rayon::prelude::*;
 
-use super::groups::{Groups, folds};
-use super::metrics::{ln, most_probable};
-use super::table::Labels;
+use crate::heads::evaluation::metrics::{ln, most_probable};
+use crate::heads::features::groups::{Groups, folds};
+use crate::heads::features::table::Labels;
 
 /// Logarithm of the largest temperature, and of one over the smallest.
 const BOUND: f64 = 2.0 * LN_10;
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn metrics_before_and_after_scaling_are_those_of_scikit_learn() {
-        let golden: Value = serde_json::from_str(include_str!("../../tests/goldens/metrics.json")).unwrap();
+        let golden: Value = serde_json::from_str(include_str!("../../../tests/goldens/metrics.json")).unwrap();
         for case in golden["cases"].as_array().unwrap() {
             let [rows, classes] = [0, 1].map(|i| case["shape"][i].as_u64().unwrap() as usize);
             let (mut p, labels) = table(rows, classes);

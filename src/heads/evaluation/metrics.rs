@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::table::Labels;
+use crate::heads::features::table::Labels;
 
 /// Names of all metrics and whether more is better.
 pub const METRICS: &[(&str, bool)] =
@@ -73,7 +73,7 @@ impl Metrics {
 const BINS: usize = 15;
 
 /// Metrics in the making: rows come in parts, and nothing is kept of them but what an area under the curve needs.
-pub(super) struct Evaluation<'l> {
+pub struct Evaluation<'l> {
     classes: usize,
     labels: &'l Labels,
     rows: usize,
@@ -245,7 +245,7 @@ fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
 }
 
 /// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
-pub(super) fn ln(p: f32) -> f64 {
+pub fn ln(p: f32) -> f64 {
     f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn metrics_of_several_labels_a_row_are_those_of_scikit_learn() {
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/goldens/metrics.json")).unwrap();
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/goldens/metrics.json")).unwrap();
         for case in golden["several"].as_array().unwrap() {
             let [rows, classes] = [0, 1].map(|i| case["shape"][i].as_u64().unwrap() as usize);
             // As `several` of make_metrics.py.

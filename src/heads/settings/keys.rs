@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::params::Params;
-use super::words::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
+use crate::heads::settings::choices::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
+use crate::heads::settings::params::Params;
 use crate::{Error, Result, nearest};
 
 /// What a key may hold.

@@ -11,10 +11,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::ahead::for_each_row;
-use super::params::Params;
-use super::random::{AUGMENT, MIXUP, window_rows};
-use super::table::FeatureTable;
+use crate::heads::features::prefetch::for_each_row;
+use crate::heads::features::table::FeatureTable;
+use crate::heads::random::{AUGMENT, MIXUP, window_rows};
+use crate::heads::settings::params::Params;
 use crate::rng::{Draws, Philox};
 
 /// Tables of the same rows, one a view. A training row is read from another one each epoch, shifted and mixed with another row; every other

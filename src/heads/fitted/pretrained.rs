@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::head::{Head, Layer};
-use super::params::HeadSpec;
-use super::words::Init;
 use crate::Result;
+use crate::heads::fitted::head::{Head, Layer};
+use crate::heads::settings::choices::Init;
+use crate::heads::settings::params::HeadSpec;
 
 /// What reads the weights of the hidden layers, first to last.
 type Read = dyn Fn() -> Result<Vec<Layer>> + Send + Sync;

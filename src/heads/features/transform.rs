@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ahead::for_each_row;
-use super::params::Params;
-use super::table::FeatureTable;
+use crate::heads::features::prefetch::for_each_row;
+use crate::heads::features::table::FeatureTable;
+use crate::heads::settings::params::Params;
 
 /// What is done to a row before a head sees it: division by its norm, then `(x − mean) · scale`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -132,7 +132,7 @@ impl FeatureTable for Transformed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::table::Matrix;
+    use crate::heads::features::table::Matrix;
 
     #[test]
     fn standardised_columns_have_zero_mean_and_unit_deviation_on_the_fitted_rows() {

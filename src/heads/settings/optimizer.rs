@@ -1,8 +1,8 @@
 //! Optimisers exactly as PyTorch defines them (`torch.optim`, maximize off) or, under that preset, Keras 3; learning-rate schedules, gradient
 //! clipping.
 
-use super::params::Params;
-use super::words::{LrScale, OptimizerKind, Preset, Schedule};
+use crate::heads::settings::choices::{LrScale, OptimizerKind, Preset, Schedule};
+use crate::heads::settings::params::Params;
 
 /// Constants of an optimiser: everything but the learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,12 +3,12 @@
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::ahead::{BLOCK, in_parts};
-use super::loss::Objective;
-use super::params::HeadSpec;
-use super::solvers::Neighbours;
-use super::table::FeatureTable;
-use super::words::Activation;
+use crate::heads::features::prefetch::{BLOCK, in_parts};
+use crate::heads::features::table::FeatureTable;
+use crate::heads::settings::choices::Activation;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::solvers::Neighbours;
+use crate::heads::training::loss::Objective;
 
 /// A fully connected layer: weight `[outputs, inputs]`, row-major, and bias `[outputs]`.
 #[derive(Debug, Clone, PartialEq)]

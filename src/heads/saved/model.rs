@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::calibration::rescale;
-use super::head::{BatchNorm, Head, Layer};
-use super::params::HeadSpec;
-use super::solvers::Neighbours;
-use super::table::{Labels, Matrix, Pooled};
-use super::transform::Transform;
-use super::words::HeadKind;
+use crate::heads::evaluation::calibration::rescale;
+use crate::heads::features::table::{Labels, Matrix, Pooled};
+use crate::heads::features::transform::Transform;
+use crate::heads::fitted::head::{BatchNorm, Head, Layer};
+use crate::heads::settings::choices::HeadKind;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::solvers::Neighbours;
 use crate::store::Key;
 use crate::{Error, Result};
 
@@ -121,7 +121,7 @@ fn broken_promise(folder: &Path) -> Error {
     Error::data(folder.join(HEAD_FILE), problem, AGAIN)
 }
 
-const AGAIN: &str = "train the head again with `headstart sweep`";
+const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// Whether the best head's weights are those that `model.json` was written for; one that promises nothing is believed.
 ///
@@ -320,8 +320,8 @@ fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::heads::params::{Fit, Params};
-    use crate::heads::words::HeadKind;
+    use crate::heads::settings::choices::HeadKind;
+    use crate::heads::settings::params::{Fit, Params};
 
     pub(crate) fn predictor(params: Params, shape: &[usize]) -> Predictor {
         let head = params.check(Fit { tap: "t", shape, classes: 3, many: false }).unwrap();

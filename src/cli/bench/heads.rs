@@ -4,19 +4,14 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::head::Head;
-use super::optimizer::LearningRate;
-use super::params::{Fit, Params};
-use super::table::{Labels, Matrix, Partition};
-use super::train::{Session, Task, Trainer};
-use super::words::{HeadKind, OptimizerKind};
 use crate::Result;
+use crate::heads::{Fit, Head, HeadKind, Labels, LearningRate, Matrix, OptimizerKind, Params, Partition, Session, Task, Trainer};
 use crate::rng::Philox;
 
 /// What is timed: `trials` heads `[Linear(dim, hidden), ReLU, Dropout(0.5), Linear(hidden, classes)]`, or `[Dropout(0.5), Linear(dim, classes)]`
 /// where `hidden` is 0, on `rows` random rows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bench {
+pub struct HeadsBench {
     /// Training rows.
     pub rows: usize,
     /// Features of a row.
@@ -35,7 +30,7 @@ pub struct Bench {
     pub trials: usize,
 }
 
-impl Bench {
+impl HeadsBench {
     /// Wall time of each epoch, all heads together.
     ///
     /// # Errors

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::ahead::in_parts;
-use super::head::Head;
-use super::metrics::{Evaluation, Metrics};
-use super::optimizer::LearningRate;
-use super::params::HeadSpec;
-use super::solvers::Solver;
-use super::table::{FeatureTable, Labels, Partition};
 use crate::Result;
+use crate::heads::evaluation::metrics::{Evaluation, Metrics};
+use crate::heads::features::prefetch::in_parts;
+use crate::heads::features::table::{FeatureTable, Labels, Partition};
+use crate::heads::fitted::head::Head;
+use crate::heads::settings::optimizer::LearningRate;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::solvers::Solver;
 
 /// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
 pub const MOST_TOGETHER: usize = 64;
@@ -330,7 +330,7 @@ pub fn score(metrics: &Metrics, (name, more): (&str, bool)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::head::Layer;
+    use crate::heads::fitted::head::Layer;
     use crate::heads::{Fit, Matrix, Params};
 
     /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers that are none, [`NO_LOSS`] a pass whose loss

@@ -3,11 +3,11 @@
 //! Both losses have one form: row `i` has targets `q_i` and a mass `m_i` (their sum, or the row's weight), and the gradient of the batch's
 //! loss is `(m_i · p_i − q_i) · scale`, where `p_i` are the softmax or the sigmoids of its logits.
 
-use super::metrics::most_probable;
-use super::params::HeadSpec;
-use super::table::Labels;
-use super::train::Task;
-use super::words::{ClassWeights, Loss};
+use crate::heads::evaluation::metrics::most_probable;
+use crate::heads::features::table::Labels;
+use crate::heads::settings::choices::{ClassWeights, Loss};
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::training::run::Task;
 
 /// Targets of a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -189,8 +189,8 @@ fn softplus(z: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::params::{Fit, Params};
-    use crate::heads::table::{Matrix, Partition};
+    use crate::heads::features::table::{Matrix, Partition};
+    use crate::heads::settings::params::{Fit, Params};
 
     fn objective(params: Params, classes: usize, many: bool, labels: &Labels) -> Objective {
         let spec = params.check(Fit { tap: "gap", shape: &[4], classes, many }).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         let weighted = Params { label_smoothing: 0.1, class_weights: ClassWeights::Balanced, ..Params::default() };
         let smooth = Params { label_smoothing: 0.2, ..Params::default() };
         let sigmoid = Params { loss: Loss::Sigmoid, ..Params::default() };
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/goldens/heads.json")).unwrap();
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/goldens/heads.json")).unwrap();
         let cases = [
             ("plain", objective(Params::default(), 3, false, &one), &one, 9),
             ("weighted", objective(weighted, 3, false, &one), &one, 9),

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::head::Head;
-use super::optimizer::LearningRate;
-use super::params::HeadSpec;
-use super::train::{Pass, Session, Task};
+use crate::heads::fitted::head::Head;
+use crate::heads::settings::optimizer::LearningRate;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::training::run::{Pass, Session, Task};
 use crate::{Error, Result};
 
 /// Heads that a trainer brings on together.

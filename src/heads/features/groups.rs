@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use super::random::HOLD_OUT;
-use super::table::{Labels, Partition};
+use crate::heads::features::table::{Labels, Partition};
+use crate::heads::random::HOLD_OUT;
 use crate::rng::Philox;
 
 /// Which rows stay together.
@@ -75,7 +75,7 @@ impl Groups {
     }
 
     /// Some rows by what stays together, in the order of their first ones.
-    pub(super) fn units(&self, rows: &[usize]) -> Vec<Vec<usize>> {
+    pub fn units(&self, rows: &[usize]) -> Vec<Vec<usize>> {
         let mut units: Vec<Vec<usize>> = vec![];
         let mut place = HashMap::new();
         for &row in rows {

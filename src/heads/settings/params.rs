@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::classifier::Classifier;
-use super::words::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
+use crate::heads::fitted::pretrained::Classifier;
+use crate::heads::settings::choices::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
 use crate::{Error, Result};
 
 /// All settings of a trial as a sweep file names them, unchecked. What a head does not use is ignored.
@@ -235,7 +235,7 @@ impl Params {
     }
 
     fn check_values(&self) -> Result<()> {
-        for key in super::keys::KEYS.iter().filter(|key| key.applies(self)) {
+        for key in crate::heads::settings::keys::KEYS.iter().filter(|key| key.applies(self)) {
             key.check(&self.setting(key.name))?;
         }
         let refuse = |key, problem: &str, hint: &str| Err(Error::parameter(key, problem, hint));
@@ -359,7 +359,7 @@ impl HeadSpec {
             Init::Kaiming => ((6.0 / inputs as f64).sqrt(), false),
             Init::Zero => (0.0, false),
         };
-        let draw = |unit, n| super::random::initial(self.params.seed, layer, unit, n).map(|u| u * bound as f32);
+        let draw = |unit, n| crate::heads::random::initial(self.params.seed, layer, unit, n).map(|u| u * bound as f32);
         let weight = (0..outputs).flat_map(|unit| draw(unit, inputs)).collect();
         let bias = if biased { draw(outputs, outputs).collect() } else { vec![0.0; outputs] };
         (weight, bias)
