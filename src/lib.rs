@@ -6,8 +6,10 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod backbone;
 pub mod backbones;
-pub mod base;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod data;
 pub mod engine;
 mod error;
@@ -29,6 +31,6 @@ mod text;
 mod unfinished;
 pub mod weights;
 
-pub use error::{Error, Result, nearest};
+pub use error::{Error, Result, nearest, steps};
 pub use text::{visible, visible_lines};
 pub use unfinished::abandon;

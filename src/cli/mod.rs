@@ -1,11 +1,14 @@
 //! Raw arguments → checked settings → one command → one exit code.
 
 mod args;
+mod bench;
 mod commands;
 mod results;
 mod screen;
 mod signals;
+mod wording;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -17,10 +20,11 @@ use clap::Parser;
 use args::{Bench, Cli, Demo, Verb, Weights};
 use results::Results;
 use screen::Screen;
+use wording::in_commands;
 
 /// How a command ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+enum Ending {
     /// All done.
     Done,
     /// Done, but not to the strictness asked for.
@@ -29,9 +33,17 @@ pub enum Ending {
     Stopped,
 }
 
-/// Runs the command line. Exit 0: done; 1: failed; 2: wrong usage or unusable input; 128 and more: stopped by a signal.
-pub fn main() -> ExitCode {
-    let (code, screen) = match Cli::try_parse() {
+/// Runs a command line, whose first word is the program's name. The exit code is 0 where all was done, 1 for a failure, 2 for wrong usage or unusable
+/// input, and 128 or more where a signal stopped it.
+///
+/// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
+/// once.
+pub fn main<I, A>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = A>,
+    A: Into<OsString> + Clone,
+{
+    let (code, screen) = match Cli::try_parse_from(args) {
         Ok(cli) => {
             let screen = Screen { quiet: cli.global.quiet, json: cli.global.json };
             (ended(whole(|| run(&cli, &screen)), &screen), screen)
@@ -55,8 +67,7 @@ fn ended(end: anyhow::Result<Ending>, screen: &Screen) -> u8 {
         Ok(Ending::Stopped) => signals::asked().unwrap_or(1),
         Err(error) => {
             screen.error(&error);
-            let unusable =
-                error.chain().find_map(|e| e.downcast_ref::<headstart::Error>()).is_some_and(headstart::Error::is_unusable_input);
+            let unusable = error.chain().find_map(|e| e.downcast_ref::<crate::Error>()).is_some_and(crate::Error::is_unusable_input);
             if unusable { 2 } else { 1 }
         }
     }
@@ -64,13 +75,10 @@ fn ended(end: anyhow::Result<Ending>, screen: &Screen) -> u8 {
 
 /// The exit code of a command line that was not understood, or that asked for help or version, which are results.
 fn said(usage: &clap::Error) -> u8 {
-    if usage.use_stderr() {
-        let _ = usage.print();
-    } else {
-        let shown = usage.render();
-        let text = if io::stdout().is_terminal() { shown.ansi().to_string() } else { shown.to_string() };
-        let _ = Results.write_all(text.as_bytes());
-    }
+    let (shown, to_stderr) = (usage.render(), usage.use_stderr());
+    let is_terminal = if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = if is_terminal && std::env::var_os("NO_COLOR").is_none() { shown.ansi().to_string() } else { shown.to_string() };
+    let _ = if to_stderr { io::stderr().write_all(in_commands(&text).as_bytes()) } else { Results.write_all(text.as_bytes()) };
     usage.exit_code() as u8
 }
 
@@ -89,7 +97,7 @@ fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending
         if last.contains("failed to spawn thread") {
             return Err(no_threads(&last));
         }
-        Err(anyhow::anyhow!("a mistake in headstart itself: {last}; please report this, with the command"))
+        Err(crate::Error::internal(last).into())
     })
 }
 
@@ -127,7 +135,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
 /// Starts the threads, all cores' where nothing is said: now, so that a system which has none left is understood.
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     if threads == Some(0) {
-        return Err(headstart::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());
+        return Err(crate::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or_default()).build_global().map_err(|e| no_threads(&e))
 }

@@ -1,40 +1,21 @@
 //! Sweeps: many heads on cached features, and the directory that they leave.
 
-mod cohort;
-mod conclude;
-mod config;
-mod domain;
-mod features;
-mod fields;
-mod folder;
-mod halving;
-mod measure;
-mod misfits;
-mod names;
-mod notes;
-mod output;
-mod plan;
-mod record;
-mod result;
-mod run;
-mod single;
-mod source;
-mod space;
-mod splits;
-mod tpe;
-mod unusable;
-mod yaml;
+mod results;
+mod running;
+mod search;
+mod settings;
+mod sources;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
-pub use output::NOTES_FILE;
-pub use plan::{Inputs, Search, Trial};
-pub use record::{EpochRecord, FinalRecord, Past, Record, Status, flat, read_trials};
-pub use result::TrialResult;
-pub use run::{BestOf, Job, Observer, SweepOutcome, run};
-pub use single::Single;
-pub use source::{HELD_OUT, Source, TapFeatures, open_all};
-pub use space::{Axis, Domain, INPUTS, Range};
-pub use yaml::{Entry, Node, Origin, Yaml};
+pub use results::output::NOTES_FILE;
+pub use results::record::{EpochRecord, FinalRecord, Past, Record, Status, flat, read_trials};
+pub use results::result::TrialResult;
+pub use running::run::{BestOf, Observer, SweepJob, SweepOutcome, run};
+pub use running::single::Single;
+pub use search::plan::{Inputs, Search, Trial};
+pub use settings::config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
+pub use settings::space::{Axis, Domain, INPUTS, Range};
+pub use settings::yaml::{Entry, Node, Origin, Yaml};
+pub use sources::source::{HELD_OUT, Source, TapFeatures, open_all};

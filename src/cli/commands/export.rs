@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use headstart::Error;
-use headstart::model::{TrainedModel, write_bundle, write_onnx};
-use headstart::store::{Cache, Selection, export_npz, export_parquet};
+use crate::Error;
+use crate::model::{TrainedModel, write_bundle, write_onnx};
+use crate::store::{Cache, Selection, export_npz, export_parquet};
 use serde_json::json;
 
 use crate::cli::Ending;
@@ -33,7 +33,7 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
         }
         _ => return Err(Error::setting("no file to export to", "give --bundle FILE or --onnx FILE").into()),
     };
-    let bases: Vec<&str> = model.bases.iter().map(|used| used.base.info().name).collect();
+    let bases: Vec<&str> = model.backbones.iter().map(|used| used.backbone.info().name).collect();
     if screen.json {
         let classes = model.predictor.classes();
         screen.object(&json!({ "file": name(file), "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));

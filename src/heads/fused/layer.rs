@@ -7,7 +7,7 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::aligned::Aligned;
 use super::pack::Columns;
 use super::tape::{BLOCK, TILE, Tape};
-use crate::heads::head;
+use crate::heads::fitted::head;
 use crate::heads::random::MASK_BLOCK;
 use crate::simd::{Isa, LANES, transpose};
 

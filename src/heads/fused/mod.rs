@@ -27,12 +27,12 @@ pub(super) use output::exp;
 
 use group::Group;
 
-use super::ahead::is_large;
-use super::head::Head;
-use super::params::{HeadSpec, Params};
-use super::together::sessions;
-use super::train::{MOST_TOGETHER, Session, Task, Trainer};
-use super::words::Loss;
+use super::features::prefetch::is_large;
+use super::fitted::head::Head;
+use super::settings::choices::Loss;
+use super::settings::params::{HeadSpec, Params};
+use super::training::lockstep::sessions;
+use super::training::run::{MOST_TOGETHER, Session, Task, Trainer};
 use crate::simd::Isa;
 use crate::{Error, Result};
 

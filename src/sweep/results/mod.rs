@@ -1,0 +1,3 @@
+pub(crate) mod output;
+pub(crate) mod record;
+pub(crate) mod result;

@@ -1,0 +1,9 @@
+pub(crate) mod cohort;
+pub(crate) mod features;
+pub(crate) mod finalize;
+pub(crate) mod folder;
+pub(crate) mod metric_check;
+pub(crate) mod non_finite;
+pub(crate) mod notes;
+pub(crate) mod run;
+pub(crate) mod single;

@@ -1,0 +1,3 @@
+pub(crate) mod names;
+pub(crate) mod source;
+pub(crate) mod splits;
