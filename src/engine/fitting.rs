@@ -121,7 +121,7 @@ mod tests {
         fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
             let Batch::Floats { images, data, .. } = batch else { panic!("floats") };
             if images > self.0 {
-                return Err(Error::engine("small", "copying images")("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"));
+                return Err(Error::out_of_memory("small", "copying images")("the device is full"));
             }
             Ok(vec![data.iter().map(|v| v * 2.0).collect(), data.iter().step_by(2).copied().collect()])
         }
@@ -144,8 +144,9 @@ mod tests {
 
     #[test]
     fn an_engine_that_takes_its_memory_when_built_is_built_smaller() {
-        let small =
-            |batch| if batch > 4 { Err(Error::engine("small", "planning")("out of memory")) } else { Ok(Box::new(Small(4)) as Box<_>) };
+        let small = |batch| {
+            if batch > 4 { Err(Error::out_of_memory("small", "planning")("the device is full")) } else { Ok(Box::new(Small(4)) as Box<_>) }
+        };
         let engine = Fitting::build(16, small).unwrap();
         assert_eq!(engine.told(), [halving(16), halving(8)]);
         let data = [1.0; 20];

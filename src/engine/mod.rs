@@ -14,7 +14,7 @@ pub mod native;
 use crate::Result;
 use crate::preprocess::Normalise;
 
-pub use accuracy::{centred_error, test_images};
+pub use accuracy::centred_error;
 pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
 pub use compensate::{compensate_for_gpu, compensate_for_native};

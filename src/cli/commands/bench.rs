@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use crate::backbone::Backbone;
 use crate::engine::native::{self, LayerTime, NativeEngine};
-use crate::engine::{self, Batch, Engine, centred_error, test_images};
+use crate::engine::{self, Batch, Engine, centred_error};
 use crate::heads::{OptimizerKind, trainer};
+use crate::preprocess::synthetic_images;
 use crate::{Error, Result};
 use serde_json::json;
 
@@ -24,7 +25,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
     let normalise = base.preprocess().normalise();
-    let rgb = test_images(0, a.batch, size);
+    let rgb = synthetic_images(0, a.batch, size);
     let batch = Batch::Pixels { images: a.batch, size, rgb: &rgb, normalise: &normalise };
     let start = Instant::now();
     let engine = base.engine(&taps, a.batch, size)?;

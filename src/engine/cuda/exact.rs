@@ -4,7 +4,7 @@
 //! one changes, it changes at every pixel that it multiplies: no later mean over pixels makes up for it (MobileNet V3's features would be 3e-2 off
 //! for that reason alone).
 
-use super::lower::Map;
+use super::map::Map;
 use crate::plan::{Layer, Plan};
 
 /// For each value whether it is f32. A kernel reads numbers of one kind, but for a mean and for a map with its gate.

@@ -8,6 +8,7 @@
 //! | everything else, and what the libraries' epilogues know not | kernels of our own |
 
 use super::exact::exact;
+use super::map::Map;
 use super::memory::Memory;
 use super::program::{Call, Convolution, Element, Finish, Kernel, Numbers, Place, Product, Program, Space, Tap, Variant};
 use crate::graph::{Act, Padding, Pool};
@@ -18,23 +19,6 @@ use crate::{Error, Result};
 const LANES: usize = 8;
 /// Pixels that one thread sums of a large map.
 const STRETCH: usize = 64;
-
-/// Shape of a value as it lies in memory: vectors are maps of one pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Map {
-    channels: usize,
-    rows: usize,
-    columns: usize,
-    /// Channels that a pixel has room for.
-    stored: usize,
-}
-
-impl Map {
-    /// Pixels of an image.
-    pub fn pixels(&self) -> usize {
-        self.rows * self.columns
-    }
-}
 
 /// Makes a plan ready for batches of `images` images.
 ///
@@ -92,7 +76,7 @@ struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     fn new(plan: &'a Plan, element: Element, images: usize) -> Result<Lowering<'a>> {
-        let mut maps: Vec<Map> = plan.shapes.iter().map(|shape| map(shape)).collect();
+        let mut maps: Vec<Map> = plan.shapes.iter().map(|shape| Map::of(shape)).collect();
         // Tensor cores want channels by eights: an image gets five of zeros where only convolutions read it.
         let padded = |step: &Step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups == 1);
         if element != Element::F32 && plan.shapes[0].len() == 3 && plan.steps.iter().all(|s| !s.inputs.contains(&0) || padded(s)) {
@@ -101,7 +85,7 @@ impl<'a> Lowering<'a> {
         let elements: Vec<Element> = exact(plan, &maps).into_iter().map(|exact| if exact { Element::F32 } else { element }).collect();
         let largest = maps.iter().map(|m| images * m.pixels() * m.stored).max().unwrap_or(0);
         if largest >= 1 << 31 {
-            return Err(Error::engine("cuda", "planning")(format!("out of memory: {images} images make a map of {largest} values")));
+            return Err(Error::out_of_memory("cuda", "planning")(format!("{images} images make a map of {largest} values")));
         }
         let mut last: Vec<usize> = (0..maps.len()).collect();
         plan.last_reads().iter().enumerate().filter_map(|(v, read)| read.map(|step| (v, step + 1))).for_each(|(v, step)| last[v] = step);
@@ -376,14 +360,6 @@ impl<'a> Lowering<'a> {
         let kernel = Kernel { name: "finish", variant: Variant { element, wide }, y, x: y, z: residual, p, q: None, numbers };
         Finish { bias: self.memory.elements(element, bias), residual, relu, kernel }
     }
-}
-
-fn map(shape: &[usize]) -> Map {
-    let (channels, rows, columns) = match *shape {
-        [c, h, w] => (c, h, w),
-        _ => (shape.iter().product(), 1, 1),
-    };
-    Map { channels, rows, columns, stored: channels }
 }
 
 fn wide(channels: &[usize]) -> bool {

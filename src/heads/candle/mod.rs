@@ -70,5 +70,5 @@ impl Trainer for CandleTrainer {
 }
 
 fn failed(doing: &'static str) -> impl Fn(candle_core::Error) -> Error {
-    move |e| Error::engine("candle", doing)(e)
+    move |e| Error::candle(doing)(e)
 }

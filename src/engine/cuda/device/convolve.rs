@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::cudnn::result::{self, CudnnError};
 use candle_core::cuda_backend::cudarc::cudnn::sys;
 use candle_core::cuda_backend::cudarc::driver::CudaStream;
 
-use super::Workspace;
+use super::address::{Addresses, Workspace};
 use crate::engine::cuda::program::{Convolution, Element};
 
 /// Algorithms that cuDNN knows.
@@ -34,16 +34,6 @@ impl Drop for Dnn {
         // SAFETY: made by `create_handle`, destroyed once. There is nobody to tell that this failed.
         let _ = unsafe { result::destroy_handle(self.0) };
     }
-}
-
-/// Where a convolution finds things on the device.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    pub x: u64,
-    pub weight: u64,
-    pub y: u64,
-    pub bias: u64,
-    pub residual: Option<u64>,
 }
 
 /// A convolution that is ready to run.

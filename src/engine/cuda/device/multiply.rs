@@ -8,8 +8,7 @@ use candle_core::cuda_backend::cudarc::cublaslt::result::{self, CublasError};
 use candle_core::cuda_backend::cudarc::cublaslt::sys;
 use candle_core::cuda_backend::cudarc::driver::CudaStream;
 
-use super::Workspace;
-use super::convolve::Addresses;
+use super::address::{Addresses, Workspace};
 use crate::engine::cuda::program::{Element, Product};
 
 /// Bytes of workspace that NVIDIA recommends for Hopper.

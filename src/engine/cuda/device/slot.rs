@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, PinnedHostSlice, result, sys};
 
-use super::failed;
-use super::machine::address;
+use super::address::address;
+use super::failure::failed;
 use crate::Result;
 use crate::engine::cuda::program::Program;
 
