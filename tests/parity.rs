@@ -107,9 +107,9 @@ fn check(name: &str) {
         let plan = Plan::new(&graph, &weights, &taps, [3, size, size]).unwrap();
         let fast: Box<dyn Engine> = match graph.has_tokens() {
             true => Box::new(CandleEngine::planned(plan.clone(), &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()),
-            false => Box::new(NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap()),
+            false => Box::new(NativeEngine::new(&plan, IMAGES, native::NativeOptions::default()).unwrap()),
         };
-        let bf16 = native::Options { bf16: true, ..native::Options::default() };
+        let bf16 = native::NativeOptions { bf16: true, ..native::NativeOptions::default() };
         let typical: Vec<f32> = image(1, 100, size).into_iter().map(|v| v * scale).collect();
         let rounded = || NativeEngine::new(&compensate_for_native(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
         let coarse = (bf16.check().is_ok() && !graph.has_tokens()).then(rounded);
