@@ -5,7 +5,7 @@
 //! | convolution 1×1, stride 1; fully connected | cuBLAS, with bias, residual and ReLU in its epilogue |
 //! | depthwise convolution | a kernel of our own, with all that follows |
 //! | any other convolution | cuDNN, with bias, residual and ReLU fused where it takes them |
-//! | everything else, and what the libraries' epilogues know not | kernels of our own |
+//! | everything else, and the endings that the libraries' epilogues lack | kernels of our own |
 
 use super::exact::exact;
 use super::map::Map;
@@ -20,10 +20,10 @@ const LANES: usize = 8;
 /// Pixels that one thread sums of a large map.
 const STRETCH: usize = 64;
 
-/// Makes a plan ready for batches of `images` images.
+/// Compiles a plan for batches of `images` images.
 ///
 /// # Errors
-/// A transformer; more images than one map can hold (said as a lack of memory).
+/// A transformer; more images than one map can hold (reported as a lack of memory).
 pub fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(Error::graph(&step.name, "belongs to a transformer: these run on the candle engine"));
@@ -38,10 +38,10 @@ pub fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> 
     }
     let Lowering { memory, mut calls, taps, features, .. } = lowering;
     let (offsets, arena) = memory.arrange();
-    calls.iter_mut().for_each(|call| call.settle(&offsets));
+    calls.iter_mut().for_each(|call| call.assign_offsets(&offsets));
     let entry = |kernel: Kernel| {
         let mut call = Call::Kernel(kernel);
-        call.settle(&offsets);
+        call.assign_offsets(&offsets);
         if let Call::Kernel(kernel) = call { kernel } else { kernel }
     };
     let input = [0, 1, 2].map(|i| plan.input_shape()[i]);
@@ -137,7 +137,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Where the value is a tap, it leaves as soon as it is there.
+    /// Copies a value out as soon as it is computed, if it is a tap.
     fn tap(&mut self, value: ValueId) {
         for tap in (0..self.taps.len()).filter(|&t| self.plan.taps[t] == value) {
             let map = self.maps[value];
@@ -345,7 +345,7 @@ impl<'a> Lowering<'a> {
         self.calls.push(Call::Product(product, finish));
     }
 
-    /// What follows a library's sums for a value, at a place.
+    /// The end of a library's sums for a value, at a place.
     fn finish(&mut self, bias: &[f32], residual: Option<Place>, act: Option<Act>, value: ValueId, y: Place) -> Finish {
         let (element, to) = (self.elements[value], self.maps[value]);
         let relu = match act {
@@ -381,7 +381,7 @@ fn activation(act: Option<Act>) -> usize {
     }
 }
 
-/// How windows lie on a map.
+/// Geometry of windows on a map.
 struct Window {
     kernel: [usize; 2],
     stride: [usize; 2],

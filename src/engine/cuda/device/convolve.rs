@@ -1,4 +1,4 @@
-//! Convolutions by cuDNN: descriptors, algorithm and workspace settled once.
+//! Convolutions by cuDNN: descriptors, algorithm and workspace chosen once.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -31,7 +31,7 @@ impl Dnn {
 
 impl Drop for Dnn {
     fn drop(&mut self) {
-        // SAFETY: made by `create_handle`, destroyed once. There is nobody to tell that this failed.
+        // SAFETY: `create_handle` made it, and it is destroyed once. A failure here has no recipient.
         let _ = unsafe { result::destroy_handle(self.0) };
     }
 }
@@ -129,7 +129,7 @@ impl Convolve {
         let best = found.iter().take(count.max(0) as usize).find(usable);
         let best = best.ok_or(CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED))?;
         self.algorithm = best.algo;
-        // SAFETY: as above.
+        // SAFETY: the same descriptors; the library writes one size.
         self.workspace =
             unsafe { result::get_convolution_forward_workspace_size(dnn.0, self.x, self.weight, self.conv, self.y, self.algorithm) }?;
         Ok(())

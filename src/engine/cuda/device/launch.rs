@@ -1,4 +1,4 @@
-//! Our own kernels: compiled at run time for the GPU at hand, launched on a stream.
+//! Our own kernels: compiled at run time for the GPU in use, launched on a stream.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -18,7 +18,7 @@ const BLOCK: u32 = 256;
 /// The compiled kernels.
 pub struct Kernels(Vec<(Variant, Arc<CudaModule>)>);
 
-/// What NVRTC compiles: the source behind its settings.
+/// The text that NVRTC compiles: settings, then the source.
 fn source(Variant { element, wide }: Variant) -> String {
     let define = element.define().map_or(String::new(), |name| format!("#define {name}\n"));
     format!("#define LANES {}\n{define}{SOURCE}", if wide { 8 } else { 1 })

@@ -66,7 +66,7 @@ impl Blocks {
         })
     }
 
-    /// The address of a place. That of the input is told by each batch: 0 stands for it.
+    /// The address of a place. The input's comes with each batch: 0 stands for it.
     fn address(&self, place: Place) -> u64 {
         let base = match place.space {
             Space::Arena => address(&self.arena, &self.stream),
@@ -243,7 +243,7 @@ impl Machine {
         done.record(&self.stream).map_err(failed("marking the features"))
     }
 
-    /// How it runs, in words.
+    /// A summary in words.
     pub fn summary(&self) -> String {
         let (mut fused, mut apart, mut kernels) = (0, 0, 0);
         for step in &self.steps {

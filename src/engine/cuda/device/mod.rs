@@ -39,7 +39,7 @@ const SLOTS: usize = 2;
 /// Sets an environment variable: call it before the process has a second thread and before any of CUDA's libraries is used.
 #[expect(clippy::disallowed_methods, reason = "the libraries take this wish from the environment alone")]
 pub unsafe fn without_tf32() {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller promises that no other thread exists, which could read the environment meanwhile.
     unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") }
 }
 
@@ -105,7 +105,7 @@ impl CudaEngine {
     }
 }
 
-/// A slot that goes back when it is done with.
+/// A slot that returns to the engine when dropped.
 struct Taken<'a> {
     engine: &'a CudaEngine,
     slot: Option<Slot>,
@@ -114,7 +114,7 @@ struct Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            slot.settle();
+            slot.wait();
             lock(&self.engine.slots).push(slot);
             self.engine.returned.notify_one();
         }

@@ -83,8 +83,8 @@ impl Slot {
         Ok(taps.collect())
     }
 
-    /// Waits until nothing uses the slot any more, whatever became of its batch.
-    pub fn settle(&self) {
+    /// Waits until nothing uses the slot any more, whether its batch succeeded or failed.
+    pub fn wait(&self) {
         let _ = self.stream.synchronize();
     }
 }

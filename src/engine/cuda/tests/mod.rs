@@ -176,7 +176,7 @@ networks! {
     networks_with_other_norms: "convnext_tiny" "gap" at 48, "xception" "gap" at 72;
 }
 
-/// What 16 bits may cost, of networks of every kind; in bf16 with biases that make up for it, and but for those that stay f32.
+/// Bounds on the error of 16 bits, for networks of every kind; in bf16 with corrected biases, except those that stay f32.
 #[test]
 fn features_in_sixteen_bits_are_within_two_hundredths() {
     for (name, side) in [
