@@ -37,3 +37,18 @@ fn parameter_names_are_unique() {
         assert_eq!(names.len(), count, "{}", info.name);
     }
 }
+
+/// Caches are found by them: a change of a graph's text changes the key of everybody's caches.
+#[test]
+fn digests_of_graphs_stay() {
+    let expected = [
+        ("resnet50", "G"),
+        ("mobilenet_v2_keras", "G"),
+        ("convnext_tiny", "G"),
+        ("inception_v3", "G"),
+        ("dinov2_vits14", "G"),
+    ];
+    let digest = |name| find(name).unwrap().graph(&Options::default()).digest();
+    let found = expected.map(|(name, _)| (name, digest(name)));
+    assert_eq!(found.each_ref().map(|(name, digest)| (*name, digest.as_str())), expected);
+}

@@ -53,7 +53,7 @@ where
     match Results.end() {
         Ok(()) => ExitCode::from(code),
         Err(lost) => {
-            screen.error(&anyhow::anyhow!("cannot write the results to stdout: {lost}"));
+            screen.error(&crate::Error::io("write the results to", "stdout")(lost).into());
             ExitCode::from(code.max(1))
         }
     }
