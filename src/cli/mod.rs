@@ -53,6 +53,7 @@ where
     match Results.end() {
         Ok(()) => ExitCode::from(code),
         Err(lost) => {
+            let lost = lost.raw_os_error().map_or_else(|| lost.kind().into(), io::Error::from_raw_os_error);
             screen.error(&crate::Error::io("write the results to", "stdout")(lost).into());
             ExitCode::from(code.max(1))
         }
