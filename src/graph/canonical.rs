@@ -98,12 +98,7 @@ fn pooling(pool: &Pool) -> Fields {
 
 fn patches(tokens: &Tokens) -> Fields {
     let Tokens { channels, patch, grid, offset } = tokens;
-    vec![
-        ("channels", channels.to_string()),
-        ("patch", patch.to_string()),
-        ("grid", grid.to_string()),
-        ("offset", double(*offset)),
-    ]
+    vec![("channels", channels.to_string()), ("patch", patch.to_string()), ("grid", grid.to_string()), ("offset", double(*offset))]
 }
 
 /// `same`, or rows above and below, columns left and right.
@@ -139,7 +134,8 @@ mod tests {
     /// One node of every kind of operation and every field, in no sensible network.
     fn every_kind() -> Graph {
         let (mut graph, x) = Graph::new(3);
-        let conv = Conv { input: 3, output: 8, kernel: [3, 5], stride: [2, 1], padding: Padding::Explicit([1, 2, 3, 4]), groups: 1, bias: true };
+        let conv =
+            Conv { input: 3, output: 8, kernel: [3, 5], stride: [2, 1], padding: Padding::Explicit([1, 2, 3, 4]), groups: 1, bias: true };
         let pool = Pool { kernel: [2, 3], stride: [2, 2], padding: Padding::Same, ceil: true, count_padding: false };
         let ops = [
             Op::Conv(conv),

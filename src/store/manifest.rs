@@ -376,7 +376,10 @@ mod tests {
             Manifest::read(folder.path()).unwrap_err().to_string()
         };
         let earlier = written(1);
-        assert!(earlier.contains("an earlier version of headstart: it is in format 1") && earlier.contains(steps::EXTRACT_AGAIN), "{earlier}");
+        assert!(
+            earlier.contains("an earlier version of headstart: it is in format 1") && earlier.contains(steps::EXTRACT_AGAIN),
+            "{earlier}"
+        );
         assert_eq!(earlier.lines().count(), 2, "one line and one of help: {earlier}");
         assert!(is_earlier(folder.path()));
         assert!(written(9).contains("a later version of headstart: it is in format 9"));

@@ -91,7 +91,10 @@ impl Images {
 
 fn tell_earlier(caches: &[PathBuf], screen: &Screen) {
     for folder in caches {
-        screen.note(format_args!("{} was made by an earlier version of headstart and cannot be used any more: it may be deleted", folder.display()));
+        screen.note(format_args!(
+            "{} was made by an earlier version of headstart and cannot be used any more: it may be deleted",
+            folder.display()
+        ));
     }
 }
 

@@ -325,10 +325,14 @@ mod tests {
                 .filter(|package| package.contains(&format!("\nname = \"{name}\"\n")))
                 .filter_map(|package| package.split("\nversion = \"").nth(1)?.split('"').next())
                 .collect();
-            let help = "raise DECODER_VERSION and the version in DECODER_CRATES: other decoders may give other pixels, so they need another key";
+            let help =
+                "raise DECODER_VERSION and the version in DECODER_CRATES: other decoders may give other pixels, so they need another key";
             assert_eq!(locked, [version], "{name} has moved in Cargo.lock: {help}");
             let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = ")));
-            assert!(line.is_some_and(|line| line.contains(&format!("\"={version}\""))), "{name} is not pinned exactly in Cargo.toml: {line:?}");
+            assert!(
+                line.is_some_and(|line| line.contains(&format!("\"={version}\""))),
+                "{name} is not pinned exactly in Cargo.toml: {line:?}"
+            );
         }
     }
 
