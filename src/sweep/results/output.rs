@@ -35,10 +35,10 @@ impl Predictions {
     }
 }
 
-/// A CSV file, whole or not at all.
-fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
+/// Writes a CSV file, whole or not at all.
+pub(crate) fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
     let mut csv = csv::Writer::from_writer(vec![]);
-    let refused = |e: &dyn std::fmt::Display| Error::cache(path, e, "this is a mistake in headstart");
+    let refused = |e: &dyn std::fmt::Display| Error::internal(format!("{} cannot be made: {e}", path.display()));
     for record in records {
         csv.write_record(&record).map_err(|e| refused(&e))?;
     }
