@@ -36,7 +36,8 @@ pub use walk::{Below, images_below};
 use crate::{Error, Result, nearest};
 
 /// Which part of the data an image serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
     /// For training heads.
     Train,

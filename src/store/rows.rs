@@ -49,8 +49,8 @@ pub struct Row {
     pub path: String,
     /// Indices into the manifest's classes; more than one where the data is multi-label.
     pub labels: Vec<usize>,
-    /// Its split.
-    pub split: Split,
+    /// Its split; open in one part of an extraction, until `merge` knows what all images are.
+    pub split: Option<Split>,
     /// Digest of the file; `None` where it could not be read.
     pub digest: Option<Digest>,
     /// Whether it counts.
@@ -77,7 +77,7 @@ pub(super) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
             &row.path,
             &class_names(&row.labels, classes),
             &labels.join("|"),
-            row.split.name(),
+            row.split.map_or("", Split::name),
             &row.digest.map(|d| d.to_string()).unwrap_or_default(),
             row.status.name(),
             row.group.as_deref().unwrap_or_default(),
@@ -155,7 +155,10 @@ fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> 
         row: field(0).parse().map_err(|_| format!("row `{}` is no number", field(0)))?,
         path: field(1).into(),
         labels,
-        split: field(4).parse().map_err(|_| format!("`{}` is not a split", field(4)))?,
+        split: match field(4) {
+            "" => None,
+            text => Some(text.parse().map_err(|_| format!("`{text}` is not a split"))?),
+        },
         digest: match field(5) {
             "" => None,
             text => Some(text.parse().map_err(|_| format!("`{text}` is no digest"))?),
@@ -200,9 +203,9 @@ mod tests {
             group: None,
         };
         let rows = vec![
-            row(0, "train/cats/a, \"b\".png", &[0], Split::Train, Status::Ok),
-            row(3, "c\nd.png", &[0, 1], Split::Val, Status::Deleted),
-            row(9, "é.png", &[], Split::Test, Status::Failed),
+            row(0, "train/cats/a, \"b\".png", &[0], Some(Split::Train), Status::Ok),
+            row(3, "c\nd.png", &[0, 1], None, Status::Deleted),
+            row(9, "é.png", &[], Some(Split::Test), Status::Failed),
         ];
         (rows, vec!["cats".into(), "dogs".into()])
     }
@@ -216,7 +219,7 @@ mod tests {
         assert_eq!(all_names(&text), classes);
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("row,path,class,label,split,sha256,status\n"), "{text}");
-        assert!(text.contains(",cats|dogs,0|1,val,"), "{text}");
+        assert!(text.contains(",cats|dogs,0|1,,"), "{text}");
     }
 
     #[test]
