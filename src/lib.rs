@@ -6,8 +6,10 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod backbone;
 pub mod backbones;
-pub mod base;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod data;
 pub mod engine;
 mod error;
@@ -21,6 +23,7 @@ pub mod plan;
 pub mod preprocess;
 pub mod report;
 pub mod rng;
+mod simd;
 pub mod speedup;
 pub mod store;
 pub mod sweep;

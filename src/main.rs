@@ -1,7 +1,5 @@
 //! The `headstart` command: arguments in, one exit code out.
 
-mod cli;
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -10,5 +8,5 @@ fn main() -> ExitCode {
     unsafe {
         headstart::engine::without_tf32();
     }
-    cli::main()
+    headstart::cli::main(std::env::args_os())
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use headstart::backbone::{Backbone, BackboneSettings};
 use headstart::backbones::{self, Flavour, Options};
-use headstart::base::{Base, BaseSettings};
 use headstart::engine::native::{self, NativeEngine};
 use headstart::engine::{Batch, CandleEngine, Engine, centred_error, compensate_for_native};
 use headstart::graph::Graph;
@@ -313,10 +313,11 @@ fn another_networks_file_is_refused_with_the_names_that_differ() {
         ("efficientnet_b1", "efficientnet_b0", "features.1.1.block.0.0.weight"),
     ] {
         let path = hollow(dir.path(), file);
-        let settings = BaseSettings { backbone: wanted.into(), weights: Some(path.display().to_string()), ..BaseSettings::default() };
-        let refused = Base::open(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
+        let settings =
+            BackboneSettings { backbone: wanted.into(), weights: Some(path.display().to_string()), ..BackboneSettings::default() };
+        let refused = Backbone::open(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
         assert!(refused.contains(differs), "{file} for {wanted}: {refused}");
-        let own = BaseSettings { backbone: file.into(), ..settings };
-        Base::open(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
+        let own = BackboneSettings { backbone: file.into(), ..settings };
+        Backbone::open(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
     }
 }

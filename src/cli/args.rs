@@ -103,7 +103,7 @@ pub struct Features {
     #[command(flatten)]
     pub images: Images,
     #[command(flatten)]
-    pub base: Base,
+    pub base: Backbone,
     /// What to cache: gap, map, flat, logits or a module path; may be repeated [default: gap]
     #[arg(long = "tap", value_name = "TAP")]
     pub taps: Vec<String>,
@@ -175,7 +175,7 @@ pub struct Images {
 
 /// A backbone, its weights and how images are made ready for it.
 #[derive(Debug, Args)]
-pub struct Base {
+pub struct Backbone {
     /// The pretrained network, as `headstart backbones` lists it
     #[arg(long, value_name = "NAME")]
     pub backbone: String,
@@ -212,12 +212,12 @@ pub enum StoreDtype {
     Bf16,
 }
 
-impl From<StoreDtype> for headstart::store::Dtype {
-    fn from(stored: StoreDtype) -> headstart::store::Dtype {
+impl From<StoreDtype> for crate::store::Dtype {
+    fn from(stored: StoreDtype) -> crate::store::Dtype {
         match stored {
-            StoreDtype::F32 => headstart::store::Dtype::F32,
-            StoreDtype::F16 => headstart::store::Dtype::F16,
-            StoreDtype::Bf16 => headstart::store::Dtype::BF16,
+            StoreDtype::F32 => crate::store::Dtype::F32,
+            StoreDtype::F16 => crate::store::Dtype::F16,
+            StoreDtype::Bf16 => crate::store::Dtype::BF16,
         }
     }
 }
@@ -280,7 +280,7 @@ pub struct Speedup {
     #[command(flatten)]
     pub images: Images,
     #[command(flatten)]
-    pub base: Base,
+    pub base: Backbone,
     /// What the head reads: gap, map, flat or a module path
     #[arg(long, default_value = "gap", value_name = "TAP")]
     pub tap: String,
@@ -398,7 +398,7 @@ pub struct BenchHeads {
 #[derive(Debug, Args)]
 pub struct BenchForward {
     #[command(flatten)]
-    pub base: Base,
+    pub base: Backbone,
     /// Images a batch
     #[arg(long, default_value_t = 16, value_name = "B")]
     pub batch: usize,

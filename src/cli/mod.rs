@@ -6,6 +6,7 @@ mod results;
 mod screen;
 mod signals;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -20,7 +21,7 @@ use screen::Screen;
 
 /// How a command ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+enum Ending {
     /// All done.
     Done,
     /// Done, but not to the strictness asked for.
@@ -29,9 +30,17 @@ pub enum Ending {
     Stopped,
 }
 
-/// Runs the command line. Exit 0: done; 1: failed; 2: wrong usage or unusable input; 128 and more: stopped by a signal.
-pub fn main() -> ExitCode {
-    let (code, screen) = match Cli::try_parse() {
+/// Runs a command line, whose first word is the program's name. The exit code is 0 where all was done, 1 for a failure, 2 for wrong usage or unusable
+/// input, and 128 or more where a signal stopped it.
+///
+/// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
+/// once.
+pub fn main<I, A>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = A>,
+    A: Into<OsString> + Clone,
+{
+    let (code, screen) = match Cli::try_parse_from(args) {
         Ok(cli) => {
             let screen = Screen { quiet: cli.global.quiet, json: cli.global.json };
             (ended(whole(|| run(&cli, &screen)), &screen), screen)
@@ -55,8 +64,7 @@ fn ended(end: anyhow::Result<Ending>, screen: &Screen) -> u8 {
         Ok(Ending::Stopped) => signals::asked().unwrap_or(1),
         Err(error) => {
             screen.error(&error);
-            let unusable =
-                error.chain().find_map(|e| e.downcast_ref::<headstart::Error>()).is_some_and(headstart::Error::is_unusable_input);
+            let unusable = error.chain().find_map(|e| e.downcast_ref::<crate::Error>()).is_some_and(crate::Error::is_unusable_input);
             if unusable { 2 } else { 1 }
         }
     }
@@ -127,7 +135,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
 /// Starts the threads, all cores' where nothing is said: now, so that a system which has none left is understood.
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     if threads == Some(0) {
-        return Err(headstart::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());
+        return Err(crate::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or_default()).build_global().map_err(|e| no_threads(&e))
 }

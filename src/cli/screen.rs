@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
+pub use crate::report::seconds;
+use crate::weights::Fetching;
+use crate::{visible, visible_lines};
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
-pub use headstart::report::seconds;
-use headstart::weights::Fetching;
-use headstart::{visible, visible_lines};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::results::Results;

@@ -76,7 +76,7 @@ fn hear(signal: i32, screen: &Screen) {
     if is_first && GENTLE.load(Ordering::Relaxed) {
         return screen.note(format_args!("{name}: stopping as soon as the running shard is written; once more, and it is given up"));
     }
-    headstart::abandon();
+    crate::abandon();
     let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let words = kept.as_ref().map_or("nothing half-written is left".into(), |words| words());
     screen.warn(format_args!("{name}: stopped; {words}"));

@@ -9,7 +9,7 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::native::simd::Isa;
+use crate::simd::Isa;
 
 const ROWS: usize = 12;
 const DIM: usize = 5;
@@ -93,7 +93,7 @@ fn the_candle_trainer_follows_pytorch_and_keras() {
 
 #[test]
 fn the_fused_trainer_follows_pytorch_and_keras_on_every_instruction_set() {
-    for isa in crate::engine::native::simd::Isa::available() {
+    for isa in crate::simd::Isa::available() {
         follows_its_peers(&FusedTrainer::with_isa(isa, 1));
     }
 }
@@ -160,7 +160,7 @@ fn both_trainers_agree_step_by_step() {
             }
             let spec = params.check(Fit { tap: "gap", shape: &[300], classes: 3, many }).unwrap();
             let (losses, weights, answers) = course(&CandleTrainer { device: Device::Cpu }, &x, &labels, &partition, &spec);
-            for isa in crate::engine::native::simd::Isa::available() {
+            for isa in crate::simd::Isa::available() {
                 let (fused_losses, fused_weights, fused_answers) = course(&FusedTrainer::with_isa(isa, 1), &x, &labels, &partition, &spec);
                 for (a, b) in losses.iter().zip(&fused_losses) {
                     assert!((a - b).abs() < 2e-5 * a.abs().max(1.0), "{isa:?} {params:?}: {losses:?} {fused_losses:?}");

@@ -16,9 +16,9 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::trained::{TrainedModel, UsedBase};
+use super::trained::{TrainedModel, UsedBackbone};
+use crate::backbone::Backbone;
 use crate::backbones::{self, Opened, Options};
-use crate::base::Base;
 use crate::engine::DeviceChoice;
 use crate::files::{output, replace};
 use crate::graph::Parameter;
@@ -51,14 +51,14 @@ struct Contents {
     sha256: String,
     /// Version of headstart that wrote it.
     headstart: String,
-    bases: Vec<BundledBase>,
+    bases: Vec<BundledBackbone>,
     /// `model.json`
     model: Model,
 }
 
 /// What is to be known of a base beside its tensors; all else stands in the key, in the model.
 #[derive(Serialize, Deserialize)]
-struct BundledBase {
+struct BundledBackbone {
     backbone: String,
     /// Where the weights came from.
     weights: String,
@@ -93,7 +93,7 @@ pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
         format: BUNDLE_FORMAT,
         sha256: ZEROS.into(),
         headstart: env!("CARGO_PKG_VERSION").into(),
-        bases: model.bases.iter().map(BundledBase::new).collect(),
+        bases: model.bases.iter().map(BundledBackbone::new).collect(),
         model: model.predictor.model.clone(),
     };
     let entry = serde_json::to_string(&contents).map_err(|e| refused(&e))?;
@@ -109,10 +109,10 @@ pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
     Ok(Bundled { tensors: tensors.len(), bytes: bytes.len() as u64 })
 }
 
-impl BundledBase {
-    fn new(used: &UsedBase) -> BundledBase {
+impl BundledBackbone {
+    fn new(used: &UsedBackbone) -> BundledBackbone {
         let weights = used.base.weights();
-        BundledBase {
+        BundledBackbone {
             backbone: used.base.info().name.into(),
             weights: weights.name.clone(),
             options: weights.options.clone(),
@@ -171,7 +171,7 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
             crop_pct: 1.0,
             options: about.options.clone(),
         };
-        Base::of_key_with(info, key, weights, device)
+        Backbone::of_key_with(info, key, weights, device)
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::trained::{TrainedModel, UsedBase};
+use super::trained::{TrainedModel, UsedBackbone};
 use crate::data::{Digest, Pixels, decode};
 use crate::engine::{Batch, Engine};
 use crate::heads::{InputFeatures, Predictor};
@@ -113,7 +113,7 @@ struct Photo {
 
 /// A base with its engine.
 struct Reader {
-    used: UsedBase,
+    used: UsedBackbone,
     engine: Option<Planned>,
 }
 

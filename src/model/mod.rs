@@ -21,4 +21,4 @@ pub use bundle::{BUNDLE_FORMAT, Bundled, write_bundle};
 pub use classifier::{Classifier, Views};
 pub use layers::backbone_classifier;
 pub use onnx::{Onnx, write_onnx};
-pub use trained::{TrainedModel, UsedBase};
+pub use trained::{TrainedModel, UsedBackbone};

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::base::{Base, BaseSettings};
+use crate::backbone::{Backbone, BackboneSettings};
 use crate::data::Orientation;
 use crate::engine::DeviceChoice;
 use crate::heads::tests_of_model::predictor;
@@ -55,14 +55,14 @@ fn places(value: &Value, at: String) -> Vec<String> {
 /// A best head on the first layer of SqueezeNet, in a folder as a sweep leaves it.
 fn sweep(params: Params) -> tempfile::TempDir {
     const TAP: &str = "features.0";
-    let settings = BaseSettings {
+    let settings = BackboneSettings {
         backbone: "squeezenet1_1".into(),
         weights: Some("random:1".into()),
         size: Some(33),
         device: DeviceChoice::Cpu,
-        ..BaseSettings::default()
+        ..BackboneSettings::default()
     };
-    let base = Base::open(&settings, &|_| ()).unwrap();
+    let base = Backbone::open(&settings, &|_| ()).unwrap();
     let shape = base.tap_shapes(&[TAP.into()], [33, 33]).unwrap().remove(0);
     let mut predictor = predictor(params, &shape);
     if predictor.head.spec.params().head == HeadKind::Knn {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::backbone::Backbone;
 use crate::backbones;
-use crate::base::Base;
 use crate::data::Orientation;
 use crate::engine::{Compute, DeviceChoice};
 use crate::heads::{BEST_FOLDER, InputFeatures, MODEL_FILE, Predictor};
@@ -19,13 +19,13 @@ pub struct TrainedModel {
     /// The head.
     pub predictor: Predictor,
     /// The bases, each once, in the order in which the head's inputs first name them.
-    pub bases: Vec<UsedBase>,
+    pub bases: Vec<UsedBackbone>,
 }
 
 /// One base and the head's inputs that it makes.
-pub struct UsedBase {
+pub struct UsedBackbone {
     /// The base.
-    pub base: Base,
+    pub base: Backbone,
     /// How its images are turned.
     pub orientation: Orientation,
     /// The key of the cache that the head was trained on.
@@ -49,7 +49,7 @@ impl TrainedModel {
             return Err(Error::data(path, "is not there", "name a sweep's directory, or a bundle that `headstart export` wrote"));
         }
         let predictor = Predictor::load(path)?;
-        TrainedModel::join(&described_by(path), predictor, |_, input, key| Base::of_key(key, &input.weights, device, tell))
+        TrainedModel::join(&described_by(path), predictor, |_, input, key| Backbone::of_key(key, &input.weights, device, tell))
     }
 
     /// Groups the head's inputs by the base that makes them and opens each base once: `open` gets its number, its first input and its key. `origin`
@@ -57,9 +57,9 @@ impl TrainedModel {
     pub(super) fn join(
         origin: &Path,
         predictor: Predictor,
-        mut open: impl FnMut(usize, &InputFeatures, &Key) -> Result<(Base, Orientation)>,
+        mut open: impl FnMut(usize, &InputFeatures, &Key) -> Result<(Backbone, Orientation)>,
     ) -> Result<TrainedModel> {
-        let mut bases: Vec<(&str, UsedBase)> = vec![];
+        let mut bases: Vec<(&str, UsedBackbone)> = vec![];
         for (i, input) in predictor.inputs().iter().enumerate() {
             if let Some((_, used)) = bases.iter_mut().find(|(digest, _)| *digest == input.key_digest) {
                 used.taps.push(input.tap.clone());
@@ -73,16 +73,16 @@ impl TrainedModel {
             let (base, orientation) = open(bases.len(), input, key)?;
             bases.push((
                 &input.key_digest,
-                UsedBase { base, orientation, key: key.clone(), taps: vec![input.tap.clone()], inputs: vec![i] },
+                UsedBackbone { base, orientation, key: key.clone(), taps: vec![input.tap.clone()], inputs: vec![i] },
             ));
         }
-        let bases: Vec<UsedBase> = bases.into_iter().map(|(_, used)| used).collect();
+        let bases: Vec<UsedBackbone> = bases.into_iter().map(|(_, used)| used).collect();
         bases.iter().try_for_each(|used| used.check(predictor.inputs())).map_err(|e| named(origin, e))?;
         Ok(TrainedModel { predictor, bases })
     }
 }
 
-impl UsedBase {
+impl UsedBackbone {
     /// Whether the base has the taps that the head reads, in the shapes that it was trained on. (Where images are used at the size that they come
     /// in, that shows with the first one.)
     fn check(&self, inputs: &[InputFeatures]) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `headstart backbones`: the zoo, and one of its networks in detail.
 
-use headstart::Result;
-use headstart::backbones::{self, BackboneInfo, Options};
+use crate::Result;
+use crate::backbones::{self, BackboneInfo, Options};
 use serde_json::{Value, json};
 
 use crate::cli::Ending;
@@ -84,7 +84,7 @@ fn one(info: &BackboneInfo, size: Option<usize>, screen: &Screen) -> Result<()> 
     Ok(())
 }
 
-fn shape(graph: &headstart::graph::Graph, tap: &str, size: usize) -> Option<Vec<usize>> {
+fn shape(graph: &crate::graph::Graph, tap: &str, size: usize) -> Option<Vec<usize>> {
     let pruned = graph.prune(&[tap.to_string()]).ok()?;
     let at = pruned.find_tap(tap).ok()?;
     pruned.shapes([3, size, size]).ok().map(|s| s[at].clone())

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use headstart::base::Base;
-use headstart::engine::native::{self, LayerTime, NativeEngine};
-use headstart::engine::{self, Batch, Engine, centred_error, test_images};
-use headstart::heads::{Bench, OptimizerKind, trainer};
-use headstart::{Error, Result};
+use crate::backbone::Backbone;
+use crate::engine::native::{self, LayerTime, NativeEngine};
+use crate::engine::{self, Batch, Engine, centred_error, test_images};
+use crate::heads::{Bench, OptimizerKind, trainer};
+use crate::{Error, Result};
 use serde_json::json;
 
 use crate::cli::Ending;
@@ -18,7 +18,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
     }
-    let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    let base = Backbone::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     base.note().iter().for_each(|note| screen.note(note));
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
@@ -129,7 +129,7 @@ fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
 pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let words = OptimizerKind::WORDS;
     let optimizer = serde_json::from_value(json!(a.optimizer)).map_err(|_| {
-        let near = headstart::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
+        let near = crate::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
         Error::setting(format!("`{}` is no optimiser", a.optimizer), format!("did you mean `{near}`?"))
     })?;
     if [a.rows, a.dim, a.classes, a.batch, a.epochs, a.trials].contains(&0) {

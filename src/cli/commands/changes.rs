@@ -1,7 +1,7 @@
 //! What a run of `features` changed among the rows of its cache, in words.
 
-use headstart::extract::Outcome;
-use headstart::store::Changes;
+use crate::extract::Outcome;
+use crate::store::Changes;
 use serde_json::{Value, json};
 
 use crate::cli::screen::{Screen, thousands};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use headstart::data::demo;
-use headstart::weights::wheel::MNIST_5K;
+use crate::data::demo;
+use crate::weights::wheel::MNIST_5K;
 use serde_json::json;
 
 use crate::cli::Ending;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use headstart::Error;
-use headstart::model::{TrainedModel, write_bundle, write_onnx};
-use headstart::store::{Cache, Selection, export_npz, export_parquet};
+use crate::Error;
+use crate::model::{TrainedModel, write_bundle, write_onnx};
+use crate::store::{Cache, Selection, export_npz, export_parquet};
 use serde_json::json;
 
 use crate::cli::Ending;

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use headstart::Result;
-use headstart::base::Base;
-use headstart::data::{Dataset, Digest, ImageSource, Orientation};
-use headstart::extract::{Job, JobTap, Part};
-use headstart::preprocess::Policy;
-use headstart::store::{Key, Wait};
+use crate::Result;
+use crate::backbone::Backbone;
+use crate::data::{Dataset, Digest, ImageSource, Orientation};
+use crate::extract::{Job, JobTap, Part};
+use crate::preprocess::Policy;
+use crate::store::{Key, Wait};
 
 /// The parts of a [`Job`], owned.
 pub struct Extraction {
-    pub base: Base,
+    pub base: Backbone,
     pub source: Box<dyn ImageSource>,
     pub dataset: Dataset,
     pub digests: Vec<Result<Digest>>,

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
-use headstart::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
-use headstart::preprocess::Policy;
-use headstart::store::{self, Cache, Dtype};
-use headstart::{Error, Result};
+use crate::backbone::Backbone;
+use crate::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
+use crate::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
+use crate::preprocess::Policy;
+use crate::store::{self, Cache, Dtype};
+use crate::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ const NAMED: usize = 10;
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
-    let base = Base::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    let base = Backbone::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     let mut listed = a.images.list(&settings.options, screen)?;
     let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
     let folder = key.folder(&a.cache, &listed.name);
@@ -86,7 +86,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
 
 /// Where the digests of a data set's files are kept.
 fn records(root: &Path, name: &str) -> PathBuf {
-    root.join(headstart::store::folder_name(name)).join("files.csv")
+    root.join(crate::store::folder_name(name)).join("files.csv")
 }
 
 fn announce(extraction: &Extraction, screen: &Screen) {
@@ -188,7 +188,7 @@ fn settle_duplicates(dedupe: bool, dataset: &mut Dataset, digests: Vec<Result<Di
 }
 
 /// Height and width of the network's input: fixed by the preprocess, or that of the first image that can be read.
-pub fn input(base: &Base, source: &dyn ImageSource, dataset: &Dataset, orientation: Orientation) -> Result<[usize; 2]> {
+pub fn input(base: &Backbone, source: &dyn ImageSource, dataset: &Dataset, orientation: Orientation) -> Result<[usize; 2]> {
     if let Some(fixed) = base.fixed_input() {
         return Ok(fixed);
     }

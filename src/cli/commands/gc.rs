@@ -1,6 +1,6 @@
 //! `headstart gc`: deleted rows and leftovers go.
 
-use headstart::store::{self, Wait};
+use crate::store::{self, Wait};
 use serde_json::json;
 
 use crate::cli::Ending;

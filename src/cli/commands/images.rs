@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use headstart::data::{self, Assigned, Dataset, Digest, ImageSource, ListOptions, Settled, Split, SplitRule};
-use headstart::store::{self, Origin};
-use headstart::{Error, Result};
+use crate::data::{self, Assigned, Dataset, Digest, ImageSource, ListOptions, Settled, Split, SplitRule};
+use crate::store::{self, Origin};
+use crate::{Error, Result};
 
 use crate::cli::args::Images;
 use crate::cli::screen::{Screen, thousands};

@@ -1,6 +1,6 @@
 //! `headstart inspect`: what a cache holds.
 
-use headstart::store;
+use crate::store;
 use serde_json::json;
 
 use crate::cli::Ending;

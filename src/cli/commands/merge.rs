@@ -1,6 +1,6 @@
 //! `headstart merge`: the parts of an extraction become one cache.
 
-use headstart::store::{self, Wait};
+use crate::store::{self, Wait};
 use serde_json::json;
 
 use crate::cli::Ending;
@@ -9,7 +9,7 @@ use crate::cli::screen::{Screen, bytes, thousands};
 
 /// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged stays.
 pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
-    let parts = a.parts.iter().map(|p| super::cache_folder(p)).collect::<headstart::Result<Vec<_>>>()?;
+    let parts = a.parts.iter().map(|p| super::cache_folder(p)).collect::<crate::Result<Vec<_>>>()?;
     let done = store::merge(&a.into, &parts, Wait::Moment)?;
     if done.relabelled > 0 {
         let count = thousands(done.relabelled as u64);

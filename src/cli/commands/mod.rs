@@ -21,17 +21,17 @@ pub mod weights;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use headstart::base::{BaseSettings, EngineKind};
-use headstart::engine::{self, Compute, DeviceChoice};
-use headstart::{Error, Result};
+use crate::backbone::{BackboneSettings, EngineKind};
+use crate::engine::{self, Compute, DeviceChoice};
+use crate::{Error, Result};
 
-use super::args::{Base, Dtype, EngineName};
+use super::args::{Backbone, Dtype, EngineName};
 use super::screen::Screen;
 
-impl Base {
+impl Backbone {
     /// What was typed, as the library takes it.
-    fn settings(&self, device: DeviceChoice) -> Result<BaseSettings> {
-        Ok(BaseSettings {
+    fn settings(&self, device: DeviceChoice) -> Result<BackboneSettings> {
+        Ok(BackboneSettings {
             backbone: self.backbone.clone(),
             weights: self.weights.clone(),
             size: self.size,

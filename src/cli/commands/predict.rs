@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use headstart::data::images_below;
-use headstart::model::{Classifier, TrainedModel, Views};
-use headstart::preprocess::Policy;
-use headstart::{Error, Result, visible};
+use crate::data::images_below;
+use crate::model::{Classifier, TrainedModel, Views};
+use crate::preprocess::Policy;
+use crate::{Error, Result, visible};
 use serde_json::{Value, json};
 
 use crate::cli::Ending;

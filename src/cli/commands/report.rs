@@ -1,6 +1,6 @@
 //! `headstart report`: a sweep as one HTML file.
 
-use headstart::report;
+use crate::report;
 use serde_json::json;
 
 use crate::cli::Ending;

@@ -5,15 +5,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use headstart::base::Base;
-use headstart::data::{self, Dataset, Digest, Orientation, Split};
-use headstart::engine::DeviceChoice;
-use headstart::extract::{self, Progress};
-use headstart::heads::trainer;
-use headstart::preprocess::Policy;
-use headstart::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
-use headstart::sweep::SweepConfig;
-use headstart::{Result, engine, store};
+use crate::backbone::Backbone;
+use crate::data::{self, Dataset, Digest, Orientation, Split};
+use crate::engine::DeviceChoice;
+use crate::extract::{self, Progress};
+use crate::heads::trainer;
+use crate::preprocess::Policy;
+use crate::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
+use crate::sweep::SweepConfig;
+use crate::{Result, engine, store};
 
 use super::extraction::Extraction;
 use super::features;
@@ -85,10 +85,10 @@ fn config(a: &Speedup) -> Result<SweepConfig> {
 }
 
 /// The base, and when work on it began: a download is no part of what is compared.
-fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Base, Instant)> {
+fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone, Instant)> {
     let (settings, fetching, fetched) = (a.base.settings(device)?, screen.fetching(), Cell::new(false));
     let start = Instant::now();
-    let base = Base::open(&settings, &|event| {
+    let base = Backbone::open(&settings, &|event| {
         fetched.set(true);
         fetching(event);
     })?;
@@ -96,7 +96,7 @@ fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Base, Ins
         return Ok((base, start));
     }
     let start = Instant::now();
-    Ok((Base::open(&settings, &fetching)?, start))
+    Ok((Backbone::open(&settings, &fetching)?, start))
 }
 
 /// Neither way looks at test.

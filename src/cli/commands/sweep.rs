@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::engine;
+use crate::heads::{Epoch, trainer};
+use crate::model::backbone_classifier;
+use crate::report;
+use crate::sweep::{self, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
+use crate::{Error, Result};
 use comfy_table::Table;
-use headstart::engine;
-use headstart::heads::{Epoch, trainer};
-use headstart::model::backbone_classifier;
-use headstart::report;
-use headstart::sweep::{self, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
-use headstart::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 

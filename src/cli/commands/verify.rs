@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use headstart::base::Base;
-use headstart::data::{self, ListOptions};
-use headstart::extract::{self, Rechecked};
-use headstart::store::{self, Cache};
+use crate::backbone::Backbone;
+use crate::data::{self, ListOptions};
+use crate::extract::{self, Rechecked};
+use crate::store::{self, Cache};
 use serde_json::json;
 
 use super::extraction::Extraction;
@@ -85,7 +85,7 @@ fn tell_left_out(again: &Rechecked, screen: &Screen) {
 fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Screen) -> anyhow::Result<Rechecked> {
     let cache = Cache::open(folder)?;
     let manifest = cache.manifest();
-    let (base, orientation) = Base::of_key(&manifest.key, &manifest.weights, super::device(device, screen)?, &screen.fetching())?;
+    let (base, orientation) = Backbone::of_key(&manifest.key, &manifest.weights, super::device(device, screen)?, &screen.fetching())?;
     let source = data::open(data, &ListOptions { lenient: true, ..ListOptions::default() })?;
     let dataset = source.list()?;
     let digests = data::digests(source.as_ref(), &dataset.entries, None, &|| ())?.each;

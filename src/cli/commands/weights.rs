@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use headstart::backbones;
-use headstart::weights::{self, Audit};
+use crate::backbones;
+use crate::weights::{self, Audit};
 use serde_json::json;
 
 use crate::cli::Ending;

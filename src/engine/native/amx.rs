@@ -11,7 +11,7 @@
 //! Registers and instructions are asked for by inline assembly: the compiler's own intrinsics are not stable. On Linux a process asks
 //! for the tiles' state once.
 
-use super::simd::{LANES, Line, zeroed_lines};
+use crate::simd::{LANES, Line, zeroed_lines};
 
 /// Rows of a tile.
 pub const ROWS: usize = 16;
@@ -266,12 +266,6 @@ impl Drop for Session {
     }
 }
 
-/// Whether the CPU has tiles of bf16 and of int8 ([`digits`](super::digits)), and the system lets this process use them.
-pub fn available() -> bool {
-    static AVAILABLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    *AVAILABLE.get_or_init(sys::available)
-}
-
 #[cfg(target_arch = "x86_64")]
 #[path = "amx_x86.rs"]
 mod sys;
@@ -283,6 +277,7 @@ mod sys;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{Isa, floats};
 
     fn number(seed: &mut u64) -> f32 {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -300,7 +295,7 @@ mod tests {
     /// Rows of one tile and of several, channels that fill a step and that do not, one output block and several; both precisions.
     #[test]
     fn products_agree_with_plain_loops() {
-        if !available() {
+        if !Isa::available().contains(&Isa::Amx) {
             return;
         }
         let mut seed = 1;
@@ -328,7 +323,7 @@ mod tests {
                 let _session = Session::start();
                 for pair in 0..weights.pairs() {
                     let mut got = vec![0.0; 2 * padded * LANES];
-                    weights.multiply(pair, super::super::simd::floats(&memory), &walk, &mut got);
+                    weights.multiply(pair, floats(&memory), &walk, &mut got);
                     for (block, row, o) in (0..2).flat_map(|b| (0..rows).flat_map(move |r| (0..LANES).map(move |o| (b, r, o)))) {
                         let output = (2 * pair + block) * LANES + o;
                         let term = |c: usize| f64::from(left[row * channels + c]) * f64::from(right[c * blocks * LANES + output]);

@@ -1,10 +1,6 @@
-//! No tiles on this architecture: nothing here is ever called, as [`available`] says no.
+//! No tiles on this architecture: nothing here is ever called.
 
 use super::Block;
-
-pub fn available() -> bool {
-    false
-}
 
 pub fn configure(_: usize) {}
 

@@ -18,12 +18,12 @@ use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
 use super::rewrite::{Rewritten, rewrite};
 use super::run::Options;
-use super::simd::{Isa, LANES};
 use super::stem::{self, Stem};
 use super::step::Kernel;
 use super::winograd::{self, Products};
 use crate::graph::{Padding, Pool, Shape};
 use crate::plan::{ConvShape, Layer, Plan, Step};
+use crate::simd::{Isa, LANES};
 use crate::{Error, Result};
 
 /// A step with its kernel.

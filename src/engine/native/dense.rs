@@ -11,10 +11,10 @@
 use super::epilogue::{Epilogue, finish_tile};
 use super::memory::{Operand, Unit};
 use super::register_tile::{best_tile, best_walk, cut};
-use super::simd::{Isa, LANES, Line, Simd, Vectorized, floats, zeroed_lines};
 use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES, Line, Simd, Vectorized, floats, zeroed_lines};
 
 /// A run of numbers side by side, each of an input channel at a cell of the window, as an offset from the window's first pixel.
 #[derive(Debug, Clone, Copy)]
@@ -233,18 +233,18 @@ fn row_kernel(isa: Isa, v: usize, p: usize, step: usize) -> RowKernel {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => match v {
-            1 => by_step!(step, p, super::simd::Avx512, 1, [1 2 4 7 8 14]),
-            2 => by_step!(step, p, super::simd::Avx512, 2, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
-            _ => by_step!(step, p, super::simd::Avx512, 4, [1 2 3 4 5 6]),
+            1 => by_step!(step, p, crate::simd::Avx512, 1, [1 2 4 7 8 14]),
+            2 => by_step!(step, p, crate::simd::Avx512, 2, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+            _ => by_step!(step, p, crate::simd::Avx512, 4, [1 2 3 4 5 6]),
         },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => narrow!(super::simd::Avx2),
+        Isa::Avx2 => narrow!(crate::simd::Avx2),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => narrow!(super::simd::Neon),
+        Isa::Neon => narrow!(crate::simd::Neon),
         // Others have tiles of one block alone.
         _ => {
             debug_assert_eq!(v, 1);
-            narrow!(super::simd::Portable)
+            narrow!(crate::simd::Portable)
         }
     }
 }
@@ -364,7 +364,7 @@ impl Dense {
             rows_per_task: 1,
             weights_first: false,
         };
-        super::simd::floats_mut(&mut dense.bias)[..bias.len()].copy_from_slice(bias);
+        crate::simd::floats_mut(&mut dense.bias)[..bias.len()].copy_from_slice(bias);
         dense.pack(&conv, weight, width);
         dense.share_out(&conv);
         dense

@@ -6,10 +6,10 @@
 
 use super::epilogue::{Epilogue, finish_tile};
 use super::memory::{Operand, Unit};
-use super::simd::{Isa, LANES, Line, Simd, Vectorized, zeroed_lines};
 use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES, Line, Simd, Vectorized, zeroed_lines};
 
 /// A prepared depthwise convolution.
 pub struct Depthwise {
@@ -99,12 +99,12 @@ const NARROW: [usize; 4] = [1, 2, 4, 6];
 fn row_kernel(isa: Isa, p: usize, step: usize) -> RowKernel {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => by_pixels!(p, step, super::simd::Avx512, [1 2 4 7 8 10 12 14]),
+        Isa::Avx512 => by_pixels!(p, step, crate::simd::Avx512, [1 2 4 7 8 10 12 14]),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => by_pixels!(p, step, super::simd::Avx2, [1 2 4 6]),
+        Isa::Avx2 => by_pixels!(p, step, crate::simd::Avx2, [1 2 4 6]),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => by_pixels!(p, step, super::simd::Neon, [1 2 4 6]),
-        _ => by_pixels!(p, step, super::simd::Portable, [1 2 4 6]),
+        Isa::Neon => by_pixels!(p, step, crate::simd::Neon, [1 2 4 6]),
+        _ => by_pixels!(p, step, crate::simd::Portable, [1 2 4 6]),
     }
 }
 

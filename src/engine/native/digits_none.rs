@@ -1,4 +1,4 @@
-//! Where there are no tiles: [`super::super::amx::available`] says so, and nothing here is called.
+//! No tiles on this architecture: nothing here is ever called.
 
 use super::{Block, Places, Rows};
 

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::{Block, LINE, Places, ROWS, Rows, Run, SMALLEST, Split, TILE};
-use crate::engine::native::simd::{LANES, Line};
+use crate::simd::{LANES, Line};
 
 /// Sums of two tiles, up to three significances each.
 type Sums = MaybeUninit<[Line; 2 * 3 * ROWS]>;

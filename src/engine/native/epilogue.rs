@@ -1,8 +1,8 @@
 //! What follows a sum: residual, activation, store. Also the activations on their own.
 
 use super::memory::Operand;
-use super::simd::{LANES, Simd, Vectorized, exp2, polynomial};
 use crate::graph::Act;
+use crate::simd::{LANES, Simd, Vectorized, exp2, polynomial};
 
 /// Slope of the logistic curve that [`Act::QuickGelu`] takes for the normal distribution's.
 const QUICK: f32 = 1.702;
@@ -140,7 +140,7 @@ fn erf<S: Simd>(s: S, x: S::V) -> S::V {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::native::simd::{Isa, dispatch};
+    use crate::simd::{Isa, dispatch};
 
     fn reference(act: Act, x: f64) -> f64 {
         let sigmoid = 1.0 / (1.0 + (-x).exp());

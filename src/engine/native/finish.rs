@@ -3,7 +3,7 @@
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
 use super::pointwise::by_block;
-use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
+use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// Output pixels side by side.
 pub struct Segment {

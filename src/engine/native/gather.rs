@@ -5,8 +5,8 @@
 //! kernel is not used; chains of moves come as one ([`super::rewrite`]).
 
 use super::memory::{Operand, Unit};
-use super::simd::LANES;
 use super::step::Kernel;
+use crate::simd::LANES;
 
 /// Which channel of which source an output channel is.
 pub type Source = (usize, usize);

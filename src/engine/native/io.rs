@@ -1,8 +1,8 @@
 //! Between the caller's batches and the arena: pixels or floats in, row-major features out.
 
 use super::memory::{Map, Operand, Unit};
-use super::simd::LANES;
 use crate::engine::Batch;
+use crate::simd::LANES;
 
 /// Writes one image of a batch into its place, halo apart.
 pub fn load(batch: &Batch<'_>, image: usize, unit: &Unit<'_>, slot: usize, operand: &Operand) {

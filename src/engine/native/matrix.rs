@@ -12,9 +12,9 @@ use super::dense::{DenseSpec, to_outputs};
 use super::digits::{self, DEEP, Places, Rows, Run, Weights};
 use super::finish::{Finish, Segment};
 use super::memory::{Operand, Unit};
-use super::simd::{Isa, LANES};
 use super::step::Kernel;
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES};
 
 /// Most pixels of a task.
 const MOST: usize = 512;

@@ -7,7 +7,7 @@
 
 use std::marker::PhantomData;
 
-use super::simd::LANES;
+use crate::simd::LANES;
 
 /// Layout of one image's map. Distances are in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,18 +46,17 @@ mod pool;
 mod register_tile;
 mod rewrite;
 mod run;
-pub(crate) mod simd;
 mod stem;
 mod step;
 #[cfg(test)]
 mod tests;
 mod winograd;
 
+pub use crate::simd::Isa;
 pub use amx::nearest_bf16;
 pub use compile::rounds_weights;
 pub use peak::peak_gflops;
 pub use run::{LayerTime, NativeEngine, Options};
-pub use simd::Isa;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
 pub const NUMERICS_VERSION: u32 = 6;

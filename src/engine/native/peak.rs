@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 const ROUNDS: usize = 2_000_000;
 

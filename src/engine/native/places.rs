@@ -2,9 +2,9 @@
 
 use super::memory::{Map, Operand, Space};
 use super::rewrite::Rewritten;
-use super::simd::LANES;
 use crate::graph::Shape;
 use crate::plan::{Layer, Plan, ValueId, arrange};
+use crate::simd::LANES;
 
 /// Input channels up to which an image stays planar.
 const PLANAR: usize = 4;

@@ -4,9 +4,9 @@
 
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
-use super::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 use super::step::Kernel;
 use crate::graph::Act;
+use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// What a pass computes from its input x.
 pub enum Pass {
@@ -37,7 +37,7 @@ pub struct Pointwise {
 /// One value a channel as a line a block.
 pub fn by_block(values: &[f32]) -> Vec<Line> {
     let mut lines = zeroed_lines(values.len());
-    super::simd::floats_mut(&mut lines)[..values.len()].copy_from_slice(values);
+    crate::simd::floats_mut(&mut lines)[..values.len()].copy_from_slice(values);
     lines
 }
 

@@ -3,8 +3,8 @@
 //! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector operation for each window cell.
 
 use super::memory::{Operand, Unit};
-use super::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use super::step::Kernel;
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Rows (or columns) that one output cell reads, and what an average over the axis divides by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The register tile of a direct convolution: how many pixels × output blocks a row function sums at once, by a model of its cycles.
 
-use super::simd::Isa;
+use crate::simd::Isa;
 
 /// Pixels that tiles of `v` blocks can have, fewest first.
 fn tile_pixels(isa: Isa, v: usize) -> &'static [usize] {

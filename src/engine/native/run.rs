@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::compile::{Prepared, Program, compile};
 use super::io;
 use super::memory::{Common, SharedMemory, Space, Unit, zero_halo};
-use super::simd::{Isa, Line, floats_mut, zeroed_lines};
 use super::step::Stage;
 use crate::engine::{Batch, Engine};
 use crate::plan::Plan;
+use crate::simd::{Isa, Line, floats_mut, zeroed_lines};
 use crate::{Error, Result};
 
 /// How to build a [`NativeEngine`].

@@ -11,9 +11,9 @@ use super::dense::{DenseSpec, to_outputs};
 use super::finish::{Finish, Segment};
 use super::matrix;
 use super::memory::{Operand, Unit};
-use super::simd::{Isa, LANES};
 use super::step::Kernel;
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES};
 
 /// Channels of a pixel, absent ones included.
 const CHANNELS: usize = 4;

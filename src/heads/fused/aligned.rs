@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::engine::native::simd::{LANES, Lines, floats, floats_mut};
+use crate::simd::{LANES, Lines, floats, floats_mut};
 
 /// Numbers whose first one starts a line.
 pub struct Aligned {

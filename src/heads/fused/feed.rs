@@ -9,11 +9,11 @@ use super::marks::Marks;
 use super::pack::{Columns, Mode, pack};
 use super::tape::TILE;
 use super::team::Shared;
-use crate::engine::native::simd::Isa;
 use crate::heads::head::BatchNorm;
 use crate::heads::params::HeadSpec;
 use crate::heads::random::{Dropout, MASK_BLOCK};
 use crate::heads::train::Task;
+use crate::simd::Isa;
 
 /// Most parts in which threads share the packing of a batch.
 const PARTS: usize = 8;

@@ -8,9 +8,9 @@ use super::aligned::Aligned;
 use super::pack::Columns;
 use super::square::transpose;
 use super::tape::{BLOCK, TILE, Tape};
-use crate::engine::native::simd::{Isa, LANES};
 use crate::heads::head;
 use crate::heads::random::MASK_BLOCK;
+use crate::simd::{Isa, LANES};
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
 const GRAIN: usize = MASK_BLOCK / (BLOCK * TILE);

@@ -10,7 +10,6 @@ use super::rule;
 use super::step::{Buffers, Run};
 use super::tape::TILE;
 use super::team::{Shared, Team};
-use crate::engine::native::simd::{Isa, LANES};
 use crate::heads::head::{self, BatchNorm, Head};
 use crate::heads::loss::Objective;
 use crate::heads::optimizer::Optimizer;
@@ -18,6 +17,7 @@ use crate::heads::params::HeadSpec;
 use crate::heads::random::Dropout;
 use crate::heads::table::FeatureTable;
 use crate::heads::train::Task;
+use crate::simd::{Isa, LANES};
 
 /// Rows that are classified together.
 const JUDGED: usize = 64;

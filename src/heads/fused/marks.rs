@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::tape::{BLOCK, TILE};
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Inputs of a block: a bit of a word each.
 const INPUTS: usize = BLOCK * TILE;

@@ -34,7 +34,7 @@ use super::params::{HeadSpec, Params};
 use super::together::sessions;
 use super::train::{MOST_TOGETHER, Session, Task, Trainer};
 use super::words::Loss;
-use crate::engine::native::simd::Isa;
+use crate::simd::Isa;
 use crate::{Error, Result};
 
 /// Operations of an epoch below which a second thread costs more than it does.

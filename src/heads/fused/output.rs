@@ -3,9 +3,9 @@
 //! Activations are plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
 
 use super::rule::FLOOR;
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
 use crate::heads::loss::Objective;
 use crate::heads::words::{Activation, Loss};
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
 
 /// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
 #[inline(always)]

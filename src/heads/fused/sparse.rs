@@ -9,7 +9,7 @@ use super::kernel::{Packed, Pass, step_row};
 use super::marks::{Block, ByInput};
 use super::rule::Rule;
 use super::tape::{BLOCK, PANEL, TILE};
-use crate::engine::native::simd::{LANES, Simd};
+use crate::simd::{LANES, Simd};
 
 /// Rows of weights by which they are asked for before they are needed.
 const AHEAD: usize = 8;
@@ -191,13 +191,13 @@ impl<S: Simd> Part<S> for Multiply<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::native::simd::Isa;
     use crate::heads::fused::kernel::Products;
     use crate::heads::fused::marks::Marks;
     use crate::heads::fused::tape::Tape;
     use crate::heads::optimizer::Optimizer;
     use crate::heads::params::Params;
     use crate::heads::words::OptimizerKind;
+    use crate::simd::Isa;
 
     /// Rows of features as the kernels read them, and what of them is not 0.
     fn packed(isa: Isa, tape: Tape, batch: usize, value: impl Fn(usize) -> f32) -> (Vec<f32>, Marks) {

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use crate::engine::native::simd::{Isa, LANES};
+use crate::simd::{Isa, LANES};
 
 /// Sixteen rows of sixteen, `width` apart, become sixteen columns: column `i` goes to `to[places[i]..]`.
 pub fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &[usize; LANES]) {

@@ -14,12 +14,12 @@ use super::pack::{Columns, mask};
 use super::rule;
 use super::tape::{TILE, Tape};
 use super::team::{Member, Shared};
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::loss::Objective;
 use crate::heads::optimizer::{Optimizer, clip_factor};
 use crate::heads::random::Dropout;
 use crate::heads::train::{self, Task};
 use crate::heads::words::Activation;
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// What stays the same over an epoch.
 pub struct Run<'a> {

@@ -4,7 +4,7 @@
 //! up to nine vectors, within a panel the tiles, within a tile its rows: a pass over the weights and their optimiser states streams forward
 //! through memory, and a block's features and a panel's gradients stay in the first-level cache meanwhile.
 
-use crate::engine::native::simd::LANES;
+use crate::simd::LANES;
 
 /// Rows of a tile.
 pub const TILE: usize = 8;

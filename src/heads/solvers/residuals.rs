@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::heads::fused::exp;
 use crate::heads::table::Labels;
 use crate::heads::words::Loss;
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Numbers below 6·10⁻²⁸, half this one's last place, become 0: arithmetic on the smallest numbers of all is slow.
 const FLOOR: f32 = 1e-20;

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use prost::Message;
 
 use super::*;
+use crate::backbone::Backbone;
 use crate::backbones::{self, Opened, Options};
-use crate::base::Base;
 use crate::data::Orientation;
 use crate::engine::DeviceChoice;
 use crate::heads::{Fit, Head, HeadKind, InputFeatures, Loss, MODEL_FORMAT, Model, Params, Predictor, Transform};
-use crate::model::UsedBase;
+use crate::model::UsedBackbone;
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::Dtype;
 use crate::weights::Formula;
@@ -25,8 +25,8 @@ fn model_of(classes: &[&str], backbone: &str, tap: &str, params: &Params) -> Tra
     let source = Box::new(Formula::new(info.graph(&options).parameters(), 1));
     let preprocess = PreprocessSpec::default().with_size(info.size.min(96), 0.875);
     let weights = Opened { source, name: "random:1".into(), preprocess, crop_pct: 0.875, options };
-    let settings = crate::base::BaseSettings { backbone: backbone.into(), device: DeviceChoice::Cpu, ..Default::default() };
-    let base = Base::with_weights(&settings, info, weights).unwrap();
+    let settings = crate::backbone::BackboneSettings { backbone: backbone.into(), device: DeviceChoice::Cpu, ..Default::default() };
+    let base = Backbone::with_weights(&settings, info, weights).unwrap();
     let key = base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0);
     let taps = vec![tap.to_owned()];
     let shape = base.tap_shapes(&taps, base.fixed_input().unwrap()).unwrap().remove(0);
@@ -59,7 +59,7 @@ fn model_of(classes: &[&str], backbone: &str, tap: &str, params: &Params) -> Tra
         headstart: "0".into(),
     };
     let predictor = Predictor { model: description, transform, head: Head::initial(&spec) };
-    TrainedModel { predictor, bases: vec![UsedBase { base, orientation: Orientation::AsStored, key, taps, inputs: vec![0] }] }
+    TrainedModel { predictor, bases: vec![UsedBackbone { base, orientation: Orientation::AsStored, key, taps, inputs: vec![0] }] }
 }
 
 /// Every name is made once and before it is read; every initialiser is read and holds what its dimensions say.
@@ -138,7 +138,7 @@ fn sigmoids_of_classes_that_exclude_each_other_are_shared_out() {
 #[test]
 fn a_model_without_a_fixed_input_is_refused() {
     let mut trained = model("squeezenet1_1", "gap", &Params::default());
-    let settings = crate::base::BaseSettings {
+    let settings = crate::backbone::BackboneSettings {
         backbone: "squeezenet1_1".into(),
         preprocess: Some("crop=none".into()),
         device: DeviceChoice::Cpu,
@@ -153,7 +153,7 @@ fn a_model_without_a_fixed_input_is_refused() {
         crop_pct: 0.875,
         options,
     };
-    trained.bases[0].base = Base::with_weights(&settings, info, weights).unwrap();
+    trained.bases[0].base = Backbone::with_weights(&settings, info, weights).unwrap();
     let error = write_onnx(&trained, &PathBuf::from("unused.onnx")).unwrap_err().to_string();
     assert!(error.contains("one size"), "{error}");
 }

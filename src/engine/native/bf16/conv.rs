@@ -15,9 +15,9 @@ use crate::engine::native::amx::{ROWS, Session, Split, Weights};
 use crate::engine::native::dense::{DenseSpec, to_outputs};
 use crate::engine::native::finish::Finish;
 use crate::engine::native::memory::{Operand, Unit};
-use crate::engine::native::simd::{Isa, LANES, Line};
 use crate::engine::native::step::Kernel;
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES, Line};
 
 /// Channels of a line.
 pub const DEEP: usize = 2 * LANES;

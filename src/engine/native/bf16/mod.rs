@@ -12,8 +12,8 @@ pub use conv::Conv;
 use super::matrix;
 use super::places::as_map;
 use super::rewrite::Rewritten;
-use super::simd::LANES;
 use crate::plan::{ConvShape, Layer, Plan, Step};
+use crate::simd::LANES;
 
 /// Whether a convolution can be computed so, and is to be compared with other ways.
 pub fn fits(conv: &ConvShape, output: [usize; 2]) -> bool {

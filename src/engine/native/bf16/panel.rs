@@ -6,8 +6,8 @@
 
 use super::conv::DEEP;
 use crate::engine::native::memory::Map;
-use crate::engine::native::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Geometry of a panel; distances in lines.
 pub struct Panel {

@@ -7,7 +7,7 @@ use super::Winograd;
 use super::transform::{MOST, Tile};
 use crate::engine::native::epilogue::Activate;
 use crate::engine::native::memory::Unit;
-use crate::engine::native::simd::{LANES, Simd, Vectorized};
+use crate::simd::{LANES, Simd, Vectorized};
 
 /// The first `n` of [`MOST`] vectors, from where `at` says.
 ///

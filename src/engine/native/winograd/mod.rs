@@ -18,9 +18,9 @@ use super::epilogue::Epilogue;
 use super::matrix;
 use super::memory::Operand;
 use super::pointwise::by_block;
-use super::simd::{Isa, LANES, Line};
 use super::step::Kernel;
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES, Line};
 use transform::{F4, F5, F6, kernel_rows};
 
 /// What operands are made of where products run in AMX tiles: transforms magnify what fewer digits would lose.

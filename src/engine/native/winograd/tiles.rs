@@ -15,8 +15,8 @@ use super::{DIGITS, Winograd, by_side, points};
 use crate::engine::native::amx::{ROWS, Session};
 use crate::engine::native::digits::{Places, Rows, Run, Weights};
 use crate::engine::native::memory::{Common, Operand, Unit};
-use crate::engine::native::simd::{LANES, dispatch};
 use crate::engine::native::step::{Kernel, Stage};
+use crate::simd::{LANES, dispatch};
 
 /// Most tiles that go through the three stages together.
 const TOGETHER: usize = 24 * ROWS;

@@ -5,7 +5,7 @@
 //! with the coefficients of M(x) / (x − q), the one at ∞ with those of M itself. Opposite points share their even and odd halves.
 //! Everything is a constant of the tile, so that a transform is some two dozen vector operations on registers.
 
-use crate::engine::native::simd::Simd;
+use crate::simd::Simd;
 
 /// Most inputs of a tile's side.
 pub const MOST: usize = 8;

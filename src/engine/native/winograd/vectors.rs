@@ -12,8 +12,8 @@ use super::transform::Tile;
 use super::{Winograd, by_side, points};
 use crate::engine::native::dense::Product;
 use crate::engine::native::memory::{Operand, Unit};
-use crate::engine::native::simd::{LANES, Line, dispatch};
 use crate::engine::native::step::Kernel;
+use crate::simd::{LANES, Line, dispatch};
 
 /// A prepared convolution.
 pub struct ByVectors {

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::DIGITS;
 use crate::engine::native::dense::widths;
 use crate::engine::native::digits;
-use crate::engine::native::simd::{Isa, LANES, Line, zeroed_lines};
 use crate::plan::ConvShape;
+use crate::simd::{Isa, LANES, Line, zeroed_lines};
 
 /// For products in AMX tiles.
 pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> digits::Weights {

@@ -40,7 +40,7 @@ impl EngineKind {
 
 /// What a user says about a base; whatever is left out follows from the weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BaseSettings {
+pub struct BackboneSettings {
     /// Name of the backbone.
     pub backbone: String,
     /// Weights entry, file, or `random[:SEED]`; the backbone's first entry where left out.
@@ -58,7 +58,7 @@ pub struct BaseSettings {
 }
 
 /// A backbone with everything that decides its features' values, but the images.
-pub struct Base {
+pub struct Backbone {
     info: &'static BackboneInfo,
     graph: Graph,
     weights: Opened,
@@ -68,35 +68,35 @@ pub struct Base {
     device: Device,
 }
 
-impl Base {
+impl Backbone {
     /// Opens the weights (fetching them if need be, which `tell` hears of) and settles what was left open.
     ///
     /// # Errors
     /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
     /// does not exist (native on a GPU, or for a transformer).
-    pub fn open(settings: &BaseSettings, tell: &dyn Fn(Fetching)) -> Result<Base> {
+    pub fn open(settings: &BackboneSettings, tell: &dyn Fn(Fetching)) -> Result<Backbone> {
         let info = backbones::find(&settings.backbone)?;
         // Before anything is fetched: a combination that does not exist should cost no download.
         let place = place(settings, info)?;
         let weights = backbones::open_weights(info, settings.weights.as_deref(), tell)?;
-        Base::placed(settings, info, weights, place)
+        Backbone::placed(settings, info, weights, place)
     }
 
-    /// As [`Base::open`], with weights that are open already.
-    pub(crate) fn with_weights(settings: &BaseSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Base> {
+    /// As [`Backbone::open`], with weights that are open already.
+    pub(crate) fn with_weights(settings: &BackboneSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Backbone> {
         let place = place(settings, info)?;
-        Base::placed(settings, info, weights, place)
+        Backbone::placed(settings, info, weights, place)
     }
 
     fn placed(
-        settings: &BaseSettings,
+        settings: &BackboneSettings,
         info: &'static BackboneInfo,
         weights: Opened,
         (device, engine): (Device, EngineKind),
-    ) -> Result<Base> {
+    ) -> Result<Backbone> {
         let preprocess = preprocess(settings, info, &weights)?;
         let graph = info.graph(&weights.options);
-        Ok(Base { info, graph, weights, preprocess, compute: settings.compute, engine, device })
+        Ok(Backbone { info, graph, weights, preprocess, compute: settings.compute, engine, device })
     }
 
     /// What is known of the backbone beside its weights.
@@ -160,7 +160,7 @@ impl Base {
     /// Floating-point operations that one image costs up to the deepest of these taps.
     ///
     /// # Errors
-    /// As [`Base::tap_shapes`].
+    /// As [`Backbone::tap_shapes`].
     pub fn flops(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<u64> {
         self.graph.prune(taps)?.flops([3, height, width])
     }
@@ -183,25 +183,25 @@ impl Base {
     /// The base that made a cache with this key, and the orientation of its images: weights by the name that the key's cache remembers.
     ///
     /// # Errors
-    /// As [`Base::open`]; weights that are no longer those of the key.
-    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Base, Orientation)> {
+    /// As [`Backbone::open`]; weights that are no longer those of the key.
+    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
         let info = backbones::find(&key.backbone)?;
-        Base::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
+        Backbone::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
     }
 
-    /// As [`Base::of_key`], with weights that are open already: a bundle's.
+    /// As [`Backbone::of_key`], with weights that are open already: a bundle's.
     ///
     /// # Errors
-    /// As [`Base::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
-    pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Base, Orientation)> {
-        let settings = BaseSettings {
+    /// As [`Backbone::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
+    pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
+        let settings = BackboneSettings {
             backbone: key.backbone.clone(),
             preprocess: key.preprocess.split(';').next().map(Into::into),
             compute: key.compute.parse()?,
             device,
-            ..BaseSettings::default()
+            ..BackboneSettings::default()
         };
-        let base = Base::with_weights(&settings, info, weights)?;
+        let base = Backbone::with_weights(&settings, info, weights)?;
         if base.graph.digest() != key.graph {
             let problem = format!("this headstart builds {} otherwise than the one that made the features", info.name);
             return Err(Error::setting(problem, "use the headstart that made them, or extract and train again"));
@@ -250,7 +250,7 @@ impl Base {
     /// The base planned for some taps and an input of this height and width: folded and fused, as the fast engines run it.
     ///
     /// # Errors
-    /// As [`Base::engine`].
+    /// As [`Backbone::engine`].
     pub fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
         self.audit(taps)?;
         Plan::new(&self.graph, self.weights.source.as_ref(), taps, [3, height, width])
@@ -259,7 +259,7 @@ impl Base {
     /// The native engine for some taps, whichever engine this base runs: for profiles.
     ///
     /// # Errors
-    /// As [`Base::engine`].
+    /// As [`Backbone::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
         let options = native::Options::computing(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
@@ -289,7 +289,7 @@ impl Base {
     /// The reference: candle on the CPU in f32, the graph as it stands.
     ///
     /// # Errors
-    /// As [`Base::engine`].
+    /// As [`Backbone::engine`].
     pub fn reference(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
         let weights = self.weights.source.as_ref();
         Ok(Box::new(CandleEngine::new(&self.graph, weights, taps, [3, height, width], &Device::Cpu, DType::F32)?))
@@ -322,7 +322,7 @@ impl Base {
 }
 
 /// Where a base runs, and by which engine.
-fn place(settings: &BaseSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
+fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
     let device = engine::device(&settings.device)?;
     let transformer = info.graph(&backbones::Options::default()).has_tokens();
     let kind = settings.engine.unwrap_or(usual_engine(&device, transformer));
@@ -367,7 +367,7 @@ fn check_engine(kind: EngineKind, device: &Device, transformer: bool, name: &str
 }
 
 /// The weights' own preprocess, with what the user says above it: another entry's, single settings, another size.
-fn preprocess(settings: &BaseSettings, info: &BackboneInfo, weights: &Opened) -> Result<PreprocessSpec> {
+fn preprocess(settings: &BackboneSettings, info: &BackboneInfo, weights: &Opened) -> Result<PreprocessSpec> {
     let mut base = (weights.preprocess, weights.crop_pct);
     let mut text = settings.preprocess.as_deref().unwrap_or_default();
     if !text.is_empty() && !text.contains('=') {
@@ -393,36 +393,36 @@ mod tests {
             [("resnet18", Compute::Bf16), ("googlenet", Compute::Bf16), ("convnext_tiny", Compute::Bf16), ("mobilenet_v2", Compute::F32)]
         {
             let weights = Some("random".into());
-            let settings = BaseSettings {
+            let settings = BackboneSettings {
                 backbone: name.into(),
                 weights,
                 compute: Compute::Bf16,
                 engine: Some(EngineKind::Candle),
                 device: DeviceChoice::Cpu,
-                ..BaseSettings::default()
+                ..BackboneSettings::default()
             };
-            let base = Base::open(&settings, &|_| ()).unwrap();
+            let base = Backbone::open(&settings, &|_| ()).unwrap();
             assert_eq!(base.compute_on_gpu(), compute, "{name}");
         }
     }
 
     #[test]
     fn f16_runs_on_candle_and_the_native_engine_refuses_it() {
-        let settings = |compute, engine| BaseSettings {
+        let settings = |compute, engine| BackboneSettings {
             backbone: "squeezenet1_1".into(),
             weights: Some("random:1".into()),
             size: Some(40),
             compute,
             engine: Some(engine),
             device: DeviceChoice::Cpu,
-            ..BaseSettings::default()
+            ..BackboneSettings::default()
         };
-        let refused = Base::open(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
+        let refused = Backbone::open(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
         assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
         let rgb = crate::engine::test_images(1, images, size);
         let features = |compute| {
-            let base = Base::open(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
+            let base = Backbone::open(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
             assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());
             let normalise = base.preprocess().normalise();
             let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &normalise };

@@ -4,6 +4,8 @@
 //! ISA's instructions. Every ISA sees the same sixteen lanes: one AVX-512 register, two of AVX2, four of NEON, or a plain array.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -74,7 +76,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             let wide = Avx512::detect().is_some();
-            all.extend((wide && super::amx::available()).then_some(Isa::Amx));
+            all.extend((wide && amx::available()).then_some(Isa::Amx));
             all.extend(wide.then_some(Isa::Avx512));
             all.extend(Avx2::detect().map(|_| Isa::Avx2));
         }
