@@ -145,28 +145,39 @@ mod tests {
         range.map(|n| Some(Digest([n; 32]))).collect()
     }
 
+    fn entries(range: std::ops::Range<u8>) -> Vec<Entry> {
+        range.map(|n| Entry { uri: format!("{n:03}.png"), labels: vec![], split: None, group: None }).collect()
+    }
+
+    fn of(own: &Path, data: &Path, range: std::ops::Range<u8>, partial: bool) -> Result<Origin> {
+        check_origin(own, data, &entries(range.clone()), &digests(range), partial)
+    }
+
     #[test]
     fn another_data_set_of_the_same_name_is_refused_and_a_moved_one_recognised() {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("photos/a@1");
         let (first, second) = (Path::new("/first/photos"), Path::new("/second/photos"));
-        assert_eq!(check_origin(&own, first, &digests(0..10), false).unwrap(), Origin::New);
+        assert_eq!(of(&own, first, 0..10, false).unwrap(), Origin::New);
         let _: Writer = with_rows(&own, Dtype::F32, 10);
         remember_origin(&own, first).unwrap();
-        assert_eq!(check_origin(&own, first, &digests(50..60), false).unwrap(), Origin::Same);
+        assert_eq!(of(&own, first, 50..60, false).unwrap(), Origin::Same);
 
-        let error = check_origin(&own, second, &digests(8..60), false).unwrap_err().to_string();
+        let error = of(&own, second, 8..60, false).unwrap_err().to_string();
         assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("--name"), "{error}");
         let moved = Origin::Moved { from: Some(first.into()), here: 8, of: 10 };
-        assert_eq!(check_origin(&own, second, &digests(2..60), false).unwrap(), moved, "grown meanwhile");
-        assert!(check_origin(&own, second, &digests(0..3), false).is_err(), "a subset would delete the rest");
-        assert!(check_origin(&own, second, &digests(0..3), true).is_ok(), "a part of it deletes nothing");
+        assert_eq!(of(&own, second, 2..60, false).unwrap(), moved, "grown meanwhile");
+        assert!(of(&own, second, 0..3, false).is_err(), "a subset would delete the rest");
+        assert!(of(&own, second, 0..3, true).is_ok(), "a part of it deletes nothing");
+        let unread = |range: std::ops::Range<u8>| check_origin(&own, second, &entries(range.clone()), &vec![None; range.len()], true);
+        assert_eq!(unread(5..15).unwrap(), Origin::Moved { from: Some(first.into()), here: 5, of: 10 }, "by their paths");
+        assert!(unread(6..16).is_err());
 
         remember_origin(&own, second).unwrap();
-        assert_eq!(check_origin(&root.path().join("photos/b@2"), second, &digests(0..1), false).unwrap(), Origin::Same, "for all caches");
+        assert_eq!(of(&root.path().join("photos/b@2"), second, 0..1, false).unwrap(), Origin::Same, "for all caches");
         fs::remove_file(root.path().join("photos/origin.json")).unwrap();
         let moved = Origin::Moved { from: None, here: 10, of: 10 };
-        assert_eq!(check_origin(&own, second, &digests(0..10), false).unwrap(), moved, "caches made before");
+        assert_eq!(of(&own, second, 0..10, false).unwrap(), moved, "caches made before");
     }
 
     #[test]

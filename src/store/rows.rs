@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use crate::data::{Digest, Split};
+use crate::data::{Digest, Settled, Split};
 use crate::{Error, Result};
 
 pub(super) const ROWS: &str = "rows.csv";
@@ -57,6 +57,13 @@ pub struct Row {
     pub status: Status,
     /// What it belongs to (a patient, a burst, a video), where that is known: rows of a group are not parted.
     pub group: Option<String>,
+}
+
+impl Row {
+    /// The row as a rule for splitting knows it, if its split is settled.
+    pub fn settled(&self) -> Option<Settled<'_>> {
+        Some(Settled { digest: self.digest, path: &self.path, group: self.group.as_deref(), split: self.split? })
+    }
 }
 
 /// The way out of a `rows.csv` that is not what was written.
