@@ -15,7 +15,7 @@ use classifier::with_classifier;
 use headstart::data::Split;
 use headstart::heads::{FusedTrainer, Matrix, Predictor, Trainer};
 use headstart::rng::Philox;
-use headstart::sweep::{Job, Observer, Source, Status, SweepConfig, SweepOutcome, TapFeatures, TrialResult, run};
+use headstart::sweep::{Observer, Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, TrialResult, run};
 
 const DIM: usize = 16;
 
@@ -70,8 +70,8 @@ parameters:
   epochs: {value: 3}
 ";
 
-fn job(out: &Path, text: &str) -> Job {
-    Job { sources: vec![source(true)], config: config(text), out: out.into(), trainer: trainer() }
+fn job(out: &Path, text: &str) -> SweepJob {
+    SweepJob { sources: vec![source(true)], config: config(text), out: out.into(), trainer: trainer() }
 }
 
 fn sweep(out: &Path, text: &str) -> SweepOutcome {

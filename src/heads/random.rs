@@ -1,6 +1,6 @@
 //! Everything random about a trial, as functions of (seed, epoch, row, unit): both trainers draw the same numbers, in any order.
 
-use super::params::HeadSpec;
+use super::settings::params::HeadSpec;
 use crate::rng::Philox;
 
 /// Stream of initial weights.
@@ -140,7 +140,7 @@ pub fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_
 }
 
 /// The blocks of neighbouring rows in the order in which [`order`] goes through them where it takes more than one window.
-pub(super) fn blocks(seed: u64, epoch: usize, rows: &[usize], block_rows: usize) -> Vec<&[usize]> {
+pub fn blocks(seed: u64, epoch: usize, rows: &[usize], block_rows: usize) -> Vec<&[usize]> {
     let mut blocks: Vec<&[usize]> = rows.chunk_by(|a, b| a / block_rows == b / block_rows).collect();
     Philox::new(seed, ORDER).draws([epoch as u32, 0]).shuffle(&mut blocks);
     blocks

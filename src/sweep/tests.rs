@@ -49,7 +49,7 @@ fn refusal(text: &str, source: Source) -> String {
 fn sweep(text: &str, source: Source) -> (SweepOutcome, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let config = SweepConfig::parse(text, Path::new("s.yaml")).unwrap();
-    let job = Job { sources: vec![source], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+    let job = SweepJob { sources: vec![source], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
     (run(job, &()).unwrap(), folder)
 }
 
@@ -121,7 +121,7 @@ fn test_is_judged_by_every_repeat_of_the_chosen_setting() {
         assert!(read(&folder, "best/model.json").contains("test.acc1.std"));
         // From the log alone, without the heads that a run keeps: the same numbers.
         let config = SweepConfig::parse(&format!("{text}{more}repeats: 3\nseed: 4\n"), Path::new("s.yaml")).unwrap();
-        let job = Job { sources: vec![source()], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+        let job = SweepJob { sources: vec![source()], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
         assert_eq!(run(job, &()).unwrap().test_of_repeats, outcome.test_of_repeats);
     }
 }
@@ -189,7 +189,7 @@ fn rows_of_several_classes_are_answered_with_several_and_have_no_confusion() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("confusion.csv"), "class,ant,bee\n").unwrap();
     let config = SweepConfig::parse("parameters:\n  lr: {value: 0.1}\n  epochs: {value: 20}\n", Path::new("s.yaml")).unwrap();
-    let job = Job { sources: vec![many], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
+    let job = SweepJob { sources: vec![many], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
     run(job, &()).unwrap();
     let (_, rows) = table(&folder, "predictions.csv");
     for row in &rows {
@@ -285,7 +285,7 @@ fn a_metric_that_no_trial_has_elects_none() {
     let folder = tempfile::tempdir().unwrap();
     let job = |sources| {
         let config = SweepConfig::parse(auc, Path::new("s.yaml")).unwrap();
-        Job { sources, config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) }
+        SweepJob { sources, config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) }
     };
     let refused = run(job(vec![one_sided()]), &()).unwrap_err();
     let message = refused.to_string();
@@ -303,7 +303,7 @@ fn a_metric_that_no_trial_has_elects_none() {
 /// Runs a sweep file in a folder.
 fn sweep_in(folder: &Path, text: &str) -> SweepOutcome {
     let config = SweepConfig::parse(text, Path::new("s.yaml")).unwrap();
-    run(Job { sources: vec![source()], config, out: folder.into(), trainer: trainer(&candle_core::Device::Cpu) }, &()).unwrap()
+    run(SweepJob { sources: vec![source()], config, out: folder.into(), trainer: trainer(&candle_core::Device::Cpu) }, &()).unwrap()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A backbone's own fully connected layers as a head.
 
 use headstart::heads::{Classifier, Layer, Predictor};
-use headstart::sweep::{Job, Source, run};
+use headstart::sweep::{Source, SweepJob, run};
 
 use crate::{DIM, config, source, trainer};
 
@@ -31,7 +31,7 @@ parameters:
 fn a_backbones_own_layers_are_swept_saved_and_used() {
     let folder = tempfile::tempdir().unwrap();
     let sources = || vec![with_classifier()];
-    let job = |text: &str| Job { sources: sources(), config: config(text), out: folder.path().into(), trainer: trainer() };
+    let job = |text: &str| SweepJob { sources: sources(), config: config(text), out: folder.path().into(), trainer: trainer() };
     let outcome = run(job(CLASSIFIER), &()).unwrap();
     assert_eq!(outcome.leaderboard.len(), 4);
     assert!(outcome.leaderboard[0].metric("val.acc1").unwrap() > 0.6);
@@ -42,7 +42,7 @@ fn a_backbones_own_layers_are_swept_saved_and_used() {
     assert_eq!(again.leaderboard[0].metrics, outcome.leaderboard[0].metrics);
 
     let refused = |text: String, source| {
-        let job = Job { sources: vec![source], config: config(&text), out: folder.path().join("none"), trainer: trainer() };
+        let job = SweepJob { sources: vec![source], config: config(&text), out: folder.path().join("none"), trainer: trainer() };
         run(job, &()).unwrap_err().to_string()
     };
     let elsewhere = refused(CLASSIFIER.replace("value: gap", "value: map"), with_classifier());

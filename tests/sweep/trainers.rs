@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headstart::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
-use headstart::sweep::{Job, Source, Status, SweepConfig, SweepOutcome, TapFeatures, run};
+use headstart::sweep::{Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, run};
 
 use crate::{GRID, job, log, read, source, trainer, with_classifier};
 
@@ -31,8 +31,8 @@ fn side_by_side_as_one_by_one<T: Trainer + Clone + 'static>(trainer: &T) {
     for more in ["", "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n", "folds: 3\n", "run_cap: 5\n"] {
         let [together, one_by_one] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let text = format!("{more}{grid}");
-        let outcome = run(Job { trainer: Arc::new(trainer.clone()), ..job(together.path(), &text) }, &()).unwrap();
-        run(Job { trainer: Arc::new(OneByOne(trainer.clone())), ..job(one_by_one.path(), &text) }, &()).unwrap();
+        let outcome = run(SweepJob { trainer: Arc::new(trainer.clone()), ..job(together.path(), &text) }, &()).unwrap();
+        run(SweepJob { trainer: Arc::new(OneByOne(trainer.clone())), ..job(one_by_one.path(), &text) }, &()).unwrap();
         let stopped = outcome.leaderboard.iter().filter(|trial| trial.status == Status::Stopped).count();
         assert_eq!(stopped > 0, more.starts_with("early"), "{stopped} trials ended early");
         for file in ["results.csv", "predictions.csv", "best/model.json"] {
@@ -54,7 +54,7 @@ fn every_head(trainer: Arc<dyn Trainer>) -> SweepOutcome {
     let heads = HeadKind::WORDS.join(", ");
     let text =
         format!("parameters:\n  head: {{values: [{heads}]}}\n  hidden: {{value: 8}}\n  lr: {{value: 1.0e-2}}\n  epochs: {{value: 2}}\n");
-    run(Job { trainer, sources: vec![with_classifier()], ..job(folder.path(), &text) }, &()).unwrap()
+    run(SweepJob { trainer, sources: vec![with_classifier()], ..job(folder.path(), &text) }, &()).unwrap()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn every_example_file_runs_from_its_search_to_its_best_head() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = SweepConfig::read(&file).unwrap();
         ["epochs=4", "run_cap=12", "hidden=8"].iter().for_each(|setting| config.set(setting).unwrap());
-        let job = Job { sources: vec![with_flat()], config, out: folder.path().into(), trainer: trainer() };
+        let job = SweepJob { sources: vec![with_flat()], config, out: folder.path().into(), trainer: trainer() };
         let outcome = run(job, &()).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         assert!(outcome.leaderboard.iter().any(|trial| trial.status == Status::Done), "{}", file.display());
         assert!(outcome.leaderboard[0].metric("val.loss").is_some(), "{}: {:?}", file.display(), outcome.leaderboard[0]);

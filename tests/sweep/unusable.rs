@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headstart::data::Split;
 use headstart::heads::{HeadKind, Matrix};
 use headstart::report;
-use headstart::sweep::{Job, Source, Status, run};
+use headstart::sweep::{Source, Status, SweepJob, run};
 
 use crate::{DIM, job, read, same_numbers_however_it_runs, source, sweep, trainer};
 
@@ -100,7 +100,8 @@ fn features_that_are_no_numbers_end_a_sweep_of_any_head_and_are_named() {
                 "parameters:\n  tap: {{value: gap}}\n  head: {{value: {head}}}\n  hidden: {{value: 8}}\n  epochs: {{value: 2}}{more}\n"
             );
             let (source, row) = spoilt(value, split);
-            let message = run(Job { sources: vec![source], trainer: trainer(), ..job(folder.path(), &text) }, &()).unwrap_err().to_string();
+            let message =
+                run(SweepJob { sources: vec![source], trainer: trainer(), ..job(folder.path(), &text) }, &()).unwrap_err().to_string();
             let place = format!("tap `gap` has the value {value} in row {row}, img/{row}.jpg");
             assert!(message.contains(&place) && message.contains("help:"), "{head}, {split:?}{more}: {message}");
         }

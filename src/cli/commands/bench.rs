@@ -5,12 +5,13 @@ use std::time::Instant;
 use crate::backbone::Backbone;
 use crate::engine::native::{self, LayerTime, NativeEngine};
 use crate::engine::{self, Batch, Engine, centred_error, test_images};
-use crate::heads::{Bench, OptimizerKind, trainer};
+use crate::heads::{OptimizerKind, trainer};
 use crate::{Error, Result};
 use serde_json::json;
 
 use crate::cli::Ending;
 use crate::cli::args::{BenchForward, BenchHeads};
+use crate::cli::bench::heads::HeadsBench;
 use crate::cli::screen::{Screen, table};
 
 /// Times the very plan that `features` runs, up to `gap`, on random images.
@@ -18,7 +19,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
     }
-    let base = Backbone::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    let base = Backbone::open_with(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     base.note().iter().for_each(|note| screen.note(note));
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
@@ -135,7 +136,7 @@ pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<En
     if [a.rows, a.dim, a.classes, a.batch, a.epochs, a.trials].contains(&0) {
         return Err(Error::setting("rows, dim, classes, batch, epochs and trials take 1 or more", "only --hidden may be 0").into());
     }
-    let bench = Bench {
+    let bench = HeadsBench {
         rows: a.rows,
         dim: a.dim,
         hidden: a.hidden,

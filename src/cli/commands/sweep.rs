@@ -43,7 +43,7 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     if !device.is_cpu() {
         screen.note(format_args!("heads train on {}", engine::describe(&device)));
     }
-    let job = sweep::Job { sources, config, out, trainer: trainer(&device) };
+    let job = sweep::SweepJob { sources, config, out, trainer: trainer(&device) };
     let watch = Watch { screen, bar: OnceLock::new(), finished: Arc::default() };
     let (finished, log) = (watch.finished.clone(), job.out.join("trials.jsonl"));
     let kept = signals::kept(move || {

@@ -5,13 +5,13 @@ use candle_core::{Device, Result as CandleResult};
 use super::failed;
 use super::stack::{Batch, Common, Rates, Stack};
 use crate::Result;
-use crate::heads::ahead::Ahead;
-use crate::heads::head::{BatchNorm, Head};
-use crate::heads::loss::Targets;
-use crate::heads::params::HeadSpec;
+use crate::heads::features::prefetch::Ahead;
+use crate::heads::fitted::head::{BatchNorm, Head};
 use crate::heads::random::{Dropout, order, window_rows};
-use crate::heads::together::{self, Roll};
-use crate::heads::train::{Pass, Task};
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::training::lockstep::{self, Roll};
+use crate::heads::training::loss::Targets;
+use crate::heads::training::run::{Pass, Task};
 
 /// A head of the group.
 pub struct Member {
@@ -41,7 +41,7 @@ pub struct Group<'a> {
     steps: i32,
 }
 
-impl together::Group for Group<'_> {
+impl lockstep::Group for Group<'_> {
     fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
         if let Some(pass) = self.roll.done(id, epoch)? {
             return Ok(pass);

@@ -8,16 +8,13 @@ mod group;
 mod stack;
 mod update;
 
-use std::sync::Arc;
-
 use candle_core::Device;
 
-use super::fused::FusedTrainer;
-use super::head::Head;
-use super::params::{HeadSpec, Params};
-use super::together::sessions;
-use super::train::{Session, Task, Trainer};
-use super::words::{Init, LrScale, Schedule};
+use super::fitted::head::Head;
+use super::settings::choices::{Init, LrScale, Schedule};
+use super::settings::params::{HeadSpec, Params};
+use super::training::lockstep::sessions;
+use super::training::run::{Session, Task, Trainer};
 use crate::{Error, Result};
 use group::Group;
 
@@ -29,14 +26,6 @@ pub(super) use stack::memory;
 pub struct CandleTrainer {
     /// Where.
     pub device: Device,
-}
-
-/// The trainer for a device: the fused one on a CPU, candle elsewhere.
-pub fn trainer(device: &Device) -> Arc<dyn Trainer> {
-    match device {
-        Device::Cpu => Arc::new(FusedTrainer::new(rayon::current_num_threads())),
-        other => Arc::new(CandleTrainer { device: other.clone() }),
-    }
 }
 
 impl Trainer for CandleTrainer {

@@ -5,12 +5,12 @@ use candle_nn::ops::log_softmax;
 
 use super::group::Member;
 use super::update::Parameter;
-use crate::heads::head::{Head, Layer};
-use crate::heads::loss::{Objective, Targets};
-use crate::heads::optimizer::{Optimizer, clip_factor};
-use crate::heads::params::HeadSpec;
-use crate::heads::train::Task;
-use crate::heads::words::{Activation, Loss};
+use crate::heads::fitted::head::{Head, Layer};
+use crate::heads::settings::choices::{Activation, Loss};
+use crate::heads::settings::optimizer::{Optimizer, clip_factor};
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::training::loss::{Objective, Targets};
+use crate::heads::training::run::Task;
 
 /// What the heads of a group have in common.
 pub struct Common {

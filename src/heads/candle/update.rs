@@ -3,8 +3,8 @@
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::stack::Rates;
-use crate::heads::optimizer::Optimizer;
-use crate::heads::words::OptimizerKind;
+use crate::heads::settings::choices::OptimizerKind;
+use crate::heads::settings::optimizer::Optimizer;
 
 /// One parameter of all heads, `[heads, …]`, with what the optimiser remembers of it.
 pub struct Parameter {

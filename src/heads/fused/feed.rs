@@ -9,10 +9,10 @@ use super::marks::Marks;
 use super::pack::{Columns, Mode, pack};
 use super::tape::TILE;
 use super::team::Shared;
-use crate::heads::head::BatchNorm;
-use crate::heads::params::HeadSpec;
+use crate::heads::fitted::head::BatchNorm;
 use crate::heads::random::{Dropout, MASK_BLOCK};
-use crate::heads::train::Task;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::training::run::Task;
 use crate::simd::Isa;
 
 /// Most parts in which threads share the packing of a batch.

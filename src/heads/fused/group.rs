@@ -14,11 +14,11 @@ use super::learner::Learner;
 use super::step::{Scratch, Tally};
 use super::team::{Member, Team};
 use crate::Result;
-use crate::heads::ahead::{Ahead, is_large};
-use crate::heads::head::Head;
+use crate::heads::features::prefetch::{Ahead, is_large};
+use crate::heads::fitted::head::Head;
 use crate::heads::random::{order, window_rows};
-use crate::heads::together::{self, Roll};
-use crate::heads::train::{Pass, Task};
+use crate::heads::training::lockstep::{self, Roll};
+use crate::heads::training::run::{Pass, Task};
 
 /// Bytes of the batches of a window: they are to stay in the cache that cores share.
 const WINDOW: usize = 4 << 20;
@@ -139,7 +139,7 @@ impl<'a> Group<'a> {
     }
 }
 
-impl together::Group for Group<'_> {
+impl lockstep::Group for Group<'_> {
     fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
         if let Some(pass) = self.roll.done(id, epoch)? {
             return Ok(pass);

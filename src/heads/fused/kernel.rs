@@ -17,7 +17,7 @@ use super::rule::{ForRule, Rule, with_rule};
 use super::sparse;
 use super::tape::{BLOCK, Panel, TILE, Tape};
 use super::team::Shared;
-use crate::heads::optimizer::Optimizer;
+use crate::heads::settings::optimizer::Optimizer;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Features `[tile][batch][8]` of the tiles from some first one on, to be read.

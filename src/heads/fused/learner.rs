@@ -10,13 +10,13 @@ use super::rule;
 use super::step::{Buffers, Run};
 use super::tape::TILE;
 use super::team::{Shared, Team};
-use crate::heads::head::{self, BatchNorm, Head};
-use crate::heads::loss::Objective;
-use crate::heads::optimizer::Optimizer;
-use crate::heads::params::HeadSpec;
+use crate::heads::features::table::FeatureTable;
+use crate::heads::fitted::head::{self, BatchNorm, Head};
 use crate::heads::random::Dropout;
-use crate::heads::table::FeatureTable;
-use crate::heads::train::Task;
+use crate::heads::settings::optimizer::Optimizer;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::training::loss::Objective;
+use crate::heads::training::run::Task;
 use crate::simd::{Isa, LANES};
 
 /// Rows that are classified together.

@@ -16,7 +16,6 @@ mod output;
 mod pack;
 mod rule;
 mod sparse;
-mod square;
 mod step;
 mod tape;
 mod team;
@@ -28,12 +27,12 @@ pub(super) use output::exp;
 
 use group::Group;
 
-use super::ahead::is_large;
-use super::head::Head;
-use super::params::{HeadSpec, Params};
-use super::together::sessions;
-use super::train::{MOST_TOGETHER, Session, Task, Trainer};
-use super::words::Loss;
+use super::features::prefetch::is_large;
+use super::fitted::head::Head;
+use super::settings::choices::Loss;
+use super::settings::params::{HeadSpec, Params};
+use super::training::lockstep::sessions;
+use super::training::run::{MOST_TOGETHER, Session, Task, Trainer};
 use crate::simd::Isa;
 use crate::{Error, Result};
 
@@ -78,9 +77,9 @@ impl Trainer for FusedTrainer {
     fn name(&self) -> &'static str {
         match self.isa {
             Isa::Portable => "fused-portable",
-            Isa::Neon => "fused-neon",
-            Isa::Avx2 => "fused-avx2",
-            Isa::Avx512 | Isa::Amx => "fused-avx512",
+            Isa::Neon(_) => "fused-neon",
+            Isa::Avx2(_) => "fused-avx2",
+            Isa::Avx512(_) | Isa::Amx(_) => "fused-avx512",
         }
     }
 

@@ -3,8 +3,8 @@
 //! Activations are plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
 
 use super::rule::FLOOR;
-use crate::heads::loss::Objective;
-use crate::heads::words::{Activation, Loss};
+use crate::heads::settings::choices::{Activation, Loss};
+use crate::heads::training::loss::Objective;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
 
 /// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
@@ -177,8 +177,8 @@ impl Vectorized for Judge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::params::{Fit, Params};
-    use crate::heads::table::Labels;
+    use crate::heads::features::table::Labels;
+    use crate::heads::settings::params::{Fit, Params};
 
     #[test]
     fn exponential_and_error_function_are_exact_to_f32() {

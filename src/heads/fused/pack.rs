@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::marks::Marks;
 use super::mask::drop_block;
 use super::tape::{BLOCK, TILE};
-use crate::heads::head::BatchNorm;
+use crate::heads::features::table::FeatureTable;
+use crate::heads::fitted::head::BatchNorm;
 use crate::heads::random::{Dropout, MASK_BLOCK};
-use crate::heads::table::FeatureTable;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the dropout mask.

@@ -6,8 +6,8 @@
 //! What decays towards zero is kept from subnormal numbers, on which arithmetic is slow, and which units that have died would leave for ever:
 //! means of squares by adding [`LEAST`], what has a sign by adding and subtracting [`FLOOR`].
 
-use crate::heads::optimizer::Optimizer;
-use crate::heads::words::OptimizerKind;
+use crate::heads::settings::choices::OptimizerKind;
+use crate::heads::settings::optimizer::Optimizer;
 use crate::simd::Simd;
 
 /// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what is below 10⁻²⁴.

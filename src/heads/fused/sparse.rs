@@ -194,9 +194,9 @@ mod tests {
     use crate::heads::fused::kernel::Products;
     use crate::heads::fused::marks::Marks;
     use crate::heads::fused::tape::Tape;
-    use crate::heads::optimizer::Optimizer;
-    use crate::heads::params::Params;
-    use crate::heads::words::OptimizerKind;
+    use crate::heads::settings::choices::OptimizerKind;
+    use crate::heads::settings::optimizer::Optimizer;
+    use crate::heads::settings::params::Params;
     use crate::simd::Isa;
 
     /// Rows of features as the kernels read them, and what of them is not 0.

@@ -14,11 +14,11 @@ use super::pack::{Columns, mask};
 use super::rule;
 use super::tape::{TILE, Tape};
 use super::team::{Member, Shared};
-use crate::heads::loss::Objective;
-use crate::heads::optimizer::{Optimizer, clip_factor};
 use crate::heads::random::Dropout;
-use crate::heads::train::{self, Task};
-use crate::heads::words::Activation;
+use crate::heads::settings::choices::Activation;
+use crate::heads::settings::optimizer::{Optimizer, clip_factor};
+use crate::heads::training::loss::Objective;
+use crate::heads::training::run::{self, Task};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// What stays the same over an epoch.
@@ -50,11 +50,11 @@ impl Tally {
     }
 
     /// How the epoch's pass over its rows went.
-    pub fn pass(self) -> train::Pass {
+    pub fn pass(self) -> run::Pass {
         let values = self.0.into_values();
         let rows = values.as_chunks::<2>().0;
         let [loss, right] = [0, 1].map(|i| rows.iter().map(|row| f64::from(row[i])).sum());
-        train::Pass::new(loss, right, rows.len())
+        run::Pass::new(loss, right, rows.len())
     }
 }
 

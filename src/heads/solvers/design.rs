@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::no_numbers;
 use crate::Result;
-use crate::heads::ahead::{BLOCK, in_parts};
-use crate::heads::table::Labels;
-use crate::heads::train::Task;
+use crate::heads::features::prefetch::{BLOCK, in_parts};
+use crate::heads::features::table::Labels;
+use crate::heads::training::run::Task;
 
 /// Training rows `[n, dim]` and their classes.
 #[derive(Clone, Copy)]

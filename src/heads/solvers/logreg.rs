@@ -15,9 +15,9 @@ use super::regression::{Data, Regression, penalty};
 use super::slabs::Slabs;
 use super::spectrum::{LARGEST, Spectrum};
 use crate::Result;
-use crate::heads::head::Layer;
-use crate::heads::params::HeadSpec;
-use crate::heads::words::Loss;
+use crate::heads::fitted::head::Layer;
+use crate::heads::settings::choices::Loss;
+use crate::heads::settings::params::HeadSpec;
 
 /// Exponent of the path's first strength.
 const FIRST_DECADE: i32 = -4;

@@ -27,10 +27,10 @@ use logreg::Path;
 use ridge::Ridge;
 use spectrum::Spectrum;
 
-use super::head::{Head, Layer};
-use super::params::HeadSpec;
-use super::train::Task;
-use super::words::HeadKind;
+use super::fitted::head::{Head, Layer};
+use super::settings::choices::HeadKind;
+use super::settings::params::HeadSpec;
+use super::training::run::Task;
 use crate::{Error, Result};
 
 /// Most memory for the rows that nearest neighbours remember.

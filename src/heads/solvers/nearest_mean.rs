@@ -4,7 +4,7 @@
 
 use super::design::Design;
 use crate::Result;
-use crate::heads::head::Layer;
+use crate::heads::fitted::head::Layer;
 
 /// The layer. A class without training rows is never the answer.
 ///

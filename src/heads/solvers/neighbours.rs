@@ -7,8 +7,8 @@ use faer::{Accum, MatMut, MatRef, Par};
 use super::design::Design;
 use super::no_numbers;
 use crate::Result;
-use crate::heads::params::Params;
-use crate::heads::table::Labels;
+use crate::heads::features::table::Labels;
+use crate::heads::settings::params::Params;
 
 /// Training rows that are compared together.
 const TOGETHER: usize = 4096;

@@ -12,8 +12,8 @@ use super::lbfgs::Convex;
 use super::residuals::{Sums, residuals};
 use super::slabs::Slabs;
 use super::spectrum::{Spectrum, par};
-use crate::heads::table::Labels;
-use crate::heads::words::Loss;
+use crate::heads::features::table::Labels;
+use crate::heads::settings::choices::Loss;
 
 /// Rows whose residuals are made together.
 const TILE: usize = 256;

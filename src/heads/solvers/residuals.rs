@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
+use crate::heads::features::table::Labels;
 use crate::heads::fused::exp;
-use crate::heads::table::Labels;
-use crate::heads::words::Loss;
+use crate::heads::settings::choices::Loss;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Numbers below 6·10⁻²⁸, half this one's last place, become 0: arithmetic on the smallest numbers of all is slow.

@@ -5,7 +5,7 @@ use faer::Mat;
 
 use super::design::Design;
 use super::spectrum::Spectrum;
-use crate::heads::head::Layer;
+use crate::heads::fitted::head::Layer;
 
 /// What all strengths share.
 pub(super) struct Ridge {

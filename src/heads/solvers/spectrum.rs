@@ -14,7 +14,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par, Spec};
 use super::design::Design;
 use super::no_numbers;
 use crate::Result;
-use crate::heads::ahead::BLOCK;
+use crate::heads::features::prefetch::BLOCK;
 
 /// Largest matrix that is decomposed: beyond, minutes become hours and 2 GiB are not enough.
 pub(super) const LARGEST: usize = 8192;

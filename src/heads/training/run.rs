@@ -1,0 +1,413 @@
+//! Training a head to the end: epochs, evaluation on val, early stopping. Which trainer computes the epochs is its caller's choice.
+
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::heads::evaluation::metrics::{Evaluation, Metrics};
+use crate::heads::features::prefetch::in_parts;
+use crate::heads::features::table::{FeatureTable, Labels, Partition};
+use crate::heads::fitted::head::Head;
+use crate::heads::settings::optimizer::LearningRate;
+use crate::heads::settings::params::HeadSpec;
+use crate::heads::solvers::Solver;
+
+/// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
+pub const MOST_TOGETHER: usize = 64;
+
+/// What heads are trained and judged on; features went through the transform already.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// Features.
+    pub features: &'a dyn FeatureTable,
+    /// Their classes.
+    pub labels: &'a Labels,
+    /// Which rows serve what.
+    pub partition: &'a Partition,
+}
+
+/// Something that trains heads: candle on any device, or the fused CPU trainer.
+pub trait Trainer: Send + Sync {
+    /// `candle` or `fused`, with whatever else its last bits depend on.
+    fn name(&self) -> &'static str;
+
+    /// A head before its first step, which starts from the weights of `start`.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
+
+    /// What heads on the same task, of so many rows, must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
+    /// itself. Never asked of heads that are solved for: they may have no layer.
+    fn in_common(&self, _spec: &HeadSpec, _rows: usize) -> Option<HeadSpec> {
+        None
+    }
+
+    /// Most heads like this one, on so many rows, that are worth beginning together.
+    fn at_once(&self, _spec: &HeadSpec, _rows: usize) -> usize {
+        MOST_TOGETHER
+    }
+
+    /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
+    /// device's memory holds. Their sessions go on epoch by epoch: none begins one before all others had the one before, or are settled.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
+        starts.into_iter().map(|start| self.begin(task, start)).collect()
+    }
+}
+
+/// A head in training.
+pub trait Session: Send {
+    /// One pass over the training rows.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass>;
+
+    /// The head will not be trained further: those that it was trained with go on without it.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The head as it is now.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn head(&self) -> Result<Head>;
+
+    /// Class probabilities of rows of the task, `[rows, classes]`.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    fn classify(&self, rows: &[usize]) -> Result<Vec<f32>>;
+}
+
+/// How a pass over the training rows went, as its steps met them: with dropout, and while the weights changed (what Keras reports, too).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pass {
+    /// Mean loss of its steps, weighted by rows.
+    pub loss: f64,
+    /// Share of the rows whose most probable class was (among) theirs.
+    pub acc1: f64,
+}
+
+impl Pass {
+    /// Of sums over `rows` training rows.
+    pub fn new(loss: f64, right: f64, rows: usize) -> Pass {
+        let rows = rows.max(1) as f64;
+        Pass { loss: loss / rows, acc1: right / rows }
+    }
+}
+
+/// What happened in one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// How its pass over the training rows went.
+    pub train: Pass,
+    /// Metrics on val after it.
+    pub val: Metrics,
+    /// Seconds of training and evaluation.
+    pub seconds: f64,
+}
+
+/// Whether training goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// It does.
+    Continue,
+    /// It ends here.
+    Stop,
+}
+
+/// A trained head and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// The head: of the best epoch where `patience` is set, else of the last.
+    pub head: Head,
+    /// Its metrics on val.
+    pub val: Metrics,
+    /// Its number of epochs.
+    pub epochs: usize,
+    /// Whether the loss had left the finite numbers there: then nothing is known of the head.
+    pub diverged: bool,
+}
+
+/// A head on its way through its epochs: it may pause after any of them.
+pub struct Training<'a> {
+    task: Task<'a>,
+    spec: HeadSpec,
+    metric: (&'a str, bool),
+    session: Box<dyn Session + 'a>,
+    rate: LearningRate,
+    epoch: usize,
+    val: Option<Metrics>,
+    /// The best so far, where `patience` is set.
+    best: Option<(f64, Trained)>,
+    ended: bool,
+    diverged: bool,
+}
+
+impl<'a> Training<'a> {
+    /// A head before its first epoch. Each epoch will be judged on val by `metric` (name, more is better).
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: (&'a str, bool)) -> Result<Training<'a>> {
+        let spec = start.spec.clone();
+        Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
+    }
+
+    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_together`].
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn begin_together(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: (&'a str, bool)) -> Result<Vec<Training<'a>>> {
+        let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
+        let sessions = trainer.begin_together(task, starts)?;
+        Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
+    }
+
+    fn of(session: Box<dyn Session + 'a>, task: Task<'a>, spec: HeadSpec, metric: (&'a str, bool)) -> Training<'a> {
+        let rate = LearningRate::new(spec.params());
+        Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false }
+    }
+
+    /// Goes on through epoch `until`, or to its end: all epochs, or what `watch`, its `patience` or its loss says.
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+        while !self.ended && self.epoch < until {
+            let start = Instant::now();
+            let pass = self.pass()?;
+            let val = Training::on_val(&mut [self])?;
+            self.judge(pass, val[0], start.elapsed(), watch)?;
+        }
+        Ok(())
+    }
+
+    /// Brings heads that were begun together on by one epoch, those of them that did not end; `watch` is told which of them an epoch is of.
+    ///
+    /// # Errors
+    /// The trainer's own failure.
+    pub fn advance_together(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+        let start = Instant::now();
+        let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
+        let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
+        let mut went_on: Vec<_> = heads.iter_mut().enumerate().zip(passes).filter_map(|(head, pass)| Some((head, pass?))).collect();
+        let vals = Training::on_val(&mut went_on.iter_mut().map(|((_, head), _)| &mut ***head).collect::<Vec<_>>())?;
+        let each = start.elapsed() / went_on.len().max(1) as u32;
+        for (((number, head), pass), val) in went_on.into_iter().zip(vals) {
+            head.judge(pass, val, each, &mut |epoch| watch(number, epoch))?;
+        }
+        Ok(())
+    }
+
+    /// The next epoch's pass over the training rows.
+    fn pass(&mut self) -> Result<Pass> {
+        self.task.features.begin_epoch(self.epoch);
+        self.session.epoch(self.epoch, self.rate.at(self.epoch))
+    }
+
+    /// Metrics on val of heads that share their task. All judge a part of its rows before the next part is read.
+    fn on_val(heads: &mut [&mut Training<'a>]) -> Result<Vec<Metrics>> {
+        let Some(task) = heads.first().map(|head| head.task) else { return Ok(vec![]) };
+        let mut found: Vec<Evaluation<'_>> =
+            heads.iter().map(|head| Evaluation::by(head.metric.0, head.spec.classes(), task.labels)).collect();
+        let mut parts = in_parts(task.features, &task.partition.val).peekable();
+        while let Some(rows) = parts.next() {
+            let is_last = parts.peek().is_none();
+            let judge = |(head, found): (&mut &mut Training<'a>, &mut Evaluation<'_>)| {
+                found.add(&head.session.classify(rows)?, rows);
+                if is_last {
+                    found.settle();
+                }
+                Ok(())
+            };
+            heads.par_iter_mut().zip(&mut found).try_for_each(judge)?;
+        }
+        Ok(found.into_iter().map(Evaluation::metrics).collect())
+    }
+
+    /// Judges the head after a pass; both took so long. Whether it ends here.
+    fn judge(&mut self, train: Pass, val: Metrics, taken: Duration, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+        let lr = self.rate.at(self.epoch);
+        // A loss that was infinite on the way leaves no weights to be trusted, whatever they say of val.
+        let val = if train.loss.is_finite() { val } else { Metrics::UNKNOWN };
+        self.epoch += 1;
+        let record = Epoch { epoch: self.epoch, lr, train, val, seconds: taken.as_secs_f64() };
+        let stop = watch(&record) == Watch::Stop;
+        self.val = Some(val);
+        self.diverged = !val.loss.is_finite();
+        let waited = self.remember(val)?;
+        self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
+        if self.ended { self.session.settle() } else { Ok(()) }
+    }
+
+    /// Keeps the best head where `patience` is set; whether that is exhausted.
+    fn remember(&mut self, val: Metrics) -> Result<bool> {
+        let patience = self.spec.params().patience;
+        if patience == 0 {
+            return Ok(false);
+        }
+        let score = score(&val, self.metric);
+        if self.best.as_ref().is_none_or(|(so_far, _)| score > *so_far) {
+            let trained = Trained { head: self.session.head()?, val, epochs: self.epoch, diverged: self.diverged };
+            self.best = Some((score, trained));
+        }
+        Ok(self.best.as_ref().is_some_and(|(_, trained)| self.epoch - trained.epochs >= patience))
+    }
+
+    /// Epochs that it went through.
+    pub fn epochs(&self) -> usize {
+        self.epoch
+    }
+
+    /// Whether it came to its end.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The head as it is now, or where `patience` is set the best so far.
+    ///
+    /// # Errors
+    /// The device's own failure.
+    pub fn finish(self) -> Result<Trained> {
+        if let Some((_, trained)) = self.best {
+            return Ok(trained);
+        }
+        let (head, val) = (self.session.head()?, self.val.unwrap_or(Metrics::of(&[], self.spec.classes(), self.task.labels, &[])));
+        Ok(Trained { head, val, epochs: self.epoch, diverged: self.diverged })
+    }
+}
+
+/// Solves for a head that needs no training and judges it on val, as one epoch, by the metric of this name.
+///
+/// # Errors
+/// As [`Solver::solve`].
+pub fn solve(
+    solver: &mut Solver,
+    task: Task<'_>,
+    spec: &HeadSpec,
+    metric: &str,
+    watch: &mut dyn FnMut(&Epoch) -> Watch,
+) -> Result<Trained> {
+    let start = Instant::now();
+    let head = solver.solve(task, spec)?;
+    let rows = &task.partition.val;
+    let mut val = Evaluation::by(metric, spec.classes(), task.labels);
+    val.add(&head.classify(task.features, rows), rows);
+    let val = val.metrics();
+    watch(&Epoch { epoch: 1, lr: 0.0, train: Pass { loss: f64::NAN, acc1: f64::NAN }, val, seconds: start.elapsed().as_secs_f64() });
+    Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
+}
+
+/// A metric as a number of which more is better; what is no number is worst.
+pub fn score(metrics: &Metrics, (name, more): (&str, bool)) -> f64 {
+    match metrics.get(name) {
+        Some(value) if value.is_finite() => {
+            if more {
+                value
+            } else {
+                -value
+            }
+        }
+        _ => f64::NEG_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heads::fitted::head::Layer;
+    use crate::heads::{Fit, Matrix, Params};
+
+    /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers that are none, [`NO_LOSS`] a pass whose loss
+    /// is none.
+    struct Scripted(&'static [usize]);
+
+    const NO_NUMBERS: usize = usize::MAX;
+    const NO_LOSS: usize = usize::MAX - 1;
+
+    struct ScriptedSession(&'static [usize], usize, HeadSpec);
+
+    impl Trainer for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        fn begin<'a>(&self, _: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
+            Ok(Box::new(ScriptedSession(self.0, 0, start.spec)))
+        }
+    }
+
+    impl Session for ScriptedSession {
+        fn epoch(&mut self, _: usize, _: f64) -> Result<Pass> {
+            self.1 += 1;
+            Ok(Pass::new(if self.0[self.1 - 1] == NO_LOSS { f64::INFINITY } else { 1.0 }, 0.0, 1))
+        }
+
+        fn head(&self) -> Result<Head> {
+            Ok(Head::of_layers(&self.2, vec![Layer { weight: vec![0.0; 2], bias: vec![self.1 as f32; 2] }]))
+        }
+
+        fn classify(&self, rows: &[usize]) -> Result<Vec<f32>> {
+            let right = self.0[self.1 - 1];
+            let answer =
+                |&row: &usize| if right == NO_NUMBERS { [f32::NAN; 2] } else { [[0.1, 0.9], [0.9, 0.1]][usize::from(row < right)] };
+            Ok(rows.iter().flat_map(answer).collect())
+        }
+    }
+
+    /// Epochs that were seen, and what came of them.
+    fn trained(script: &'static [usize], patience: usize, epochs: usize) -> (usize, Trained) {
+        let features = Matrix::new(1, vec![0.0; 6]).unwrap();
+        let labels = Labels::One(vec![0; 6]);
+        let partition = Partition { val: (0..6).collect(), ..Partition::default() };
+        let task = Task { features: &features, labels: &labels, partition: &partition };
+        let params = Params { patience, epochs, ..Params::default() };
+        let spec = params.check(Fit { tap: "gap", shape: &[1], classes: 2, many: false }).unwrap();
+        let mut training = Training::begin(&Scripted(script), task, Head::initial(&spec), ("acc1", true)).unwrap();
+        let mut seen = 0;
+        training
+            .advance(usize::MAX, &mut |_| {
+                seen += 1;
+                Watch::Continue
+            })
+            .unwrap();
+        (seen, training.finish().unwrap())
+    }
+
+    #[test]
+    fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
+        let of = |patience, epochs| {
+            let (seen, trained) = trained(&[1, 3, 2, 3, 6], patience, epochs);
+            (seen, trained.epochs, trained.head.layers[0].bias[0], trained.val.acc1)
+        };
+        assert_eq!(of(2, 5), (4, 2, 2.0, 0.5));
+        assert_eq!(of(3, 5), (5, 5, 5.0, 1.0));
+        assert_eq!(of(0, 4), (4, 4, 4.0, 0.5));
+    }
+
+    #[test]
+    fn a_head_that_diverges_ends_without_metrics_and_with_patience_as_it_was_before() {
+        for script in [&[3, NO_NUMBERS, 6], &[3, NO_LOSS, 6]] {
+            let (seen, without) = trained(script, 0, 3);
+            assert!(seen == 2 && without.diverged && without.val.acc1.is_nan() && without.val.loss.is_nan(), "{:?}", without.val);
+            let (seen, with) = trained(script, 2, 3);
+            assert_eq!((seen, with.epochs, with.diverged, with.val.acc1), (2, 1, false, 0.5));
+        }
+        assert!(trained(&[NO_NUMBERS], 1, 1).1.diverged);
+    }
+}
