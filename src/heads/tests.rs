@@ -212,14 +212,15 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
         weight: wave(inputs * outputs, 0.9, 0.1).map(|v| v * 0.1).collect(),
         bias: wave(outputs, 2.3, 0.0).map(|v| v * 0.1).collect(),
     };
-    let classifier = Classifier::new("avgpool", vec![40, 20], vec![true, true, false], move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
+    let shape = HiddenLayers { tap: "avgpool".into(), hidden: vec![40, 20], dropouts: vec![true, true, false] };
+    let classifier = PretrainedLayers::new(shape, move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
     let fit = Fit { tap: "avgpool", shape: &[150], classes: 3, many: false };
     let params = Params { batch_size: 16, epochs: 3, ..Params::of(HeadKind::Classifier) };
-    let spec = params.check_with(fit, Some(&classifier)).unwrap();
+    let spec = params.check_with(fit, Some(&classifier.hidden)).unwrap();
     let start = classifier.start(&spec).unwrap();
     assert_eq!(start.layers[1], hidden(40, 20));
     assert_eq!(start.layers[2].weight.len(), 60);
-    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier)).unwrap();
+    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier.hidden)).unwrap();
     assert_eq!(classifier.start(&random).unwrap(), Head::initial(&random));
     let task = Task { features: &*x, labels: &labels, partition: &partition };
     let trained = |trainer: &dyn Trainer| {
@@ -237,7 +238,7 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     let refused = |params: &Params, fit, classifier| params.check_with(fit, classifier).unwrap_err().to_string();
     assert!(refused(&params, fit, None).contains("the backbone of these features has none"));
     let gap = Fit { tap: "gap", ..fit };
-    assert!(refused(&params, gap, Some(&classifier)).contains("lies behind tap `avgpool`, not behind `gap`"));
+    assert!(refused(&params, gap, Some(&classifier.hidden)).contains("lies behind tap `avgpool`, not behind `gap`"));
     let linear = Params { init: Init::Pretrained, ..Params::default() };
     assert!(refused(&linear, gap, None).contains("`init: pretrained` is for head `classifier`"));
 }

@@ -5,13 +5,17 @@ use candle_core::{Device, Result as CandleResult};
 use super::failed;
 use super::stack::{Batch, Common, Rates, Stack};
 use crate::Result;
+use crate::heads::features::order::order;
+use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::Ahead;
-use crate::heads::fitted::head::{BatchNorm, Head};
-use crate::heads::random::{Dropout, order, window_rows};
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::features::task::Task;
+use crate::heads::fitted::batch_norm::BatchNorm;
+use crate::heads::fitted::head::Head;
+use crate::heads::settings::spec::HeadSpec;
+use crate::heads::training::dropout::Dropout;
 use crate::heads::training::lockstep::{self, Roll};
-use crate::heads::training::loss::Targets;
-use crate::heads::training::run::{Pass, Task};
+use crate::heads::training::objective::Targets;
+use crate::heads::training::trainer::Pass;
 
 /// A head of the group.
 pub struct Member {

@@ -10,11 +10,14 @@ mod update;
 
 use candle_core::Device;
 
-use super::fitted::head::Head;
 use super::settings::choices::{Init, LrScale, Schedule};
-use super::settings::params::{HeadSpec, Params};
 use super::training::lockstep::sessions;
-use super::training::run::{Session, Task, Trainer};
+use crate::heads::features::task::Task;
+use crate::heads::fitted::head::Head;
+use crate::heads::settings::params::Params;
+use crate::heads::settings::spec::HeadSpec;
+use crate::heads::training::trainer::Session;
+use crate::heads::training::trainer::Trainer;
 use crate::{Error, Result};
 use group::Group;
 

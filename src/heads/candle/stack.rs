@@ -5,12 +5,15 @@ use candle_nn::ops::log_softmax;
 
 use super::group::Member;
 use super::update::Parameter;
-use crate::heads::fitted::head::{Head, Layer};
+use crate::heads::features::task::Task;
+use crate::heads::fitted::head::Head;
+use crate::heads::fitted::layer::Layer;
 use crate::heads::settings::choices::{Activation, Loss};
-use crate::heads::settings::optimizer::{Optimizer, clip_factor};
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::training::loss::{Objective, Targets};
-use crate::heads::training::run::Task;
+use crate::heads::settings::optimizer::Optimizer;
+use crate::heads::settings::spec::HeadSpec;
+use crate::heads::training::clipping::clip_factor;
+use crate::heads::training::objective::Objective;
+use crate::heads::training::objective::Targets;
 
 /// What the heads of a group have in common.
 pub struct Common {

@@ -3,69 +3,13 @@
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
+use super::batch_norm::BatchNorm;
+use super::layer::Layer;
+use super::neighbours::Neighbours;
+use super::probabilities::class_probabilities;
 use crate::heads::features::prefetch::{BLOCK, in_parts};
 use crate::heads::features::table::FeatureTable;
-use crate::heads::settings::choices::Activation;
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::solvers::Neighbours;
-use crate::heads::training::loss::Objective;
-
-/// A fully connected layer: weight `[outputs, inputs]`, row-major, and bias `[outputs]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
-    /// `outputs · inputs` weights.
-    pub weight: Vec<f32>,
-    /// `outputs` biases.
-    pub bias: Vec<f32>,
-}
-
-/// Running statistics of a batch norm without parameters.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BatchNorm {
-    /// Mean of each feature.
-    pub mean: Vec<f32>,
-    /// Unbiased variance of each feature.
-    pub variance: Vec<f32>,
-}
-
-impl BatchNorm {
-    /// PyTorch's default.
-    pub const EPS: f32 = 1e-5;
-    /// Share of a batch in the running statistics: PyTorch's default.
-    pub const MOMENTUM: f32 = 0.1;
-
-    /// Before the first batch.
-    pub fn new(dim: usize) -> BatchNorm {
-        BatchNorm { mean: vec![0.0; dim], variance: vec![1.0; dim] }
-    }
-
-    /// Normalises neighbouring features of a row, from column `first` on.
-    pub fn apply(&self, first: usize, row: &mut [f32]) {
-        for ((x, mean), variance) in row.iter_mut().zip(&self.mean[first..]).zip(&self.variance[first..]) {
-            *x = (*x - mean) / (variance + BatchNorm::EPS).sqrt();
-        }
-    }
-
-    /// Normalises the columns of a training batch, row-major, by their own statistics and takes these into the running ones.
-    pub fn train(&mut self, rows: &mut [f32]) {
-        let dim = self.mean.len();
-        let n = (rows.len() / dim.max(1)) as f32;
-        let (mut mean, mut variance) = (vec![0.0; dim], vec![0.0; dim]);
-        rows.chunks_exact(dim.max(1)).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, x)| *m += x / n));
-        for row in rows.chunks_exact(dim.max(1)) {
-            variance.iter_mut().zip(row).zip(&mean).for_each(|((v, x), m)| *v += (x - m) * (x - m) / n);
-        }
-        let unbias = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
-        for (i, (m, v)) in mean.iter().zip(&mut variance).enumerate() {
-            self.mean[i] += BatchNorm::MOMENTUM * (m - self.mean[i]);
-            self.variance[i] += BatchNorm::MOMENTUM * (*v * unbias - self.variance[i]);
-            *v = 1.0 / (*v + BatchNorm::EPS).sqrt();
-        }
-        for row in rows.chunks_exact_mut(dim.max(1)) {
-            row.iter_mut().zip(&mean).zip(&variance).for_each(|((x, m), scale)| *x = (*x - m) * scale);
-        }
-    }
-}
+use crate::heads::settings::spec::HeadSpec;
 
 /// A trained head.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,11 +28,7 @@ impl Head {
     /// The head before its first step.
     pub fn initial(spec: &HeadSpec) -> Head {
         let layers = spec.dims().len() - 1;
-        let layer = |i| {
-            let (weight, bias) = spec.initial(i);
-            Layer { weight, bias }
-        };
-        Head::of_layers(spec, (0..layers).map(layer).collect())
+        Head::of_layers(spec, (0..layers).map(|layer| Layer::initial(spec, layer)).collect())
     }
 
     /// A head with these weights before its first step.
@@ -125,12 +65,12 @@ impl Head {
     pub fn probabilities(&self, x: Vec<f32>) -> Vec<f32> {
         let (outputs, classes) = (self.spec.outputs, self.spec.classes);
         if let Some(neighbours) = &self.neighbours {
-            return neighbours.probabilities(&self.spec.params, classes, x);
+            return neighbours.probabilities(self.spec.params.k, self.spec.params.temperature, classes, x);
         }
         let logits = self.logits(x);
         let mut out = vec![0.0; logits.len() / outputs * classes];
         for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
-            Objective::probabilities(&self.spec, z, p);
+            class_probabilities(&self.spec, z, p);
         }
         out
     }
@@ -144,48 +84,5 @@ impl Head {
             self.probabilities(x)
         };
         in_parts(table, rows).flat_map(|part| part.par_chunks(BLOCK).map(block).collect::<Vec<_>>()).flatten().collect()
-    }
-}
-
-impl Activation {
-    /// Its value.
-    pub fn of(self, z: f32) -> f32 {
-        match self {
-            // What is no number stays none, as it does not with `f32::max`.
-            Activation::Relu => {
-                if z < 0.0 {
-                    0.0
-                } else {
-                    z
-                }
-            }
-            Activation::Gelu => 0.5 * z * (1.0 + libm::erff(z * std::f32::consts::FRAC_1_SQRT_2)),
-        }
-    }
-
-    /// Its slope at `z`.
-    pub fn slope(self, z: f32) -> f32 {
-        match self {
-            Activation::Relu => f32::from(u8::from(z > 0.0)),
-            Activation::Gelu => {
-                let density = (-0.5 * z * z).exp() * 0.398_942_3;
-                0.5 * (1.0 + libm::erff(z * std::f32::consts::FRAC_1_SQRT_2)) + z * density
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slopes_are_those_of_the_values() {
-        for z in [-2.0f32, -0.3, 0.4, 1.7] {
-            for act in [Activation::Relu, Activation::Gelu] {
-                let numeric = (act.of(z + 1e-2) - act.of(z - 1e-2)) / 2e-2;
-                assert!((numeric - act.slope(z)).abs() < 1e-3, "{act} {z}");
-            }
-        }
     }
 }

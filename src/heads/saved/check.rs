@@ -1,8 +1,9 @@
 //! Whether the parts of a `model.json` fit each other: a damaged or foreign one is refused before anything is made of its numbers.
 
-use crate::heads::saved::model::{InputFeatures, Model};
+use crate::heads::saved::model::InputFeatures;
+use crate::heads::saved::model::Model;
 use crate::heads::settings::choices::{HeadKind, Loss};
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::settings::spec::HeadSpec;
 
 impl Model {
     /// Checks what a head's use relies on.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::heads::{Fit, Labels, Matrix, Params, Partition, most_probable};
+use crate::heads::{Fit, HeadKind, HeadSpec, Labels, Matrix, Params, Partition, Task, most_probable};
 
 /// The data of `tests/goldens/make_solvers.py`.
 fn data(rows: usize, dim: usize, classes: usize) -> (Matrix, Labels, Partition) {

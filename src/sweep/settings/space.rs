@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::config::{FIELDS as TOP, SETTABLE};
 use super::domain;
 use super::yaml::{Entry, Origin};
-use crate::heads::{KEYS, Key, Kind, did_you_mean, plain};
+use crate::heads::{KEYS, Kind, SettingSpec, did_you_mean, plain};
 use crate::rng::unit_f32;
 use crate::{Error, Result};
 
@@ -96,7 +96,7 @@ impl Range {
 
 /// Whether a parameter holds whole numbers only.
 pub(crate) fn is_whole(key: &str) -> bool {
-    key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
+    key == "shots" || SettingSpec::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
 }
 
 /// `8.0` as `8`, also in a list: that is how W&B and others write whole numbers.
@@ -190,7 +190,7 @@ impl Axis {
                 None => Ok(()),
             };
         }
-        let Ok(key) = Key::find(&self.key) else { return Ok(()) };
+        let Ok(key) = SettingSpec::find(&self.key) else { return Ok(()) };
         checked.iter().try_for_each(|(line, value)| key.check(value).map_err(origin.at(*line)))
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::name_apart;
 use crate::data::Split;
-use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
+use crate::heads::{FeatureTable, Groups, InputFeatures, Labels, Partition, PretrainedLayers};
 use crate::store::{Cache, Key, Row, Status};
 use crate::{Error, Result};
 
@@ -45,7 +45,7 @@ pub struct Source {
     /// Its taps.
     pub taps: Vec<TapFeatures>,
     /// The backbone's own fully connected layers, for `head: classifier`; set by whoever knows backbones.
-    pub classifier: Option<Classifier>,
+    pub classifier: Option<PretrainedLayers>,
     /// Class names.
     pub classes: Vec<String>,
     /// Identity of each row: the image's path.

@@ -8,7 +8,7 @@
 
 use crate::heads::settings::choices::OptimizerKind;
 use crate::heads::settings::optimizer::Optimizer;
-use crate::simd::Simd;
+use crate::simd::{LANES, Simd};
 
 /// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what is below 10⁻²⁴.
 pub const FLOOR: f32 = 1e-17;
@@ -25,7 +25,7 @@ pub fn intake(o: &Optimizer) -> f64 {
 }
 
 /// An update rule with its constants for one step.
-pub trait Rule: Copy {
+pub trait Update: Copy {
     /// Values that it keeps for each weight.
     const STATES: usize;
 
@@ -34,11 +34,11 @@ pub trait Rule: Copy {
 }
 
 /// Work that is generic over the rule.
-pub trait ForRule {
+pub trait ForUpdate {
     /// What it returns.
     type Output;
     /// Does the work.
-    fn run<R: Rule>(self, rule: R) -> Self::Output;
+    fn run<R: Update>(self, update: R) -> Self::Output;
 }
 
 /// w − lr · (g + decay · w)
@@ -48,7 +48,7 @@ struct Plain {
     decay: f32,
 }
 
-impl Rule for Plain {
+impl Update for Plain {
     const STATES: usize = 0;
 
     #[inline(always)]
@@ -68,7 +68,7 @@ struct Momentum {
     mix: [f32; 2],
 }
 
-impl Rule for Momentum {
+impl Update for Momentum {
     const STATES: usize = 1;
 
     #[inline(always)]
@@ -117,7 +117,7 @@ struct Rms<const KERAS: bool> {
     eps: f32,
 }
 
-impl<const KERAS: bool> Rule for Rms<KERAS> {
+impl<const KERAS: bool> Update for Rms<KERAS> {
     const STATES: usize = 1;
 
     #[inline(always)]
@@ -153,7 +153,7 @@ struct RmsMomentum {
     lr: f32,
 }
 
-impl Rule for RmsMomentum {
+impl Update for RmsMomentum {
     const STATES: usize = 3;
 
     #[inline(always)]
@@ -186,7 +186,7 @@ struct Adam<const MAX: bool> {
     eps: f32,
 }
 
-impl<const MAX: bool> Rule for Adam<MAX> {
+impl<const MAX: bool> Update for Adam<MAX> {
     const STATES: usize = if MAX { 3 } else { 2 };
 
     #[inline(always)]
@@ -202,20 +202,51 @@ impl<const MAX: bool> Rule for Adam<MAX> {
     }
 }
 
+/// The optimiser's step on neighbouring vectors of one row, from position `at` of weights and states on; returns the new weights.
+///
+/// # Safety
+/// Weights, and as many states as the rule has, are valid there.
+#[inline(always)]
+pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
+    s: S,
+    update: R,
+    (weights, states): (*mut f32, [*mut f32; 3]),
+    at: usize,
+    gradients: [S::V; COLUMNS],
+) -> [S::V; COLUMNS] {
+    let mut new = gradients;
+    for (c, value) in new.iter_mut().enumerate() {
+        let at = at + c * LANES;
+        let mut kept = [s.splat(0.0); 3];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (kept, state) in kept.iter_mut().zip(states).take(R::STATES) {
+                *kept = s.load(state.add(at));
+            }
+            *value = update.step(s, s.load(weights.add(at)), *value, &mut kept);
+            s.store(weights.add(at), *value);
+            for (kept, state) in kept.iter().zip(states).take(R::STATES) {
+                s.store(state.add(at), *kept);
+            }
+        }
+    }
+    new
+}
+
 /// Values that the rule of an optimiser keeps for each weight.
 pub fn states(o: &Optimizer) -> usize {
     struct States;
-    impl ForRule for States {
+    impl ForUpdate for States {
         type Output = usize;
-        fn run<R: Rule>(self, _: R) -> usize {
+        fn run<R: Update>(self, _: R) -> usize {
             R::STATES
         }
     }
-    with_rule(o, 0.0, 1, States)
+    with_update(o, 0.0, 1, States)
 }
 
 /// Runs work with the rule of an optimiser for its step `step` (from 1).
-pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
+pub fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
     let taken = intake(o);
     let (decay, shrink) = match o.decays_apart() {
         true => (0.0, (1.0 - lr * o.weight_decay) as f32),
