@@ -32,12 +32,12 @@ fn data(classes: usize, many: bool) -> (Matrix, Labels, Partition) {
 
 /// A head that starts from the goldens' weights.
 fn start(spec: &HeadSpec) -> Head {
-    let mut head = Head::initial(spec);
-    for (i, layer) in head.layers.iter_mut().enumerate() {
+    let mut layers = Head::initial(spec).fitted.into_layers();
+    for (i, layer) in layers.iter_mut().enumerate() {
         layer.weight = wave(layer.weight.len(), 0.9, i as f64).map(|v| v * 0.5).collect();
         layer.bias = wave(layer.bias.len(), 2.3, i as f64).map(|v| v * 0.1).collect();
     }
-    head
+    Head::of_layers(spec, layers)
 }
 
 fn spec(settings: &Value) -> (HeadSpec, bool) {
@@ -74,7 +74,7 @@ fn follows_its_peers(trainer: &dyn Trainer) {
             assert!((loss - want).abs() < 1e-5, "{settings}: loss of step {epoch} is {loss}, not {want}");
         }
         let head = session.head().unwrap();
-        let weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+        let weights: Vec<f32> = head.layers().iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
         let error = largest_difference(&weights, &floats(&case["weights"]));
         assert!(error < 1e-5, "{settings}: weights differ by {error}");
         let error = largest_difference(&head.logits(Matrix::of(&x).into_data()), &floats(&case["logits"]));
@@ -125,8 +125,8 @@ fn course(trainer: &dyn Trainer, x: &Arc<dyn FeatureTable>, labels: &Labels, par
     };
     let losses = (0..3).map(&mut epoch).flat_map(|pass| [pass.loss, pass.acc1]).collect();
     let head = session.head().unwrap();
-    let mut weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
-    weights.extend(head.batch_norm.iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
+    let mut weights: Vec<f32> = head.layers().iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+    weights.extend(head.batch_norm().iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
     (losses, weights, session.classify(&task.partition.val).unwrap())
 }
 
@@ -218,8 +218,8 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     let params = Params { batch_size: 16, epochs: 3, ..Params::of(HeadKind::Classifier) };
     let spec = params.check_with(fit, Some(&classifier.hidden)).unwrap();
     let start = classifier.start(&spec).unwrap();
-    assert_eq!(start.layers[1], hidden(40, 20));
-    assert_eq!(start.layers[2].weight.len(), 60);
+    assert_eq!(start.layers()[1], hidden(40, 20));
+    assert_eq!(start.layers()[2].weight.len(), 60);
     let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier.hidden)).unwrap();
     assert_eq!(classifier.start(&random).unwrap(), Head::initial(&random));
     let task = Task { features: &*x, labels: &labels, partition: &partition };
@@ -229,8 +229,8 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
         training.finish().unwrap().head
     };
     let (candle, fused) = (trained(&CandleTrainer { device: Device::Cpu }), trained(&FusedTrainer::new(2)));
-    assert_ne!(candle.layers[0], start.layers[0]);
-    for (a, b) in candle.layers.iter().zip(&fused.layers) {
+    assert_ne!(candle.layers()[0], start.layers()[0]);
+    for (a, b) in candle.layers().iter().zip(fused.layers()) {
         let wide: Vec<f64> = a.weight.iter().map(|&w| f64::from(w)).collect();
         assert!(largest_difference(&b.weight, &wide) < 1e-4);
     }

@@ -50,9 +50,9 @@ mod tests {
         assert_eq!(spec.dims(), [9216, 4096, 4096, 3]);
         assert_eq!(spec.dropouts(), [0.5, 0.5, 0.0]);
         let head = classifier.start(&spec).unwrap();
-        assert_eq!(head.layers[1].weight, opened.source.read("classifier.4.weight").unwrap().data);
-        assert_eq!(head.layers[0].bias, opened.source.read("classifier.1.bias").unwrap().data);
-        assert_eq!(head.layers[2].weight.len(), 4096 * 3);
+        assert_eq!(head.layers()[1].weight, opened.source.read("classifier.4.weight").unwrap().data);
+        assert_eq!(head.layers()[0].bias, opened.source.read("classifier.1.bias").unwrap().data);
+        assert_eq!(head.layers()[2].weight.len(), 4096 * 3);
 
         let other = backbone_classifier(&key, "random:6").unwrap().start(&spec).unwrap_err().to_string();
         assert!(other.contains("is not the file that the features were made with"), "{other}");

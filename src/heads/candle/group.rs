@@ -2,8 +2,12 @@
 
 use candle_core::{Device, Result as CandleResult};
 
-use super::failed;
-use super::stack::{Batch, Common, Rates, Stack};
+use super::batch::Batch;
+use super::common::Common;
+use super::error::failed;
+use super::member::Member;
+use super::rates::Rates;
+use super::stack::Stack;
 use crate::Result;
 use crate::heads::features::order::order;
 use crate::heads::features::order::window_rows;
@@ -16,23 +20,6 @@ use crate::heads::training::dropout::Dropout;
 use crate::heads::training::lockstep::{self, Roll};
 use crate::heads::training::objective::Targets;
 use crate::heads::training::trainer::Pass;
-
-/// A head of the group.
-pub struct Member {
-    spec: HeadSpec,
-    /// Of each layer's input.
-    pub dropouts: Vec<Dropout>,
-}
-
-impl Member {
-    fn new(spec: &HeadSpec) -> Member {
-        Member { spec: spec.clone(), dropouts: Dropout::of(spec) }
-    }
-
-    pub fn weight_decay(&self) -> f64 {
-        self.spec.params().weight_decay
-    }
-}
 
 /// Heads that agree in what `CandleTrainer::in_common` keeps.
 pub struct Group<'a> {
@@ -69,7 +56,7 @@ impl lockstep::Group for Group<'_> {
         };
         let stack = self.stacks.iter().find(holds);
         let layers = stack.map_or_else(|| Ok(vec![]), |stack| stack.layers(at)).map_err(failed("reading weights"))?;
-        Ok(Head { spec, batch_norm: self.batch_norm.clone(), layers, neighbours: None })
+        Ok(Head::new(&spec, self.batch_norm.clone(), layers))
     }
 
     fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
@@ -84,7 +71,7 @@ impl<'a> Group<'a> {
         let common = Common::new(device, &first.spec, task);
         let stacks = vec![Stack::new(&common, starts)?];
         let roll = Roll::new(starts.iter().map(|head| (&head.spec, Member::new(&head.spec))));
-        Ok(Group { task, common, roll, stacks, batch_norm: first.batch_norm.clone(), steps: 0 })
+        Ok(Group { task, common, roll, stacks, batch_norm: first.batch_norm().cloned(), steps: 0 })
     }
 
     fn drop_who_left(&mut self) -> CandleResult<()> {

@@ -43,8 +43,9 @@ pub struct Learner {
 impl Learner {
     /// A head before its first step.
     pub fn new(start: Head, task: Task<'_>) -> Learner {
-        let Head { spec, layers, .. } = start;
-        let optimizer = Optimizer::new(spec.params());
+        let Head { spec, fitted } = start;
+        let layers = fitted.into_layers();
+        let optimizer = *spec.optimizer();
         let dims = spec.dims();
         // Each layer's matrix goes once it lies on its tape: a head may be as large as memory allows.
         let layer = |(l, from): (usize, layer::Layer)| Layer::new(dims[l], &from, update::states(&optimizer), l > 0);
@@ -61,7 +62,7 @@ impl Learner {
             task,
             batches,
             layers: &self.layers,
-            activation: self.spec.params().activation,
+            activation: self.spec.config().activation(),
             objective: &self.objective,
             optimizer: &self.optimizer,
             dropouts: &self.dropouts,
@@ -81,7 +82,7 @@ impl Learner {
 
     /// The head as it is now.
     pub fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
-        Head { spec: self.spec.clone(), batch_norm, layers: self.layers.iter().map(Layer::to_head).collect(), neighbours: None }
+        Head::new(&self.spec, batch_norm, self.layers.iter().map(Layer::to_head).collect())
     }
 
     /// Class probabilities of rows, `[rows, classes]`.
@@ -133,7 +134,7 @@ impl Learner {
     fn units(&self, isa: Isa, l: usize, products: &[f32], n: usize) -> Vec<f32> {
         let mut units = self.row_major(l - 1, products, n);
         let mut slopes = vec![1.0; units.len()];
-        Activate { act: self.spec.params().activation, units: &mut units, slopes: &mut slopes }.run(isa);
+        Activate { act: self.spec.config().activation(), units: &mut units, slopes: &mut slopes }.run(isa);
         units
     }
 

@@ -197,9 +197,8 @@ mod tests {
     use crate::heads::fused::layout::Layout;
     use crate::heads::fused::nonzero::NonzeroMask;
     use crate::heads::fused::operands::Products;
-    use crate::heads::settings::choices::OptimizerKind;
-    use crate::heads::settings::optimizer::Optimizer;
-    use crate::heads::settings::params::Params;
+    use crate::heads::settings::choices::Preset;
+    use crate::heads::settings::optimizer::{Adam, Optimizer};
     use crate::simd::Isa;
 
     /// Rows of features as the kernels read them, and what of them is not 0.
@@ -220,7 +219,8 @@ mod tests {
         let (layout, batch, next) = (Layout { inputs: 150, outputs: 170 }, 21, 9);
         let noise = |n: usize, seed: usize| (0..n).map(move |i| ((i * 7919 + seed) as f32 * 0.618).sin());
         let d: Vec<f32> = noise(layout.columns() * batch, 3).collect();
-        let optimizer = Optimizer::new(&Params { optimizer: OptimizerKind::Adam, ..Params::default() });
+        let adam = Adam { weight_decay: 0.0, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false, preset: Preset::Torch };
+        let optimizer = Optimizer::Adam(adam);
         for isa in Isa::available() {
             let features = |rows: usize, seed: usize| {
                 let least = |i: usize| if i % (layout.tiles() * TILE) / (BLOCK * TILE) == 1 { -2.0 } else { 0.3 };

@@ -74,7 +74,8 @@ impl Trainer for FusedTrainer {
             seed: p.seed,
             ..Params::default()
         };
-        let common = HeadSpec { params, outputs: spec.classes, loss: Loss::Auto, classifier_dropouts: vec![], ..spec.clone() };
+        let mut common = spec.with(params);
+        (common.outputs, common.loss) = (spec.classes, Loss::Auto);
         (self.at_once(spec, rows) > 1).then_some(common)
     }
 

@@ -6,7 +6,7 @@
 //! What decays towards zero is kept from subnormal numbers, on which arithmetic is slow, and which units that have died would leave for ever:
 //! means of squares by adding [`LEAST`], what has a sign by adding and subtracting [`FLOOR`].
 
-use crate::heads::settings::choices::OptimizerKind;
+use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
 use crate::simd::{LANES, Simd};
 
@@ -17,10 +17,10 @@ const LEAST: f32 = 1e-36;
 
 /// The factor with which a rule's gradients come: the root of a squared gradient's share of its mean.
 pub fn intake(o: &Optimizer) -> f64 {
-    match o.kind {
-        OptimizerKind::Sgd => 1.0,
-        OptimizerKind::Rmsprop => (1.0 - o.alpha).sqrt(),
-        OptimizerKind::Adam | OptimizerKind::Adamw => (1.0 - o.betas[1]).sqrt(),
+    match o {
+        Optimizer::Sgd(_) => 1.0,
+        Optimizer::Rmsprop(rmsprop) => (1.0 - rmsprop.alpha).sqrt(),
+        Optimizer::Adam(adam) | Optimizer::Adamw(adam) => (1.0 - adam.betas[1]).sqrt(),
     }
 }
 
@@ -249,33 +249,37 @@ pub fn states(o: &Optimizer) -> usize {
 pub fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
     let taken = intake(o);
     let (decay, shrink) = match o.decays_apart() {
-        true => (0.0, (1.0 - lr * o.weight_decay) as f32),
-        false => ((o.weight_decay * taken) as f32, 1.0),
+        true => (0.0, (1.0 - lr * o.weight_decay()) as f32),
+        false => ((o.weight_decay() * taken) as f32, 1.0),
     };
-    match o.kind {
-        OptimizerKind::Sgd if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
-        OptimizerKind::Sgd => work.run(Momentum {
+    match o {
+        Optimizer::Sgd(o) if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
+        Optimizer::Sgd(o) => work.run(Momentum {
             lr: lr as f32,
             decay,
             blend: [o.momentum, if step == 1 { 1.0 } else { 1.0 - o.dampening }].map(|x| x as f32),
             mix: if o.nesterov { [1.0, o.momentum as f32] } else { [0.0, 1.0] },
         }),
-        OptimizerKind::Rmsprop => {
+        Optimizer::Rmsprop(o) => {
             let (stride, alpha, eps) = ((2.0 * lr / taken) as f32, o.alpha as f32, o.eps as f32);
-            match (o.momentum == 0.0 && !o.centered, o.keras) {
-                (true, true) => return work.run(Rms::<true> { stride, decay, shrink, alpha, eps }),
-                (true, false) => return work.run(Rms::<false> { stride, decay, shrink, alpha, eps }),
-                _ => {}
+            if o.momentum == 0.0 && !o.centered {
+                return match o.preset {
+                    Preset::Keras => work.run(Rms::<true> { stride, decay, shrink, alpha, eps }),
+                    Preset::Torch => work.run(Rms::<false> { stride, decay, shrink, alpha, eps }),
+                };
             }
             let mean = [o.alpha, (1.0 - o.alpha) / taken].map(|x| x as f32);
-            let (eps, within, lr) = if o.keras { ([eps, 0.0], lr, 1.0) } else { ([0.0, eps], 1.0, lr) };
+            let (eps, within, lr) = match o.preset {
+                Preset::Keras => ([eps, 0.0], lr, 1.0),
+                Preset::Torch => ([0.0, eps], 1.0, lr),
+            };
             let blend = [o.momentum, 2.0 * within / taken].map(|x| x as f32);
             work.run(RmsMomentum { decay, shrink, alpha, mean, centred: f32::from(u8::from(o.centered)), eps, blend, lr: lr as f32 })
         }
-        OptimizerKind::Adam | OptimizerKind::Adamw => {
+        Optimizer::Adam(o) | Optimizer::Adamw(o) => {
             let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
             let mean = [o.betas[0], (1.0 - o.betas[0]) / taken].map(|x| x as f32);
-            let [stride, eps] = [lr / c1, o.adam_eps(step)].map(|x| (2.0 * x * c2.sqrt()) as f32);
+            let [stride, eps] = [lr / c1, o.eps_at(step)].map(|x| (2.0 * x * c2.sqrt()) as f32);
             let beta = o.betas[1] as f32;
             if o.amsgrad {
                 return work.run(Adam::<true> { decay, shrink, mean, beta, stride, eps });

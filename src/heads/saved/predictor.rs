@@ -14,10 +14,10 @@ use crate::heads::features::labels::Labels;
 use crate::heads::features::matrix::Matrix;
 use crate::heads::features::transform::Transform;
 use crate::heads::fitted::batch_norm::BatchNorm;
-use crate::heads::fitted::head::Head;
+use crate::heads::fitted::head::{FittedHead, Head};
 use crate::heads::fitted::layer::Layer;
 use crate::heads::fitted::neighbours::Neighbours;
-use crate::heads::settings::choices::HeadKind;
+use crate::heads::settings::config::HeadConfig;
 use crate::heads::settings::spec::HeadSpec;
 use crate::{Error, Result};
 
@@ -80,24 +80,33 @@ impl Predictor {
             let weight = read(&format!("layers.{i}.weight"), &[io[1], io[0]])?;
             Ok(Layer { weight, bias: read(&format!("layers.{i}.bias"), &[io[1]])? })
         };
-        let layers = dims.windows(2).enumerate().map(layer).collect::<Result<_>>()?;
-        let neighbours = match model.head.params().head {
-            HeadKind::Knn => Some(neighbours(&tensors, &model.head).ok_or_else(|| damaged("has no neighbours that fit".into()))?),
-            _ => None,
-        };
-        let batch_norm = match model.head.has_batch_norm() {
-            true => Some(BatchNorm {
-                mean: read("batch_norm.running_mean", &dims[..1])?,
-                variance: read("batch_norm.running_var", &dims[..1])?,
-            }),
-            false => None,
+        let fitted = match model.head.config() {
+            HeadConfig::Knn { .. } => {
+                FittedHead::Neighbours(neighbours(&tensors, &model.head).ok_or_else(|| damaged("has no neighbours that fit".into()))?)
+            }
+            HeadConfig::Linear { .. }
+            | HeadConfig::Dense { .. }
+            | HeadConfig::Gap
+            | HeadConfig::GapDropout { .. }
+            | HeadConfig::Classifier { .. }
+            | HeadConfig::Ridge { .. }
+            | HeadConfig::LogisticRegression { .. }
+            | HeadConfig::NearestMean => {
+                let layers = dims.windows(2).enumerate().map(layer).collect::<Result<_>>()?;
+                let mut batch_norm = None;
+                if model.head.has_batch_norm() {
+                    let mean = read("batch_norm.running_mean", &dims[..1])?;
+                    batch_norm = Some(BatchNorm { mean, variance: read("batch_norm.running_var", &dims[..1])? });
+                }
+                FittedHead::Layers { batch_norm, layers }
+            }
         };
         let mut transform = Transform { l2: model.l2, ..Transform::default() };
         if model.standardise {
             transform.mean = read("transform.mean", &dims[..1])?;
             transform.scale = read("transform.scale", &dims[..1])?;
         }
-        Ok(Predictor { head: Head { spec: model.head.clone(), batch_norm, layers, neighbours }, transform, model })
+        Ok(Predictor { head: Head { spec: model.head.clone(), fitted }, transform, model })
     }
 
     /// The contents of `model.json` and `head.safetensors`.
@@ -114,7 +123,7 @@ impl Predictor {
             let view = TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).map_err(|e| refused(&e))?;
             views.push((name.as_str(), view));
         }
-        let votes = self.head.neighbours.as_ref().map(Neighbours::votes);
+        let votes = self.head.neighbours().map(Neighbours::votes);
         if let Some((shape, bytes)) = &votes {
             let view = TensorView::new(safetensors::Dtype::I64, shape.to_vec(), bytes).map_err(|e| refused(&e))?;
             views.push((VOTES, view));
@@ -130,14 +139,14 @@ impl Predictor {
     fn tensors(&self) -> Vec<(String, Vec<usize>, &[f32])> {
         let vector = |name: &str, values| (name.to_owned(), vec![<[f32]>::len(values)], values);
         let mut all = vec![];
-        for (i, (layer, io)) in self.head.layers.iter().zip(self.head.spec.dims().windows(2)).enumerate() {
+        for (i, (layer, io)) in self.head.layers().iter().zip(self.head.spec.dims().windows(2)).enumerate() {
             all.push((format!("layers.{i}.weight"), vec![io[1], io[0]], layer.weight.as_slice()));
             all.push((format!("layers.{i}.bias"), vec![io[1]], layer.bias.as_slice()));
         }
-        if let Some(neighbours) = &self.head.neighbours {
+        if let Some(neighbours) = self.head.neighbours() {
             all.push((ROWS.to_owned(), vec![neighbours.labels.len(), self.head.spec.inputs], neighbours.rows.as_slice()));
         }
-        if let Some(norm) = &self.head.batch_norm {
+        if let Some(norm) = self.head.batch_norm() {
             all.push(vector("batch_norm.running_mean", &norm.mean));
             all.push(vector("batch_norm.running_var", &norm.variance));
         }
@@ -200,7 +209,7 @@ fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::heads::settings::choices::HeadKind;
+    use crate::heads::settings::config::HeadConfig;
     use crate::heads::settings::params::Params;
     use crate::heads::settings::spec::Fit;
     use serde_json::Map;

@@ -3,7 +3,7 @@
 use super::choices::{HeadKind, Init, Loss, OptimizerKind};
 use super::keys::KEYS;
 use super::params::Params;
-use super::spec::{Fit, HeadSpec, HiddenLayers};
+use super::spec::{Fit, FlatSpec, HeadSpec, HiddenLayers};
 use crate::{Error, Result};
 
 impl Params {
@@ -24,11 +24,7 @@ impl Params {
                 let problem = format!("head `classifier` lies behind tap `{}`, not behind `{}`", c.tap, fit.tap);
                 Err(Error::setting(problem, format!("extract that tap with `headstart features --tap {}`, or use head `dense`", c.tap)))
             }
-            Some(c) => {
-                let mut spec = Params { hidden: c.hidden.clone(), ..self.clone() }.check(fit)?;
-                spec.classifier_dropouts = c.dropouts.clone();
-                Ok(spec)
-            }
+            Some(c) => Params { hidden: c.hidden.clone(), ..self.clone() }.check_layers(fit, c.dropouts.clone()),
         }
     }
 
@@ -37,10 +33,14 @@ impl Params {
     /// # Errors
     /// The first setting that cannot be used, and what to do instead.
     pub fn check(&self, fit: Fit<'_>) -> Result<HeadSpec> {
-        let pooled = matches!(self.head, HeadKind::Gap | HeadKind::GapDropout);
+        self.check_layers(fit, vec![])
+    }
+
+    /// As [`Params::check`], with dropout before some layers of a head `classifier`.
+    fn check_layers(&self, fit: Fit<'_>, classifier_dropouts: Vec<bool>) -> Result<HeadSpec> {
         let inputs = match *fit.shape {
-            [channels, _, _] if pooled => channels,
-            _ if pooled => {
+            [channels, _, _] if self.head.pools() => channels,
+            _ if self.head.pools() => {
                 let problem = format!("head `{}` pools a map, but tap `{}` has the shape {:?}", self.head, fit.tap, fit.shape);
                 return Err(Error::setting(problem, "use head `linear`, or a tap of shape [C, H, W] such as `map`"));
             }
@@ -59,7 +59,8 @@ impl Params {
         let outputs = if loss == Loss::Sigmoid && fit.classes == 2 && !fit.many { 1 } else { fit.classes };
         self.check_values()?;
         let exclusive = loss == Loss::Sigmoid && outputs > 1 && !fit.many;
-        Ok(HeadSpec { params: self.clone(), inputs, classes: fit.classes, outputs, loss, exclusive, classifier_dropouts: vec![] })
+        let (params, classes) = (self.clone(), fit.classes);
+        Ok(FlatSpec { params, inputs, classes, outputs, loss, exclusive, classifier_dropouts }.into())
     }
 
     /// What the outputs of a head that is solved for mean.
@@ -69,9 +70,16 @@ impl Params {
                 let hint = "use head `ridge`, `logreg` or `knn` where rows have several classes";
                 Err(Error::setting("head `nearest-mean` needs one class a row", hint))
             }
-            _ if fit.many => Ok(Loss::Sigmoid),
             HeadKind::Logreg if fit.classes == 2 => Ok(Loss::Sigmoid),
-            _ => Ok(Loss::Softmax),
+            HeadKind::Linear
+            | HeadKind::Dense
+            | HeadKind::Gap
+            | HeadKind::GapDropout
+            | HeadKind::Classifier
+            | HeadKind::Ridge
+            | HeadKind::Logreg
+            | HeadKind::Knn
+            | HeadKind::NearestMean => Ok(if fit.many { Loss::Sigmoid } else { Loss::Softmax }),
         }
     }
 
@@ -87,7 +95,7 @@ impl Params {
                 "set `momentum: 0.9` and leave `dampening` out",
             );
         }
-        if self.init == Init::Zero && matches!(self.head, HeadKind::Dense | HeadKind::Classifier) {
+        if self.init == Init::Zero && self.head.has_hidden_layers() {
             return refuse("init", "`init: zero` leaves hidden units equal for ever", "use `init: torch`, or head `linear`");
         }
         if self.init == Init::Pretrained && self.head != HeadKind::Classifier {

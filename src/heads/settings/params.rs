@@ -126,7 +126,14 @@ impl Params {
     pub fn of(head: HeadKind) -> Params {
         match head {
             HeadKind::Classifier => Params { head, init: Init::Pretrained, dropout: 0.5, ..Params::default() },
-            _ => Params { head, ..Params::default() },
+            HeadKind::Linear
+            | HeadKind::Dense
+            | HeadKind::Gap
+            | HeadKind::GapDropout
+            | HeadKind::Ridge
+            | HeadKind::Logreg
+            | HeadKind::Knn
+            | HeadKind::NearestMean => Params { head, ..Params::default() },
         }
     }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::choices::{HeadKind, Loss};
+use super::choices::Loss;
+use super::config::HeadConfig;
+use super::optimizer::Optimizer;
 use super::params::Params;
 
 /// What a head is fitted to: the features' shape and the classes.
@@ -30,11 +32,13 @@ pub struct HiddenLayers {
     pub dropouts: Vec<bool>,
 }
 
-/// Checked parameters: a head that fits its features, with every dimension known.
+/// A head whose settings have been checked: it fits its features, and every dimension is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "FlatSpec", into = "FlatSpec")]
 pub struct HeadSpec {
-    /// The settings it was made of.
-    pub(crate) params: Params,
+    params: Params,
+    config: HeadConfig,
+    optimizer: Optimizer,
     /// Features of one row as the first layer sees them.
     pub(crate) inputs: usize,
     /// Number of classes.
@@ -44,17 +48,70 @@ pub struct HeadSpec {
     /// The loss, no longer `auto`.
     pub(crate) loss: Loss,
     /// Whether sigmoids, one a class, are those of classes that exclude each other: their probabilities are divided by their sum.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) exclusive: bool,
+}
+
+/// A head in files: settings flat, as a sweep file names them.
+#[derive(Serialize, Deserialize)]
+pub(super) struct FlatSpec {
+    pub(super) params: Params,
+    pub(super) inputs: usize,
+    pub(super) classes: usize,
+    pub(super) outputs: usize,
+    pub(super) loss: Loss,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) exclusive: bool,
     /// Of a classifier: whether dropout lies before each of its layers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) classifier_dropouts: Vec<bool>,
+    pub(super) classifier_dropouts: Vec<bool>,
+}
+
+impl From<FlatSpec> for HeadSpec {
+    fn from(flat: FlatSpec) -> HeadSpec {
+        let FlatSpec { params, inputs, classes, outputs, loss, exclusive, classifier_dropouts } = flat;
+        let (config, optimizer) = (HeadConfig::new(&params, classifier_dropouts), Optimizer::new(&params));
+        HeadSpec { params, config, optimizer, inputs, classes, outputs, loss, exclusive }
+    }
+}
+
+impl From<HeadSpec> for FlatSpec {
+    fn from(spec: HeadSpec) -> FlatSpec {
+        let classifier_dropouts = match spec.config {
+            HeadConfig::Classifier { drops, .. } => drops,
+            HeadConfig::Linear { .. }
+            | HeadConfig::Dense { .. }
+            | HeadConfig::Gap
+            | HeadConfig::GapDropout { .. }
+            | HeadConfig::Ridge { .. }
+            | HeadConfig::LogisticRegression { .. }
+            | HeadConfig::Knn { .. }
+            | HeadConfig::NearestMean => vec![],
+        };
+        let HeadSpec { params, inputs, classes, outputs, loss, exclusive, .. } = spec;
+        FlatSpec { params, inputs, classes, outputs, loss, exclusive, classifier_dropouts }
+    }
 }
 
 impl HeadSpec {
-    /// The settings.
+    /// The settings that it was made of.
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// Its kind with the settings of this kind.
+    pub fn config(&self) -> &HeadConfig {
+        &self.config
+    }
+
+    /// The optimiser that trains it, unless it is solved for.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// The same features and classes with other settings.
+    pub(crate) fn with(&self, params: Params) -> HeadSpec {
+        let flat = FlatSpec::from(self.clone());
+        HeadSpec::from(FlatSpec { params, ..flat })
     }
 
     /// The same head with the seed of a repetition.
@@ -73,12 +130,15 @@ impl HeadSpec {
 
     /// Units of each layer, the input first and the output last. Nearest neighbours have no layer.
     pub fn dims(&self) -> Vec<usize> {
-        if self.params.head == HeadKind::Knn {
-            return vec![self.inputs];
+        match self.config.layers() {
+            0 => vec![self.inputs],
+            _ => [&[self.inputs], self.config.hidden(), &[self.outputs]].concat(),
         }
-        let layered = matches!(self.params.head, HeadKind::Dense | HeadKind::Classifier);
-        let hidden: &[usize] = if layered { &self.params.hidden } else { &[] };
-        [&[self.inputs], hidden, &[self.outputs]].concat()
+    }
+
+    /// Whether it is solved for, without a learning rate, rather than trained.
+    pub fn is_solved(&self) -> bool {
+        self.params.head.is_solved()
     }
 
     /// Whether each class has a probability of its own, rather than all one distribution (as two classes that share a sigmoid have).
@@ -103,28 +163,16 @@ impl HeadSpec {
 
     /// Whether maps are pooled before the first layer.
     pub fn pools(&self) -> bool {
-        matches!(self.params.head, HeadKind::Gap | HeadKind::GapDropout)
+        self.params.head.pools()
     }
 
     /// Whether the features go through a batch norm.
     pub fn has_batch_norm(&self) -> bool {
-        self.params.batch_norm && !self.params.head.is_solved()
+        self.params.batch_norm && !self.is_solved()
     }
 
     /// Dropout rate of each layer's input.
     pub fn dropouts(&self) -> Vec<f32> {
-        let p = &self.params;
-        let first = match p.head {
-            HeadKind::Linear | HeadKind::GapDropout => p.dropout,
-            HeadKind::Dense => p.input_dropout,
-            _ => 0.0,
-        };
-        let mut rates = vec![p.dropout; self.dims().len() - 1];
-        rates[0] = first;
-        if p.head == HeadKind::Classifier {
-            rates = self.classifier_dropouts.iter().map(|&drops| if drops { p.dropout } else { 0.0 }).collect();
-            rates.resize(self.dims().len() - 1, 0.0);
-        }
-        rates
+        self.config.dropouts()
     }
 }

@@ -302,7 +302,7 @@ mod tests {
     fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
         let of = |patience, epochs| {
             let (seen, trained) = trained(&[1, 3, 2, 3, 6], patience, epochs);
-            (seen, trained.epochs, trained.head.layers[0].bias[0], trained.val.acc1)
+            (seen, trained.epochs, trained.head.layers()[0].bias[0], trained.val.acc1)
         };
         assert_eq!(of(2, 5), (4, 2, 2.0, 0.5));
         assert_eq!(of(3, 5), (5, 5, 5.0, 1.0));
