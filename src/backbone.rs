@@ -1,5 +1,7 @@
 //! A base ready to be used: backbone, weights, preprocess, engine and device chosen together. What `features`, `predict` and `bench` run.
 
+mod features;
+
 use candle_core::{DType, Device};
 
 use crate::backbones::{self, BackboneInfo, Opened};
@@ -12,6 +14,8 @@ use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
 use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
+
+pub(crate) use features::{FeatureReader, Photo};
 
 /// Seed of the image that biases make up for rounding by: not one that anything else draws.
 const SAMPLE: u64 = 0xB16;
@@ -57,6 +61,13 @@ pub struct BackboneSettings {
     pub device: DeviceChoice,
 }
 
+/// A backbone by its name, all else as its first weights entry has it.
+impl From<&str> for BackboneSettings {
+    fn from(name: &str) -> Self {
+        BackboneSettings { backbone: name.into(), ..BackboneSettings::default() }
+    }
+}
+
 /// A backbone with everything that decides its features' values, but the images.
 pub struct Backbone {
     info: &'static BackboneInfo,
@@ -69,12 +80,20 @@ pub struct Backbone {
 }
 
 impl Backbone {
+    /// Opens a backbone by name or by settings, fetching its weights if need be: [`Backbone::open_with`] with nobody to hear of it.
+    ///
+    /// # Errors
+    /// As [`Backbone::open_with`].
+    pub fn open(settings: impl Into<BackboneSettings>) -> Result<Backbone> {
+        Backbone::open_with(&settings.into(), &|_| ())
+    }
+
     /// Opens the weights (fetching them if need be, which `tell` hears of) and settles what was left open.
     ///
     /// # Errors
     /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
     /// does not exist (native on a GPU, or for a transformer).
-    pub fn open(settings: &BackboneSettings, tell: &dyn Fn(Fetching)) -> Result<Backbone> {
+    pub fn open_with(settings: &BackboneSettings, tell: &dyn Fn(Fetching)) -> Result<Backbone> {
         let info = backbones::find(&settings.backbone)?;
         // Before anything is fetched: a combination that does not exist should cost no download.
         let place = place(settings, info)?;
@@ -82,7 +101,7 @@ impl Backbone {
         Backbone::placed(settings, info, weights, place)
     }
 
-    /// As [`Backbone::open`], with weights that are open already.
+    /// As [`Backbone::open_with`], with weights that are open already.
     pub(crate) fn with_weights(settings: &BackboneSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Backbone> {
         let place = place(settings, info)?;
         Backbone::placed(settings, info, weights, place)
@@ -127,7 +146,7 @@ impl Backbone {
     /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
     pub fn engine_name(&self) -> String {
         match self.engine {
-            EngineKind::Native => format!("native ({})", native::Options::computing(self.compute == Compute::Bf16).isa.name()),
+            EngineKind::Native => format!("native ({})", native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name()),
             kind => format!("{} ({})", kind.name(), engine::describe(&self.device)),
         }
     }
@@ -177,13 +196,13 @@ impl Backbone {
         // Tensors that only deeper taps need are expected all the same.
         let whole = Audit::new(&self.graph.parameters(), &self.weights.source.entries());
         audit.unexpected = whole.unexpected;
-        Err(Error::WeightsMismatch { path: self.weights.source.origin(), backbone: self.info.name.into(), audit: Box::new(audit) })
+        Err(Error::WeightsMismatch { path: self.weights.source.origin(), backbone: self.info.name.into(), audit: audit.to_string() })
     }
 
     /// The base that made a cache with this key, and the orientation of its images: weights by the name that the key's cache remembers.
     ///
     /// # Errors
-    /// As [`Backbone::open`]; weights that are no longer those of the key.
+    /// As [`Backbone::open_with`]; weights that are no longer those of the key.
     pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
         let info = backbones::find(&key.backbone)?;
         Backbone::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
@@ -261,7 +280,7 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        let options = native::Options::computing(self.compute == Compute::Bf16);
+        let options = native::NativeOptions::computing(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
@@ -313,7 +332,7 @@ impl Backbone {
             store,
             engine: self.engine.name().into(),
             device: match self.engine {
-                EngineKind::Native => native::Options::computing(self.compute == Compute::Bf16).isa.name().into(),
+                EngineKind::Native => native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: if self.compute == Compute::Bf16 { native::BF16_NUMERICS_VERSION } else { native::NUMERICS_VERSION },
@@ -332,7 +351,7 @@ fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, En
             let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
             return Err(Error::setting("the native engine computes in f32 and bf16", hint));
         }
-        native::Options::computing(settings.compute == Compute::Bf16).check()?;
+        native::NativeOptions::computing(settings.compute == Compute::Bf16).check()?;
     }
     Ok((device, kind))
 }
@@ -401,7 +420,7 @@ mod tests {
                 device: DeviceChoice::Cpu,
                 ..BackboneSettings::default()
             };
-            let base = Backbone::open(&settings, &|_| ()).unwrap();
+            let base = Backbone::open_with(&settings, &|_| ()).unwrap();
             assert_eq!(base.compute_on_gpu(), compute, "{name}");
         }
     }
@@ -417,12 +436,12 @@ mod tests {
             device: DeviceChoice::Cpu,
             ..BackboneSettings::default()
         };
-        let refused = Backbone::open(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
+        let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
         assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
         let rgb = crate::engine::test_images(1, images, size);
         let features = |compute| {
-            let base = Backbone::open(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
+            let base = Backbone::open_with(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
             assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());
             let normalise = base.preprocess().normalise();
             let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &normalise };

@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {action} {}: {source}", visible_path(path))]
+    #[error("cannot {action} {}: {source}{}", visible_path(path), help_line(source))]
     Io {
         /// What was tried, as a verb: "read", "create", "rename".
         action: &'static str,
@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// A readable weights file whose tensors are not those of the backbone.
     #[error(
-        "{}: does not hold the weights of {backbone}\n{audit}  help: name the backbone whose weights these are, or leave --weights out for its own",
+        "{}: does not hold the weights of {backbone}\n{audit}  help: name the backbone whose weights these are, or leave out option `weights` for its own",
         visible_path(path)
     )]
     WeightsMismatch {
@@ -61,8 +61,8 @@ pub enum Error {
         path: PathBuf,
         /// The backbone's name.
         backbone: String,
-        /// Missing, unexpected and wrongly shaped tensors by name.
-        audit: Box<crate::weights::Audit>,
+        /// Missing, unexpected and wrongly shaped tensors by name: whole lines.
+        audit: String,
     },
     /// A cache, shard or manifest that is damaged, foreign or in another format.
     #[error("{}: {problem}\n  help: {hint}", visible_path(path))]
@@ -114,6 +114,19 @@ pub enum Error {
         /// Its own reason.
         reason: String,
     },
+    /// A device had no memory left for what an engine or trainer asked of it: a smaller request may succeed.
+    #[error("{engine}: {doing}: {reason}")]
+    OutOfMemory {
+        /// `candle`, `native`, …
+        engine: &'static str,
+        /// What it was doing.
+        doing: String,
+        /// The device's own reason.
+        reason: String,
+    },
+    /// A promise that the library makes to itself is broken: a bug, whatever the input.
+    #[error("internal error: {0}")]
+    Internal(String),
 }
 
 impl Error {
@@ -159,16 +172,108 @@ impl Error {
         move |e| Error::Engine { engine, doing, reason: e.to_string() }
     }
 
-    /// Whether a device ran out of memory, as CUDA, its libraries and Metal say it: less at once may work.
+    /// A device without memory for what an engine was doing.
+    pub fn out_of_memory<E: Display>(engine: &'static str, doing: impl Display) -> impl FnOnce(E) -> Error {
+        let doing = doing.to_string();
+        move |e| Error::OutOfMemory { engine, doing, reason: e.to_string() }
+    }
+
+    /// A broken promise of the library's own.
+    pub fn internal(broken: impl Display) -> Error {
+        Error::Internal(broken.to_string())
+    }
+
+    /// Whether a device ran out of memory: a smaller request may succeed.
     pub fn is_out_of_memory(&self) -> bool {
         const WORDS: [&str; 4] = ["OUT_OF_MEMORY", "out of memory", "Out of memory", "ALLOC"];
-        matches!(self, Error::Engine { reason, .. } if WORDS.iter().any(|w| reason.contains(w)))
+        match self {
+            Error::OutOfMemory { .. } => true,
+            Error::Engine { reason, .. } => WORDS.iter().any(|w| reason.contains(w)),
+            _ => false,
+        }
     }
 
     /// Whether the input or usage is at fault (exit code 2) rather than the run (exit code 1).
     pub fn is_unusable_input(&self) -> bool {
-        !matches!(self, Error::Io { .. } | Error::Cache { .. } | Error::Graph { .. } | Error::Engine { .. })
+        match self {
+            Error::Io { .. }
+            | Error::Cache { .. }
+            | Error::Graph { .. }
+            | Error::Engine { .. }
+            | Error::OutOfMemory { .. }
+            | Error::Internal(_) => false,
+            Error::Image { .. }
+            | Error::Data { .. }
+            | Error::Weights { .. }
+            | Error::WeightsMismatch { .. }
+            | Error::Config { .. }
+            | Error::Setting { .. } => true,
+        }
     }
+}
+
+/// Next steps that messages name in fixed phrases. The library has no commands; whoever shows a message may put one in a phrase's place
+/// (`headstart` shows "run `headstart features` again"), with the options that follow as "with option `x=v`".
+pub mod steps {
+    /// For features that are not there yet.
+    pub const EXTRACT: &str = "extract the features";
+    /// For features that are there in part, damaged, or of another state of the data.
+    pub const EXTRACT_AGAIN: &str = "extract the features again";
+    /// For a head that is not there yet.
+    pub const TRAIN: &str = "train a head";
+    /// For a head that is damaged or of another format.
+    pub const TRAIN_AGAIN: &str = "train the head again";
+    /// For a bundle or an ONNX file that is damaged or of another format.
+    pub const EXPORT_AGAIN: &str = "export the model again";
+    /// Names of all backbones.
+    pub const LIST_OF_BACKBONES: &str = "the list of backbones";
+    /// Taps and weights entries of one backbone.
+    pub const DESCRIPTION_OF_BACKBONE: &str = "the description of the backbone";
+    /// Comparison of a weights file's tensors with a backbone's.
+    pub const CHECK_WEIGHTS: &str = "compare the file with the backbone";
+    /// Taps, views, rows and classes of a cache.
+    pub const SUMMARY_OF_CACHE: &str = "the summary of the cache";
+
+    /// All of them.
+    pub const ALL: [&str; 9] = [
+        EXTRACT,
+        EXTRACT_AGAIN,
+        TRAIN,
+        TRAIN_AGAIN,
+        EXPORT_AGAIN,
+        LIST_OF_BACKBONES,
+        DESCRIPTION_OF_BACKBONE,
+        CHECK_WEIGHTS,
+        SUMMARY_OF_CACHE,
+    ];
+}
+
+/// The way out of what the system refused, as a line of its own; empty where its reason says enough.
+fn help_line(source: &io::Error) -> String {
+    way_out(source).map(|help| format!("\n  help: {help}")).unwrap_or_default()
+}
+
+fn way_out(source: &io::Error) -> Option<&'static str> {
+    use io::ErrorKind as Kind;
+    Some(match source.kind() {
+        Kind::StorageFull => "free some space on that disk, or choose a folder on another one",
+        Kind::QuotaExceeded => "your quota on that disk is used up: free some of it, or choose a folder on another disk",
+        Kind::ReadOnlyFilesystem => "that file system is mounted for reading only: choose a folder on another one",
+        Kind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`), or choose a file system that holds larger ones",
+        Kind::PermissionDenied => "ask for permission to that path (`ls -ld` shows who has it), or choose another",
+        Kind::IsADirectory => "that is a folder: name a file",
+        Kind::NotADirectory => "a part of that path is a file: name a folder there",
+        Kind::InvalidFilename => "that file system does not take such a name: choose a shorter or plainer one",
+        Kind::StaleNetworkFileHandle => "the network file system lost it: mount it again, then start again",
+        // The standard library has no stable kind for these.
+        _ => match source.raw_os_error()? {
+            #[cfg(unix)]
+            libc::EMFILE | libc::ENFILE => "raise the limit on open files (`ulimit -n`)",
+            #[cfg(unix)]
+            libc::EIO => "the disk failed to read or write: the system's log (`dmesg`) may say more",
+            _ => return None,
+        },
+    })
 }
 
 /// The candidate nearest to a mistyped word, for "did you mean": `None` where nothing is near.
@@ -195,5 +300,39 @@ mod tests {
             assert_eq!(nearest(typed, words), Some(meant), "{typed}");
         }
         assert_eq!(nearest("qqqq", words), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_system_refuses_names_the_way_out_by_its_kind() {
+        for (code, help) in [
+            (libc::ENOSPC, "free some space"),
+            (libc::EDQUOT, "quota"),
+            (libc::EROFS, "reading only"),
+            (libc::EFBIG, "ulimit -f"),
+            (libc::EACCES, "permission"),
+            (libc::EISDIR, "name a file"),
+            (libc::ENOTDIR, "name a folder"),
+            (libc::ENAMETOOLONG, "shorter"),
+            (libc::EMFILE, "ulimit -n"),
+            (libc::ENFILE, "ulimit -n"),
+            (libc::EIO, "dmesg"),
+        ] {
+            let error = Error::io("write", "cache/x")(io::Error::from_raw_os_error(code)).to_string();
+            let (says, way_out) = error.split_once("\n  help: ").unwrap_or_else(|| panic!("{error}"));
+            assert!(says.starts_with("cannot write cache/x: ") && way_out.contains(help), "{error}");
+        }
+        let plain = Error::io("read", "x")(io::ErrorKind::NotFound.into()).to_string();
+        assert!(!plain.contains("help"), "{plain}");
+    }
+
+    #[test]
+    fn bugs_and_full_devices_are_not_the_inputs_fault() {
+        let full = Error::out_of_memory("native", "planning")("no room");
+        assert_eq!(full.to_string(), "native: planning: no room");
+        assert!(full.is_out_of_memory() && !full.is_unusable_input());
+        let bug = Error::internal("two rows share a number");
+        assert_eq!(bug.to_string(), "internal error: two rows share a number");
+        assert!(!bug.is_out_of_memory() && !bug.is_unusable_input());
     }
 }

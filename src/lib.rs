@@ -31,6 +31,6 @@ mod text;
 mod unfinished;
 pub mod weights;
 
-pub use error::{Error, Result, nearest};
+pub use error::{Error, Result, nearest, steps};
 pub use text::{visible, visible_lines};
 pub use unfinished::abandon;

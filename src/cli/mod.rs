@@ -6,6 +6,7 @@ mod commands;
 mod results;
 mod screen;
 mod signals;
+mod wording;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -19,6 +20,7 @@ use clap::Parser;
 use args::{Bench, Cli, Demo, Verb, Weights};
 use results::Results;
 use screen::Screen;
+use wording::in_commands;
 
 /// How a command ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +75,10 @@ fn ended(end: anyhow::Result<Ending>, screen: &Screen) -> u8 {
 
 /// The exit code of a command line that was not understood, or that asked for help or version, which are results.
 fn said(usage: &clap::Error) -> u8 {
-    if usage.use_stderr() {
-        let _ = usage.print();
-    } else {
-        let shown = usage.render();
-        let text = if io::stdout().is_terminal() { shown.ansi().to_string() } else { shown.to_string() };
-        let _ = Results.write_all(text.as_bytes());
-    }
+    let (shown, to_stderr) = (usage.render(), usage.use_stderr());
+    let is_terminal = if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = if is_terminal && std::env::var_os("NO_COLOR").is_none() { shown.ansi().to_string() } else { shown.to_string() };
+    let _ = if to_stderr { io::stderr().write_all(in_commands(&text).as_bytes()) } else { Results.write_all(text.as_bytes()) };
     usage.exit_code() as u8
 }
 
@@ -98,7 +97,7 @@ fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending
         if last.contains("failed to spawn thread") {
             return Err(no_threads(&last));
         }
-        Err(anyhow::anyhow!("a mistake in headstart itself: {last}; please report this, with the command"))
+        Err(crate::Error::internal(last).into())
     })
 }
 

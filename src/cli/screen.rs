@@ -13,6 +13,7 @@ use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::results::Results;
+use super::wording::in_commands;
 
 /// Where a command's words go, as the global flags have it.
 #[derive(Debug, Clone, Copy)]
@@ -25,17 +26,17 @@ impl Screen {
     /// Something good to know; silent under `--quiet`.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {
-            to_stderr(visible_lines(&text.to_string()));
+            to_stderr(visible_lines(&in_commands(&text.to_string())));
         }
     }
 
     /// Something that may need the user's hand.
     pub fn warn(&self, text: impl Display) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
-        to_stderr(format_args!("{on}warning:{off} {}", visible_lines(&text.to_string())));
+        to_stderr(format_args!("{on}warning:{off} {}", visible_lines(&in_commands(&text.to_string()))));
     }
 
-    /// What stopped the command.
+    /// What stopped the command; a bug asks to be reported.
     pub fn error(&self, error: &anyhow::Error) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let mut text = error.to_string();
@@ -45,7 +46,13 @@ impl Screen {
                 text = format!("{text}: {cause}");
             }
         }
-        to_stderr(format_args!("{on}error:{off} {}", visible_lines(&text)));
+        if error.chain().any(|e| matches!(e.downcast_ref(), Some(crate::Error::Internal(_)))) {
+            text = format!(
+                "{text}\n  help: this is a bug in headstart {}: please report it with this message and the command",
+                env!("CARGO_PKG_VERSION")
+            );
+        }
+        to_stderr(format_args!("{on}error:{off} {}", visible_lines(&in_commands(&text))));
     }
 
     /// A result for people, on stdout. Whether it got there is known at the end: [`Results::end`].

@@ -82,10 +82,10 @@ pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
     let head = SafeTensors::deserialize(&head).map_err(|e| refused(&e))?;
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
         head.iter().map(|(name, t)| (format!("head.{name}"), t.dtype(), t.shape().to_vec(), t.data().to_vec())).collect();
-    for (n, used) in model.bases.iter().enumerate() {
-        used.base.audit(&used.taps)?;
-        for p in used.base.graph().prune(&used.taps)?.parameters() {
-            let values = weights::read_shaped(used.base.weights().source.as_ref(), &p.name, &p.shape)?.data;
+    for (n, used) in model.backbones.iter().enumerate() {
+        used.backbone.audit(&used.taps)?;
+        for p in used.backbone.graph().prune(&used.taps)?.parameters() {
+            let values = weights::read_shaped(used.backbone.weights().source.as_ref(), &p.name, &p.shape)?.data;
             tensors.push((format!("base.{n}.{}", p.name), Dtype::F32, p.shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
         }
     }
@@ -93,7 +93,7 @@ pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
         format: BUNDLE_FORMAT,
         sha256: ZEROS.into(),
         headstart: env!("CARGO_PKG_VERSION").into(),
-        bases: model.bases.iter().map(BundledBackbone::new).collect(),
+        bases: model.backbones.iter().map(BundledBackbone::new).collect(),
         model: model.predictor.model.clone(),
     };
     let entry = serde_json::to_string(&contents).map_err(|e| refused(&e))?;
@@ -111,12 +111,12 @@ pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
 
 impl BundledBackbone {
     fn new(used: &UsedBackbone) -> BundledBackbone {
-        let weights = used.base.weights();
+        let weights = used.backbone.weights();
         BundledBackbone {
-            backbone: used.base.info().name.into(),
+            backbone: used.backbone.info().name.into(),
             weights: weights.name.clone(),
             options: weights.options.clone(),
-            preprocess: used.base.preprocess().to_string(),
+            preprocess: used.backbone.preprocess().to_string(),
             orientation: used.orientation.name().into(),
             taps: used.taps.clone(),
         }

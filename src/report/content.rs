@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::calibration::Calibration;
 use super::files::{Prediction, SweepFiles, Table, extraction};
 use super::photos::thumbnail;
-use crate::data::Orientation;
+use crate::data::{self, ImageSource, ListOptions, Orientation};
 use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 use crate::{Error, Result};
@@ -141,11 +141,11 @@ pub struct Phases {
 }
 
 impl Report {
-    /// Gathers what there is of a sweep; photos are looked for in `data`, or where the extraction found them.
+    /// Gathers what there is of a sweep; photos are looked for in `images`, or where the extraction found them.
     ///
     /// # Errors
     /// A folder that is no sweep, a damaged file of it, a file that the system cannot read.
-    pub fn read(folder: &Path, data: Option<&Path>) -> Result<Report> {
+    pub fn read(folder: &Path, images: Option<&Path>) -> Result<Report> {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
         let metric = format!("val.{}", files.config.metric.name);
@@ -171,7 +171,7 @@ impl Report {
         notes.extend(about_metric(&trials, &metric));
         let caches = caches(files.model.as_ref(), folder);
         let mut phases = vec![];
-        let mut photos = data.map(Path::to_path_buf);
+        let mut photos = images.map(Path::to_path_buf);
         for (name, cache) in &caches {
             match extraction(cache)? {
                 Some(log) => {
@@ -185,7 +185,9 @@ impl Report {
             }
         }
         let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
-        let mistakes = mistakes(&files.predictions, photos.as_deref(), orientation(files.model.as_ref()));
+        // Nothing is listed: URIs alone are read.
+        let source = photos.as_deref().and_then(|place| data::open(place, &ListOptions::default()).ok());
+        let mistakes = mistakes(&files.predictions, source.as_deref(), orientation(files.model.as_ref()));
         if mistakes.iter().any(|m| m.photo.is_none()) {
             let looked =
                 photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
@@ -305,7 +307,7 @@ fn orientation(model: Option<&Model>) -> Orientation {
     key.map_or_else(Orientation::default, |key| Orientation::of_preprocess(&key.preprocess))
 }
 
-fn mistakes(predictions: &[Prediction], photos: Option<&Path>, orientation: Orientation) -> Vec<Mistake> {
+fn mistakes(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Mistake> {
     let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.correct == 0).collect();
     wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     wrong.truncate(MISTAKES);
@@ -316,7 +318,7 @@ fn mistakes(predictions: &[Prediction], photos: Option<&Path>, orientation: Orie
         predicted: p.predicted.clone(),
         probability: p.probability,
         probability_of_class: p.probability_of_class,
-        photo: photos.and_then(|folder| thumbnail(&folder.join(&p.path), orientation)),
+        photo: source.and_then(|source| thumbnail(source, &p.path, orientation)),
     };
     wrong.par_iter().map(mistake).collect()
 }

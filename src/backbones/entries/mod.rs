@@ -289,7 +289,7 @@ fn refuse_deeper(info: &BackboneInfo, options: &Options, features: &[Parameter],
     }
     let features = Audit::new(features, &entries);
     (audit.missing, audit.misshapen) = (features.missing, features.misshapen);
-    Err(Error::WeightsMismatch { path: source.origin(), backbone: info.name.into(), audit: Box::new(audit) })
+    Err(Error::WeightsMismatch { path: source.origin(), backbone: info.name.into(), audit: audit.to_string() })
 }
 
 /// The modules that a tensor's name places it in: its first word; in Keras, where layers have no modules around them, the numbered stages that layers

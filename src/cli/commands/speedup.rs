@@ -88,7 +88,7 @@ fn config(a: &Speedup) -> Result<SweepConfig> {
 fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone, Instant)> {
     let (settings, fetching, fetched) = (a.base.settings(device)?, screen.fetching(), Cell::new(false));
     let start = Instant::now();
-    let base = Backbone::open(&settings, &|event| {
+    let base = Backbone::open_with(&settings, &|event| {
         fetched.set(true);
         fetching(event);
     })?;
@@ -96,7 +96,7 @@ fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone,
         return Ok((base, start));
     }
     let start = Instant::now();
-    Ok((Backbone::open(&settings, &fetching)?, start))
+    Ok((Backbone::open_with(&settings, &fetching)?, start))
 }
 
 /// Neither way looks at test.

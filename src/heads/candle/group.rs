@@ -15,8 +15,6 @@ use crate::heads::features::prefetch::Ahead;
 use crate::heads::features::task::Task;
 use crate::heads::fitted::batch_norm::BatchNorm;
 use crate::heads::fitted::head::Head;
-use crate::heads::settings::spec::HeadSpec;
-use crate::heads::training::dropout::Dropout;
 use crate::heads::training::lockstep::{self, Roll};
 use crate::heads::training::objective::Targets;
 use crate::heads::training::trainer::Pass;

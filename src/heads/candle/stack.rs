@@ -1,6 +1,6 @@
 //! Weights of several heads behind each other on the device: each layer of all of them is one batched product.
 
-use candle_core::{D, Device, Result, Tensor, Var};
+use candle_core::{D, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
 use super::batch::Batch;

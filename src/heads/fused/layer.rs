@@ -7,10 +7,9 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::aligned::Aligned;
 use super::layout::{BLOCK, Layout, TILE};
 use super::pack::Columns;
-use super::transpose::transpose;
 use crate::heads::fitted::layer;
 use crate::heads::training::dropout::MASK_BLOCK;
-use crate::simd::{Isa, LANES};
+use crate::simd::{Isa, LANES, transpose};
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
 const GRAIN: usize = MASK_BLOCK / (BLOCK * TILE);

@@ -23,7 +23,6 @@ mod sparse;
 mod step;
 mod team;
 mod trainer;
-mod transpose;
 mod update;
 
 pub use trainer::FusedTrainer;

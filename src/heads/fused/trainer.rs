@@ -49,9 +49,9 @@ impl Trainer for FusedTrainer {
     fn name(&self) -> &'static str {
         match self.0.isa {
             Isa::Portable => "fused-portable",
-            Isa::Neon => "fused-neon",
-            Isa::Avx2 => "fused-avx2",
-            Isa::Avx512 | Isa::Amx => "fused-avx512",
+            Isa::Neon(_) => "fused-neon",
+            Isa::Avx2(_) => "fused-avx2",
+            Isa::Avx512(_) | Isa::Amx(_) => "fused-avx512",
         }
     }
 

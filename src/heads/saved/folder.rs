@@ -32,7 +32,7 @@ pub fn broken_promise(folder: &Path) -> Error {
 }
 
 /// What helps against a damaged head.
-pub const AGAIN: &str = "train the head again with `headstart sweep`";
+pub const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// Whether the best head's weights are those that `model.json` was written for; one that promises nothing is believed.
 ///

@@ -209,7 +209,7 @@ fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::heads::settings::config::HeadConfig;
+    use crate::heads::settings::choices::HeadKind;
     use crate::heads::settings::params::Params;
     use crate::heads::settings::spec::Fit;
     use serde_json::Map;
