@@ -304,7 +304,7 @@ fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
 /// How the model's photos were turned.
 fn orientation(model: Option<&Model>) -> Orientation {
     let key = model.and_then(|model| model.inputs.first()?.key.as_ref());
-    key.map_or_else(Orientation::default, |key| Orientation::of_preprocess(&key.preprocess))
+    key.map_or_else(Orientation::default, |key| key.orientation)
 }
 
 fn mistakes(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Mistake> {
@@ -357,7 +357,7 @@ fn provenance(files: &SweepFiles) -> Vec<Fact> {
         facts.extend([
             fact("backbone", &*key.backbone),
             fact("weights SHA-256", &*key.weights),
-            fact("preprocess", key.preprocess.replace(';', "; ").replace(',', ", ")),
+            fact("preprocess", key.input_in_words().replace(',', ", ")),
             fact("policy of augmented views, if any", &*key.augment),
             fact("engine", format!("{} ({}), {}, stored as {}", key.engine, key.device, key.compute, key.store)),
             fact("key", &*input.key_digest),

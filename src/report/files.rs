@@ -107,7 +107,7 @@ impl SweepFiles {
             config: SweepConfig::read(&folder.join("config.yaml"))?,
             trials,
             epochs,
-            model: optional(&model)?.map(|text| described(&model, &text)).transpose()?,
+            model: optional(&model)?.map(|text| Model::parse(text.as_bytes(), &model)).transpose()?,
             predictions: predictions(&folder.join("predictions.csv"))?,
             confusion: confusion(&folder.join("confusion.csv"))?,
             per_class: per_class.transpose()?,
@@ -134,13 +134,6 @@ fn optional(path: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read", path)(e)),
     }
-}
-
-/// A head's description, if its parts fit each other.
-fn described(path: &Path, text: &str) -> Result<Model> {
-    let model: Model = serde_json::from_str(text).map_err(|e| damaged(path, &e))?;
-    model.check().map_err(|problem| damaged(path, &problem))?;
-    Ok(model)
 }
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {

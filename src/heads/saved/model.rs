@@ -7,7 +7,7 @@ use crate::heads::settings::spec::HeadSpec;
 use crate::store::Key;
 
 /// Version of `model.json`.
-pub const MODEL_FORMAT: u32 = 1;
+pub const MODEL_FORMAT: u32 = 2;
 /// The description's file name.
 pub const MODEL_FILE: &str = "model.json";
 /// The folder of a sweep that holds the best trial's head.

@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
 use super::folder::{AGAIN, best_of, broken_promise, read};
-use super::model::{HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model};
+use super::model::{HEAD_FILE, InputFeatures, MODEL_FILE, Model};
 use super::promise::{ModelFile, Promise, sha256};
 use crate::heads::evaluation::calibration::rescale;
 use crate::heads::features::combined::Pooled;
@@ -56,12 +56,7 @@ impl Predictor {
         let path = origin.join(MODEL_FILE);
         let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), again);
         let promise: Promise = serde_json::from_slice(model).map_err(no_model)?;
-        let model: Model = serde_json::from_slice(model).map_err(no_model)?;
-        if model.format != MODEL_FORMAT {
-            let problem = format!("has format {}, this headstart reads {MODEL_FORMAT}", model.format);
-            return Err(Error::data(&path, problem, "use the headstart that wrote it, or train again"));
-        }
-        model.check().map_err(|problem| Error::data(&path, format!("does not fit together: {problem}"), again))?;
+        let model = Model::parse(model, &path)?;
         let path = origin.join(HEAD_FILE);
         let damaged = |problem: String| Error::data(&path, problem, again);
         if promise.head_sha256.is_some_and(|promised| promised != sha256(weights)) {
@@ -209,6 +204,7 @@ fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::heads::saved::model::MODEL_FORMAT;
     use crate::heads::settings::choices::HeadKind;
     use crate::heads::settings::params::Params;
     use crate::heads::settings::spec::Fit;
