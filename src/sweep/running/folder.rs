@@ -25,7 +25,7 @@ pub(crate) const EARLIER_FOLDER: &str = "earlier";
 const MARK: &str = "# sweep ";
 
 /// What else a sweep leaves, and what a report of it.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     LOG_FILE,
     "results.csv",
     "predictions.csv",
@@ -34,6 +34,7 @@ const FILES: [&str; 9] = [
     crate::sweep::results::output::NOTES_FILE,
     BEST_FOLDER,
     "report.html",
+    "run.json",
     "tensorboard",
 ];
 
