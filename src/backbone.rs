@@ -1,5 +1,7 @@
 //! A base ready to be used: backbone, weights, preprocess, engine and device chosen together. What `features`, `predict` and `bench` run.
 
+mod features;
+
 use candle_core::{DType, Device};
 
 use crate::backbones::{self, BackboneInfo, Opened};
@@ -12,6 +14,8 @@ use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
 use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
+
+pub(crate) use features::{FeatureReader, Photo};
 
 /// Seed of the image that biases make up for rounding by: not one that anything else draws.
 const SAMPLE: u64 = 0xB16;
@@ -57,6 +61,13 @@ pub struct BackboneSettings {
     pub device: DeviceChoice,
 }
 
+/// A backbone by its name, all else as its first weights entry has it.
+impl From<&str> for BackboneSettings {
+    fn from(name: &str) -> Self {
+        BackboneSettings { backbone: name.into(), ..BackboneSettings::default() }
+    }
+}
+
 /// A backbone with everything that decides its features' values, but the images.
 pub struct Backbone {
     info: &'static BackboneInfo,
@@ -69,12 +80,20 @@ pub struct Backbone {
 }
 
 impl Backbone {
+    /// Opens a backbone by name or by settings, fetching its weights if need be: [`Backbone::open_with`] with nobody to hear of it.
+    ///
+    /// # Errors
+    /// As [`Backbone::open_with`].
+    pub fn open(settings: impl Into<BackboneSettings>) -> Result<Backbone> {
+        Backbone::open_with(&settings.into(), &|_| ())
+    }
+
     /// Opens the weights (fetching them if need be, which `tell` hears of) and settles what was left open.
     ///
     /// # Errors
     /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
     /// does not exist (native on a GPU, or for a transformer).
-    pub fn open(settings: &BackboneSettings, tell: &dyn Fn(Fetching)) -> Result<Backbone> {
+    pub fn open_with(settings: &BackboneSettings, tell: &dyn Fn(Fetching)) -> Result<Backbone> {
         let info = backbones::find(&settings.backbone)?;
         // Before anything is fetched: a combination that does not exist should cost no download.
         let place = place(settings, info)?;
@@ -82,7 +101,7 @@ impl Backbone {
         Backbone::placed(settings, info, weights, place)
     }
 
-    /// As [`Backbone::open`], with weights that are open already.
+    /// As [`Backbone::open_with`], with weights that are open already.
     pub(crate) fn with_weights(settings: &BackboneSettings, info: &'static BackboneInfo, weights: Opened) -> Result<Backbone> {
         let place = place(settings, info)?;
         Backbone::placed(settings, info, weights, place)
@@ -127,7 +146,7 @@ impl Backbone {
     /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
     pub fn engine_name(&self) -> String {
         match self.engine {
-            EngineKind::Native => format!("native ({})", native::Options::computing(self.compute == Compute::Bf16).isa.name()),
+            EngineKind::Native => format!("native ({})", native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name()),
             kind => format!("{} ({})", kind.name(), engine::describe(&self.device)),
         }
     }
@@ -183,7 +202,7 @@ impl Backbone {
     /// The base that made a cache with this key, and the orientation of its images: weights by the name that the key's cache remembers.
     ///
     /// # Errors
-    /// As [`Backbone::open`]; weights that are no longer those of the key.
+    /// As [`Backbone::open_with`]; weights that are no longer those of the key.
     pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
         let info = backbones::find(&key.backbone)?;
         Backbone::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
@@ -196,7 +215,7 @@ impl Backbone {
     pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
         let settings = BackboneSettings {
             backbone: key.backbone.clone(),
-            preprocess: key.preprocess.split(';').next().map(Into::into),
+            preprocess: Some(key.preprocess.clone()),
             compute: key.compute.parse()?,
             device,
             ..BackboneSettings::default()
@@ -210,7 +229,7 @@ impl Backbone {
             let hint = "put back the file that the features were made with, or extract and train again";
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
         }
-        Ok((base, Orientation::of_preprocess(&key.preprocess)))
+        Ok((base, key.orientation))
     }
 
     /// Builds the engine for some taps, batches of up to `batch` images and an input of this height and width.
@@ -261,7 +280,7 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        let options = native::Options::computing(self.compute == Compute::Bf16);
+        let options = native::NativeOptions::computing(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
@@ -302,18 +321,17 @@ impl Backbone {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),
-            preprocess: format!(
-                "{};orientation={};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}",
-                self.preprocess,
-                orientation.name()
-            ),
+            preprocess: self.preprocess.to_string(),
+            orientation,
+            decoder: DECODER_VERSION.into(),
+            resizer: RESIZE_VERSION.into(),
             augment: policy.to_string(),
             seed,
             compute: self.compute.name().into(),
             store,
             engine: self.engine.name().into(),
             device: match self.engine {
-                EngineKind::Native => native::Options::computing(self.compute == Compute::Bf16).isa.name().into(),
+                EngineKind::Native => native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: if self.compute == Compute::Bf16 { native::BF16_NUMERICS_VERSION } else { native::NUMERICS_VERSION },
@@ -332,7 +350,7 @@ fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, En
             let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
             return Err(Error::setting("the native engine computes in f32 and bf16", hint));
         }
-        native::Options::computing(settings.compute == Compute::Bf16).check()?;
+        native::NativeOptions::computing(settings.compute == Compute::Bf16).check()?;
     }
     Ok((device, kind))
 }
@@ -401,7 +419,7 @@ mod tests {
                 device: DeviceChoice::Cpu,
                 ..BackboneSettings::default()
             };
-            let base = Backbone::open(&settings, &|_| ()).unwrap();
+            let base = Backbone::open_with(&settings, &|_| ()).unwrap();
             assert_eq!(base.compute_on_gpu(), compute, "{name}");
         }
     }
@@ -417,12 +435,12 @@ mod tests {
             device: DeviceChoice::Cpu,
             ..BackboneSettings::default()
         };
-        let refused = Backbone::open(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
+        let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
         assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
         let rgb = crate::engine::test_images(1, images, size);
         let features = |compute| {
-            let base = Backbone::open(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
+            let base = Backbone::open_with(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
             assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());
             let normalise = base.preprocess().normalise();
             let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &normalise };

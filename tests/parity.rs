@@ -107,9 +107,9 @@ fn check(name: &str) {
         let plan = Plan::new(&graph, &weights, &taps, [3, size, size]).unwrap();
         let fast: Box<dyn Engine> = match graph.has_tokens() {
             true => Box::new(CandleEngine::planned(plan.clone(), &candle_core::Device::Cpu, candle_core::DType::F32).unwrap()),
-            false => Box::new(NativeEngine::new(&plan, IMAGES, native::Options::default()).unwrap()),
+            false => Box::new(NativeEngine::new(&plan, IMAGES, native::NativeOptions::default()).unwrap()),
         };
-        let bf16 = native::Options { bf16: true, ..native::Options::default() };
+        let bf16 = native::NativeOptions { bf16: true, ..native::NativeOptions::default() };
         let typical: Vec<f32> = image(1, 100, size).into_iter().map(|v| v * scale).collect();
         let rounded = || NativeEngine::new(&compensate_for_native(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
         let coarse = (bf16.check().is_ok() && !graph.has_tokens()).then(rounded);
@@ -315,9 +315,9 @@ fn another_networks_file_is_refused_with_the_names_that_differ() {
         let path = hollow(dir.path(), file);
         let settings =
             BackboneSettings { backbone: wanted.into(), weights: Some(path.display().to_string()), ..BackboneSettings::default() };
-        let refused = Backbone::open(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
+        let refused = Backbone::open_with(&settings, &|_| {}).and_then(|base| base.audit(&["gap".into()])).unwrap_err().to_string();
         assert!(refused.contains(differs), "{file} for {wanted}: {refused}");
         let own = BackboneSettings { backbone: file.into(), ..settings };
-        Backbone::open(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
+        Backbone::open_with(&own, &|_| {}).unwrap().audit(&["logits".into()]).unwrap();
     }
 }

@@ -69,17 +69,33 @@ enum Listing {
     Table(PathBuf),
 }
 
-impl LocalImages {
-    fn metadata(&self, uri: &str) -> Result<fs::Metadata> {
-        let path = self.root.join(uri);
-        let metadata = fs::metadata(&path).map_err(Error::io("read", &path))?;
-        let refuse = |reason: String| Err(Error::Image { path: self.locate(uri), reason });
-        match metadata.len() {
-            _ if !metadata.is_file() => refuse("is not a file".into()),
-            size if size > MAX_FILE => refuse(format!("is larger ({size} bytes) than any image this reads ({MAX_FILE} bytes)")),
-            _ => Ok(metadata),
-        }
+/// What the system says of an image file.
+pub(super) fn metadata(path: &Path) -> Result<fs::Metadata> {
+    let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
+    let refuse = |reason: String| Err(Error::Image { path: path.display().to_string(), reason });
+    match metadata.len() {
+        // A pipe would be waited for.
+        _ if !metadata.is_file() => refuse("is not a file".into()),
+        size if size > MAX_FILE => refuse(format!("is larger ({size} bytes) than any image this reads ({MAX_FILE} bytes)")),
+        _ => Ok(metadata),
     }
+}
+
+/// The bytes of an image file.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    metadata(path)?;
+    fs::read(path).map_err(Error::io("read", path))
+}
+
+/// Size and modification time of an image file.
+pub(super) fn stamp_of(path: &Path) -> Result<Stamp> {
+    let metadata = metadata(path)?;
+    let modified = metadata.modified().map_err(Error::io("read the time of", path))?;
+    let modified_ns = match modified.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    };
+    Ok(Stamp { size: metadata.len(), modified_ns })
 }
 
 impl ImageSource for LocalImages {
@@ -91,19 +107,11 @@ impl ImageSource for LocalImages {
     }
 
     fn read(&self, uri: &str) -> Result<Vec<u8>> {
-        self.metadata(uri)?;
-        let path = self.root.join(uri);
-        fs::read(&path).map_err(Error::io("read", &path))
+        read_file(&self.root.join(uri))
     }
 
     fn stamp(&self, uri: &str) -> Result<Stamp> {
-        let metadata = self.metadata(uri)?;
-        let modified = metadata.modified().map_err(Error::io("read the time of", self.root.join(uri)))?;
-        let modified_ns = match modified.duration_since(UNIX_EPOCH) {
-            Ok(after) => after.as_nanos() as i128,
-            Err(before) => -(before.duration().as_nanos() as i128),
-        };
-        Ok(Stamp { size: metadata.len(), modified_ns })
+        stamp_of(&self.root.join(uri))
     }
 
     fn locate(&self, uri: &str) -> String {

@@ -7,8 +7,10 @@ mod digest;
 mod duplicates;
 mod folder;
 mod group;
+mod image;
 mod layout;
 mod local;
+mod memory;
 mod names;
 mod passed;
 mod patient;
@@ -26,12 +28,14 @@ pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep
 pub use digest::{Digest, Digests, digests, forget};
 pub use duplicates::{Duplicate, dedupe, duplicates};
 pub use group::GroupRule;
+pub use image::Image;
 pub use local::{ListOptions, open};
+pub use memory::LabelledImages;
 pub use names::SplitNames;
 pub(crate) use patient::{is_of_the_system, patiently};
 pub use split::{Assigned, Settled, SplitRule};
 pub use text::name_some;
-pub use walk::{Below, images_below};
+pub use walk::{Found, find_images};
 
 use crate::{Error, Result, nearest};
 

@@ -1,6 +1,7 @@
 //! All that lies below a folder: links are followed, what systems put beside photos is passed over and counted. `features` and `predict` see the same.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -72,29 +73,53 @@ impl Iterator for Walk {
     }
 }
 
-/// What `predict` reads of a folder: all images, in whatever folders they lie.
+/// Image files that [`find_images`] found.
 #[derive(Debug, Default)]
-pub struct Below {
-    /// Images, sorted folder by folder.
+pub struct Found {
+    /// Files as named, and the images in folders, sorted folder by folder.
     pub images: Vec<PathBuf>,
-    /// What the user should know: what was passed over, counted.
+    /// What was passed over, counted, in words.
     pub warnings: Vec<String>,
     /// Files and folders that the system refuses to read.
     pub unreadable: Vec<Error>,
 }
 
-/// Finds the images below `folder`.
-pub fn images_below(folder: &Path) -> Below {
-    let mut below = Below::default();
-    let mut walk = Walk::new(folder);
-    for step in &mut walk {
-        match step {
-            Ok(Step::Folder(_)) => {}
-            Ok(Step::Image(path)) => below.images.push(path),
-            Ok(Step::PassedOver(words)) => below.warnings.push(words),
-            Err(error) => below.unreadable.push(error),
+/// Finds images to predict: each of `paths` is an image file, or a folder with images below it, whose hidden files do not count.
+///
+/// # Errors
+/// A path that is not there; no image at all, for the reason of the first file or folder that cannot be read where there is one.
+pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Found> {
+    const HINT: &str = "name image files, or folders of them";
+    let mut found = Found::default();
+    for path in paths.iter().map(AsRef::as_ref) {
+        let about = path.metadata().map_err(|e| match e.kind() {
+            ErrorKind::NotFound => Error::data(path, "is not there", HINT),
+            _ => Error::io("read", path)(e),
+        })?;
+        if about.is_dir() {
+            found.add_folder(path);
+        } else {
+            found.images.push(path.to_path_buf());
         }
     }
-    below.warnings.extend(walk.passed.warnings());
-    below
+    if found.images.is_empty() {
+        let first = paths.first().map_or(Path::new("."), AsRef::as_ref);
+        return Err(found.unreadable.into_iter().next().unwrap_or_else(|| Error::data(first, "holds no image", HINT)));
+    }
+    Ok(found)
+}
+
+impl Found {
+    fn add_folder(&mut self, folder: &Path) {
+        let mut walk = Walk::new(folder);
+        for step in &mut walk {
+            match step {
+                Ok(Step::Folder(_)) => {}
+                Ok(Step::Image(path)) => self.images.push(path),
+                Ok(Step::PassedOver(words)) => self.warnings.push(words),
+                Err(error) => self.unreadable.push(error),
+            }
+        }
+        self.warnings.extend(walk.passed.warnings());
+    }
 }

@@ -7,7 +7,7 @@
 
 use half::bf16;
 
-use super::native::{self, Isa, NativeEngine, Options, places::as_map};
+use super::native::{self, Isa, NativeEngine, NativeOptions, as_map};
 use super::{Batch, Engine};
 use crate::plan::{ConvShape, Layer, Plan, ValueId};
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// As [`NativeEngine::new`]; a sample of another size.
-pub fn compensate_for_native(plan: Plan, options: Options, sample: &[f32]) -> Result<Plan> {
+pub fn compensate_for_native(plan: Plan, options: NativeOptions, sample: &[f32]) -> Result<Plan> {
     let rounds = plan.steps.iter().map(|step| native::rounds_weights(&plan, step, options)).collect();
     compensate(plan, rounds, native::nearest_bf16, options.isa, sample)
 }
@@ -57,7 +57,7 @@ fn means(plan: &Plan, read: &[ValueId], isa: Isa, sample: &[f32]) -> Result<Vec<
     let shape = <[usize; 3]>::try_from(plan.shapes[0].as_slice())
         .map_err(|_| Error::graph("input", format!("is {:?}: the engine takes maps [C, H, W]", plan.shapes[0])))?;
     let exact = Plan { taps: read.to_vec(), ..plan.clone() };
-    let values = NativeEngine::new(&exact, 1, Options { isa, bf16: false })?.run(Batch::Floats { images: 1, shape, data: sample })?;
+    let values = NativeEngine::new(&exact, 1, NativeOptions { isa, bf16: false })?.run(Batch::Floats { images: 1, shape, data: sample })?;
     let each = read.iter().zip(&values).map(|(&v, values)| {
         let [_, height, width] = as_map(&plan.shapes[v]);
         let mean = |plane: &[f32]| plane.iter().map(|&x| f64::from(x)).sum::<f64>() / plane.len() as f64;
@@ -93,7 +93,7 @@ mod tests {
         let sample: Vec<f32> = (0..36).map(|i| (i / 6) as f32 - 1.5).collect();
         let run = |plan: &Plan| {
             let batch = Batch::Floats { images: 1, shape: [6, 2, 3], data: &sample };
-            NativeEngine::new(plan, 1, Options { isa: Isa::Portable, bf16: false }).unwrap().run(batch).unwrap().remove(0)
+            NativeEngine::new(plan, 1, NativeOptions { isa: Isa::Portable, bf16: false }).unwrap().run(batch).unwrap().remove(0)
         };
         let exact = plan(layer(&weight, &[1.0; 4]));
         let Layer::Conv { bias, .. } = &compensate_for_gpu(exact.clone(), &sample).unwrap().steps[0].layer else {

@@ -1,15 +1,15 @@
-//! Photos in, class probabilities out: read, decode, base, head.
+//! Images in, class probabilities out: read, decode, backbone, head.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::trained::{TrainedModel, UsedBackbone};
-use crate::data::{Digest, Pixels, decode};
-use crate::engine::{Batch, Engine};
+use crate::backbone::{FeatureReader, Photo};
+use crate::data::Image;
+use crate::engine::DeviceChoice;
 use crate::heads::{InputFeatures, Predictor};
 use crate::preprocess::Policy;
+use crate::weights::Fetching;
 use crate::{Error, Result};
 
 /// How many augmented readings of an image are averaged, and how they are drawn.
@@ -28,46 +28,161 @@ impl Views {
     pub const PLAIN: Views = Views { count: 1, policy: Policy::STANDARD, seed: 0 };
 }
 
-/// A trained model ready to look at photos.
+/// A [`Classifier`] in the making.
+#[derive(Debug, Clone)]
+pub struct ClassifierBuilder {
+    model: PathBuf,
+    device: DeviceChoice,
+    views: u32,
+    augment: Option<Policy>,
+}
+
+impl ClassifierBuilder {
+    /// The device of the backbones [default: the GPU where there is one, else the CPU].
+    #[must_use]
+    pub fn device(self, device: DeviceChoice) -> Self {
+        ClassifierBuilder { device, ..self }
+    }
+
+    /// Readings of each image that are averaged: the plain one and augmented ones [default: 1].
+    #[must_use]
+    pub fn views(self, views: u32) -> Self {
+        ClassifierBuilder { views, ..self }
+    }
+
+    /// How augmented readings differ from the plain one [default: as in the features that the head was trained on, else [`Policy::STANDARD`]].
+    #[must_use]
+    pub fn augment(self, policy: Policy) -> Self {
+        ClassifierBuilder { augment: Some(policy), ..self }
+    }
+
+    /// Opens the model. `tell` hears of weights that are fetched, which a bundle never needs.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::open`].
+    pub fn open(self, tell: &dyn Fn(Fetching)) -> Result<Classifier> {
+        let model = TrainedModel::open(&self.model, self.device, tell)?;
+        let views = self.views_for(&model)?;
+        Ok(Classifier::new(model, views))
+    }
+
+    fn views_for(&self, model: &TrainedModel) -> Result<Views> {
+        let key = model.backbones.first().map(|used| &used.key);
+        let trained = || key.map_or(Ok(Policy::default()), |key| key.augment.parse());
+        let policy = match self.augment {
+            Some(policy) => policy,
+            None => trained().map(|policy| if policy == Policy::default() { Policy::STANDARD } else { policy })?,
+        };
+        Ok(Views { count: self.views, policy, seed: key.map_or(0, |key| key.seed) })
+    }
+}
+
+/// A trained model ready to look at images.
+///
+/// ```no_run
+/// use headstart::Classifier;
+///
+/// let mut classifier = Classifier::open("sweeps/cats-dogs")?;
+/// for (path, prediction) in ["a.jpg", "b.jpg"].iter().zip(classifier.predict(["a.jpg", "b.jpg"])?) {
+///     match prediction {
+///         Ok(prediction) => println!("{path}: {:?}", prediction.top(1)),
+///         Err(unusable) => eprintln!("{unusable}"),
+///     }
+/// }
+/// # Ok::<(), headstart::Error>(())
+/// ```
 pub struct Classifier {
     predictor: Predictor,
-    readers: Vec<Reader>,
+    readers: Vec<(UsedBackbone, FeatureReader)>,
     views: Views,
+    classes: Arc<[String]>,
+}
+
+/// What a model says of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    classes: Arc<[String]>,
+    probabilities: Vec<f32>,
+}
+
+impl Prediction {
+    /// Probability of each class, from 0 to 1, in the order of [`Classifier::classes`].
+    pub fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
+    /// The `count` most probable classes with their probabilities, the most probable first.
+    pub fn top(&self, count: usize) -> Vec<(&str, f32)> {
+        let mut ranked: Vec<(&str, f32)> = self.classes.iter().map(String::as_str).zip(self.probabilities.iter().copied()).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(count);
+        ranked
+    }
 }
 
 impl Classifier {
-    /// Images that are worth giving to [`Classifier::classify`] at once.
-    pub const BATCH: usize = 32;
+    /// Images that are worth giving to [`Classifier::predict`] at once.
+    pub const BATCH: usize = FeatureReader::BATCH;
+
+    /// Opens a sweep's directory or a bundle, to read each image once: [`Classifier::builder`] with nothing set.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::open`].
+    pub fn open(model: impl Into<PathBuf>) -> Result<Classifier> {
+        Classifier::builder(model).open(&|_| ())
+    }
+
+    /// A classifier of a sweep's directory or a bundle, with more to say.
+    pub fn builder(model: impl Into<PathBuf>) -> ClassifierBuilder {
+        ClassifierBuilder { model: model.into(), device: DeviceChoice::Auto, views: 1, augment: None }
+    }
 
     /// Makes a model ready; engines are built when the first image shows its size.
     pub fn new(model: TrainedModel, views: Views) -> Classifier {
-        let readers = model.bases.into_iter().map(|used| Reader { used, engine: None }).collect();
-        Classifier { predictor: model.predictor, readers, views }
+        let reader = |used: &UsedBackbone| FeatureReader::new(used.taps.clone(), used.orientation);
+        let classes = model.predictor.classes().into();
+        let readers = model.backbones.into_iter().map(|used| (reader(&used), used)).map(|(reader, used)| (used, reader)).collect();
+        Classifier { predictor: model.predictor, readers, views, classes }
     }
 
     /// Class names, in the order of the probabilities.
     pub fn classes(&self) -> &[String] {
-        self.predictor.classes()
+        &self.classes
     }
 
     /// Class probabilities of each image, averaged over the views, or why it cannot be used.
     ///
     /// # Errors
     /// An engine that cannot be built, or fails: nothing to do with a single image.
-    pub fn classify(&mut self, images: &[PathBuf]) -> Result<Vec<Result<Vec<f32>>>> {
-        let read = |path: &PathBuf| self.readers.iter().map(|reader| reader.open(path)).collect::<Result<Vec<Photo>>>();
-        let mut opened: Vec<Result<Vec<Photo>>> = images.par_iter().map(read).collect();
-        for (photos, path) in opened.iter_mut().zip(images) {
-            let sizes: Vec<[usize; 2]> = photos.as_ref().map_or_else(|_| vec![], |all| all.iter().map(|p| p.size).collect());
-            for (reader, size) in self.readers.iter_mut().zip(sizes) {
-                if let Err(e) = reader.plan(size)?.check(size, path) {
-                    *photos = Err(e);
+    pub fn predict<'a, I>(&mut self, images: I) -> Result<Vec<Result<Prediction>>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Image<'a>>,
+    {
+        let images: Vec<Image<'a>> = images.into_iter().map(Into::into).collect();
+        let mut predictions = Vec::with_capacity(images.len());
+        for images in images.chunks(Classifier::BATCH) {
+            predictions.extend(self.predict_batch(images)?);
+        }
+        Ok(predictions)
+    }
+
+    fn predict_batch(&mut self, images: &[Image<'_>]) -> Result<Vec<Result<Prediction>>> {
+        // Photos by image, each as all backbones see it.
+        let mut opened: Vec<Result<Vec<Photo>>> = images.iter().map(|_| Ok(vec![])).collect();
+        for (used, reader) in &mut self.readers {
+            for (photos, photo) in opened.iter_mut().zip(reader.read(&used.backbone, images)?) {
+                match (photos.as_mut(), photo) {
+                    (Ok(photos), Ok(photo)) => photos.push(photo),
+                    (Ok(_), Err(error)) => *photos = Err(error),
+                    (Err(_), _) => {}
                 }
             }
         }
         let usable: Vec<&Vec<Photo>> = opened.iter().filter_map(|photos| photos.as_ref().ok()).collect();
         let mut means = self.probabilities(&usable)?.into_iter();
-        Ok(opened.into_iter().map(|photos| photos.map(|_| means.next().unwrap_or_default())).collect())
+        let prediction = |probabilities| Prediction { classes: self.classes.clone(), probabilities };
+        Ok(opened.into_iter().map(|photos| photos.map(|_| prediction(means.next().unwrap_or_default()))).collect())
     }
 
     /// Whether an image's features are as many as the head was trained on: of images that are not brought to one size they need not be.
@@ -83,17 +198,12 @@ impl Classifier {
         }
     }
 
-    /// Mean probabilities of images that all readers can use.
+    /// Mean probabilities of images that all backbones can use.
     fn probabilities(&self, photos: &[&Vec<Photo>]) -> Result<Vec<Vec<f32>>> {
         let count = self.views.count.max(1);
-        let mut means = vec![vec![0.0; self.classes().len()]; photos.len()];
+        let mut means = vec![vec![0.0; self.classes.len()]; photos.len()];
         for view in (0..count).filter(|_| !photos.is_empty()) {
-            let mut parts = vec![vec![vec![]; self.predictor.inputs().len()]; photos.len()];
-            for (r, reader) in self.readers.iter().enumerate() {
-                let photos: Vec<&Photo> = photos.iter().map(|all| &all[r]).collect();
-                reader.features(&photos, &self.views, view, &mut parts)?;
-            }
-            for (mean, parts) in means.iter_mut().zip(parts) {
+            for (mean, parts) in means.iter_mut().zip(self.features(photos, view)?) {
                 self.check(&parts)?;
                 let p = self.predictor.probabilities(parts.concat())?;
                 mean.iter_mut().zip(p).for_each(|(mean, p)| *mean += p / count as f32);
@@ -101,79 +211,18 @@ impl Classifier {
         }
         Ok(means)
     }
-}
 
-/// An image as decoded, with the digest that its views are drawn from.
-struct Photo {
-    pixels: Pixels,
-    digest: Digest,
-    /// Rows and columns that the network gets to see.
-    size: [usize; 2],
-}
-
-/// A base with its engine.
-struct Reader {
-    used: UsedBackbone,
-    engine: Option<Planned>,
-}
-
-/// An engine and the input size that it is planned for.
-struct Planned {
-    engine: Box<dyn Engine>,
-    size: [usize; 2],
-}
-
-impl Planned {
-    /// All images must have the size of the first one.
-    fn check(&self, size: [usize; 2], path: &Path) -> Result<()> {
-        let [h, w] = self.size;
-        if size == self.size {
-            return Ok(());
-        }
-        let reason = format!("is {}×{} where the first image is {w}×{h}, and nothing is resized", size[1], size[0]);
-        Err(Error::Image { path: path.display().to_string(), reason })
-    }
-}
-
-impl Reader {
-    fn open(&self, path: &Path) -> Result<Photo> {
-        // A pipe would be waited for.
-        if fs::metadata(path).is_ok_and(|about| !about.is_file()) {
-            return Err(Error::Image { path: path.display().to_string(), reason: "is not a file".into() });
-        }
-        let bytes = fs::read(path).map_err(Error::io("read", path))?;
-        let pixels = decode(&bytes, &path.display().to_string(), self.used.orientation)?;
-        let size = self.used.base.preprocess().output_size([pixels.height, pixels.width]);
-        Ok(Photo { pixels, digest: Digest::of(&bytes), size })
-    }
-
-    /// The engine, built for the first image's size.
-    fn plan(&mut self, size: [usize; 2]) -> Result<&Planned> {
-        let planned = match self.engine.take() {
-            Some(planned) => planned,
-            None => Planned { engine: self.used.base.engine(&self.used.taps, Classifier::BATCH, size)?, size },
-        };
-        Ok(self.engine.insert(planned))
-    }
-
-    /// Features of one view of each photo, put where the head's inputs want them: `parts[photo][input]`.
-    fn features(&self, photos: &[&Photo], views: &Views, view: u32, parts: &mut [Vec<Vec<f32>>]) -> Result<()> {
-        let Some(Planned { engine, size }) = &self.engine else { return Ok(()) };
-        let preprocess = self.used.base.preprocess();
-        let normalise = preprocess.normalise();
-        let seen = |photo: &&Photo| {
-            let mut rgb = vec![];
-            preprocess.apply_view(&photo.pixels, &views.policy.view(views.seed, &photo.digest, view), &mut rgb);
-            rgb
-        };
-        let rgb: Vec<Vec<u8>> = photos.par_iter().map(seen).collect();
-        for (rgb, parts) in rgb.chunks(Classifier::BATCH).zip(parts.chunks_mut(Classifier::BATCH)) {
-            let batch = Batch::Pixels { images: rgb.len(), size: *size, rgb: &rgb.concat(), normalise: &normalise };
-            for (&input, values) in self.used.inputs.iter().zip(&engine.run(batch)?) {
-                let rows = values.chunks_exact((values.len() / rgb.len()).max(1));
-                parts.iter_mut().zip(rows).for_each(|(parts, row)| parts[input] = row.to_vec());
+    /// Features of one view of each photo, where the head's inputs want them: `parts[photo][input]`.
+    fn features(&self, photos: &[&Vec<Photo>], view: u32) -> Result<Vec<Vec<Vec<f32>>>> {
+        let Views { policy, seed, .. } = self.views;
+        let mut parts = vec![vec![vec![]; self.predictor.inputs().len()]; photos.len()];
+        for (r, (used, reader)) in self.readers.iter().enumerate() {
+            let photos: Vec<&Photo> = photos.iter().map(|all| &all[r]).collect();
+            let features = reader.features(&used.backbone, &photos, &|digest| policy.view(seed, digest, view))?;
+            for (parts, features) in parts.iter_mut().zip(features) {
+                used.inputs.iter().zip(features).for_each(|(&input, values)| parts[input] = values);
             }
         }
-        Ok(())
+        Ok(parts)
     }
 }

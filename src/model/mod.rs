@@ -1,24 +1,26 @@
-//! A base and a head joined: classifying photos, and the files in which both are taken away.
+//! A backbone and a head joined: classifying images, and the files in which both are taken away.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `trained.rs` | [`TrainedModel`]: a sweep directory or a bundle, opened |
-//! | `classifier.rs` | [`Classifier`]: photos in, class probabilities out |
+//! | `trained.rs` | [`TrainedModel`]: a head and the backbones that make its features |
+//! | `open.rs` | opening it from a sweep directory or a bundle |
+//! | `classifier.rs` | [`Classifier`]: images in, class probabilities out |
 //! | `layers.rs` | [`backbone_classifier`]: what `head: classifier` trains |
-//! | `onnx/` | [`write_onnx`]: base and head as an ONNX model |
+//! | `onnx/` | [`write_onnx`]: backbone and head as an ONNX model |
 //! | `bundle.rs` | [`write_bundle`]: everything that prediction needs in one safetensors file |
 
 mod bundle;
 mod classifier;
 mod layers;
 mod onnx;
+mod open;
 mod trained;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use bundle::{BUNDLE_FORMAT, Bundled, write_bundle};
-pub use classifier::{Classifier, Views};
+pub use classifier::{Classifier, ClassifierBuilder, Prediction, Views};
 pub use layers::backbone_classifier;
 pub use onnx::{Onnx, write_onnx};
 pub use trained::{TrainedModel, UsedBackbone};

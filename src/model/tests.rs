@@ -62,7 +62,7 @@ fn sweep(params: Params) -> tempfile::TempDir {
         device: DeviceChoice::Cpu,
         ..BackboneSettings::default()
     };
-    let base = Backbone::open(&settings, &|_| ()).unwrap();
+    let base = Backbone::open_with(&settings, &|_| ()).unwrap();
     let shape = base.tap_shapes(&[TAP.into()], [33, 33]).unwrap().remove(0);
     let mut predictor = predictor(params, &shape);
     if predictor.head.spec.params().head == HeadKind::Knn {
@@ -89,7 +89,7 @@ fn open(path: &Path) -> Result<TrainedModel> {
 /// Opens what is there, and where that goes has a photo classified.
 fn used(path: &Path, photo: &Path) -> Result<Vec<f32>> {
     let mut classifier = Classifier::new(open(path)?, Views::PLAIN);
-    classifier.classify(&[photo.to_path_buf()])?.remove(0)
+    classifier.predict([photo])?.remove(0).map(|prediction| prediction.probabilities().to_vec())
 }
 
 /// What using it comes to; a panic fails the test.

@@ -1,14 +1,13 @@
 //! The best head's answers that the page carries, some of them with their photos: the surest mistakes, and of every class a few that were close.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::files::Prediction;
 use super::photos::thumbnail;
-use crate::data::Orientation;
+use crate::data::{ImageSource, Orientation};
 
 /// Mistakes on the page, the surest first.
 const MISTAKES: usize = 1000;
@@ -40,8 +39,8 @@ pub struct Answer {
     pub photo: Option<String>,
 }
 
-/// The answers that the page carries: mistakes, the surest first, then right answers, the least sure first. Photos are looked for in a folder.
-pub fn answers(predictions: &[Prediction], photos: Option<&Path>, orientation: Orientation) -> Vec<Answer> {
+/// The answers that the page carries: mistakes, the surest first, then right answers, the least sure first. Photos are read from `source`.
+pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
     let shown = shown(predictions);
     let with_photo: HashSet<usize> = with_photo(&shown).into_iter().collect();
     let answer = |(number, p): (usize, &&Prediction)| Answer {
@@ -52,7 +51,7 @@ pub fn answers(predictions: &[Prediction], photos: Option<&Path>, orientation: O
         right: p.correct == 1,
         probability: p.probability,
         probability_of_class: p.probability_of_class,
-        photo: photos.filter(|_| with_photo.contains(&number)).and_then(|folder| thumbnail(&folder.join(&p.path), orientation)),
+        photo: source.filter(|_| with_photo.contains(&number)).and_then(|source| thumbnail(source, &p.path, orientation)),
     };
     shown.par_iter().enumerate().map(answer).collect()
 }

@@ -10,7 +10,7 @@ use super::calibration::Calibration;
 use super::files::{SweepFiles, Table, extraction};
 use super::importance::Importance;
 use super::words::date;
-use crate::data::Orientation;
+use crate::data::{self, ListOptions, Orientation};
 use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 use crate::{Error, Result};
@@ -127,11 +127,11 @@ pub struct Phases {
 }
 
 impl Report {
-    /// Gathers what there is of a sweep; photos are looked for in `data`, or where the extraction found them.
+    /// Gathers what there is of a sweep; photos are looked for in `images`, or where the extraction found them.
     ///
     /// # Errors
     /// A folder that is no sweep, a damaged file of it, a file that the system cannot read.
-    pub fn read(folder: &Path, data: Option<&Path>) -> Result<Report> {
+    pub fn read(folder: &Path, images: Option<&Path>) -> Result<Report> {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
         let metric = format!("val.{}", files.config.metric.name);
@@ -157,7 +157,7 @@ impl Report {
         notes.extend(about_metric(&trials, &metric));
         let caches = caches(files.model.as_ref(), folder);
         let mut phases = vec![];
-        let mut photos = data.map(Path::to_path_buf);
+        let mut photos = images.map(Path::to_path_buf);
         for (name, cache) in &caches {
             match extraction(cache)? {
                 Some(log) => {
@@ -171,7 +171,9 @@ impl Report {
             }
         }
         let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
-        let answers = answers(&files.predictions, photos.as_deref(), orientation(files.model.as_ref()));
+        // Nothing is listed: URIs alone are read.
+        let source = photos.as_deref().and_then(|place| data::open(place, &ListOptions::default()).ok());
+        let answers = answers(&files.predictions, source.as_deref(), orientation(files.model.as_ref()));
         if lacks_photos(&answers) {
             let looked =
                 photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
@@ -182,7 +184,7 @@ impl Report {
         Ok(Report {
             title: title(&files, folder),
             headline: headline(&files, &trials, &metric),
-            source: source(&files),
+            source: origin(&files),
             command: files.run.as_ref().map(|run| run.command.clone()),
             importance: importance(&trials, &keys, &metric),
             provenance: provenance(&files),
@@ -291,7 +293,7 @@ fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
 /// How the model's photos were turned.
 fn orientation(model: Option<&Model>) -> Orientation {
     let key = model.and_then(|model| model.inputs.first()?.key.as_ref());
-    key.map_or_else(Orientation::default, |key| Orientation::of_preprocess(&key.preprocess))
+    key.map_or_else(Orientation::default, |key| key.orientation)
 }
 
 /// Importance of the settings for the metric of the trials that have it.
@@ -322,7 +324,7 @@ fn headline(files: &SweepFiles, trials: &[TrialRow], metric: &str) -> Vec<Fact> 
 }
 
 /// When the sweep ran, on what, and on top of which backbone.
-fn source(files: &SweepFiles) -> Vec<Fact> {
+fn origin(files: &SweepFiles) -> Vec<Fact> {
     let mut facts: Vec<Fact> = files.ended.map(|time| fact("date", date(time))).into_iter().collect();
     let Some(model) = &files.model else { return facts };
     let photos = |split: &str| files.predictions.iter().filter(|p| p.split == split).count();
@@ -359,7 +361,7 @@ fn provenance(files: &SweepFiles) -> Vec<Fact> {
         facts.extend([
             fact("backbone", &*key.backbone),
             fact("weights SHA-256", &*key.weights),
-            fact("preprocess", key.preprocess.replace(';', "; ").replace(',', ", ")),
+            fact("preprocess", key.input_in_words().replace(',', ", ")),
             fact("policy of augmented views, if any", &*key.augment),
             fact("engine", format!("{} ({}), {}, stored as {}", key.engine, key.device, key.compute, key.store)),
             fact("key", &*input.key_digest),

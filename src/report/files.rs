@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::run::{RUN_FILE, Run, written};
+use super::run::{Run, written};
 use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
-use crate::sweep::{EpochRecord, FinalRecord, NOTES_FILE, SweepConfig, read_trials};
+use crate::sweep::{EpochRecord, FinalRecord, FinishedTrial, NOTES_FILE, RUN_FILE, SweepConfig, read_trials};
 use crate::{Error, Result};
 
 /// What a sweep directory holds.
@@ -98,7 +98,7 @@ impl SweepFiles {
         }
         let mut past = read_trials(&log)?;
         let (mut trials, mut epochs) = (BTreeMap::new(), BTreeMap::<usize, Vec<EpochRecord>>::new());
-        for (of_trial, end) in past.order.iter().filter_map(|id| past.finished.remove(id)) {
+        for FinishedTrial { epochs: of_trial, end } in past.order.iter().filter_map(|id| past.finished.remove(id)) {
             // Of several runs the first stands for the trial.
             epochs.insert(end.trial, of_trial.into_iter().filter(|e| e.run == 0).collect());
             trials.insert(end.trial, end);
@@ -115,7 +115,7 @@ impl SweepFiles {
             config: SweepConfig::read(&folder.join("config.yaml"))?,
             trials,
             epochs,
-            model: optional(&model)?.map(|text| described(&model, &text)).transpose()?,
+            model: optional(&model)?.map(|text| Model::parse(text.as_bytes(), &model)).transpose()?,
             predictions: predictions(&folder.join("predictions.csv"))?,
             confusion: confusion(&folder.join("confusion.csv"))?,
             per_class: per_class.transpose()?,
@@ -144,13 +144,6 @@ fn optional(path: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read", path)(e)),
     }
-}
-
-/// A head's description, if its parts fit each other.
-fn described(path: &Path, text: &str) -> Result<Model> {
-    let model: Model = serde_json::from_str(text).map_err(|e| damaged(path, &e))?;
-    model.check().map_err(|problem| damaged(path, &problem))?;
-    Ok(model)
 }
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {

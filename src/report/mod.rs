@@ -30,14 +30,12 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
+pub use crate::sweep::REPORT_FILE;
 pub use content::Report;
 pub(crate) use page::render_speedup;
-pub use run::{RUN_FILE, record_run};
+pub use run::record_run;
 pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
 pub use words::seconds;
-
-/// The report's file name in a sweep directory.
-pub const REPORT_FILE: &str = "report.html";
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

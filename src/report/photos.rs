@@ -1,22 +1,20 @@
 //! Photos as small data URIs: read, decoded and shrunk with the same code that features are made with.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
-use crate::data::{Orientation, decode};
+use crate::data::{ImageSource, Orientation, decode};
 use crate::preprocess::{Interp, PreprocessSpec, Range};
 
 /// Side of a thumbnail in pixels: sharp on a dense screen at half of it.
 const SIDE: usize = 128;
 const QUALITY: u8 = 80;
 
-/// A square thumbnail as a data URI, turned as the model saw the photo; nothing where the file is not there or not an image any more.
-pub fn thumbnail(file: &Path, orientation: Orientation) -> Option<String> {
-    let bytes = std::fs::read(file).ok()?;
-    let pixels = decode(&bytes, &file.display().to_string(), orientation).ok()?;
+/// A square thumbnail as a data URI, turned as the model saw the photo; nothing where the source does not have it, or it is not an image any more.
+pub fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {
+    let bytes = source.read(uri).ok()?;
+    let pixels = decode(&bytes, &source.locate(uri), orientation).ok()?;
     let spec = PreprocessSpec::new(SIDE, SIDE, Interp::Bilinear, Range::Unit);
     let mut rgb = vec![];
     spec.apply(&pixels, &mut rgb);

@@ -6,10 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::files::replace;
+use crate::sweep::RUN_FILE;
 use crate::{Error, Result};
-
-/// The record's file name in a sweep directory.
-pub const RUN_FILE: &str = "run.json";
 
 /// The last run of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::data::Orientation;
+use crate::sweep::RUN_FILE;
 
 const CONFIG: &str = "method: grid\nmetric: {name: val.acc1, goal: maximize}\nparameters:\n  lr: {values: [0.1, 0.01]}\nseed: 3\n";
 
@@ -116,7 +117,8 @@ fn photos_of_mistakes_are_shown_where_they_are_and_missed_where_not() {
 #[test]
 fn thumbnails_are_turned_as_the_model_saw_the_photos() {
     let goldens = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode"));
-    let shown = |name: &str, orientation| photos::thumbnail(&goldens.join(name), orientation).unwrap();
+    let source = crate::data::open(goldens, &crate::data::ListOptions::default()).unwrap();
+    let shown = |name: &str, orientation| photos::thumbnail(&*source, name, orientation).unwrap();
     let stored = shown("odd-turned-long.jpg", Orientation::AsStored);
     assert_ne!(shown("odd-turned-long.jpg", Orientation::Exif), stored);
     assert_eq!(shown("odd-upright-both.jpg", Orientation::Exif), stored, "the same pixels, not turned");

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::LANES;
+use super::vector::LANES;
 
 /// One line of memory: what all offsets are aligned to.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ fn in_huge_pages<T>(buffer: &Vec<T>) {
     if bytes >= 2 * HUGE || align_of::<T>() == HUGE {
         let first = start.next_multiple_of(PAGE);
         let len = (start + bytes - first) / PAGE * PAGE;
-        // SAFETY: whole pages inside the buffer, whose contents this leaves as they are. A refusal changes nothing.
+        // SAFETY: the range is whole pages inside the buffer's allocation; the advice leaves contents as they are, and a refusal changes nothing.
         unsafe {
             libc::madvise(buffer.as_ptr().cast_mut().cast::<libc::c_void>().wrapping_byte_add(first - start), len, libc::MADV_HUGEPAGE)
         };
@@ -63,7 +63,7 @@ impl Lines {
         let pages = bytes.div_ceil(HUGE);
         let mut many: Vec<Page> = Vec::with_capacity(pages);
         in_huge_pages(&many);
-        // SAFETY: there is room for as many pages; zeros are numbers.
+        // SAFETY: `many` has capacity for `pages` pages, all of which are written here; zero bytes are valid f32 numbers.
         unsafe {
             many.as_mut_ptr().write_bytes(0, pages);
             many.set_len(pages);
@@ -78,7 +78,7 @@ impl Deref for Lines {
     fn deref(&self) -> &[Line] {
         match self {
             Lines::Few(lines) => lines,
-            // SAFETY: pages are arrays of lines, and these hold at least `count`.
+            // SAFETY: a `Page` is an array of lines without padding, and `zeroed` made enough pages for `count` lines.
             Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
         }
     }
@@ -88,7 +88,7 @@ impl DerefMut for Lines {
     fn deref_mut(&mut self) -> &mut [Line] {
         match self {
             Lines::Few(lines) => lines,
-            // SAFETY: as in `deref`.
+            // SAFETY: as in `deref`; the borrow of `self` is exclusive.
             Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), *count) },
         }
     }
@@ -102,7 +102,7 @@ pub fn floats(lines: &[Line]) -> &[f32] {
 
 /// The buffer as plain numbers.
 pub fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
-    // SAFETY: as in `floats`.
+    // SAFETY: as in `floats`; the borrow of `lines` is exclusive.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
 }
 

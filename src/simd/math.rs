@@ -1,6 +1,6 @@
 //! Functions of vectors.
 
-use super::Simd;
+use super::vector::Simd;
 
 /// Horner's scheme, highest coefficient first.
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Sixteen lanes as a plain array, for CPUs without a token of their own.
 
-use super::{LANES, Simd, Vectorized};
+use super::vector::{LANES, Simd, Vectorized};
 
 /// Token that every CPU gives.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +30,13 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> V {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises sixteen values at the pointer; no alignment is assumed.
         unsafe { from.cast::<V>().read_unaligned() }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: V) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises sixteen values at the pointer; no alignment is assumed.
         unsafe { to.cast::<V>().write_unaligned(v) }
     }
 

@@ -19,7 +19,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
     }
-    let base = Backbone::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    let base = Backbone::open_with(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     base.note().iter().for_each(|note| screen.note(note));
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];

@@ -33,7 +33,7 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
         }
         _ => return Err(Error::setting("no file to export to", "give --bundle FILE or --onnx FILE").into()),
     };
-    let bases: Vec<&str> = model.bases.iter().map(|used| used.base.info().name).collect();
+    let bases: Vec<&str> = model.backbones.iter().map(|used| used.backbone.info().name).collect();
     if screen.json {
         let classes = model.predictor.classes();
         screen.object(&json!({ "file": name(file), "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));

@@ -27,7 +27,7 @@ const NAMED: usize = 10;
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
 pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let settings = Settings::check(a)?;
-    let base = Backbone::open(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    let base = Backbone::open_with(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
     let mut listed = a.images.list(&settings.options, screen)?;
     let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
     let folder = key.folder(&a.cache, &listed.name);

@@ -73,6 +73,7 @@ impl Images {
         let digests: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
         let origin = store::check_origin(cache, &listed.data, &digests, self.limit.is_some() || !all_read)?;
         tell_origin(&origin, cache, screen);
+        tell_earlier(&store::earlier_caches(cache), screen);
         if !listed.dataset.own_splits {
             let (rows, warnings) = store::known_rows(cache, &digests);
             warnings.iter().for_each(|w| screen.warn(w));
@@ -85,6 +86,15 @@ impl Images {
         }
         tell_groups(&listed.dataset, screen);
         Ok(())
+    }
+}
+
+fn tell_earlier(caches: &[PathBuf], screen: &Screen) {
+    for folder in caches {
+        screen.note(format_args!(
+            "{} was made by an earlier version of headstart and cannot be used any more: it may be deleted",
+            folder.display()
+        ));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::engine::DeviceChoice;
 use crate::extract::{self, Progress};
 use crate::heads::trainer;
 use crate::preprocess::Policy;
-use crate::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
+use crate::speedup::{self, Arm, Comparison, Observer, PAGE_FILE, RESULT_FILE};
 use crate::sweep::SweepConfig;
 use crate::{Result, engine, store};
 
@@ -62,7 +62,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let prepared = start.elapsed().as_secs_f64();
     announce(&extraction, screen);
     let mut watch = Watch { screen, inner: features::Watch::new(screen), epochs: 0 };
-    let kept = signals::kept(|| "legs that were finished are kept; the same command goes on from there".into());
+    let kept = signals::kept(|| "finished arms are kept; the same command goes on from there".into());
     let found = extraction.with_job(|job| {
         let comparison = Comparison { job, config: &config, trainer: trainer.as_ref(), out: &out, full: a.full, prepared };
         speedup::run(&comparison, &mut watch)
@@ -88,7 +88,7 @@ fn config(a: &Speedup) -> Result<SweepConfig> {
 fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone, Instant)> {
     let (settings, fetching, fetched) = (a.base.settings(device)?, screen.fetching(), Cell::new(false));
     let start = Instant::now();
-    let base = Backbone::open(&settings, &|event| {
+    let base = Backbone::open_with(&settings, &|event| {
         fetched.set(true);
         fetching(event);
     })?;
@@ -96,7 +96,7 @@ fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone,
         return Ok((base, start));
     }
     let start = Instant::now();
-    Ok((Backbone::open(&settings, &fetching)?, start))
+    Ok((Backbone::open_with(&settings, &fetching)?, start))
 }
 
 /// Neither way looks at test.
@@ -144,7 +144,7 @@ fn tell(found: &speedup::Speedup, out: &Path, screen: &Screen) -> anyhow::Result
 struct Watch<'a> {
     screen: &'a Screen,
     inner: features::Watch<'a>,
-    /// Epochs of the leg.
+    /// Number of epochs of the arm.
     epochs: usize,
 }
 
@@ -163,28 +163,28 @@ impl extract::Observer for Watch<'_> {
 }
 
 impl Observer for Watch<'_> {
-    fn leg(&mut self, way: Way, epochs: usize) {
+    fn arm(&mut self, way: Arm, epochs: usize) {
         self.epochs = epochs;
         self.inner.clear();
         match way {
-            Way::Cached => {
+            Arm::Cached => {
                 self.inner.what = "extracting ".into();
                 self.screen.note(format_args!("on cached features: the base once, then {epochs} epochs of the head"));
             }
-            Way::InLoop => self.screen.note(format_args!("with the base in the loop: {epochs} epochs, each with the base over all images")),
+            Arm::InLoop => self.screen.note(format_args!("with the base in the loop: {epochs} epochs, each with the base over all images")),
         }
     }
 
-    fn epoch(&mut self, way: Way, epoch: usize) {
-        if way == Way::InLoop {
+    fn epoch(&mut self, way: Arm, epoch: usize) {
+        if way == Arm::InLoop {
             self.inner.what = format!("epoch {epoch}/{} ", self.epochs);
         }
     }
 
-    fn reused(&mut self, way: Way) {
+    fn reused(&mut self, way: Arm) {
         let which = match way {
-            Way::Cached => "on cached features",
-            Way::InLoop => "with the base in the loop",
+            Arm::Cached => "on cached features",
+            Arm::InLoop => "with the base in the loop",
         };
         self.screen
             .note(format_args!("{which}: measured by an earlier run; remove the folder, or name another with --out, to measure again"));

@@ -63,7 +63,8 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
 
 /// The command line, as far as it decides what the sweep holds.
 fn command(a: &Sweep) -> Vec<String> {
-    let option = |name: &str, value: &Option<PathBuf>| value.iter().flat_map(|v| [name.to_owned(), v.display().to_string()]).collect::<Vec<_>>();
+    let option =
+        |name: &str, value: &Option<PathBuf>| value.iter().flat_map(|v| [name.to_owned(), v.display().to_string()]).collect::<Vec<_>>();
     let words = ["headstart", "sweep"].map(str::to_owned).into_iter().chain(a.words.iter().cloned());
     words.chain(option("--config", &a.config)).chain(option("--out", &a.out)).collect()
 }

@@ -4,26 +4,26 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::amx::Split;
 use super::bf16;
 use super::dense::{Dense, DenseSpec};
 use super::depthwise::Depthwise;
 use super::epilogue::Epilogue;
 use super::gather::{Flatten, Gather, Source};
 use super::matrix::{self, Matrix};
-use super::memory::{Map, Operand, Space};
+use super::memory::{Map, Operand, Space, as_map};
+use super::memory_plan::{MemoryPlan, is_planar, plan_memory};
+use super::options::NativeOptions;
 use super::pair::{Pair, Part};
-use super::places::{Places, as_map, is_planar, places};
 use super::pointwise::{LayerNorm, Pass, Pointwise, by_block};
 use super::pool::{Axis, Pooling, Reduce};
 use super::rewrite::{Rewritten, rewrite};
-use super::run::Options;
+use super::split::Split;
 use super::stem::{self, Stem};
 use super::step::Kernel;
 use super::winograd::{self, Products};
 use crate::graph::{Padding, Pool, Shape};
 use crate::plan::{ConvShape, Layer, Plan, Step};
-use crate::simd::{Isa, LANES};
+use crate::simd::{Amx, Isa, LANES};
 use crate::{Error, Result};
 
 /// A step with its kernel.
@@ -62,22 +62,22 @@ pub struct Program {
 #[derive(Clone, Copy)]
 struct Computing {
     isa: Isa,
-    /// What operands of products in tiles are split into; none without tiles.
-    split: Option<Split>,
+    /// The token for tiles, and what operands of products in them are split into.
+    tiles: Option<(Amx, Split)>,
     /// Whether maps and weights may be bf16 numbers as they are.
     packs: bool,
 }
 
 impl Computing {
     /// In delicate networks bf16 stands for two digits.
-    fn new(plan: &Plan, Options { isa, bf16 }: Options) -> Computing {
-        let split = (isa == Isa::Amx).then_some(if bf16 { Split::Two } else { Split::Three });
-        Computing { isa, split, packs: bf16 && split.is_some() && !plan.is_delicate }
+    fn new(plan: &Plan, NativeOptions { isa, bf16 }: NativeOptions) -> Computing {
+        let tiles = isa.amx().map(|amx| (amx, if bf16 { Split::Two } else { Split::Three }));
+        Computing { isa, tiles, packs: bf16 && tiles.is_some() && !plan.is_delicate }
     }
 
-    /// What operands of an image's first convolution are split into.
-    fn stem(self) -> Option<Split> {
-        self.split.map(|split| if self.packs { Split::One } else { split })
+    /// The same for an image's first convolution.
+    fn stem(self) -> Option<(Amx, Split)> {
+        self.tiles.map(|(amx, split)| (amx, if self.packs { Split::One } else { split }))
     }
 }
 
@@ -85,7 +85,7 @@ impl Computing {
 ///
 /// # Errors
 /// A transformer; a plan that contradicts itself.
-pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
+pub fn compile(plan: &Plan, options: NativeOptions, batch: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(no_transformer(step));
     }
@@ -93,7 +93,7 @@ pub fn compile(plan: &Plan, options: Options, batch: usize) -> Result<Program> {
     let all = rewrite(plan, |first, second| is_pair(first, second, &plan.shapes[first.output], options));
     let plan = &all.plan;
     let split = plan.steps.iter().position(|step| weighs_more_than_its_map(plan, step, options)).unwrap_or(plan.steps.len());
-    let Places { operands, done, local, shared } = places(&all, &packed(&all, options), split, batch);
+    let MemoryPlan { operands, done, local, shared } = plan_memory(&all, &packed(&all, options), split, batch);
     let alone = done[..split].iter().filter(|&&done| !done).count();
     let prepared = |i: usize| {
         let (step, within) = (&plan.steps[i], all.within[i].as_ref());
@@ -121,7 +121,7 @@ fn packed(all: &Rewritten, options: Computing) -> Vec<bool> {
         [height, width]
     };
     let convolves = |plan: &Plan, step: &Step| match &step.layer {
-        Layer::Conv { conv, .. } => matches!(strategy(conv, size(plan, step), options), Strategy::Bf16),
+        Layer::Conv { conv, .. } => matches!(strategy(conv, size(plan, step), options), Strategy::Bf16(_)),
         _ => false,
     };
     let begins = |plan: &Plan, step: &Step| match &step.layer {
@@ -132,17 +132,17 @@ fn packed(all: &Rewritten, options: Computing) -> Vec<bool> {
 }
 
 /// Whether a step's weights are rounded to bf16.
-pub fn rounds_weights(plan: &Plan, step: &Step, options: Options) -> bool {
+pub fn rounds_weights(plan: &Plan, step: &Step, options: NativeOptions) -> bool {
     let options = Computing::new(plan, options);
     let [_, height, width] = as_map(&plan.shapes[step.output]);
     let Layer::Conv { conv, .. } = &step.layer else { return false };
     let first = step.inputs == [0] && is_stem(conv, [height, width], options);
-    options.packs && (first || matches!(strategy(conv, [height, width], options), Strategy::Bf16))
+    options.packs && (first || matches!(strategy(conv, [height, width], options), Strategy::Bf16(_)))
 }
 
 /// Whether a convolution of a planar image is computed in tiles.
 fn is_stem(conv: &ConvShape, output: [usize; 2], options: Computing) -> bool {
-    let worthwhile = options.stem().is_some_and(|parts| stem::worthwhile(conv, parts, output));
+    let worthwhile = options.stem().is_some_and(|(_, parts)| stem::worthwhile(conv, parts, output));
     worthwhile && matches!(strategy(conv, output, options), Strategy::Direct)
 }
 
@@ -233,11 +233,11 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Computing) -> boo
     let (weights, pixels, (bytes, rate)) = match &step.layer {
         Layer::Conv { conv, weight, .. } => match strategy(conv, [height, width], options) {
             Strategy::Winograd(side, products) => {
-                let digits = (products == Products::Tiles).then_some(winograd::DIGITS);
+                let digits = matches!(products, Products::Tiles(_)).then_some(winograd::DIGITS);
                 (weight.len() / 9 * winograd::points(side), winograd::tiles(side, [height, width]), cost(digits))
             }
-            Strategy::Matrix(digits) => (weight.len(), height * width, cost(Some(digits))),
-            Strategy::Bf16 => (weight.len(), height * width, cost(Some(Split::One))),
+            Strategy::Matrix(_, digits) => (weight.len(), height * width, cost(Some(digits))),
+            Strategy::Bf16(_) => (weight.len(), height * width, cost(Some(Split::One))),
             _ => (weight.len(), height * width, cost(None)),
         },
         Layer::Linear { weight, .. } => (weight.len(), 1, cost(None)),
@@ -251,26 +251,30 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Computing) -> boo
 enum Strategy {
     Depthwise,
     Winograd(usize, Products),
-    Matrix(Split),
-    Bf16,
+    Matrix(Amx, Split),
+    Bf16(Amx),
     Direct,
 }
 
 fn strategy(conv: &ConvShape, output: [usize; 2], options: Computing) -> Strategy {
-    if options.packs && bf16::fits(conv, output) && winograd::best_beside_tiles(conv, output).is_none_or(|way| bf16::cost(conv) <= way.0) {
-        return Strategy::Bf16;
+    if let Some((amx, _)) = options.tiles
+        && options.packs
+        && bf16::fits(conv, output)
+        && winograd::best_beside_tiles(amx, conv, output).is_none_or(|way| bf16::cost(conv) <= way.0)
+    {
+        return Strategy::Bf16(amx);
     }
-    let in_tiles = options.split.filter(|&digits| matrix::worthwhile(conv, digits, output));
-    let winograd = if options.split.is_some() {
-        let otherwise = in_tiles.map_or(matrix::direct(conv), |digits| matrix::cost(conv, digits));
-        winograd::best_beside_tiles(conv, output).filter(|way| way.0 < otherwise).map(|(_, side, products)| (side, products))
+    let in_tiles = options.tiles.filter(|&(_, digits)| matrix::worthwhile(conv, digits, output));
+    let winograd = if let Some((amx, _)) = options.tiles {
+        let otherwise = in_tiles.map_or(matrix::direct(conv), |(_, digits)| matrix::cost(conv, digits));
+        winograd::best_beside_tiles(amx, conv, output).filter(|way| way.0 < otherwise).map(|(_, side, products)| (side, products))
     } else {
         winograd::worthwhile(conv, output).map(|side| (side, Products::Vectors))
     };
     match (winograd, in_tiles) {
         _ if conv.is_depthwise() => Strategy::Depthwise,
         (Some((side, products)), _) => Strategy::Winograd(side, products),
-        (None, Some(digits)) => Strategy::Matrix(digits),
+        (None, Some((amx, digits))) => Strategy::Matrix(amx, digits),
         (None, None) => Strategy::Direct,
     }
 }
@@ -289,10 +293,10 @@ fn prepare(step: &Step, channels: Option<&[Source]>, options: Computing, operand
             match strategy(conv, size, options) {
                 Strategy::Depthwise => Box::new(Depthwise::new(isa, conv, weight, bias, input, output, epilogue)),
                 Strategy::Winograd(side, products) => winograd::prepare(isa, side, products, spec),
-                Strategy::Matrix(digits) => Box::new(Matrix::new(isa, digits, spec)),
-                Strategy::Bf16 => Box::new(bf16::Conv::new(isa, spec)),
+                Strategy::Matrix(amx, digits) => Box::new(Matrix::new(amx, digits, spec)),
+                Strategy::Bf16(amx) => Box::new(bf16::Conv::new(amx, spec)),
                 Strategy::Direct => match stem {
-                    Some(parts) => Box::new(Stem::new(isa, parts, spec)),
+                    Some((amx, parts)) => Box::new(Stem::new(amx, parts, spec)),
                     None => Box::new(Dense::new(isa, spec)),
                 },
             }

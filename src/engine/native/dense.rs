@@ -14,7 +14,7 @@ use super::register_tile::{best_tile, best_walk, cut};
 use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;
-use crate::simd::{Isa, LANES, Line, Simd, Vectorized, floats, zeroed_lines};
+use crate::simd::{Isa, LANES, Line, Portable, Simd, Vectorized, floats, zeroed_lines};
 
 /// A run of numbers side by side, each of an input channel at a cell of the window, as an offset from the window's first pixel.
 #[derive(Debug, Clone, Copy)]
@@ -195,30 +195,33 @@ unsafe fn channel<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// The entry of one row function.
-///
-/// # Safety
-/// The CPU has the ISA; the row is as [`tile`] needs it.
-unsafe fn enter<S: Simd, const P: usize, const V: usize, const STEP: usize>(row: &Row) {
-    // SAFETY: the caller's promise.
-    unsafe { S::assume() }.vectorize(RowWork::<P, V, STEP>(row));
+/// One row function. A pointer to it has no room for the token that it needs: making the pointer takes one.
+fn row_function<S: Simd, const P: usize, const V: usize, const STEP: usize>(_: S) -> RowKernel {
+    /// # Safety
+    /// A token of type `S` has been made; all of the row's pointers are valid for its runs, blocks and columns, of which
+    /// there are at least P.
+    unsafe fn enter<S: Simd, const P: usize, const V: usize, const STEP: usize>(row: &Row) {
+        // SAFETY: a pointer to this function comes from `row_function` alone, which was given a token of type `S`.
+        unsafe { S::assume() }.vectorize(RowWork::<P, V, STEP>(row));
+    }
+    enter::<S, P, V, STEP>
 }
 
 macro_rules! by_pixels {
-    ($p:expr, $s:ty, $v:literal, $step:literal, [$($n:literal)*]) => {
-        match $p { $($n => enter::<$s, $n, $v, $step>,)* other => unreachable!("no tile of {other} pixels") }
+    ($p:expr, $simd:ident, $v:literal, $step:literal, [$($n:literal)*]) => {
+        match $p { $($n => row_function::<_, $n, $v, $step>($simd),)* other => unreachable!("no tile of {other} pixels") }
     };
 }
 
 macro_rules! by_step {
-    ($step:expr, $p:expr, $s:ty, $v:literal, $pixels:tt) => {
+    ($step:expr, $p:expr, $simd:ident, $v:literal, $pixels:tt) => {
         match $step {
-            16 => by_pixels!($p, $s, $v, 16, $pixels),
-            32 => by_pixels!($p, $s, $v, 32, $pixels),
-            1 => by_pixels!($p, $s, $v, 1, $pixels),
-            2 => by_pixels!($p, $s, $v, 2, $pixels),
-            4 => by_pixels!($p, $s, $v, 4, $pixels),
-            _ => by_pixels!($p, $s, $v, 0, $pixels),
+            16 => by_pixels!($p, $simd, $v, 16, $pixels),
+            32 => by_pixels!($p, $simd, $v, 32, $pixels),
+            1 => by_pixels!($p, $simd, $v, 1, $pixels),
+            2 => by_pixels!($p, $simd, $v, 2, $pixels),
+            4 => by_pixels!($p, $simd, $v, 4, $pixels),
+            _ => by_pixels!($p, $simd, $v, 0, $pixels),
         }
     };
 }
@@ -226,32 +229,32 @@ macro_rules! by_step {
 /// Row function for tiles of `p` pixels × `v` blocks.
 fn row_kernel(isa: Isa, v: usize, p: usize, step: usize) -> RowKernel {
     macro_rules! narrow {
-        ($s:ty) => {
-            by_step!(step, p, $s, 1, [1 2 3 4 5 6])
+        ($simd:ident) => {
+            by_step!(step, p, $simd, 1, [1 2 3 4 5 6])
         };
     }
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => match v {
-            1 => by_step!(step, p, crate::simd::Avx512, 1, [1 2 4 7 8 14]),
-            2 => by_step!(step, p, crate::simd::Avx512, 2, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
-            _ => by_step!(step, p, crate::simd::Avx512, 4, [1 2 3 4 5 6]),
+        Isa::Avx512(avx512) => match v {
+            1 => by_step!(step, p, avx512, 1, [1 2 4 7 8 14]),
+            2 => by_step!(step, p, avx512, 2, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+            _ => by_step!(step, p, avx512, 4, [1 2 3 4 5 6]),
         },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => narrow!(crate::simd::Avx2),
+        Isa::Avx2(avx2) => narrow!(avx2),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => narrow!(crate::simd::Neon),
+        Isa::Neon(neon) => narrow!(neon),
         // Others have tiles of one block alone.
         _ => {
             debug_assert_eq!(v, 1);
-            narrow!(crate::simd::Portable)
+            narrow!(Portable)
         }
     }
 }
 
 /// First block and width of each tile of a [`Product`] with so many output blocks.
 pub fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
-    cut(blocks, if isa.vectors() == Isa::Avx512 { 2 } else { 1 })
+    cut(blocks, if isa.avx512().is_some() { 2 } else { 1 })
 }
 
 /// A matrix product of rows × channels with channels × outputs, both in blocks of sixteen: `[channel block][row][16]` to
@@ -270,7 +273,7 @@ impl Product {
         let isa = isa.vectors();
         let run = |b: usize| Run { offset: (b * rows * LANES) as u32, channels: (channels - b * LANES).min(LANES) as u32 };
         let runs = (0..channels.div_ceil(LANES)).map(run).collect();
-        let kernels = [1, 1, if isa == Isa::Avx512 { 2 } else { 1 }].map(|v| row_kernel(isa, v, best_tile(isa, v, rows).0, LANES));
+        let kernels = [1, 1, if isa.avx512().is_some() { 2 } else { 1 }].map(|v| row_kernel(isa, v, best_tile(isa, v, rows).0, LANES));
         Product { rows, runs, tiles: widths(isa, blocks), channels, kernels }
     }
 
@@ -341,7 +344,7 @@ impl Dense {
         let (width, rows_joined) = best_walk(isa, [to.height, to.width], to.blocks(), flat);
         let (rows, columns) = (to.height / rows_joined, to.width * rows_joined);
         let kernels = std::array::from_fn(|v| {
-            let v = if isa == Isa::Avx512 { v.max(1) } else { 1 };
+            let v = if isa.avx512().is_some() { v.max(1) } else { 1 };
             row_kernel(isa, v, best_tile(isa, v, columns).0, step)
         });
         let pixels = best_tile(isa, width, columns).0;

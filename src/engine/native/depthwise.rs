@@ -9,7 +9,7 @@ use super::memory::{Operand, Unit};
 use super::step::Kernel;
 use crate::graph::Act;
 use crate::plan::ConvShape;
-use crate::simd::{Isa, LANES, Line, Simd, Vectorized, zeroed_lines};
+use crate::simd::{Isa, LANES, Line, Portable, Simd, Vectorized, zeroed_lines};
 
 /// A prepared depthwise convolution.
 pub struct Depthwise {
@@ -79,16 +79,27 @@ impl<const P: usize, const STEP: usize> Vectorized for RowWork<'_, P, STEP> {
     }
 }
 
-unsafe fn enter<S: Simd, const P: usize, const STEP: usize>(row: &Row) {
-    // SAFETY: the kernel was chosen for an ISA of this CPU.
-    unsafe { S::assume() }.vectorize(RowWork::<P, STEP>(row));
+/// One row function. A pointer to it has no room for the token that it needs: making the pointer takes one.
+fn row_function<S: Simd, const P: usize, const STEP: usize>(_: S) -> RowKernel {
+    /// # Safety
+    /// A token of type `S` has been made; all of the row's pointers are valid for its columns, of which there are at least
+    /// P, and for the window's cells.
+    unsafe fn enter<S: Simd, const P: usize, const STEP: usize>(row: &Row) {
+        // SAFETY: a pointer to this function comes from `row_function` alone, which was given a token of type `S`.
+        unsafe { S::assume() }.vectorize(RowWork::<P, STEP>(row));
+    }
+    enter::<S, P, STEP>
 }
 
 macro_rules! by_pixels {
-    ($p:expr, $step:expr, $s:ty, [$($n:literal)*]) => {
+    ($p:expr, $step:expr, $simd:ident, [$($n:literal)*]) => {
         match ($p, $step) {
-            $(($n, 16) => enter::<$s, $n, 16>, ($n, 32) => enter::<$s, $n, 32>, ($n, _) => enter::<$s, $n, 0>,)*
-            _ => enter::<$s, 1, 0>,
+            $(
+                ($n, 16) => row_function::<_, $n, 16>($simd),
+                ($n, 32) => row_function::<_, $n, 32>($simd),
+                ($n, _) => row_function::<_, $n, 0>($simd),
+            )*
+            _ => row_function::<_, 1, 0>($simd),
         }
     };
 }
@@ -99,12 +110,12 @@ const NARROW: [usize; 4] = [1, 2, 4, 6];
 fn row_kernel(isa: Isa, p: usize, step: usize) -> RowKernel {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => by_pixels!(p, step, crate::simd::Avx512, [1 2 4 7 8 10 12 14]),
+        Isa::Avx512(avx512) => by_pixels!(p, step, avx512, [1 2 4 7 8 10 12 14]),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => by_pixels!(p, step, crate::simd::Avx2, [1 2 4 6]),
+        Isa::Avx2(avx2) => by_pixels!(p, step, avx2, [1 2 4 6]),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => by_pixels!(p, step, crate::simd::Neon, [1 2 4 6]),
-        _ => by_pixels!(p, step, crate::simd::Portable, [1 2 4 6]),
+        Isa::Neon(neon) => by_pixels!(p, step, neon, [1 2 4 6]),
+        _ => by_pixels!(p, step, Portable, [1 2 4 6]),
     }
 }
 
@@ -116,7 +127,7 @@ impl Depthwise {
         let columns = output.map.width;
         let cells = conv.kernel[0] * conv.kernel[1];
         let cost = |&p: &usize| columns.div_ceil(p) * (p.max(8) * cells + 2 * p + 4);
-        let set: &[usize] = if isa == Isa::Avx512 { &WIDE } else { &NARROW };
+        let set: &[usize] = if isa.avx512().is_some() { &WIDE } else { &NARROW };
         let pixels = set.iter().copied().filter(|&p| p <= columns).min_by_key(cost).unwrap_or(1);
         let blocks = output.map.blocks();
         let mut weights = zeroed_lines(blocks * cells * LANES);

@@ -3,27 +3,28 @@
 //! *Shape class*: dense convolutions of sixteen channels and more, any window and stride. *Algorithm*: implicit GEMM. A task takes some
 //! output pixels (of several images where these go through a layer together), writes what their windows see as a panel of digits, a row for
 //! each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at once. *Layout*: blocked
-//! maps with a halo; panels and weights as [`super::digits`] has them, rows going through the cells of a window and the blocks of a cell.
+//! maps with a halo; panels and weights as [`super::split_int8`] has them, rows going through the cells of a window and the blocks of a cell.
 
 use std::ops::Range;
 
-use super::amx::{ROWS, Session, Split};
 use super::dense::{DenseSpec, to_outputs};
-use super::digits::{self, DEEP, Places, Rows, Run, Weights};
 use super::finish::{Finish, Segment};
 use super::memory::{Operand, Unit};
+use super::split::Split;
+use super::split_int8::{self, DEEP, Destination, Rows, Run, Weights};
 use super::step::Kernel;
 use crate::plan::ConvShape;
-use crate::simd::{Isa, LANES};
+use crate::simd::{Amx, Isa, LANES, TILE_ROWS};
 
 /// Most pixels of a task.
 const MOST: usize = 512;
 
 /// Pixels whose products are finished together: their sums stay in the first-level cache.
-const TOGETHER: usize = 4 * ROWS;
+const TOGETHER: usize = 4 * TILE_ROWS;
 
 /// A prepared convolution.
 pub struct Matrix {
+    amx: Amx,
     label: String,
     digits: Split,
     input: Operand,
@@ -44,7 +45,7 @@ pub struct Matrix {
 /// Whether tiles are faster than vectors.
 pub fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
     let deep = conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1];
-    let fits = conv.groups == 1 && conv.input >= LANES && deep <= digits::DEEPEST && output[0] * output[1] > 1;
+    let fits = conv.groups == 1 && conv.input >= LANES && deep <= split_int8::DEEPEST && output[0] * output[1] > 1;
     fits && cost(conv, digits) < direct(conv)
 }
 
@@ -57,7 +58,7 @@ pub fn direct(conv: &ConvShape) -> f64 {
 
 /// Direct convolution in tiles.
 pub fn cost(conv: &ConvShape, digits: Split) -> f64 {
-    let deep = (digits::steps(conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1]) * DEEP) as f64;
+    let deep = (split_int8::steps(conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1]) * DEEP) as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     deep + product(digits, deep, wide) + weights(digits, deep, wide) / MOST as f64 + finish(wide)
 }
@@ -80,7 +81,7 @@ pub fn finish(wide: f64) -> f64 {
 
 impl Matrix {
     /// Packs weights.
-    pub fn new(isa: Isa, digits: Split, spec: DenseSpec<'_>) -> Matrix {
+    pub fn new(amx: Amx, digits: Split, spec: DenseSpec<'_>) -> Matrix {
         const PANEL: usize = 5 << 18;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);
@@ -92,12 +93,13 @@ impl Matrix {
             .flat_map(|cell| (0..from.blocks()).map(move |b| Run { offset: cell + b * from.block, lanes: from.wanted_lanes(b) }))
             .collect();
         // Panels that stay in the second-level cache, but enough rows to use each weight often.
-        let row = digits.tile_floats(runs.len().div_ceil(4)) * size_of::<f32>() / ROWS;
+        let row = digits.tile_floats(runs.len().div_ceil(4)) * size_of::<f32>() / TILE_ROWS;
         Matrix {
+            amx,
             label: format!("tiles {}", digits.dtype()),
             digits,
             input,
-            finish: Finish::new(isa, output, epilogue, bias),
+            finish: Finish::new(Isa::Amx(amx), output, epilogue, bias),
             output: if flat { [1, to.pixels()] } else { [to.height, to.width] },
             window: from.origin - conv.padding[0] * from.row - conv.padding[2] * LANES,
             strides: [conv.stride[0] * from.row, conv.stride[1] * LANES],
@@ -131,7 +133,7 @@ impl Matrix {
     fn fill(&self, unit: &Unit<'_>, pixels: Range<usize>, tile: &mut [f32]) {
         assert!(tile.len() >= self.digits.tile_floats(self.weights.steps()));
         let count = pixels.len();
-        let mut from = [std::ptr::null(); ROWS];
+        let mut from = [std::ptr::null(); TILE_ROWS];
         for Segment { row, image, y, x, len } in self.segments(pixels) {
             let first = unit.at(&self.input, image).cast_const().wrapping_add(self.window + y * self.strides[0] + x * self.strides[1]);
             from[row..row + len].iter_mut().enumerate().for_each(|(i, from)| *from = first.wrapping_add(i * self.strides[1]));
@@ -139,9 +141,9 @@ impl Matrix {
         let last = from[count - 1];
         from[count..].fill(last);
         let rows = Rows { from, count, runs: &self.runs };
-        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo; a tile's floats, as asserted. Engines
-        // of this ISA exist only where the CPU has AVX-512.
-        unsafe { rows.fill(self.digits, &Places { tile: tile.as_mut_ptr(), index: 0, panel: None }) };
+        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo; the tile has the
+        // floats that are written, as asserted.
+        unsafe { rows.fill(self.amx.vectors(), self.digits, &Destination { tile: tile.as_mut_ptr(), index: 0, panel: None }) };
     }
 }
 
@@ -157,7 +159,7 @@ fn pack(conv: &ConvShape, digits: Split, weight: &[f32], blocks: usize) -> Weigh
         for (channel, cell) in (0..conv.input).flat_map(|c| (0..cells).map(move |k| (c, k))) {
             values[cell * padded + channel] = to_outputs(conv, weight, block, channel, cell);
         }
-        // SAFETY: one thread fills this matrix.
+        // SAFETY: this thread alone fills the matrix.
         unsafe { writer.put(block, &values) };
     }
     weights
@@ -174,7 +176,7 @@ impl Kernel for Matrix {
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
         let all = images * self.pixels();
-        all.div_ceil(self.most).max(workers.min(all / (2 * ROWS))).max(1)
+        all.div_ceil(self.most).max(workers.min(all / (2 * TILE_ROWS))).max(1)
     }
 
     fn scratch(&self, images: usize) -> usize {
@@ -184,20 +186,20 @@ impl Kernel for Matrix {
 
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
         let all = unit.images * self.pixels();
-        let edge = |task: usize| (all.div_ceil(ROWS) * task / tasks * ROWS).min(all);
+        let edge = |task: usize| (all.div_ceil(TILE_ROWS) * task / tasks * TILE_ROWS).min(all);
         let pixels = edge(task)..edge(task + 1);
         let tile = self.digits.tile_floats(self.weights.steps());
         let (sums, panel) = scratch.split_at_mut(2 * TOGETHER * LANES);
         let some = |of: Range<usize>, n: usize| of.clone().step_by(n).map(move |first| first..(first + n).min(of.end));
-        for (pixels, tile) in some(pixels.clone(), ROWS).zip(panel.chunks_exact_mut(tile)) {
+        for (pixels, tile) in some(pixels.clone(), TILE_ROWS).zip(panel.chunks_exact_mut(tile)) {
             self.fill(unit, pixels, tile);
         }
         let together: Vec<(usize, Vec<Segment>)> =
-            some(pixels, TOGETHER).map(|pixels| (pixels.len().next_multiple_of(ROWS), self.segments(pixels))).collect();
-        let _tiles = Session::start();
+            some(pixels, TOGETHER).map(|pixels| (pixels.len().next_multiple_of(TILE_ROWS), self.segments(pixels))).collect();
+        let tiles = self.amx.tiles(TILE_ROWS);
         for pair in 0..self.weights.pairs() {
-            for ((rows, segments), panel) in together.iter().zip(panel.chunks(TOGETHER / ROWS * tile)) {
-                self.weights.multiply([0, pair], None, panel, *rows, sums);
+            for ((rows, segments), panel) in together.iter().zip(panel.chunks(TOGETHER / TILE_ROWS * tile)) {
+                self.weights.multiply(&tiles, [0, pair], None, panel, *rows, sums);
                 self.finish.pair(unit, pair, sums, *rows, segments, [0, 0]);
             }
         }

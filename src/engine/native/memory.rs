@@ -7,7 +7,16 @@
 
 use std::marker::PhantomData;
 
+use crate::graph::Shape;
 use crate::simd::LANES;
+
+/// Shape of a value as a map: a vector is a map of one pixel.
+pub fn as_map(shape: &Shape) -> [usize; 3] {
+    match shape[..] {
+        [c, h, w] => [c, h, w],
+        _ => [shape.iter().product(), 1, 1],
+    }
+}
 
 /// Layout of one image's map. Distances are in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,29 +23,32 @@
 
 // Where there are no tiles nothing is made of them.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod amx;
-// Where there are no tiles nothing is made of them.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod bf16;
 mod compile;
 mod dense;
 mod depthwise;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod digits;
 mod epilogue;
 mod finish;
 mod gather;
 mod io;
 mod matrix;
 mod memory;
+mod memory_plan;
+mod options;
 mod pair;
 mod peak;
-pub(super) mod places;
 mod pointwise;
 mod pool;
 mod register_tile;
 mod rewrite;
 mod run;
+// Where there are no tiles nothing is split for them.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod split;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod split_bf16;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod split_int8;
 mod stem;
 mod step;
 #[cfg(test)]
@@ -53,10 +56,12 @@ mod tests;
 mod winograd;
 
 pub use crate::simd::Isa;
-pub use amx::nearest_bf16;
 pub use compile::rounds_weights;
+pub(super) use memory::as_map;
+pub use options::NativeOptions;
 pub use peak::peak_gflops;
-pub use run::{LayerTime, NativeEngine, Options};
+pub use run::{LayerTime, NativeEngine};
+pub use split::nearest_bf16;
 
 /// Grows whenever the engine's numbers change for the same plan and instruction set: part of the cache key.
 pub const NUMERICS_VERSION: u32 = 6;

@@ -5,8 +5,8 @@ use crate::simd::Isa;
 /// Pixels that tiles of `v` blocks can have, fewest first.
 fn tile_pixels(isa: Isa, v: usize) -> &'static [usize] {
     match (isa, v) {
-        (Isa::Avx512, 1) => &[1, 2, 4, 7, 8, 14],
-        (Isa::Avx512, 2) => &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+        (Isa::Avx512(_), 1) => &[1, 2, 4, 7, 8, 14],
+        (Isa::Avx512(_), 2) => &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
         _ => &[1, 2, 3, 4, 5, 6],
     }
 }
@@ -27,8 +27,8 @@ pub fn best_tile(isa: Isa, v: usize, columns: usize) -> (usize, f64) {
 /// Blocks of a tile, and how many rows to walk as one where none has a gap: the cheapest by [`best_tile`]'s model.
 pub fn best_walk(isa: Isa, [height, width]: [usize; 2], blocks: usize, flat: bool) -> (usize, usize) {
     let widths: &[usize] = match (isa, blocks) {
-        (Isa::Avx512, 4..) => &[2, 4],
-        (Isa::Avx512, 2..) => &[2],
+        (Isa::Avx512(_), 4..) => &[2, 4],
+        (Isa::Avx512(_), 2..) => &[2],
         _ => &[1],
     };
     let joins = (1..=height).filter(|&r| r == 1 || (flat && height.is_multiple_of(r)));

@@ -7,7 +7,7 @@
 //! *Pairs.* A step may be computed within the one that reads it, some channels at a time ([`super::pair`]).
 
 use super::gather::Source;
-use super::places::as_map;
+use super::memory::as_map;
 use crate::plan::{Layer, Plan, Step, ValueId};
 
 /// A plan whose steps name the values that they are given in the end.

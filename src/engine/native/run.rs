@@ -8,46 +8,12 @@ use rayon::prelude::*;
 use super::compile::{Prepared, Program, compile};
 use super::io;
 use super::memory::{Common, SharedMemory, Space, Unit, zero_halo};
+use super::options::NativeOptions;
 use super::step::Stage;
 use crate::engine::{Batch, Engine};
 use crate::plan::Plan;
 use crate::simd::{Isa, Line, floats_mut, zeroed_lines};
 use crate::{Error, Result};
-
-/// How to build a [`NativeEngine`].
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Instruction set.
-    pub isa: Isa,
-    /// Maps and weights in bf16 where that is faster, sums in f32; numbers of sixteen bits where bf16 would lose too much.
-    pub bf16: bool,
-}
-
-impl Options {
-    /// The instruction set in use: the best of this CPU, or the one that `HEADSTART_ISA` names. Its name goes into the cache key: the class of
-    /// CPU features.
-    pub fn computing(bf16: bool) -> Options {
-        Options { isa: Isa::best(), bf16 }
-    }
-
-    /// Whether this instruction set can compute in this type.
-    ///
-    /// # Errors
-    /// bf16 without AMX.
-    pub fn check(self) -> Result<()> {
-        if self.bf16 && self.isa != Isa::Amx {
-            let problem = format!("the native engine computes bf16 in AMX tiles, which {} has not", self.isa.name());
-            return Err(Error::setting(problem, "leave out --dtype bf16: f32 is as fast on vectors; or use --engine candle"));
-        }
-        Ok(())
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options::computing(false)
-    }
-}
 
 /// The native engine, planned for one input shape and a list of taps.
 pub struct NativeEngine {
@@ -114,13 +80,8 @@ impl NativeEngine {
     /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger ones are cut).
     ///
     /// # Errors
-    /// An instruction set that this CPU lacks (also where `HEADSTART_ISA` names it) or that has no bf16, a plan whose input is no map.
-    pub fn new(plan: &Plan, largest_batch: usize, options: Options) -> Result<NativeEngine> {
-        if !Isa::available().contains(&options.isa) {
-            let problem = format!("this CPU has no {}", options.isa.name());
-            let names: Vec<_> = Isa::available().iter().map(|i| i.name()).collect();
-            return Err(Error::setting(problem, format!("choose one of {}", names.join(", "))));
-        }
+    /// `HEADSTART_ISA` naming an instruction set that this CPU lacks; bf16 without AMX; a plan whose input is not a map.
+    pub fn new(plan: &Plan, largest_batch: usize, options: NativeOptions) -> Result<NativeEngine> {
         Isa::chosen()?;
         options.check()?;
         let shape = <[usize; 3]>::try_from(plan.input_shape().as_slice())

@@ -3,17 +3,18 @@
 //! *Shape class*: dense convolutions of a planar image of up to four channels. *Algorithm*: a row of pixels is written as bf16 parts with the
 //! four channels of a pixel side by side, eight pixels a line. A row of a window then lies in memory as a row of a tile has to: tiles are
 //! loaded straight from there, their rows a stride's pixels apart and overlapping, and nothing is unfolded. *Layout*: panels are
-//! `[part][row][pixel][4]`; weights as [`super::amx`] has them, a step for each row of the window and eight of its columns, zeros for
+//! `[part][row][pixel][4]`; weights as [`super::split_bf16`] has them, a step for each row of the window and eight of its columns, zeros for
 //! columns and channels that are not there.
 
-use super::amx::{ROWS, Session, Split, Walk, Weights};
 use super::dense::{DenseSpec, to_outputs};
 use super::finish::{Finish, Segment};
 use super::matrix;
 use super::memory::{Operand, Unit};
+use super::split::Split;
+use super::split_bf16::{Walk, Weights};
 use super::step::Kernel;
 use crate::plan::ConvShape;
-use crate::simd::{Isa, LANES};
+use crate::simd::{Amx, Isa, LANES, TILE_ROWS};
 
 /// Channels of a pixel, absent ones included.
 const CHANNELS: usize = 4;
@@ -26,6 +27,7 @@ const PIXEL: usize = CHANNELS * size_of::<u16>();
 
 /// A prepared convolution.
 pub struct Stem {
+    amx: Amx,
     parts: Split,
     label: String,
     input: Operand,
@@ -43,7 +45,7 @@ fn chunks(conv: &ConvShape) -> usize {
 
 /// Whether tiles are the faster way, by the model of [`matrix`].
 pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
-    let positions = output[1].next_multiple_of(ROWS) as f64 / output[1] as f64;
+    let positions = output[1].next_multiple_of(TILE_ROWS) as f64 / output[1] as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     let product = 2.6 * parts.products() as f64 * (CHANNELS * PIXELS) as f64 * wide / 1024.0;
     let products = (conv.kernel[0] * chunks(conv)) as f64 * product * positions;
@@ -52,31 +54,32 @@ pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
 
 impl Stem {
     /// Packs weights.
-    pub fn new(isa: Isa, parts: Split, spec: DenseSpec<'_>) -> Stem {
+    pub fn new(amx: Amx, parts: Split, spec: DenseSpec<'_>) -> Stem {
         const POSITIONS: usize = 1024;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         assert!(input.map.lane == 1 && conv.input <= CHANNELS, "a planar image");
         assert!(conv.padding.iter().zip(input.map.halo).all(|(&p, h)| p <= h), "the halo holds the padding");
         Stem {
+            amx,
             parts,
             label: format!("stem {}", parts.dtype()),
             input,
-            finish: Finish::new(isa, output, epilogue, bias),
+            finish: Finish::new(Isa::Amx(amx), output, epilogue, bias),
             weights: pack(&conv, parts, weight, conv.output.div_ceil(LANES)),
             conv,
-            rows: (POSITIONS / output.map.width.next_multiple_of(ROWS)).clamp(1, output.map.height),
+            rows: (POSITIONS / output.map.width.next_multiple_of(TILE_ROWS)).clamp(1, output.map.height),
         }
     }
 
     /// Positions of a row of output: full tiles.
     fn positions(&self) -> usize {
-        self.finish.output.map.width.next_multiple_of(ROWS)
+        self.finish.output.map.width.next_multiple_of(TILE_ROWS)
     }
 
     /// Bytes of a row of the panel: what the last tile sees, and a whole number of sixteen pixels.
     fn row(&self) -> usize {
         let pixels = (self.positions() - 1) * self.conv.stride[1] + chunks(&self.conv) * PIXELS;
-        pixels.next_multiple_of(ROWS) * PIXEL
+        pixels.next_multiple_of(TILE_ROWS) * PIXEL
     }
 
     /// Rows of input that so many rows of output see.
@@ -101,9 +104,8 @@ impl Stem {
             let y = above + rows.start * self.conv.stride[0] + row;
             let planes = std::array::from_fn(|c| (c < map.channels).then(|| first.wrapping_add(c * map.block + y * map.row)));
             let at = row * self.row();
-            // SAFETY: `Unit::at` checked the map; shape inference has every window inside the halo. Engines of this ISA exist only where
-            // the CPU has AVX-512.
-            unsafe { self.parts.interleave(planes, width, self.row() / PIXEL, panel, part, at) };
+            // SAFETY: `Unit::at` checked the map; shape inference has every window inside the halo.
+            unsafe { self.parts.interleave(self.amx.vectors(), planes, width, self.row() / PIXEL, panel, part, at) };
         }
     }
 }
@@ -148,14 +150,14 @@ impl Kernel for Stem {
         let [sy, sx] = self.conv.stride;
         let steps = (0..self.conv.kernel[0]).flat_map(|y| (0..chunks(&self.conv)).map(move |c| y * self.row() + c * PIXELS * PIXEL));
         let steps: Vec<usize> = steps.collect();
-        let _tiles = Session::start();
+        let configured = self.amx.tiles(TILE_ROWS);
         // A row at a time: its sums stay in the first-level cache.
         for y in 0..rows.len() {
-            let tiles = (0..self.positions()).step_by(ROWS).map(|x| y * sy * self.row() + x * sx * PIXEL);
+            let tiles = (0..self.positions()).step_by(TILE_ROWS).map(|x| y * sy * self.row() + x * sx * PIXEL);
             let walk = Walk::new(self.seen(rows.len()) * self.row(), sx * PIXEL, tiles.collect(), steps.clone());
             let segment = Segment { row: 0, image, y: rows.start + y, x: 0, len: map.width };
             for pair in 0..self.weights.pairs() {
-                self.weights.multiply(pair, panel, &walk, sums);
+                self.weights.multiply(&configured, pair, panel, &walk, sums);
                 self.finish.pair(unit, pair, sums, walk.rows(), std::slice::from_ref(&segment), [0, 0]);
             }
         }

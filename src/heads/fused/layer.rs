@@ -6,11 +6,10 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::aligned::Aligned;
 use super::pack::Columns;
-use super::square::transpose;
 use super::tape::{BLOCK, TILE, Tape};
 use crate::heads::fitted::head;
 use crate::heads::random::MASK_BLOCK;
-use crate::simd::{Isa, LANES};
+use crate::simd::{Isa, LANES, transpose};
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
 const GRAIN: usize = MASK_BLOCK / (BLOCK * TILE);

@@ -16,7 +16,6 @@ mod output;
 mod pack;
 mod rule;
 mod sparse;
-mod square;
 mod step;
 mod tape;
 mod team;
@@ -78,9 +77,9 @@ impl Trainer for FusedTrainer {
     fn name(&self) -> &'static str {
         match self.isa {
             Isa::Portable => "fused-portable",
-            Isa::Neon => "fused-neon",
-            Isa::Avx2 => "fused-avx2",
-            Isa::Avx512 | Isa::Amx => "fused-avx512",
+            Isa::Neon(_) => "fused-neon",
+            Isa::Avx2(_) => "fused-avx2",
+            Isa::Avx512(_) | Isa::Amx(_) => "fused-avx512",
         }
     }
 

@@ -16,10 +16,10 @@ use crate::heads::settings::choices::HeadKind;
 use crate::heads::settings::params::HeadSpec;
 use crate::heads::solvers::Neighbours;
 use crate::store::Key;
-use crate::{Error, Result};
+use crate::{Error, Result, steps};
 
 /// Version of `model.json`.
-pub const MODEL_FORMAT: u32 = 1;
+pub const MODEL_FORMAT: u32 = 2;
 /// The description's file name.
 pub const MODEL_FILE: &str = "model.json";
 /// The folder of a sweep that holds the best trial's head.
@@ -152,6 +152,29 @@ pub struct Predictor {
     pub head: Head,
 }
 
+impl Model {
+    /// Reads `model.json`; `path` is for messages.
+    ///
+    /// # Errors
+    /// Another version's file, or one whose parts do not fit each other.
+    pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Model> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let no_model = |e: serde_json::Error| Error::data(path, format!("is no model: {e}"), AGAIN);
+        let Version { format } = serde_json::from_slice(text).map_err(no_model)?;
+        if format != MODEL_FORMAT {
+            let version = if format < MODEL_FORMAT { "an earlier" } else { "a later" };
+            let problem = format!("was made by {version} version of headstart: it is in format {format}, this one reads {MODEL_FORMAT}");
+            return Err(Error::data(path, problem, format!("{}, then {}; or use that version", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN)));
+        }
+        let model: Model = serde_json::from_slice(text).map_err(no_model)?;
+        model.check().map_err(|problem| Error::data(path, format!("does not fit together: {problem}"), AGAIN))?;
+        Ok(model)
+    }
+}
+
 impl Predictor {
     /// Loads the best head of a sweep directory (or of a folder that holds `model.json` itself).
     ///
@@ -171,12 +194,7 @@ impl Predictor {
         let path = origin.join(MODEL_FILE);
         let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), again);
         let promise: Promise = serde_json::from_slice(model).map_err(no_model)?;
-        let model: Model = serde_json::from_slice(model).map_err(no_model)?;
-        if model.format != MODEL_FORMAT {
-            let problem = format!("has format {}, this headstart reads {MODEL_FORMAT}", model.format);
-            return Err(Error::data(&path, problem, "use the headstart that wrote it, or train again"));
-        }
-        model.check().map_err(|problem| Error::data(&path, format!("does not fit together: {problem}"), again))?;
+        let model = Model::parse(model, &path)?;
         let path = origin.join(HEAD_FILE);
         let damaged = |problem: String| Error::data(&path, problem, again);
         if promise.head_sha256.is_some_and(|promised| promised != sha256(weights)) {

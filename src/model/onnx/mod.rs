@@ -62,24 +62,24 @@ fn encode(model: &TrainedModel) -> Result<proto::Model> {
     let mut b = Builder::default();
     let mut values = vec![String::new(); model.predictor.inputs().len()];
     let mut about = vec![("classes".to_owned(), serde_json::json!(model.predictor.classes()).to_string())];
-    let alone = model.bases.len() == 1;
-    for (n, used) in model.bases.iter().enumerate() {
+    let alone = model.backbones.len() == 1;
+    for (n, used) in model.backbones.iter().enumerate() {
         let (name, prefix) = if alone { ("image".to_owned(), String::new()) } else { (format!("image{n}"), format!("base{n}.")) };
-        let size = used.base.fixed_input().ok_or_else(|| {
-            let problem = format!("the images of {} are not brought to one size", used.base.info().name);
+        let size = used.backbone.fixed_input().ok_or_else(|| {
+            let problem = format!("the images of {} are not brought to one size", used.backbone.info().name);
             Error::setting(problem, "ONNX export needs a head that was trained with a crop or an exact size in its preprocess")
         })?;
-        let plan = used.base.plan(&used.taps, size)?;
+        let plan = used.backbone.plan(&used.taps, size)?;
         let input = b.input(&name, plan.input_shape());
         for (&of_head, value) in used.inputs.iter().zip(base::add(&mut b, &plan, &prefix, &input)?) {
             values[of_head] = value;
         }
         let key = |what: &str| if alone { what.to_owned() } else { format!("{what}.{name}") };
         about.extend([
-            (key("preprocess"), used.base.preprocess().to_string()),
+            (key("preprocess"), used.backbone.preprocess().to_string()),
             (key("orientation"), used.orientation.name().to_owned()),
-            (key("backbone"), used.base.info().name.to_owned()),
-            (key("weights"), used.base.weights_name().to_owned()),
+            (key("backbone"), used.backbone.info().name.to_owned()),
+            (key("weights"), used.backbone.weights_name().to_owned()),
             (key("tap"), used.taps.join(",")),
         ]);
     }

@@ -59,7 +59,10 @@ fn model_of(classes: &[&str], backbone: &str, tap: &str, params: &Params) -> Tra
         headstart: "0".into(),
     };
     let predictor = Predictor { model: description, transform, head: Head::initial(&spec) };
-    TrainedModel { predictor, bases: vec![UsedBackbone { base, orientation: Orientation::AsStored, key, taps, inputs: vec![0] }] }
+    TrainedModel {
+        predictor,
+        backbones: vec![UsedBackbone { backbone: base, orientation: Orientation::AsStored, key, taps, inputs: vec![0] }],
+    }
 }
 
 /// Every name is made once and before it is read; every initialiser is read and holds what its dimensions say.
@@ -153,7 +156,7 @@ fn a_model_without_a_fixed_input_is_refused() {
         crop_pct: 0.875,
         options,
     };
-    trained.bases[0].base = Backbone::with_weights(&settings, info, weights).unwrap();
+    trained.backbones[0].backbone = Backbone::with_weights(&settings, info, weights).unwrap();
     let error = write_onnx(&trained, &PathBuf::from("unused.onnx")).unwrap_err().to_string();
     assert!(error.contains("one size"), "{error}");
 }

@@ -17,6 +17,8 @@
 
   // Puts a chart into its figure. Legend: [{label, color, dash}].
   page.show = (host, title, chart, legend = [], { end } = {}) => {
+    host.setAttribute("aria-label", title);
+    if (!chart.hasAttribute("role")) chart.setAttribute("role", "img");
     const save = (kind) => button(kind, () => saved(title, chart, legend, kind), { "aria-label": `Save “${title}” as ${kind}`, title: `Save this chart as ${kind}` });
     const head = element("div", { class: "chart-head" }, element("h3", {}, title), element("span", { class: "save" }, save("SVG"), save("PNG")));
     const swatch = (l) => svg("svg", { width: 22, height: 10, "aria-hidden": "true" }, line(l, 0, 5));

@@ -1,31 +1,33 @@
-//! One trial by itself, for whoever trains it step by step.
+//! One trial by itself, for callers that train it step by step.
 
 use std::sync::Arc;
 
 use super::features::Features;
 use crate::heads::{FeatureTable, Partition, Task};
-use crate::sweep::search::plan::{Search, Trial};
+use crate::sweep::search::plan::Search;
+use crate::sweep::search::trial::Trial;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// The only trial of a sweep, trained once on features as they are.
 pub struct Single {
     /// The trial.
     pub trial: Trial,
-    /// Which rows serve what, as in the sweep.
+    /// Rows of train, val and test, as in a sweep.
     pub partition: Partition,
-    /// What it is trained on.
+    /// The cache that it is trained on.
     pub source: Source,
 }
 
 impl Single {
-    /// Takes a sweep that has one trial.
+    /// The trial of a sweep that has just one.
     ///
     /// # Errors
-    /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on augmented features or on few rows, and heads
-    /// that are solved for.
+    /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on augmented
+    /// features or on few rows, and heads that are solved for.
     pub fn new(config: &SweepConfig, source: Source, trainer: &str) -> Result<Single> {
         let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
         let mut search = Search::new(config, std::slice::from_ref(&source), trainer)?;
@@ -33,7 +35,10 @@ impl Single {
         let trial = match search.next(&[])?.pop() {
             Some(trial) if total == 1 => trial,
             _ => {
-                return refuse(format!("the settings make {total} trials, and one head is wanted"), "give each setting one value: lr=1e-3");
+                return refuse(
+                    format!("the settings make {}, and one head is wanted", counted(total, "trial", "trials")),
+                    "give each setting one value: lr=1e-3",
+                );
             }
         };
         let params = trial.spec.params();
@@ -53,25 +58,24 @@ impl Single {
         Ok(Single { trial, partition, source })
     }
 
-    /// Features as the head sees them (pooled, transformed), out of the values of its tap: those of the source, or others for the same rows.
+    /// Features as the head sees them (pooled, transformed), from values of its tap: those of the source,
+    /// or others for the same rows.
     ///
     /// # Errors
     /// A table that does not fit the tap.
     pub fn prepare(&self, values: Arc<dyn FeatureTable>) -> Result<Arc<dyn FeatureTable>> {
         let mut source = self.source.clone();
-        let (_, tap) = self.trial.inputs[0];
-        source.taps[tap].features = values;
+        source.taps[self.trial.inputs[0].tap].features = values;
         let rows = Rows::Run { run: 0, shots: None };
-        Ok(Features::default().of(&self.trial, rows, &self.partition, &[source])?.0)
+        Ok(Features::default().of(&self.trial, rows, &self.partition, &[source])?.table)
     }
 
     /// The values of its tap.
     pub fn values(&self) -> Arc<dyn FeatureTable> {
-        let (_, tap) = self.trial.inputs[0];
-        self.source.taps[tap].features.clone()
+        self.source.taps[self.trial.inputs[0].tap].features.clone()
     }
 
-    /// What the head is trained on, with features that [`Single::prepare`] made.
+    /// The head's training task, on features that [`Single::prepare`] made.
     pub fn task<'a>(&'a self, features: &'a dyn FeatureTable) -> Task<'a> {
         Task { features, labels: &self.source.labels, partition: &self.partition }
     }
@@ -84,7 +88,7 @@ mod tests {
     use super::*;
     use crate::data::Split;
     use crate::heads::Matrix;
-    use crate::sweep::TapFeatures;
+    use crate::sweep::{Input, TapFeatures};
 
     fn source() -> Source {
         let features = Arc::new(Matrix::new(2, (0..40).map(|v| v as f32).collect()).unwrap());
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn one_head_is_taken_and_anything_else_refused_with_the_way_out() {
         let one = single("parameters: {head: {value: dense}, lr: {value: 0.1}, standardise: {value: true}}").unwrap();
-        assert_eq!((one.trial.inputs.as_slice(), one.partition.val.len()), (&[(0, 0)][..], 4));
+        assert_eq!((one.trial.inputs.as_slice(), one.partition.val.len()), (&[Input { source: 0, tap: 0 }][..], 4));
         let prepared = one.prepare(one.values()).unwrap();
         let mean: f32 = one.partition.train.iter().map(|&r| prepared.row(r).unwrap()[0]).sum();
         assert!(mean.abs() < 1e-3, "standardised by the training rows");

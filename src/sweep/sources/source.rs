@@ -1,15 +1,15 @@
-//! What a sweep is run on: caches, opened and checked, with labels and a partition into train, val and test.
+//! A cache as a sweep sees it: features, labels, and a partition into train, val and test.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::names::name_apart;
 use crate::data::Split;
 use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
+use crate::steps::{EXTRACT, EXTRACT_AGAIN};
 use crate::store::{Cache, Key, Row, Status};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Share of train that serves as val where there is no val split.
@@ -31,20 +31,21 @@ pub struct TapFeatures {
 /// A cache as a sweep sees it.
 #[derive(Clone)]
 pub struct Source {
-    /// What the `cache` parameter calls it: `backbone`, or as much more as tells it apart from the others: `backbone@key`, `dataset/backbone`,
-    /// `dataset/backbone@key`, the folder.
+    /// Its name in the `cache` parameter: `backbone`, or as much more as tells it apart from the others:
+    /// `backbone@key`, `dataset/backbone`, `dataset/backbone@key`, the folder.
     pub name: String,
     /// Its folder, for messages and `model.json`.
     pub folder: String,
-    /// The data set's name.
+    /// Name of the data set.
     pub dataset: String,
-    /// The words that get the backbone's weights again; empty for features that came from no cache.
+    /// The words that name the backbone's weights; empty for features that come from no cache.
     pub weights: String,
-    /// Everything that decides its features; `None` for features that came from no cache.
+    /// Everything that decides its features; `None` for features that come from no cache.
     pub key: Option<Key>,
     /// Its taps.
     pub taps: Vec<TapFeatures>,
-    /// The backbone's own fully connected layers, for `head: classifier`; set by whoever knows backbones.
+    /// The backbone's own fully connected layers, for `head: classifier`. The caller sets
+    /// them: a sweep knows no backbones.
     pub classifier: Option<Classifier>,
     /// Class names.
     pub classes: Vec<String>,
@@ -52,11 +53,11 @@ pub struct Source {
     pub paths: Vec<String>,
     /// Classes of each row.
     pub labels: Labels,
-    /// Which rows serve what.
+    /// Rows of train, val and test.
     pub partition: Partition,
     /// Rows whose images are the same to the last byte.
     pub copies: Groups,
-    /// Rows that are never parted: copies, and whatever else belongs together.
+    /// Rows that are never parted: copies, and rows of one group.
     pub groups: Groups,
 }
 
@@ -76,8 +77,8 @@ impl Source {
         for (name, tap) in &manifest.taps {
             let features = cache.features(name, 0)?;
             if !features.row_ids().iter().copied().eq(rows.iter().map(|r| r.row)) {
-                let problem = format!("tap `{name}` has features of {} of {} images", features.len(), rows.len());
-                return Err(Error::cache(folder, problem, "finish the extraction: start `headstart features` again as before"));
+                let problem = format!("tap `{name}` has features of {} of {}", features.len(), counted(rows.len(), "image", "images"));
+                return Err(Error::cache(folder, problem, format!("finish the extraction: {EXTRACT_AGAIN} as before")));
             }
             let views = (1..).map_while(|view| cache.features(name, view).ok().filter(|v| v.row_ids() == features.row_ids()));
             let views = views.map(|v| Arc::new(v) as Arc<dyn FeatureTable>).collect();
@@ -98,10 +99,10 @@ impl Source {
         Ok(source)
     }
 
-    /// A source in memory. Where no row is for val, a sweep holds some of train out.
+    /// A source in memory. Where no row is for val, a sweep holds out a part of train.
     ///
     /// # Errors
-    /// No tap, no training row, fewer than two classes, or lengths that differ.
+    /// No tap, no training row, fewer than two classes, or different numbers of rows.
     pub fn new(
         taps: Vec<TapFeatures>,
         classes: Vec<String>,
@@ -112,23 +113,29 @@ impl Source {
         let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
         let rows = labels.len();
         if taps.is_empty() {
-            return refuse("the cache holds no tap".into(), "extract features first: `headstart features --tap gap`");
+            return refuse("the cache holds no tap".into(), &format!("{EXTRACT} with option `tap=gap`"));
         }
         if taps.iter().any(|t| t.features.rows() != rows) || paths.len() != rows || splits.len() != rows {
             return refuse("features, labels and splits have different numbers of rows".into(), "give one of each a row");
         }
+        let found = counted(classes.len(), "class", "classes");
         if classes.len() < 2 || labels.iter().flatten().any(|&l| l as usize >= classes.len()) {
-            return refuse(format!("there are {} classes", classes.len()), "a classifier needs two, and labels below their number");
+            return refuse(
+                format!("there {} {found}", if classes.len() == 1 { "is" } else { "are" }),
+                "a classifier needs two classes, and labels below their number",
+            );
         }
         let partition = Partition::new(splits);
         if partition.train.is_empty() {
-            return refuse("no row is for training".into(), "put images into a `train` folder, or split them with --split hash:80/10/10");
+            return refuse(
+                "no row is for training".into(),
+                "put images into a `train` folder, or split them with option `split=hash:80/10/10`",
+            );
         }
-        let (name, folder, dataset) = ("features".into(), String::new(), String::new());
         Ok(Source {
-            name,
-            folder,
-            dataset,
+            name: "features".into(),
+            folder: String::new(),
+            dataset: String::new(),
             weights: String::new(),
             key: None,
             taps,
@@ -142,10 +149,10 @@ impl Source {
         })
     }
 
-    /// Whether all features could be read so far: asked before results count.
+    /// Checks that all features could be read so far. Asked before results count.
     ///
     /// # Errors
-    /// A file that was cut short meanwhile or that the disk cannot read.
+    /// A file that was cut short meanwhile, or that the disk cannot read.
     pub fn intact(&self) -> Result<()> {
         self.taps.iter().flat_map(|tap| std::iter::once(&tap.features).chain(&tap.views)).try_for_each(|table| table.intact())
     }
@@ -155,7 +162,8 @@ impl Source {
         self.taps.iter().find(|t| t.name == name)
     }
 
-    /// Digest of rows, labels, partition and what stays together: with the key and the tap, all that a trial's numbers depend on beside its settings.
+    /// Digest of key, rows, labels, partition and groups: with the tap, everything beside its settings
+    /// that a trial's numbers depend on.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -176,7 +184,7 @@ impl Source {
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// What `model.json` says of one of its taps.
+    /// The description of one of its taps in `model.json`.
     pub fn describe(&self, tap: &TapFeatures) -> InputFeatures {
         InputFeatures {
             cache: self.folder.clone(),
@@ -187,72 +195,5 @@ impl Source {
             key_digest: self.key.as_ref().map(Key::digest).unwrap_or_default(),
             key: self.key.clone(),
         }
-    }
-}
-
-/// Opens caches and gives each a name of its own.
-///
-/// # Errors
-/// As [`Source::open`], one cache given twice, and caches of different classes.
-pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
-    let mut sources = folders.iter().map(|f| Source::open(f.as_ref())).collect::<Result<Vec<_>>>()?;
-    name_apart(&mut sources)?;
-    agree(&mut sources);
-    if let Some(other) = sources.iter().find(|s| s.classes != sources[0].classes) {
-        let problem = format!("the caches {} and {} have different classes", sources[0].folder, other.folder);
-        return Err(Error::setting(problem, "sweep caches of one data set together"));
-    }
-    Ok(sources)
-}
-
-/// What one cache keeps together, all do, so that their heads are judged by the same images: an image is known by its path.
-fn agree(sources: &mut [Source]) {
-    if sources.iter().all(|s| s.groups == sources[0].groups && s.paths == sources[0].paths) {
-        return;
-    }
-    let mut numbers: HashMap<String, usize> = HashMap::new();
-    let mut number = |path: &String| {
-        let next = numbers.len();
-        *numbers.entry(path.clone()).or_insert(next)
-    };
-    let images: Vec<Vec<usize>> = sources.iter().map(|s| s.paths.iter().map(&mut number).collect()).collect();
-    let mut all = Groups::default();
-    for (source, images) in sources.iter().zip(&images) {
-        all.join(numbers.len(), images.iter().enumerate().map(|(row, &image)| (image, source.groups.first(row))));
-    }
-    for (source, images) in sources.iter_mut().zip(&images) {
-        source.groups.join(images.len(), images.iter().enumerate().map(|(row, &image)| (row, all.first(image))));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::heads::Matrix;
-
-    fn source(paths: &[&str], groups: &[&str]) -> Source {
-        let n = paths.len();
-        let features = Arc::new(Matrix::new(1, vec![0.0; n]).unwrap());
-        let taps = vec![TapFeatures { name: "gap".into(), shape: vec![1], features, views: vec![] }];
-        let labels = (0..n as u32).map(|row| vec![row % 2]).collect();
-        let paths = paths.iter().map(|p| (*p).to_owned()).collect();
-        let mut source = Source::new(taps, vec!["a".into(), "b".into()], paths, labels, &vec![Split::Train; n]).unwrap();
-        source.groups.join(n, groups.iter().enumerate().filter(|(_, group)| !group.is_empty()));
-        source
-    }
-
-    fn firsts(source: &Source) -> Vec<usize> {
-        (0..source.paths.len()).map(|row| source.groups.first(row)).collect()
-    }
-
-    #[test]
-    fn caches_agree_on_what_stays_together() {
-        let mut sources = [source(&["1", "2", "3", "4"], &["x", "", "x", ""]), source(&["4", "3", "2"], &["y", "y", ""])];
-        let before = sources[1].digest();
-        agree(&mut sources);
-        assert_eq!((firsts(&sources[0]), firsts(&sources[1])), (vec![0, 1, 0, 0], vec![0, 0, 2]));
-        assert_eq!(sources[1].digest(), before);
-        let alone = source(&["1", "2"], &["", ""]);
-        assert_ne!(alone.digest(), source(&["1", "2"], &["x", "x"]).digest(), "trials are trained again where rows stay together now");
     }
 }

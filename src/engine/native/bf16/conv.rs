@@ -4,37 +4,35 @@
 //! where their channels lie, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels
 //! × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation follow at once, and a line of a pixel
 //! is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time; one in bf16 is copied where strides would leave
-//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights as [`amx`](crate::engine::native::amx) has
+//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights as [`split_bf16`](crate::engine::native::split_bf16) has
 //! them, steps going through the blocks of 32 channels and the cells of a block, so that a block's pixels stay in the first-level cache.
 
 use std::ops::Range;
 
 use super::layout::{Layout, Rows};
-use super::panel::Panel;
-use crate::engine::native::amx::{ROWS, Session, Split, Weights};
+use super::panel::{DEEP, Panel};
 use crate::engine::native::dense::{DenseSpec, to_outputs};
 use crate::engine::native::finish::Finish;
 use crate::engine::native::memory::{Operand, Unit};
+use crate::engine::native::split::Split;
+use crate::engine::native::split_bf16::Weights;
 use crate::engine::native::step::Kernel;
 use crate::plan::ConvShape;
-use crate::simd::{Isa, LANES, Line};
-
-/// Channels of a line.
-pub const DEEP: usize = 2 * LANES;
+use crate::simd::{Amx, Isa, LANES, Line, TILE_ROWS, Tiles};
 
 /// Bytes of a line.
 const LINE: usize = size_of::<Line>();
 
 /// Bytes of a pair of weight tiles.
-const STEP: usize = 2 * ROWS * LINE;
+const STEP: usize = 2 * TILE_ROWS * LINE;
 
 /// Floats of the sums of a group: two tiles × two output blocks.
-const SUMS: usize = 2 * 2 * ROWS * LANES;
+const SUMS: usize = 2 * 2 * TILE_ROWS * LANES;
 
 /// A prepared convolution.
 pub struct Conv {
     label: String,
-    isa: Isa,
+    amx: Amx,
     input: Operand,
     finish: Finish,
     conv: ConvShape,
@@ -54,7 +52,7 @@ pub struct Conv {
 
 impl Conv {
     /// Packs weights and cuts the map into tiles.
-    pub fn new(isa: Isa, spec: DenseSpec<'_>) -> Conv {
+    pub fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
         const PIXELS: usize = 1024;
         const PANEL: usize = 512 << 10;
         const CLOSE: usize = 20 << 10;
@@ -86,10 +84,10 @@ impl Conv {
             Some(panel) => (block * panel.block() + panel.cell(y, x)) * LINE,
             None => (block * from.block + y * from.row + x * LANES) * size_of::<f32>(),
         };
-        let pixels = blocks * LINE * if kh * kw == 1 { 2 * ROWS } else { kh * (2 * ROWS + kw) };
+        let pixels = blocks * LINE * if kh * kw == 1 { 2 * TILE_ROWS } else { kh * (2 * TILE_ROWS + kw) };
         Conv {
             label: format!("bf16 {}×{DEEP}{}", layouts[0].rows, if panel.is_some() { " panel" } else { "" }),
-            isa,
+            amx,
             input,
             weights,
             offsets: (0..blocks).flat_map(|block| cells.clone().map(move |cell| offset(block, cell))).collect(),
@@ -98,7 +96,7 @@ impl Conv {
             layouts,
             together: (CLOSE / pixels).max(1),
             panel,
-            finish: Finish::new(isa, output, epilogue, bias),
+            finish: Finish::new(Isa::Amx(amx), output, epilogue, bias),
             conv,
         }
     }
@@ -112,14 +110,24 @@ impl Conv {
     ///
     /// # Safety
     /// The windows of all tiles are valid for reading from there.
-    unsafe fn multiply(&self, unit: &Unit<'_>, from: *const u8, layout: &Layout, pairs: Range<usize>, first: [usize; 2], sums: &mut [f32]) {
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn multiply(
+        &self,
+        tiles: &Tiles,
+        unit: &Unit<'_>,
+        from: *const u8,
+        layout: &Layout,
+        pairs: Range<usize>,
+        first: [usize; 2],
+        sums: &mut [f32],
+    ) {
         for groups in layout.groups.chunks(self.together) {
             for pair in pairs.clone() {
                 for group in groups {
-                    let tiles = group.tiles.map(|tile| tile.map(|pixel| from.wrapping_add(pixel * LINE)));
-                    // SAFETY: the caller's promise.
-                    unsafe { self.weights.multiply_tiles(pair, tiles, &self.offsets, self.row, sums) };
-                    self.finish.pair(unit, pair, sums, 2 * ROWS, &layout.segments[group.segments.clone()], first);
+                    let left = group.tiles.map(|tile| tile.map(|pixel| from.wrapping_add(pixel * LINE)));
+                    // SAFETY: the caller promises the windows of all tiles of the layout, of which these are two.
+                    unsafe { self.weights.multiply_tiles(tiles, pair, left, &self.offsets, self.row, sums) };
+                    self.finish.pair(unit, pair, sums, 2 * TILE_ROWS, &layout.segments[group.segments.clone()], first);
                 }
             }
         }
@@ -176,12 +184,12 @@ impl Kernel for Conv {
             None => unit.at(&self.input, image).cast_const().wrapping_add(window),
             Some(own) => {
                 let rows = self.rows.min(self.finish.output.map.height - y);
-                own.fill(self.isa, &map, unit.at(&self.input, image), window, rows, panel);
+                own.fill(Isa::Amx(self.amx), &map, unit.at(&self.input, image), window, rows, panel);
                 panel.as_ptr()
             }
         };
-        let _tiles = Session::of(layout.rows);
+        let tiles = self.amx.tiles(layout.rows);
         // SAFETY: shape inference has every window inside the map and its halo, which `Unit::at` checked; or they lie in the panel, rounded just now.
-        unsafe { self.multiply(unit, from.cast(), layout, edge(share)..edge(share + 1), [image, y], sums) };
+        unsafe { self.multiply(&tiles, unit, from.cast(), layout, edge(share)..edge(share + 1), [image, y], sums) };
     }
 }

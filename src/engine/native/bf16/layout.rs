@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::engine::native::amx::ROWS;
 use crate::engine::native::finish::Segment;
+use crate::simd::TILE_ROWS;
 
 /// Geometry of some rows of output, as tiles see it.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct Layout {
 
 /// Tiles for so many positions: how many, and their rows. An even number, as two share the weights.
 fn cut(positions: usize) -> (usize, usize) {
-    let tiles = match positions.div_ceil(ROWS) {
+    let tiles = match positions.div_ceil(TILE_ROWS) {
         1 => 1,
         n => n.next_multiple_of(2),
     };
@@ -78,7 +78,7 @@ impl Layout {
                     let (y, x) = (position / line, position % line);
                     let len = (start + rows - position).min(line - x);
                     if x < width {
-                        let row = i * ROWS + position - start;
+                        let row = i * TILE_ROWS + position - start;
                         layout.segments.push(Segment { row, image: 0, y: walk + y, x, len: len.min(width - x) });
                     }
                     position += len;
@@ -116,11 +116,11 @@ mod tests {
                 let pitch = (width - 1) * stride[1] + halo;
                 let layout = Layout::new(Rows { count, width, pitch, stride });
                 let mut seen = vec![0; count * width];
-                assert!((1..=ROWS).contains(&layout.rows));
+                assert!((1..=TILE_ROWS).contains(&layout.rows));
                 for group in &layout.groups {
                     for segment in &layout.segments[group.segments.clone()] {
                         for i in 0..segment.len {
-                            let (tile, row) = ((segment.row + i) / ROWS, (segment.row + i) % ROWS);
+                            let (tile, row) = ((segment.row + i) / TILE_ROWS, (segment.row + i) % TILE_ROWS);
                             assert!(row < layout.rows, "a row of the tile");
                             let pixel = group.tiles[tile].unwrap() + row * stride[1];
                             assert_eq!(pixel, segment.y * stride[0] * pitch + (segment.x + i) * stride[1], "{count}×{width} {stride:?}");

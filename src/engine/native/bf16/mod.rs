@@ -10,7 +10,7 @@ mod panel;
 pub use conv::Conv;
 
 use super::matrix;
-use super::places::as_map;
+use super::memory::as_map;
 use super::rewrite::Rewritten;
 use crate::plan::{ConvShape, Layer, Plan, Step};
 use crate::simd::LANES;

@@ -4,10 +4,12 @@
 //! and each phase has a plane of its own, `[block of 32 channels][phase][row][column]`. Cells of a phase are a few pixels apart, and rows of output may
 //! be walked as one.
 
-use super::conv::DEEP;
 use crate::engine::native::memory::Map;
 use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
+
+/// Channels of a line.
+pub const DEEP: usize = 2 * LANES;
 
 /// Geometry of a panel; distances in lines.
 pub struct Panel {

@@ -2,10 +2,9 @@
 
 use super::*;
 
-const AMX_BF16: Options = Options { isa: Isa::Amx, bf16: true };
-
-fn has_tiles() -> bool {
-    Isa::available().contains(&Isa::Amx)
+/// bf16 in AMX tiles, where this CPU has them.
+fn amx_bf16() -> Option<NativeOptions> {
+    Amx::detect().map(|amx| NativeOptions { isa: Isa::Amx(amx), bf16: true })
 }
 
 impl Sketch {
@@ -34,12 +33,12 @@ impl Sketch {
 }
 
 /// Integers in, integers out, for one image and several.
-fn exactly(s: &Sketch, what: &str) {
+fn exactly(options: NativeOptions, s: &Sketch, what: &str) {
     const IMAGES: usize = 3;
     let shape = s.map(0);
     let len: usize = shape.iter().product();
     let data: Vec<f32> = (0..IMAGES * len).map(|i| ((i * 7 + i / 5 + i / 31) % 5) as f32 - 2.0).collect();
-    let engine = NativeEngine::new(&s.plan, IMAGES, AMX_BF16).unwrap();
+    let engine = NativeEngine::new(&s.plan, IMAGES, options).unwrap();
     let got = engine.run(Batch::Floats { images: IMAGES, shape, data: &data }).unwrap();
     for (image, data) in data.chunks(len).enumerate() {
         for (tap, want) in reference::run(&s.plan, data).iter().enumerate() {
@@ -55,9 +54,7 @@ fn exactly(s: &Sketch, what: &str) {
 
 #[test]
 fn integers_stay_what_they_are() {
-    if !has_tiles() {
-        return;
-    }
+    let Some(options) = amx_bf16() else { return };
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..40 {
         let mut d = Draw(seed + 8000);
@@ -82,9 +79,9 @@ fn integers_stay_what_they_are() {
             taps.push(s.sparse(e, conv, None, Some(Act::Relu6)));
         }
         s.plan.taps = d.pick(&[&[a, b, c, e][..], &[e], &[c, b]]).iter().copied().chain(taps).collect();
-        let engine = NativeEngine::new(&s.plan, 1, AMX_BF16).unwrap();
+        let engine = NativeEngine::new(&s.plan, 1, options).unwrap();
         seen.extend(engine.kernels().map(|(_, kernel)| kernel.split(' ').take(2).collect::<Vec<_>>().join(" ")));
-        exactly(&s, &format!("seed {seed}: {h}×{w}"));
+        exactly(options, &s, &format!("seed {seed}: {h}×{w}"));
     }
     assert!(seen.iter().any(|kernel| kernel == "max pool"), "{seen:?}");
     assert!(seen.iter().any(|kernel| kernel == "bf16 16×32") && seen.iter().any(|kernel| kernel == "bf16 14×32"), "{seen:?}");
@@ -93,9 +90,7 @@ fn integers_stay_what_they_are() {
 /// Layers whose weights weigh more than their maps: all images together, outputs shared out.
 #[test]
 fn integers_stay_what_they_are_with_heavy_weights() {
-    if !has_tiles() {
-        return;
-    }
+    let Some(options) = amx_bf16() else { return };
     for (seed, size, k, stride) in [(1, 7, 3, 1), (2, 9, 1, 1), (3, 14, 3, 2)] {
         let mut s = Sketch::new(seed, [64, size, size]);
         let conv = s.square(0, 512, 1, 1, 1);
@@ -105,16 +100,14 @@ fn integers_stay_what_they_are_with_heavy_weights() {
         let conv = s.square(b, 128, 1, 1, 1);
         let c = s.sparse(b, conv, None, None);
         s.plan.taps = vec![c];
-        exactly(&s, &format!("heavy {k}×{k} on {size}×{size}"));
+        exactly(options, &s, &format!("heavy {k}×{k} on {size}×{size}"));
     }
 }
 
 /// An image, a first convolution, a pool, bottlenecks with residuals, and the mean of it all.
 #[test]
 fn a_small_residual_network_is_close() {
-    if !has_tiles() {
-        return;
-    }
+    let Some(options) = amx_bf16() else { return };
     let mut s = Sketch::new(5, [3, 61, 67]);
     let conv = s.square(0, 64, 7, 2, 1);
     let stem = s.conv(0, conv, None, Some(Act::Relu));
@@ -138,7 +131,7 @@ fn a_small_residual_network_is_close() {
     let last = s.conv(smooth, conv, None, Some(Act::Silu));
     let all = s.add(Layer::GlobalAvgPool, &[last], vec![48, 1, 1]);
     s.plan.taps = vec![stem, x, last, all];
-    let engine = NativeEngine::new(&s.plan, 1, AMX_BF16).unwrap();
+    let engine = NativeEngine::new(&s.plan, 1, options).unwrap();
     let kernels: Vec<&str> = engine.kernels().map(|(_, kernel)| kernel).collect();
     assert_eq!((kernels[0], kernels[1]), ("stem bf16", "max pool bf16"), "{kernels:?}");
     assert_eq!(kernels[kernels.len() - 3], "mean pool bf16", "{kernels:?}");
@@ -149,9 +142,7 @@ fn a_small_residual_network_is_close() {
 
 #[test]
 fn the_thread_count_changes_no_byte_in_bf16() {
-    if !has_tiles() {
-        return;
-    }
+    let Some(options) = amx_bf16() else { return };
     let mut s = Sketch::new(9, [3, 45, 45]);
     let conv = s.square(0, 64, 7, 2, 1);
     let a = s.conv(0, conv, None, Some(Act::Relu));
@@ -164,7 +155,7 @@ fn the_thread_count_changes_no_byte_in_bf16() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let engine = NativeEngine::new(&s.plan, 5, AMX_BF16).unwrap();
+            let engine = NativeEngine::new(&s.plan, 5, options).unwrap();
             engine.run(Batch::Floats { images: 5, shape: [3, 45, 45], data: &data }).unwrap()
         })
     };

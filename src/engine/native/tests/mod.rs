@@ -3,10 +3,11 @@
 mod bf16;
 mod reference;
 
-use super::{Isa, NativeEngine, Options};
+use super::{NativeEngine, NativeOptions};
 use crate::engine::{Batch, Engine};
 use crate::graph::{Act, Padding, Pool, Shape};
 use crate::plan::{ConvShape, Layer, Plan, Step, ValueId};
+use crate::simd::{Amx, Isa};
 
 /// A small deterministic generator: what is drawn must not change with a library's version.
 pub struct Draw(u64);
@@ -45,7 +46,7 @@ impl Sketch {
     }
 
     fn map(&self, v: ValueId) -> [usize; 3] {
-        super::places::as_map(&self.plan.shapes[v])
+        super::memory::as_map(&self.plan.shapes[v])
     }
 
     fn add(&mut self, layer: Layer, inputs: &[ValueId], shape: Shape) -> ValueId {
@@ -87,8 +88,8 @@ fn check(mut sketch: Sketch, what: &str) {
     let data = sketch.draw.floats(IMAGES * len);
     let plan = sketch.plan;
     let want: Vec<_> = data.chunks(len).map(|image| reference::run(&plan, image)).collect();
-    let exact = Isa::available().into_iter().map(|isa| (Options { isa, bf16: false }, 3e-5));
-    let coarse = Isa::available().into_iter().filter(|&isa| isa == Isa::Amx).map(|isa| (Options { isa, bf16: true }, 2e-2));
+    let exact = Isa::available().into_iter().map(|isa| (NativeOptions { isa, bf16: false }, 3e-5));
+    let coarse = Isa::available().into_iter().filter(|isa| isa.amx().is_some()).map(|isa| (NativeOptions { isa, bf16: true }, 2e-2));
     for (options, bound) in exact.chain(coarse) {
         let engine = NativeEngine::new(&plan, IMAGES, options).unwrap();
         let run = |images: usize| engine.run(Batch::Floats { images, shape, data: &data[..images * len] }).unwrap();
@@ -126,7 +127,7 @@ fn convolutions_of_any_shape() {
 
 /// Names of the kernels that an instruction set is given for a plan, without their tile sizes.
 fn kernels(s: &Sketch, isa: Isa) -> Vec<String> {
-    let engine = NativeEngine::new(&s.plan, 1, Options { isa, bf16: false }).unwrap();
+    let engine = NativeEngine::new(&s.plan, 1, NativeOptions { isa, bf16: false }).unwrap();
     engine.kernels().map(|(_, kernel)| kernel.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
 }
 
@@ -145,11 +146,11 @@ fn stems_of_images() {
         s.plan.taps = vec![out];
         check(s, &format!("stem {conv:?} on {size:?}"));
     }
-    if Isa::available().contains(&Isa::Amx) {
+    if let Some(amx) = Amx::detect() {
         let mut s = Sketch::new(0, [3, 64, 64]);
         let conv = s.square(0, 64, 7, 2, 1);
         s.plan.taps = vec![s.conv(0, conv, None, None)];
-        assert_eq!(kernels(&s, Isa::Amx), ["stem f32"]);
+        assert_eq!(kernels(&s, Isa::Amx(amx)), ["stem f32"]);
     }
 }
 
@@ -160,7 +161,7 @@ fn wide_winograd_convolutions() {
         let mut s = Sketch::new(side, [input, size[0], size[1]]);
         let conv = s.square(0, 144, 3, 1, 1);
         s.plan.taps = vec![s.conv(0, conv, None, Some(Act::Relu))];
-        for isa in [Isa::Amx, Isa::Avx512].into_iter().filter(|isa| Isa::available().contains(isa)) {
+        for isa in Isa::available().into_iter().filter(|isa| isa.avx512().is_some()) {
             assert!(kernels(&s, isa)[0].starts_with("winograd"), "{isa:?} {size:?}: {:?}", kernels(&s, isa));
         }
         check(s, &format!("wide Winograd on {size:?}"));
@@ -374,7 +375,7 @@ fn large_maps_that_are_read_once() {
         let after = s.conv(last, conv, None, None);
         for taps in [vec![after], vec![expanded, last]] {
             s.plan.taps = taps;
-            let engine = NativeEngine::new(&s.plan, 1, Options { isa: Isa::Portable, bf16: false }).unwrap();
+            let engine = NativeEngine::new(&s.plan, 1, NativeOptions { isa: Isa::Portable, bf16: false }).unwrap();
             let pairs = engine.kernels().filter(|(_, kernel)| kernel.contains(" + ")).count();
             assert_eq!(pairs, if s.plan.taps.len() == 1 { 1 } else { 0 }, "what is tapped is computed whole");
             check(Sketch { plan: s.plan.clone(), draw: Draw(seed) }, &format!("{input} → {output} by {k}×{k}, then {last}"));
@@ -388,7 +389,7 @@ fn pixels_are_normalised_on_the_way_in() {
     let conv = s.square(0, 16, 3, 2, 1);
     let out = s.conv(0, conv, None, None);
     s.plan.taps = vec![0, out];
-    let engine = NativeEngine::new(&s.plan, 2, Options::default()).unwrap();
+    let engine = NativeEngine::new(&s.plan, 2, NativeOptions::default()).unwrap();
     let rgb: Vec<u8> = (0..2 * 90).map(|i| (i * 37 % 256) as u8).collect();
     for bgr in [false, true] {
         let normalise = crate::preprocess::Normalise { scale: [0.1, 0.2, 0.3], shift: [1.0, 2.0, 3.0], bgr };
@@ -404,7 +405,7 @@ fn a_batch_of_another_shape_is_refused() {
     let mut s = Sketch::new(1, [3, 8, 8]);
     let conv = s.square(0, 16, 3, 1, 1);
     s.plan.taps = vec![s.conv(0, conv, None, None)];
-    let engine = NativeEngine::new(&s.plan, 2, Options::default()).unwrap();
+    let engine = NativeEngine::new(&s.plan, 2, NativeOptions::default()).unwrap();
     for (images, shape, len) in [(1, [3, 8, 9], 216), (2, [3, 8, 8], 192), (1, [4, 8, 8], 256)] {
         let error = engine.run(Batch::Floats { images, shape, data: &vec![0.0; len] }).unwrap_err();
         assert!(error.to_string().starts_with("native: taking a batch"), "{error}");
@@ -416,7 +417,7 @@ fn bf16_needs_tiles() {
     let mut s = Sketch::new(1, [3, 8, 8]);
     let conv = s.square(0, 16, 3, 1, 1);
     s.plan.taps = vec![s.conv(0, conv, None, None)];
-    let error = NativeEngine::new(&s.plan, 1, Options { isa: Isa::Portable, bf16: true }).map(|_| ()).unwrap_err();
+    let error = NativeEngine::new(&s.plan, 1, NativeOptions { isa: Isa::Portable, bf16: true }).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("bf16"), "{error}");
 }
 
@@ -434,7 +435,7 @@ fn the_thread_count_changes_no_byte() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let engine = NativeEngine::new(&s.plan, 5, Options::default()).unwrap();
+            let engine = NativeEngine::new(&s.plan, 5, NativeOptions::default()).unwrap();
             engine.run(Batch::Floats { images: 5, shape: [3, 30, 30], data: &data }).unwrap()
         })
     };

@@ -122,7 +122,7 @@ fn layer(step: &Step, inputs: &[Map<'_>], out: [usize; 3]) -> Vec<f64> {
 pub fn run(plan: &Plan, image: &[f32]) -> Vec<Vec<f64>> {
     let mut values: Vec<Vec<f64>> = vec![vec![]; plan.shapes.len()];
     values[0] = image.iter().copied().map(f64::from).collect();
-    let shape = |v: usize| super::super::places::as_map(&plan.shapes[v]);
+    let shape = |v: usize| super::super::memory::as_map(&plan.shapes[v]);
     for step in &plan.steps {
         let inputs: Vec<Map<'_>> = step.inputs.iter().map(|&v| Map { shape: shape(v), data: &values[v] }).collect();
         let made = layer(step, &inputs, shape(step.output));

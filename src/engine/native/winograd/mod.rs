@@ -11,16 +11,16 @@ mod transform;
 mod vectors;
 mod weights;
 
-use super::amx::Split;
 use super::dense::DenseSpec;
-use super::digits;
 use super::epilogue::Epilogue;
 use super::matrix;
 use super::memory::Operand;
 use super::pointwise::by_block;
+use super::split::Split;
+use super::split_int8;
 use super::step::Kernel;
 use crate::plan::ConvShape;
-use crate::simd::{Isa, LANES, Line};
+use crate::simd::{Amx, Isa, LANES, Line};
 use transform::{F4, F5, F6, kernel_rows};
 
 /// What operands are made of where products run in AMX tiles: transforms magnify what fewer digits would lose.
@@ -88,12 +88,12 @@ pub enum Products {
     /// Vectors.
     Vectors,
     /// AMX tiles.
-    Tiles,
+    Tiles(Amx),
 }
 
 /// The fastest way where there are AMX tiles, and its cycles for an output pixel by the model of [`matrix`]: outputs of a tile's side, and what
 /// multiplies.
-pub fn best_beside_tiles(conv: &ConvShape, output: [usize; 2]) -> Option<(f64, usize, Products)> {
+pub fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Option<(f64, usize, Products)> {
     let cost = |side: usize, products: Products| {
         let (pixels, tiles) = ((output[0] * output[1]) as f64, tiles(side, output) as f64);
         let whole = output.iter().map(|n| n / side).product::<usize>() as f64;
@@ -102,15 +102,16 @@ pub fn best_beside_tiles(conv: &ConvShape, output: [usize; 2]) -> Option<(f64, u
         let transforms = (input + outputs) * (1.0 + (tiles - whole) / tiles);
         let each = match products {
             Products::Vectors => 0.0525 * input * outputs + 0.7 * transforms,
-            Products::Tiles => {
-                let (deep, wide) = ((digits::steps(conv.input) * digits::DEEP) as f64, conv.output.next_multiple_of(2 * LANES) as f64);
+            Products::Tiles(_) => {
+                let (deep, wide) =
+                    ((split_int8::steps(conv.input) * split_int8::DEEP) as f64, conv.output.next_multiple_of(2 * LANES) as f64);
                 matrix::product(DIGITS, deep, wide) + matrix::weights(DIGITS, deep, wide) / 96.0 + transforms
             }
         };
         points(side) as f64 * tiles * each / pixels
     };
     let all =
-        SIDES.into_iter().flat_map(|side| [Products::Vectors, Products::Tiles].map(|products| (cost(side, products), side, products)));
+        SIDES.into_iter().flat_map(|side| [Products::Vectors, Products::Tiles(amx)].map(|products| (cost(side, products), side, products)));
     all.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|_| fits(conv))
 }
 
@@ -134,7 +135,7 @@ pub fn prepare(isa: Isa, side: usize, products: Products, spec: DenseSpec<'_>) -
         bias: by_block(bias),
     };
     match products {
-        Products::Tiles => Box::new(tiles::InTiles::new(winograd, weights::pack_tiles(&conv, weight, &rows))),
+        Products::Tiles(amx) => Box::new(tiles::InTiles::new(amx, winograd, weights::pack_tiles(&conv, weight, &rows))),
         Products::Vectors => Box::new(vectors::ByVectors::new(winograd, weights::pack_vectors(isa, &conv, weight, &rows))),
     }
 }

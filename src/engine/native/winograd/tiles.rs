@@ -1,6 +1,6 @@
 //! Winograd's products in AMX tiles.
 //!
-//! The transforms of a tile are made for all its channels, then written as digits with the scale of each point ([`digits`]): three bytes a
+//! The transforms of a tile are made for all its channels, then written as digits with the scale of each point ([`split_int8`](crate::engine::native::split_int8)): three bytes a
 //! number. Where all weights stay in the caches, a task takes a block of tiles: their transforms, then, for two output blocks at a time, the
 //! products at all points and the inverse transforms: the digits of a block and the products of two output blocks stay in the
 //! second-level cache. Wide layers have more weights than that. There a step has three stages for every few hundred tiles: threads share out
@@ -12,14 +12,13 @@ use std::ops::Range;
 use super::apply::{InputTransform, OutputTransform};
 use super::transform::Tile;
 use super::{DIGITS, Winograd, by_side, points};
-use crate::engine::native::amx::{ROWS, Session};
-use crate::engine::native::digits::{Places, Rows, Run, Weights};
 use crate::engine::native::memory::{Common, Operand, Unit};
+use crate::engine::native::split_int8::{Destination, Rows, Run, Weights};
 use crate::engine::native::step::{Kernel, Stage};
-use crate::simd::{LANES, dispatch};
+use crate::simd::{Amx, LANES, TILE_ROWS, dispatch};
 
 /// Most tiles that go through the three stages together.
-const TOGETHER: usize = 24 * ROWS;
+const TOGETHER: usize = 24 * TILE_ROWS;
 
 /// Stages of a step that shares out points.
 const STAGES: usize = 3;
@@ -31,6 +30,7 @@ fn window_block(side: usize) -> usize {
 
 /// A prepared convolution.
 pub struct InTiles {
+    amx: Amx,
     winograd: Winograd,
     /// Most tiles of a task that does all.
     block: usize,
@@ -41,15 +41,15 @@ pub struct InTiles {
 
 impl InTiles {
     /// Takes packed weights.
-    pub fn new(winograd: Winograd, weights: Weights) -> InTiles {
+    pub fn new(amx: Amx, winograd: Winograd, weights: Weights) -> InTiles {
         const CACHED: usize = 1 << 20;
         // Digits of a block, and its products with two output blocks.
         let per_tile = points(winograd.side) * (weights.steps() * 3 * LANES * 4 + 2 * LANES * 4);
-        let block = (CACHED / per_tile / ROWS * ROWS).clamp(2 * ROWS, 6 * ROWS);
+        let block = (CACHED / per_tile / TILE_ROWS * TILE_ROWS).clamp(2 * TILE_ROWS, 6 * TILE_ROWS);
         let map = winograd.input.map;
         let distance = window_block(winograd.side);
         let runs = (0..map.blocks()).map(|b| Run { offset: b * distance, lanes: map.wanted_lanes(b) }).collect();
-        InTiles { winograd, block, weights, runs }
+        InTiles { amx, winograd, block, weights, runs }
     }
 
     fn points(&self) -> usize {
@@ -74,7 +74,7 @@ impl InTiles {
 
     /// Floats of the products of so many tiles with so many pairs of output blocks at a point, and a line more.
     fn products(&self, tiles: usize, pairs: usize) -> usize {
-        (2 * pairs * tiles.next_multiple_of(ROWS) + 1) * LANES
+        (2 * pairs * tiles.next_multiple_of(TILE_ROWS) + 1) * LANES
     }
 
     /// Transforms tiles, the first of which is a panel's row `first`; panels are `panel` floats apart.
@@ -94,14 +94,15 @@ impl InTiles {
         let block = window_block(kernel.side);
         let then = |tile: usize, window: &[f32]| {
             let row = first + tile;
-            for point in (0..self.points()).step_by(ROWS) {
-                let count = (self.points() - point).min(ROWS);
+            for point in (0..self.points()).step_by(TILE_ROWS) {
+                let count = (self.points() - point).min(TILE_ROWS);
                 let from = std::array::from_fn(|i| window[(point + i.min(count - 1)) * LANES..].as_ptr());
                 let rows = Rows { from, count, runs: &self.runs };
-                let sixteen = panels.wrapping_add(point * panel + row / ROWS * DIGITS.tile_floats(self.weights.steps()));
-                // SAFETY: the window holds all points of all channels; the caller's promise of the panels. Engines of this ISA exist only
-                // where the CPU has AVX-512.
-                unsafe { rows.fill(DIGITS, &Places { tile: sixteen, index: row % ROWS, panel: Some(panel) }) };
+                let sixteen = panels.wrapping_add(point * panel + row / TILE_ROWS * DIGITS.tile_floats(self.weights.steps()));
+                // SAFETY: the window holds all points of all channels; the caller promises the panels.
+                unsafe {
+                    rows.fill(self.amx.vectors(), DIGITS, &Destination { tile: sixteen, index: row % TILE_ROWS, panel: Some(panel) })
+                };
             }
         };
         let tile = PhantomData::<T>;
@@ -111,17 +112,17 @@ impl InTiles {
     /// All of it for a block of tiles.
     fn run_block<T: Tile>(&self, unit: &Unit<'_>, tiles: Range<usize>, scratch: &mut [f32]) {
         let kernel = &self.winograd;
-        let rows = tiles.len().next_multiple_of(ROWS);
+        let rows = tiles.len().next_multiple_of(TILE_ROWS);
         let (panel, point) = (self.panel(rows), self.products(rows, 1));
         let (window, rest) = scratch.split_at_mut(self.window());
         let (panels, products) = rest.split_at_mut(self.points() * panel);
         // SAFETY: as many panels as points, of as many rows.
         unsafe { self.transform::<T>(unit, tiles.clone(), 0, panels.as_mut_ptr(), panel, window) };
-        let _tiles = Session::start();
+        let configured = self.amx.tiles(TILE_ROWS);
         for pair in 0..self.weights.pairs() {
             for (i, panel) in panels.chunks_exact(panel).enumerate() {
                 let next = if i + 1 < self.points() { [i + 1, pair] } else { [0, pair + 1] };
-                self.weights.multiply([i, pair], Some(next), panel, rows, &mut products[i * point..][..point]);
+                self.weights.multiply(&configured, [i, pair], Some(next), panel, rows, &mut products[i * point..][..point]);
             }
             let blocks = 2 * pair..(2 * pair + 2).min(kernel.output.map.blocks());
             let (tile, block) = (PhantomData::<T>, rows * LANES);
@@ -139,27 +140,27 @@ impl InTiles {
     fn run_shared<T: Tile>(&self, unit: &Unit<'_>, stage: usize, task: usize, common: Common<'_>, scratch: &mut [f32]) {
         let kernel = &self.winograd;
         let (tiles, kind) = self.stage(stage, unit.images);
-        let rows = tiles.len().next_multiple_of(ROWS);
+        let rows = tiles.len().next_multiple_of(TILE_ROWS);
         let (panel, point) = (self.panel(rows), self.products(rows, self.weights.pairs()));
         let panels = self.points() * panel;
-        let sixteen = tiles.start + task * ROWS..(tiles.start + (task + 1) * ROWS).min(tiles.end);
+        let sixteen = tiles.start + task * TILE_ROWS..(tiles.start + (task + 1) * TILE_ROWS).min(tiles.end);
         match kind {
             0 => {
                 let to = common.at(0, panels);
                 // SAFETY: as many panels as points, of as many rows; these sixteen rows are this task's.
-                unsafe { self.transform::<T>(unit, sixteen, task * ROWS, to, panel, &mut scratch[..self.window()]) };
+                unsafe { self.transform::<T>(unit, sixteen, task * TILE_ROWS, to, panel, &mut scratch[..self.window()]) };
             }
             1 => {
                 // SAFETY: panels are complete; this point's products are this task's.
                 let (from, to) = unsafe { (common.read(task * panel, panel), common.write(panels + task * point, point)) };
-                let _tiles = Session::start();
+                let configured = self.amx.tiles(TILE_ROWS);
                 for (pair, to) in to.chunks_exact_mut(2 * rows * LANES).enumerate() {
-                    self.weights.multiply([task, pair], None, from, rows, to);
+                    self.weights.multiply(&configured, [task, pair], None, from, rows, to);
                 }
             }
             _ => {
                 // SAFETY: products are complete.
-                let from = unsafe { common.read(panels + task * ROWS * LANES, self.points() * point - task * ROWS * LANES) };
+                let from = unsafe { common.read(panels + task * TILE_ROWS * LANES, self.points() * point - task * TILE_ROWS * LANES) };
                 let (tile, blocks, block) = (PhantomData::<T>, 0..kernel.output.map.blocks(), rows * LANES);
                 dispatch(kernel.isa, OutputTransform { kernel, tile, unit, tiles: sixteen, blocks, from, point, block });
             }
@@ -178,12 +179,12 @@ impl Kernel for InTiles {
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
         let all = self.winograd.all(images);
-        all.div_ceil(self.block).max(workers.min(all / ROWS)).max(1)
+        all.div_ceil(self.block).max(workers.min(all / TILE_ROWS)).max(1)
     }
 
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]) {
         let all = self.winograd.all(unit.images);
-        let edge = |task: usize| (all.div_ceil(ROWS) * task / tasks * ROWS).min(all);
+        let edge = |task: usize| (all.div_ceil(TILE_ROWS) * task / tasks * TILE_ROWS).min(all);
         by_side!(self.winograd.side, self.run_block(unit, edge(task)..edge(task + 1), scratch));
     }
 
@@ -201,7 +202,7 @@ impl Kernel for InTiles {
             return self.tasks(images, workers);
         }
         let (tiles, kind) = self.stage(stage, images);
-        if kind == 1 { self.points() } else { tiles.len().div_ceil(ROWS) }
+        if kind == 1 { self.points() } else { tiles.len().div_ceil(TILE_ROWS) }
     }
 
     fn scratch(&self, images: usize) -> usize {

@@ -4,16 +4,16 @@ use rayon::prelude::*;
 
 use super::DIGITS;
 use crate::engine::native::dense::widths;
-use crate::engine::native::digits;
+use crate::engine::native::split_int8;
 use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, zeroed_lines};
 
 /// For products in AMX tiles.
-pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> digits::Weights {
+pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
-    let mut packed = digits::Weights::zeros(DIGITS, conv.input, blocks, points);
-    let writers: Vec<digits::Writer> = (0..points).map(|point| packed.writer(point)).collect();
+    let mut packed = split_int8::Weights::zeros(DIGITS, conv.input, blocks, points);
+    let writers: Vec<split_int8::Writer> = (0..points).map(|point| packed.writer(point)).collect();
     (0..blocks).into_par_iter().for_each(|block| {
         // All channels of a point, as their scale follows from the largest.
         let mut values = vec![[0.0f32; LANES]; points * conv.input];

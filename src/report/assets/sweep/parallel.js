@@ -20,7 +20,7 @@
       const s = (log ? d3.scaleLog() : d3.scaleLinear()).domain(d3.extent(known)).range([foot, 1]);
       // Of an axis by powers of ten, as many round numbers as stand apart.
       const of = (digits) => s.ticks(5).filter((v) => !log || digits.includes(v.toExponential()[0]));
-      const apart = (values) => d3.pairs(values).every(([a, b]) => s(b) - s(a) > 0.06);
+      const apart = (values) => d3.pairs(values).every(([a, b]) => s(b) - s(a) > 0.075);
       const round = ["1235", "13", "1"].map(of).find(apart) ?? d3.extent(known);
       const ticks = round.map((v) => ({ at: s(v), text: short(v) }));
       return { place: (v) => (v === null ? 0 : s(v)), ticks: lacks ? [{ at: 0, text: "–" }, ...ticks] : ticks, read: (p) => short(Number(s.invert(p).toPrecision(3))), foot };

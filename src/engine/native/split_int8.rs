@@ -12,8 +12,8 @@
 //!
 //! A row with a number that is not finite comes out as not a number; other rows do not notice.
 
-use super::amx::{ROWS, Split};
-use crate::simd::{LANES, Line, zeroed_lines};
+use super::split::Split;
+use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles, zeroed_lines};
 
 /// Channels of a step.
 pub const DEEP: usize = 4 * LANES;
@@ -28,7 +28,7 @@ const SMALLEST: f32 = 1e-30;
 const LINE: usize = size_of::<Line>();
 
 /// Bytes of a tile.
-const TILE: usize = ROWS * LINE;
+const TILE: usize = TILE_ROWS * LINE;
 
 impl Split {
     /// What the largest number of a row or column becomes: a little below 127 · (256² + 256 + 1), or 127 · (256 + 1), where digits end.
@@ -53,7 +53,7 @@ impl Split {
 
     /// Floats of a panel of so many rows.
     pub fn panel_floats(self, steps: usize, rows: usize) -> usize {
-        rows.div_ceil(ROWS) * self.tile_floats(steps)
+        rows.div_ceil(TILE_ROWS) * self.tile_floats(steps)
     }
 
     /// The digits of a number, the lowest first.
@@ -172,15 +172,23 @@ impl Weights {
     }
 
     /// Multiplies `rows` rows (a multiple of sixteen) of a panel by the weights to one pair of output blocks: `to` is `[2][rows][16]`. The
-    /// weights of the matrix and pair that are `next` are asked for meanwhile. Wants a [`Session`](super::amx::Session).
-    pub fn multiply(&self, [matrix, pair]: [usize; 2], next: Option<[usize; 2]>, panel: &[f32], rows: usize, to: &mut [f32]) {
-        assert!(pair < self.pairs && rows.is_multiple_of(ROWS));
+    /// weights of the matrix and pair that are `next` are asked for meanwhile.
+    pub fn multiply(
+        &self,
+        tiles: &Tiles,
+        [matrix, pair]: [usize; 2],
+        next: Option<[usize; 2]>,
+        panel: &[f32],
+        rows: usize,
+        to: &mut [f32],
+    ) {
+        assert!(pair < self.pairs && rows.is_multiple_of(TILE_ROWS));
         assert!(panel.len() >= self.digits.panel_floats(self.steps, rows) && to.len() >= 2 * rows * LANES);
         let index = matrix * self.pairs + pair;
         let block = Block {
             digits: self.digits,
             panel: panel.as_ptr().cast(),
-            tiles: rows / ROWS,
+            tiles: rows / TILE_ROWS,
             steps: self.steps,
             weights: self.values[index * self.pair_lines()..][..self.pair_lines()].as_ptr().cast(),
             scales: self.scales[2 * index..][..2].as_ptr().cast(),
@@ -188,8 +196,8 @@ impl Weights {
             to_block: rows * LANES,
             next: next.map(|[matrix, pair]| self.values.as_ptr().wrapping_add((matrix * self.pairs + pair) * self.pair_lines())),
         };
-        // SAFETY: all sizes were asserted. An engine of this ISA is only made where the tiles are to be had, and the session configured them.
-        unsafe { sys::multiply(&block) };
+        // SAFETY: the sizes of panel and target were asserted; weights and scales are slices of the whole pair.
+        unsafe { sys::multiply(tiles, &block) };
     }
 }
 
@@ -223,7 +231,7 @@ pub struct Run {
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     /// Where each begins; those behind `count` are read, but not written.
-    pub from: [*const f32; ROWS],
+    pub from: [*const f32; TILE_ROWS],
     /// How many rows.
     pub count: usize,
     /// What they are made of, four runs a step.
@@ -232,7 +240,7 @@ pub struct Rows<'a> {
 
 /// Where rows go in panels: each to the same place of panels that may be different ones.
 #[derive(Clone, Copy)]
-pub struct Places {
+pub struct Destination {
     /// The sixteen rows of a panel that have the first row among them.
     pub tile: *mut f32,
     /// Which of them it is.
@@ -245,34 +253,33 @@ impl Rows<'_> {
     /// Writes these rows to panels.
     ///
     /// # Safety
-    /// The rows' runs are valid for reading, the panels for writing; the CPU has AVX-512.
-    pub unsafe fn fill(&self, digits: Split, places: &Places) {
-        let last = places.index + if places.panel.is_none() { self.count } else { 1 };
-        assert!(!self.runs.is_empty() && (1..=ROWS).contains(&self.count) && last <= ROWS);
-        // SAFETY: the caller's promise; rows lie inside their sixteen.
+    /// The rows' runs are valid for reading, the panels for writing.
+    pub unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
+        let last = to.index + if to.panel.is_none() { self.count } else { 1 };
+        assert!(!self.runs.is_empty() && (1..=TILE_ROWS).contains(&self.count) && last <= TILE_ROWS);
+        // SAFETY: the caller promises runs and panels; rows lie inside their sixteen, as asserted.
         unsafe {
             match digits {
                 Split::One => unreachable!("integers have two digits or three"),
-                Split::Two => sys::fill::<2>(self, places),
-                Split::Three => sys::fill::<3>(self, places),
+                Split::Two => sys::fill::<2>(avx512, self, to),
+                Split::Three => sys::fill::<3>(avx512, self, to),
             }
         };
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[path = "digits_x86.rs"]
+#[path = "split_int8_x86.rs"]
 mod sys;
 
 #[cfg(not(target_arch = "x86_64"))]
-#[path = "digits_none.rs"]
+#[path = "split_int8_none.rs"]
 mod sys;
 
 #[cfg(test)]
 mod tests {
-    use super::super::amx::Session;
     use super::*;
-    use crate::simd::{Isa, floats_mut};
+    use crate::simd::{Amx, floats_mut};
 
     #[test]
     fn digits_are_the_number() {
@@ -289,8 +296,8 @@ mod tests {
     }
 
     /// A panel of `rows` rows, `[channel block][row][16]`, and its product with a matrix that is the second of two.
-    fn product(digits: Split, rows: usize, channels: usize, left: &[f32], blocks: usize, right: &[[f32; LANES]]) -> Vec<f32> {
-        let padded = rows.next_multiple_of(ROWS);
+    fn product(amx: Amx, digits: Split, rows: usize, channels: usize, left: &[f32], blocks: usize, right: &[[f32; LANES]]) -> Vec<f32> {
+        let padded = rows.next_multiple_of(TILE_ROWS);
         let mut weights = Weights::zeros(digits, channels, blocks, 2);
         for (block, values) in right.chunks_exact(channels).enumerate() {
             // SAFETY: one thread.
@@ -300,30 +307,28 @@ mod tests {
         let panel = floats_mut(&mut memory);
         let lanes = |first: usize| u16::MAX >> (LANES - (channels - first).min(LANES));
         let runs: Vec<Run> = (0..channels).step_by(LANES).map(|c| Run { offset: c * rows, lanes: lanes(c) }).collect();
-        for row in (0..rows).step_by(ROWS) {
-            let tile = panel[row / ROWS * digits.tile_floats(weights.steps())..].as_mut_ptr();
-            let rest = (rows - row).min(ROWS);
-            // In two halves, as rows come from different places.
+        for row in (0..rows).step_by(TILE_ROWS) {
+            let tile = panel[row / TILE_ROWS * digits.tile_floats(weights.steps())..].as_mut_ptr();
+            let rest = (rows - row).min(TILE_ROWS);
+            // In two halves, as rows come from different to.
             for (index, count) in [(0, rest.min(7)), (7, rest.saturating_sub(7))].into_iter().filter(|&(_, count)| count > 0) {
                 let from = std::array::from_fn(|i| left[(row + index + i.min(count - 1)) * LANES..].as_ptr());
                 let rows = Rows { from, count, runs: &runs };
                 // SAFETY: the channels of each row; sixteen rows of the panel.
-                unsafe { rows.fill(digits, &Places { tile, index, panel: None }) };
+                unsafe { rows.fill(amx.vectors(), digits, &Destination { tile, index, panel: None }) };
             }
         }
-        let _session = Session::start();
+        let tiles = amx.tiles(TILE_ROWS);
         let mut got = vec![0.0; weights.pairs() * 2 * padded * LANES];
         for (pair, got) in got.chunks_exact_mut(2 * padded * LANES).enumerate() {
-            weights.multiply([1, pair], Some([1, pair + 1]), panel, padded, got);
+            weights.multiply(&tiles, [1, pair], Some([1, pair + 1]), panel, padded, got);
         }
         got
     }
 
     #[test]
     fn products_agree_with_plain_loops() {
-        if !Isa::available().contains(&Isa::Amx) {
-            return;
-        }
+        let Some(amx) = Amx::detect() else { return };
         let mut seed = 1;
         for (rows, channels, blocks) in [(1usize, 16usize, 1usize), (5, 64, 2), (16, 20, 1), (40, 80, 3), (33, 130, 5), (16, 512, 2)] {
             for (magnitude, digits, loss) in
@@ -336,11 +341,11 @@ mod tests {
                     left[at(row, c)] = number(&mut seed) * magnitude * if row % 5 == 4 { 0.0 } else { 1.0 };
                 }
                 let right: Vec<[f32; LANES]> = (0..channels * blocks).map(|_| std::array::from_fn(|_| number(&mut seed))).collect();
-                let got = product(digits, rows, channels, &left, blocks, &right);
+                let got = product(amx, digits, rows, channels, &left, blocks, &right);
                 for (block, row, o) in (0..blocks).flat_map(|b| (0..rows).flat_map(move |r| (0..LANES).map(move |o| (b, r, o)))) {
                     let term = |c: usize| f64::from(left[at(row, c)]) * f64::from(right[block * channels + c][o]);
                     let want: f64 = (0..channels).map(term).sum();
-                    let got = f64::from(got[(block * rows.next_multiple_of(ROWS) + row) * LANES + o]);
+                    let got = f64::from(got[(block * rows.next_multiple_of(TILE_ROWS) + row) * LANES + o]);
                     let bound = loss * f64::from(magnitude) * (channels as f64).sqrt();
                     assert!((got - want).abs() <= bound, "{digits:?} {rows}×{channels}, {magnitude}: {got}, not {want}");
                 }
@@ -350,13 +355,11 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_stays_in_its_row() {
-        if !Isa::available().contains(&Isa::Amx) {
-            return;
-        }
+        let Some(amx) = Amx::detect() else { return };
         let (rows, channels) = (16, 64);
         let mut left = vec![1.0f32; rows * channels];
         (left[2 * LANES], left[5 * LANES + 3], left[9 * LANES + 1]) = (f32::NAN, f32::NEG_INFINITY, f32::MAX);
-        let got = product(Split::Three, rows, channels, &left, 1, &vec![[0.5; LANES]; channels]);
+        let got = product(amx, Split::Three, rows, channels, &left, 1, &vec![[0.5; LANES]; channels]);
         for row in 0..rows {
             let values = &got[row * LANES..][..LANES];
             match row {

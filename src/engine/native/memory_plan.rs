@@ -1,8 +1,7 @@
 //! The memory plan: which values share storage as views, how wide each halo is, where everything lies in the arena.
 
-use super::memory::{Map, Operand, Space};
+use super::memory::{Map, Operand, Space, as_map};
 use super::rewrite::Rewritten;
-use crate::graph::Shape;
 use crate::plan::{Layer, Plan, ValueId, arrange};
 use crate::simd::LANES;
 
@@ -17,8 +16,8 @@ struct View {
     block: usize,
 }
 
-/// Places of all values.
-pub struct Places {
+/// The place of every value.
+pub struct MemoryPlan {
     /// One for each value of the plan.
     pub operands: Vec<Operand>,
     /// Steps whose output is already in its place when they come, or that nobody needs: they do nothing.
@@ -29,16 +28,8 @@ pub struct Places {
     pub shared: usize,
 }
 
-/// Shape of a value as a map: vectors are maps of one pixel.
-pub fn as_map(shape: &Shape) -> [usize; 3] {
-    match shape[..] {
-        [c, h, w] => [c, h, w],
-        _ => [shape.iter().product(), 1, 1],
-    }
-}
-
 /// Plans memory, of `packed` values in bf16: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
-pub fn places(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> Places {
+pub fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> MemoryPlan {
     let plan = &all.plan;
     let (views, done) = views(all);
     let halos = halos(all, &views);
@@ -70,7 +61,7 @@ pub fn places(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> P
             Operand { map, space: space(root), offset: offsets[root] + block * map.block, image: maps[root].floats() }
         })
         .collect();
-    Places { operands, done, local, shared }
+    MemoryPlan { operands, done, local, shared }
 }
 
 /// An image that only dense convolutions read needs no blocks of its own.

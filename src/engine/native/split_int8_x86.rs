@@ -4,18 +4,26 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::{Block, LINE, Places, ROWS, Rows, Run, SMALLEST, Split, TILE};
-use crate::simd::{LANES, Line};
+use super::{Block, Destination, LINE, Rows, Run, SMALLEST, Split, TILE};
+use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles};
 
 /// Sums of two tiles, up to three significances each.
-type Sums = MaybeUninit<[Line; 2 * 3 * ROWS]>;
+type Sums = MaybeUninit<[Line; 2 * 3 * TILE_ROWS]>;
 
 /// Multiplies sixteen rows at a time by the weights to two output blocks.
 ///
 /// # Safety
-/// Every access of the block is inside its buffers; this thread's tiles are configured; the CPU has AVX-512.
+/// Every access of the block is inside its buffers.
+pub unsafe fn multiply(_: &Tiles, block: &Block) {
+    // SAFETY: a `Tiles` exists only beside the token for AVX-512, and while this thread's tiles are configured; the caller
+    // promises the block.
+    unsafe { multiply_configured(block) }
+}
+
+/// # Safety
+/// Every access of the block is inside its buffers; this thread's tiles are configured.
 #[target_feature(enable = "avx512f")]
-pub unsafe fn multiply(block: &Block) {
+unsafe fn multiply_configured(block: &Block) {
     let &Block { digits, panel, tiles, steps, weights, scales, to, to_block, next } = block;
     let mut sums = Sums::uninit();
     let lines = 2 * steps * digits.step() / LINE;
@@ -36,8 +44,8 @@ pub unsafe fn multiply(block: &Block) {
             }
             let rows = panel.add(steps * digits.step()).cast();
             for side in 0..2 {
-                let sums = sums.as_ptr().cast::<i32>().add(side * digits.count() * ROWS * LANES);
-                let (outputs, to) = (scales.add(side * LANES), to.add(side * to_block + tile * ROWS * LANES));
+                let sums = sums.as_ptr().cast::<i32>().add(side * digits.count() * TILE_ROWS * LANES);
+                let (outputs, to) = (scales.add(side * LANES), to.add(side * to_block + tile * TILE_ROWS * LANES));
                 match digits {
                     Split::One => unreachable!("integers have two digits or three"),
                     Split::Two => finish::<2>(sums, rows, outputs, to),
@@ -60,8 +68,8 @@ unsafe fn finish<const DIGITS: usize>(sums: *const i32, rows: *const f32, output
     // SAFETY: the caller's promise.
     unsafe {
         let outputs = _mm512_loadu_ps(outputs);
-        for row in 0..ROWS {
-            let sum = |digit: usize| _mm512_cvtepi32_ps(_mm512_loadu_si512(sums.add((digit * ROWS + row) * LANES).cast()));
+        for row in 0..TILE_ROWS {
+            let sum = |digit: usize| _mm512_cvtepi32_ps(_mm512_loadu_si512(sums.add((digit * TILE_ROWS + row) * LANES).cast()));
             let lowest = _mm512_fmadd_ps(sum(DIGITS - 2), base, sum(DIGITS - 1));
             let value = if DIGITS == 3 { _mm512_fmadd_ps(sum(0), square, lowest) } else { lowest };
             let value = _mm512_mul_ps(_mm512_mul_ps(value, outputs), _mm512_set1_ps(*rows.add(row)));
@@ -160,7 +168,7 @@ macro_rules! halves {
 /// The largest lane of each of sixteen vectors, in one vector.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn largest(v: [__m512i; ROWS]) -> __m512i {
+fn largest(v: [__m512i; TILE_ROWS]) -> __m512i {
     let twos: [_; 8] = std::array::from_fn(|i| halves!(_mm512_unpacklo_epi32, _mm512_unpackhi_epi32, v[2 * i], v[2 * i + 1]));
     let fours: [_; 4] = std::array::from_fn(|i| halves!(_mm512_unpacklo_epi64, _mm512_unpackhi_epi64, twos[2 * i], twos[2 * i + 1]));
     let eights: [_; 2] = std::array::from_fn(|i| halves!(<0b01_00_01_00, 0b11_10_11_10> fours[2 * i], fours[2 * i + 1]));
@@ -172,13 +180,13 @@ fn largest(v: [__m512i; ROWS]) -> __m512i {
 /// # Safety
 /// The rows' runs can be read and the panels written.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn fill<const DIGITS: usize>(rows: &Rows<'_>, places: &Places) {
+pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destination) {
     let &Rows { from, count, runs } = rows;
-    let &Places { tile, index, panel } = places;
+    let &Destination { tile, index, panel } = to;
     let digits = if DIGITS == 2 { Split::Two } else { Split::Three };
     // As integers, magnitudes are in order, and what is not a number is above all.
     let magnitude = _mm512_set1_epi32(0x7FFF_FFFF);
-    let mut most = [_mm512_setzero_si512(); ROWS];
+    let mut most = [_mm512_setzero_si512(); TILE_ROWS];
     for run in runs {
         for (most, from) in most.iter_mut().zip(from) {
             // SAFETY: the caller's promise.
@@ -196,7 +204,7 @@ pub unsafe fn fill<const DIGITS: usize>(rows: &Rows<'_>, places: &Places) {
     }
     // Each row's sixteen, and its place there.
     let place = |i: usize| panel.map_or((tile, index + i), |distance| (tile.wrapping_add(i * distance), index));
-    let to: [*mut u8; ROWS] = std::array::from_fn(|i| {
+    let to: [*mut u8; TILE_ROWS] = std::array::from_fn(|i| {
         let (tile, index) = place(i);
         tile.cast::<u8>().wrapping_add(index * LINE)
     });

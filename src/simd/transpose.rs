@@ -1,16 +1,17 @@
-//! Turning squares of sixteen by sixteen numbers over.
+//! Transposing squares of sixteen by sixteen numbers.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use crate::simd::{Isa, LANES};
+use super::isa::Isa;
+use super::vector::LANES;
 
 /// Sixteen rows of sixteen, `width` apart, become sixteen columns: column `i` goes to `to[places[i]..]`.
 pub fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &[usize; LANES]) {
     assert!((LANES - 1) * width + LANES <= from.len() && places.iter().all(|&place| place + LANES <= to.len()));
     #[cfg(target_arch = "x86_64")]
-    if isa.vectors() == Isa::Avx512 {
-        // SAFETY: an `Isa` is made only where the CPU has the instructions; all rows and columns are there, as asserted.
+    if isa.avx512().is_some() {
+        // SAFETY: the token for AVX-512 exists; all rows and columns lie inside the slices, as asserted.
         return unsafe { avx512(from.as_ptr(), width, to.as_mut_ptr(), places) };
     }
     let _ = isa;
@@ -21,13 +22,15 @@ pub fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &
     }
 }
 
+/// # Safety
+/// Sixteen rows of sixteen values, `width` apart, are valid for reading; sixteen values at each of `places` for writing.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn avx512(from: *const f32, width: usize, to: *mut f32, places: &[usize; LANES]) {
     let mut a = [_mm512_setzero_ps(); LANES];
     let mut b = a;
     for (i, a) in a.iter_mut().enumerate() {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises sixteen rows.
         *a = unsafe { _mm512_loadu_ps(from.add(i * width)) };
     }
     // Pairs of numbers, then of pairs, within each quarter of a row.
@@ -54,7 +57,7 @@ unsafe fn avx512(from: *const f32, width: usize, to: *mut f32, places: &[usize; 
         a[j + 12] = _mm512_shuffle_f32x4::<0xDD>(b[j + 4], b[j + 12]);
     }
     for (column, &place) in a.into_iter().zip(places) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises room for a column at each place.
         unsafe { _mm512_storeu_ps(to.add(place), column) };
     }
 }

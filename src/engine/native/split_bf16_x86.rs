@@ -3,39 +3,17 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Block, ROWS};
-
-/// What `ldtilecfg` reads.
-#[repr(C, align(64))]
-struct Configuration {
-    palette: u8,
-    start: u8,
-    reserved: [u8; 14],
-    bytes: [u16; 16],
-    rows: [u8; 16],
-}
-
-pub fn configure(rows: usize) {
-    let mut all = Configuration { palette: 1, start: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
-    all.bytes[..8].fill(64);
-    all.rows[..6].fill(rows as u8);
-    all.rows[6..8].fill(ROWS as u8);
-    // SAFETY: sessions are started by kernels of an ISA that `available` confirmed; the configuration is 64 valid bytes.
-    unsafe { asm!("ldtilecfg [{}]", in(reg) &all, options(nostack, readonly)) };
-}
-
-pub fn release() {
-    // SAFETY: as in `configure`.
-    unsafe { asm!("tilerelease", options(nostack, nomem)) };
-}
+use super::Block;
+use crate::simd::{Avx512, Tiles};
 
 /// Sums over all steps, from zero to the stores. `$body` is one step: {p} and {q} are at its two tiles of rows, {w} at its weights.
 macro_rules! product {
     ($name:ident, [$($zero:literal)*], [$($body:literal)*], $weights:literal, [$($store:literal)*]) => {
         /// # Safety
-        /// Every access of the block is inside its buffers; this thread's tiles are configured.
-        pub unsafe fn $name(block: &Block) {
-            // SAFETY: the caller's promise.
+        /// Every access of the block is inside its buffers.
+        pub unsafe fn $name(_: &Tiles, block: &Block) {
+            // SAFETY: a `Tiles` proves that the CPU has the instructions and that this thread's tiles are configured; the caller
+            // promises all accesses to memory. The operands name every register that is written.
             unsafe {
                 asm!(
                     $($zero,)*
@@ -182,7 +160,7 @@ product!(three_by_one,
 /// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen) times eight bytes written to each part, `part`
 /// floats apart.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn interleave(parts: usize, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
+pub unsafe fn interleave(_: Avx512, parts: usize, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
     // One part alone is rounded.
     let half = _mm512_set1_epi32(if parts == 1 { 0x8000 } else { 0 });
