@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::data::Split;
-use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
+use crate::heads::{FeatureTable, Groups, InputFeatures, Labels, Partition, PretrainedLayers};
 use crate::steps::{EXTRACT, EXTRACT_AGAIN};
 use crate::store::{Cache, Key, Row, Status};
 use crate::text::counted;
@@ -46,7 +46,7 @@ pub struct Source {
     pub taps: Vec<TapFeatures>,
     /// The backbone's own fully connected layers, for `head: classifier`. The caller sets
     /// them: a sweep knows no backbones.
-    pub classifier: Option<Classifier>,
+    pub classifier: Option<PretrainedLayers>,
     /// Class names.
     pub classes: Vec<String>,
     /// Identity of each row: the image's path.
