@@ -54,10 +54,19 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     drop(kept);
     watch.bar().finish_and_clear();
     let outcome = outcome?;
+    report::record_run(&outcome.folder, command(a).iter().map(String::as_str))?;
     report::write_tensorboard(&outcome.folder)?;
     report::write(&outcome.folder, None)?;
     tell(&outcome, screen);
     Ok(Ending::Done)
+}
+
+/// The command line, as far as it decides what the sweep holds.
+fn command(a: &Sweep) -> Vec<String> {
+    let option =
+        |name: &str, value: &Option<PathBuf>| value.iter().flat_map(|v| [name.to_owned(), v.display().to_string()]).collect::<Vec<_>>();
+    let words = ["headstart", "sweep"].map(str::to_owned).into_iter().chain(a.words.iter().cloned());
+    words.chain(option("--config", &a.config)).chain(option("--out", &a.out)).collect()
 }
 
 /// `lr=0.1,0.01` rather than a folder.
