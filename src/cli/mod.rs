@@ -6,6 +6,7 @@ mod commands;
 mod results;
 mod screen;
 mod signals;
+mod watch;
 mod wording;
 
 use std::ffi::OsString;
@@ -123,6 +124,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Merge(a) => commands::merge::run(a, screen),
         Verb::Sweep(a) => commands::sweep::run(a, device, screen),
         Verb::Speedup(a) => commands::speedup::run(a, device, screen),
+        #[cfg(feature = "report")]
         Verb::Report(a) => commands::report::run(a, screen),
         Verb::Predict(a) => commands::predict::run(a, device, screen),
         Verb::Export(a) => commands::export::run(a, device, screen),

@@ -76,21 +76,23 @@ impl<'a> Listed<'a> {
             Data::Path(path) => Some(path.canonicalize().map_err(Error::io("find", path))?),
             Data::Source(_) => None,
         };
-        let name = match (options.name.clone(), &place) {
-            (Some(name), _) => name,
-            (None, Some(place)) => folder_name(place)?,
-            (None, None) => return Err(Error::setting("the data set has no name", "give it one with option `name`")),
-        };
+        let name = name(data, options)?;
         Ok(Listed { source, dataset, name, place })
     }
 }
 
-/// `photos` for `some/photos/` and `some/photos.csv`.
-fn folder_name(whole: &Path) -> Result<String> {
+/// The name that the data set is given, or that of its folder or file: `photos` for `some/photos/` and `some/photos.csv`.
+pub(super) fn name(data: &Data<'_>, options: &ExtractionOptions) -> Result<String> {
+    if let Some(name) = &options.name {
+        return Ok(name.clone());
+    }
+    let Data::Path(path) = data else {
+        return Err(Error::setting("the data set has no name", "give it one with option `name`"));
+    };
+    let whole = path.canonicalize().map_err(Error::io("find", path))?;
     let name = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
-    name.map(|n| n.to_string_lossy().into_owned()).ok_or_else(|| {
-        Error::setting(format!("{} has no name to call the data set by", whole.display()), "give one with option `name`")
-    })
+    name.map(|n| n.to_string_lossy().into_owned())
+        .ok_or_else(|| Error::setting(format!("{} has no name to call the data set by", whole.display()), "give one with option `name`"))
 }
 
 /// Keeps `count` images spread over all folders: those whose paths hash lowest, so that a larger limit keeps what a smaller one took.

@@ -40,8 +40,8 @@ use std::path::{Path, PathBuf};
 
 use crate::backbone::Backbone;
 use crate::data::{self, Dataset, Entry, ImageSource, Orientation};
-use crate::extract::{self, ExtractionJob, JobTap};
-use crate::store::{self, Cache, Deferred, Wait};
+use crate::extract::{self, Job, JobTap};
+use crate::store::{self, Cache, Deferred, Key, Wait};
 use crate::{Error, Result};
 
 pub use crate::data::Image;
@@ -97,23 +97,34 @@ impl<'a> ExtractionBuilder<'a> {
         self
     }
 
+    /// The name of the data set, given or that of its folder or file.
+    ///
+    /// # Errors
+    /// Data that has neither.
+    pub(crate) fn data_name(&self) -> Result<String> {
+        listing::name(&self.data, &self.options)
+    }
+
+    pub(crate) fn backbone(&self) -> &'a Backbone {
+        self.backbone
+    }
+
     /// Lists, digests and splits the images. Nothing is computed yet, and nothing written but the digests of the files.
     ///
     /// # Errors
     /// Options that cannot be; data that cannot be listed, or that is not what the caches of this name are made from; a tap that does not exist.
     pub fn prepare(self, observer: &mut dyn Observer) -> Result<Extraction<'a>> {
-        let Draft { mut listed, digests, unread, folder } = self.draft(true, observer)?;
+        let mut draft = self.draft(true, observer)?;
         let mut deferred = Deferred::default();
-        let digests = match self.part() {
-            Some(_) => {
-                let split = (!listed.dataset.own_splits).then(|| self.options.split.unwrap_or_default());
-                deferred = Deferred { split, dedupe: self.options.dedupe };
-                observer.event(&Event::Deferred(deferred));
-                digests
-            }
-            None => settle::settle_copies(self.options.dedupe, &mut listed.dataset, digests, observer),
-        };
-        self.finish(Draft { listed, digests, unread, folder }, deferred)
+        let (dataset, dedupe) = (&mut draft.listed.dataset, self.options.dedupe);
+        if self.part().is_some() {
+            let split = (!dataset.own_splits).then(|| self.options.split.unwrap_or_default());
+            deferred = Deferred { split, dedupe };
+            observer.event(&Event::Deferred(deferred));
+        } else {
+            draft.digests = settle::settle_copies(dedupe, dataset, draft.digests, observer);
+        }
+        self.finish(draft, deferred)
     }
 
     /// As [`ExtractionBuilder::prepare`], of train and val alone, every file read.
@@ -147,17 +158,17 @@ impl<'a> ExtractionBuilder<'a> {
         let records = is_kept.then(|| records(&options.cache, &listed.name));
         let digests = digest(&listed, records.as_deref(), &unread, observer)?;
         settle::settle(&mut listed, &digests, &folder, options, observer)?;
-        Ok(Draft { listed, digests, unread, folder })
+        Ok(Draft { listed, digests, unread, key, folder })
     }
 
     fn finish(self, draft: Draft<'a>, deferred: Deferred) -> Result<Extraction<'a>> {
         let part = self.part();
-        let Draft { listed: Listed { source, dataset, name, place }, digests, unread, folder } = draft;
+        let Draft { listed: Listed { source, dataset, name, place }, digests, unread, key, folder } = draft;
         let ExtractionBuilder { backbone, mut options, .. } = self;
         let mut seen = HashSet::new();
         options.taps.retain(|tap| seen.insert(tap.clone()));
         let input = input(backbone, source.get(), &dataset, options.orientation)?;
-        Ok(Extraction { backbone, options, part, source, dataset, digests, unread, name, place, folder, input, deferred })
+        Ok(Extraction { backbone, options, part, source, dataset, digests, unread, name, place, key, folder, input, deferred })
     }
 }
 
@@ -167,6 +178,7 @@ struct Draft<'a> {
     digests: Digests,
     /// Entries that were not read, by place; empty where all were.
     unread: Vec<bool>,
+    key: Key,
     folder: PathBuf,
 }
 
@@ -181,6 +193,7 @@ pub struct Extraction<'a> {
     unread: Vec<bool>,
     name: String,
     place: Option<PathBuf>,
+    key: Key,
     folder: PathBuf,
     input: [usize; 2],
     deferred: Deferred,
@@ -195,6 +208,11 @@ impl<'a> Extraction<'a> {
     /// The folder of the cache: `CACHE/NAME/BACKBONE@KEY`.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What computes the features.
+    pub fn backbone(&self) -> &'a Backbone {
+        self.backbone
     }
 
     /// Name of the data set.
@@ -239,15 +257,14 @@ impl<'a> Extraction<'a> {
     }
 
     /// Hands the pipeline's job to `act`.
-    pub(crate) fn with_job<R>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> Result<R>) -> Result<R> {
+    pub(crate) fn with_job<R>(&self, act: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
         let (backbone, options) = (self.backbone, &self.options);
-        let key = backbone.key(options.store, options.orientation, &options.augment, options.seed);
         let shapes = backbone.tap_shapes(&options.taps, self.input)?;
         let taps: Vec<JobTap> = options.taps.iter().zip(shapes).map(|(name, shape)| JobTap { name: name.clone(), shape }).collect();
-        act(&ExtractionJob {
+        act(&Job {
             folder: &self.folder,
             name: &self.name,
-            key: &key,
+            key: &self.key,
             weights: backbone.weights_name(),
             source: self.source.get(),
             dataset: &self.dataset,

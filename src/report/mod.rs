@@ -7,7 +7,6 @@
 //! | `calibration.rs` | how often answers of a given confidence are right |
 //! | `photos.rs` | thumbnails of the most confident mistakes |
 //! | `page.rs` | data → HTML, of a sweep and of a speed-up |
-//! | `words.rs` | durations as people say them |
 //! | `tensorboard.rs` | the trials as TensorBoard's event files |
 //! | `assets/` | template, style and script of the page; [d3](https://d3js.org) and [Observable Plot](https://observablehq.com/plot), unchanged |
 
@@ -17,7 +16,6 @@ mod files;
 mod page;
 mod photos;
 mod tensorboard;
-mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +25,6 @@ use crate::files::replace;
 pub use content::Report;
 pub(crate) use page::render_speedup;
 pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
-pub use words::seconds;
 
 /// The report's file name in a sweep directory.
 pub const REPORT_FILE: &str = "report.html";

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::record::{self, Agreement, CachedLeg, Epoch, InLoopLeg};
 use super::swapped::Swapped;
-use super::{Comparison, Observer, Way};
+use super::{ComparisonJob, Observer, Way};
 use crate::engine::{Batch, Engine};
 use crate::extract::{self, Job, Outcome, Seconds};
+use crate::extraction::OfPipeline;
 use crate::files::Scratch;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
 use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 
 /// A comparison and the base, planned once for both legs.
 pub(super) struct Legs<'a> {
-    pub comparison: &'a Comparison<'a>,
+    pub comparison: &'a ComparisonJob<'a>,
     pub engine: Option<Arc<dyn Engine>>,
 }
 
@@ -102,7 +103,7 @@ impl Legs<'_> {
             _ => (of_job.engine)(taps, batch),
         };
         let job = Job { folder, engine: &engine, ..*of_job };
-        let outcome = extract::run_in(&job, objects, observer)?;
+        let outcome = extract::run_in(&job, objects, &mut OfPipeline(observer))?;
         if outcome.left > 0 {
             return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: legs that were finished are kept"));
         }

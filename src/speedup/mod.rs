@@ -3,19 +3,24 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `comparison.rs` | [`Comparison`]: data, backbone and head put together |
 //! | `legs.rs` | both ways of training, timed |
 //! | `swapped.rs` | a table of features that changes from epoch to epoch |
 //! | `record.rs` | what was measured, kept leg by leg |
 //! | `line.rs` | time over epochs and trials, break-even |
 //! | `outcome.rs` | [`Speedup`]: everything that is told, as plain data; its table and its files |
+//! | `page.rs` | its HTML page |
 //!
 //! Both legs see train and val, read the same files with the same decoder, run the same engine in the same batches and train the same head
 //! from the same seed. In the loop every epoch decodes every image and runs the base over it, as `fit` does on a model whose base is frozen;
 //! its features are kept in memory for that epoch and thrown away.
 
+mod comparison;
 mod legs;
 mod line;
 mod outcome;
+#[cfg(feature = "report")]
+mod page;
 mod record;
 mod swapped;
 
@@ -27,13 +32,15 @@ use sha2::{Digest, Sha256};
 
 use crate::data::Split;
 use crate::engine::Engine;
-use crate::extract::{self, Job};
+use crate::extract::Job;
+use crate::extraction;
 use crate::files::create_folder;
 use crate::heads::Trainer;
 use crate::store::{Lock, Wait};
 use crate::sweep::{Single, Source, SweepConfig, TapFeatures};
 use crate::{Error, Result};
 
+pub use comparison::{Comparison, ComparisonBuilder};
 use legs::Legs;
 pub use line::{Line, break_even, trials};
 pub use outcome::{About, Images, LegTime, PAGE_FILE, RESULT_FILE, Speedup, TABLE_FILE, Trials};
@@ -60,7 +67,7 @@ parameters:
 ";
 
 /// What is compared.
-pub struct Comparison<'a> {
+pub(crate) struct ComparisonJob<'a> {
     /// The extraction of one tap, of images of train and val. Its folder is where the features are cached: below `out`.
     pub job: &'a Job<'a>,
     /// The head: a sweep of one trial.
@@ -85,7 +92,7 @@ pub enum Way {
 }
 
 /// Watches a comparison: its extractions, and its epochs.
-pub trait Observer: extract::Observer {
+pub trait Observer: extraction::Observer {
     /// A leg of so many epochs begins.
     fn leg(&mut self, _way: Way, _epochs: usize) {}
 
@@ -96,15 +103,15 @@ pub trait Observer: extract::Observer {
     fn reused(&mut self, _way: Way) {}
 }
 
-impl Observer for extract::Silent {}
+impl Observer for () {}
 
 /// Runs what is left of a comparison and writes its files.
 ///
 /// # Errors
 /// Settings that make more than one head; a folder that holds something else; images that changed meanwhile; an engine's, a trainer's or the
 /// system's own failure. Legs that were finished are kept.
-pub fn run(comparison: &Comparison<'_>, observer: &mut dyn Observer) -> Result<Speedup> {
-    let Comparison { job, out, .. } = *comparison;
+pub(crate) fn run(comparison: &ComparisonJob<'_>, observer: &mut dyn Observer) -> Result<Speedup> {
+    let ComparisonJob { job, out, .. } = *comparison;
     let planned = comparison.planned()?;
     let epochs = planned.trial.spec.params().epochs;
     let wanted = if comparison.full { epochs } else { epochs.min(SAMPLED_EPOCHS) };
@@ -148,7 +155,7 @@ pub fn run(comparison: &Comparison<'_>, observer: &mut dyn Observer) -> Result<S
     Ok(speedup)
 }
 
-impl Comparison<'_> {
+impl ComparisonJob<'_> {
     /// The head, planned before there are features: mistakes in its settings come first.
     fn planned(&self) -> Result<Single> {
         let (dataset, taps) = (self.job.dataset, self.job.taps);

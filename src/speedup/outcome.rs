@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::line::{Line, break_even, trials};
 use super::record::{Agreement, Epoch, Record, to_json};
-use super::{Comparison, Single};
+use super::{ComparisonJob, Single};
 use crate::extract::Seconds;
 use crate::files::replace;
 use crate::heads::Metrics;
-use crate::report::{render_speedup, seconds};
+use crate::text::seconds;
 use crate::{Error, Result};
 
 /// Everything, as JSON.
@@ -154,7 +154,7 @@ impl LegTime {
 }
 
 impl Speedup {
-    pub(super) fn new(comparison: &Comparison<'_>, single: &Single, record: &Record) -> Result<Speedup> {
+    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &Single, record: &Record) -> Result<Speedup> {
         let job = comparison.job;
         let about = About {
             dataset: job.name.into(),
@@ -257,8 +257,8 @@ impl Speedup {
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let table = folder.join(TABLE_FILE);
         replace(&table, &self.csv().map_err(|e| Error::cache(&table, e, "this is a mistake in headstart"))?)?;
-        let page = Page { title: format!("Speed-up: {} on {}", self.about.backbone, self.about.dataset), speedup: self };
-        replace(&folder.join(PAGE_FILE), render_speedup(&page.values())?.as_bytes())?;
+        #[cfg(feature = "report")]
+        replace(&folder.join(PAGE_FILE), super::page::render(self)?.as_bytes())?;
         let result = folder.join(RESULT_FILE);
         replace(&result, &to_json(self, &result)?)
     }
@@ -273,50 +273,5 @@ impl Speedup {
             }
         }
         csv.into_inner().map_err(|e| e.to_string())
-    }
-}
-
-/// What the page shows beside the data.
-struct Page<'a> {
-    title: String,
-    speedup: &'a Speedup,
-}
-
-impl Page<'_> {
-    fn values(&self) -> Value {
-        let s = self.speedup;
-        let fact = |name: &str, value: String| serde_json::json!({ "name": name, "value": value });
-        let scaled = if s.in_loop.scaled { " (scaled)" } else { "" };
-        let points =
-            |leg: &LegTime| leg.until(s.epochs).map(|(seconds, measured)| serde_json::json!([seconds, measured])).collect::<Vec<_>>();
-        let shape = s.about.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
-        let settings = s.settings.iter().map(|(key, value)| format!("{key} {}", crate::heads::plain(value))).collect::<Vec<_>>().join(", ");
-        serde_json::json!({
-            "title": self.title,
-            "headline": [
-                fact("times as fast", format!("{:.1}×{scaled}", s.speedup)),
-                fact("base in the loop", format!("{}{scaled}", seconds(s.in_loop.seconds))),
-                fact("on cached features", seconds(s.cached.seconds)),
-                fact("break-even", s.break_even_epoch.map_or("never".into(), |epoch| format!("epoch {epoch}"))),
-                fact("val accuracy", format!("{:.4}", s.val.acc1)),
-            ],
-            "sentences": s.sentences(),
-            "table": s.table(),
-            "scaled": s.in_loop.scaled,
-            "epochs": s.epochs,
-            "curves": { "in_loop": points(&s.in_loop), "cached": points(&s.cached) },
-            "trials": s.trials,
-            "break_even": s.break_even_epoch,
-            "phases": [s.in_loop.epochs[0].base, s.cached.extract],
-            "made": [
-                fact("data", format!("{}: {} train, {} val", s.about.dataset, s.images.train, s.images.val)),
-                fact("base", format!("{}, weights {}, input {}×{}", s.about.backbone, s.about.weights, s.about.input[1], s.about.input[0])),
-                fact("features", format!("tap {} of shape {shape}, batches of {}", s.about.tap, s.about.batch)),
-                fact("head", settings),
-                fact("engine", format!("{}, trainer {}, {} threads", s.about.engine, s.about.trainer, s.about.threads)),
-                fact("machine", s.about.machine.clone()),
-                fact("headstart", s.headstart.clone()),
-            ],
-        })
     }
 }
