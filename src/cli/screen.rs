@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::extraction::{Event, Level};
-pub use crate::text::{seconds, thousands};
+pub(super) use crate::text::{seconds, thousands};
 use crate::weights::Fetching;
 use crate::{visible, visible_lines};
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};

