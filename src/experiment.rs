@@ -1,6 +1,33 @@
 //! A sweep from caches to its report: caches opened, the sweep file read, heads trained and compared, everything written that people look at.
 //!
 //! `sweep` below knows nothing of backbones and of pages.
+//!
+//! The whole way, on random weights and on images made on the spot:
+//!
+//! ```
+//! use headstart::data::{LabelledImages, Pixels, Split};
+//! use headstart::extraction::Data;
+//! use headstart::{Backbone, BackboneSettings, Classifier, Extraction, Sweep};
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let shade = |i: usize| Pixels::new(8, 8, vec![(i * 20) as u8; 8 * 8 * 3]);
+//! let mut images = LabelledImages::default();
+//! for i in 0..12 {
+//!     let split = if i % 3 == 0 { Split::Val } else { Split::Train };
+//!     images.add(format!("{i}"), if i < 6 { "dark" } else { "light" }, Some(split), shade(i)?)?;
+//! }
+//! let settings = BackboneSettings { weights: Some("random:1".into()), size: Some(33), ..BackboneSettings::from("squeezenet1_1") };
+//! let backbone = Backbone::open(settings)?;
+//! let extraction = Extraction::builder(Data::images(&images), &backbone).cache(folder.path().join("cache")).name("shades").prepare(&mut ())?;
+//! extraction.run(&mut ())?;
+//! let sweep = Sweep::builder([extraction.folder()]).set("head=ridge").set("alpha=1,10").out(folder.path().join("sweep"));
+//! let outcome = sweep.run(&())?;
+//! assert_eq!(outcome.leaderboard.len(), 2);
+//! let mut classifier = Classifier::open(&outcome.folder)?;
+//! let prediction = classifier.predict([shade(0)?])?.remove(0)?;
+//! assert_eq!(prediction.top(2).len(), 2);
+//! # Ok::<(), headstart::Error>(())
+//! ```
 
 use std::path::{Path, PathBuf};
 

@@ -39,6 +39,10 @@ enum Ending {
 ///
 /// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
 /// once.
+///
+/// ```no_run
+/// headstart::cli::main(["headstart", "features", "--data", "photos", "--backbone", "efficientnet_lite0"]);
+/// ```
 pub fn main<I, A>(args: I) -> ExitCode
 where
     I: IntoIterator<Item = A>,

@@ -5,7 +5,15 @@ use std::str::FromStr;
 
 use crate::{Error, Result, nearest};
 
-/// `--device auto|cpu|cuda[:N]|metal`.
+/// Where to compute: `auto`, `cpu`, `cuda`, `cuda:N` or `metal`.
+///
+/// ```
+/// use headstart::engine::DeviceChoice;
+///
+/// assert_eq!("cuda:1".parse::<DeviceChoice>()?, DeviceChoice::Cuda(1));
+/// assert_eq!(DeviceChoice::default().to_string(), "auto");
+/// # Ok::<(), headstart::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The GPU where the binary was built for one and one is there, else the CPU.

@@ -12,7 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::wheel::file_sha256;
-use crate::{Error, Result, files};
+#[cfg(feature = "hub")]
+use crate::files;
+use crate::{Error, Result};
 #[cfg(feature = "hub")]
 use download::Remote;
 pub use settings::Hub;
