@@ -215,7 +215,7 @@ impl Backbone {
     pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
         let settings = BackboneSettings {
             backbone: key.backbone.clone(),
-            preprocess: key.preprocess.split(';').next().map(Into::into),
+            preprocess: Some(key.preprocess.clone()),
             compute: key.compute.parse()?,
             device,
             ..BackboneSettings::default()
@@ -229,7 +229,7 @@ impl Backbone {
             let hint = "put back the file that the features were made with, or extract and train again";
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
         }
-        Ok((base, Orientation::of_preprocess(&key.preprocess)))
+        Ok((base, key.orientation))
     }
 
     /// Builds the engine for some taps, batches of up to `batch` images and an input of this height and width.
@@ -321,11 +321,10 @@ impl Backbone {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),
-            preprocess: format!(
-                "{};orientation={};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}",
-                self.preprocess,
-                orientation.name()
-            ),
+            preprocess: self.preprocess.to_string(),
+            orientation,
+            decoder: DECODER_VERSION.into(),
+            resizer: RESIZE_VERSION.into(),
             augment: policy.to_string(),
             seed,
             compute: self.compute.name().into(),

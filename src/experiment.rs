@@ -46,6 +46,7 @@ pub struct SweepBuilder {
     settings: Vec<String>,
     out: Option<PathBuf>,
     device: DeviceChoice,
+    command: Vec<String>,
 }
 
 impl SweepBuilder {
@@ -74,6 +75,12 @@ impl SweepBuilder {
         SweepBuilder { device, ..self }
     }
 
+    /// The command line that the report shows as the sweep's own [default: none].
+    #[must_use]
+    pub fn command(self, words: Vec<String>) -> Self {
+        SweepBuilder { command: words, ..self }
+    }
+
     /// Opens the caches and reads the settings. Nothing is written.
     ///
     /// # Errors
@@ -92,7 +99,7 @@ impl SweepBuilder {
         let out = self.out.unwrap_or_else(|| Path::new("sweeps").join(&sources[0].dataset));
         let device = engine::device(&self.device)?;
         let place = (!device.is_cpu()).then(|| engine::describe(&device));
-        Ok(Sweep { job: SweepJob { sources, config, out, trainer: trainer(&device) }, place })
+        Ok(Sweep { job: SweepJob { sources, config, out, trainer: trainer(&device) }, place, command: self.command })
     }
 
     /// Prepares and runs: [`SweepBuilder::prepare`] and [`Sweep::run`].
@@ -119,13 +126,14 @@ pub struct Sweep {
     job: SweepJob,
     /// The GPU on which heads are trained.
     place: Option<String>,
+    command: Vec<String>,
 }
 
 impl Sweep {
     /// A sweep over caches, each a cache's folder or a folder above it that holds only one.
     pub fn builder<P: Into<PathBuf>>(caches: impl IntoIterator<Item = P>) -> SweepBuilder {
         let caches = caches.into_iter().map(Into::into).collect();
-        SweepBuilder { caches, config: None, settings: vec![], out: None, device: DeviceChoice::Auto }
+        SweepBuilder { caches, config: None, settings: vec![], out: None, device: DeviceChoice::Auto, command: vec![] }
     }
 
     /// Directory of the sweep.
@@ -146,6 +154,9 @@ impl Sweep {
         let outcome = sweep::run(self.job, observer)?;
         #[cfg(feature = "report")]
         {
+            if !self.command.is_empty() {
+                report::record_run(&outcome.folder, self.command.iter().map(String::as_str))?;
+            }
             report::write_tensorboard(&outcome.folder)?;
             report::write(&outcome.folder, None)?;
         }

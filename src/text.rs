@@ -48,6 +48,11 @@ fn turns_direction(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A number with its noun: `1 class`, `2 classes`.
+pub(crate) fn counted(n: usize, one: &str, several: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { several })
+}
+
 /// 12345678 as `12,345,678`.
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();

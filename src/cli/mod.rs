@@ -58,7 +58,8 @@ where
     match Results.end() {
         Ok(()) => ExitCode::from(code),
         Err(lost) => {
-            screen.error(&anyhow::anyhow!("cannot write the results to stdout: {lost}"));
+            let lost = lost.raw_os_error().map_or_else(|| lost.kind().into(), io::Error::from_raw_os_error);
+            screen.error(&crate::Error::io("write the results to", "stdout")(lost).into());
             ExitCode::from(code.max(1))
         }
     }

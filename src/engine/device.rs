@@ -101,7 +101,7 @@ fn one_line(e: &candle_core::Error) -> String {
 fn not_built_for(feature: &str) -> Error {
     Error::setting(
         format!("this headstart was built without {feature}"),
-        format!("build it with `cargo build --release --features {feature}`, or use `--device cpu`"),
+        format!("build it with `cargo build --release --locked --features {feature}`, or use `--device cpu`"),
     )
 }
 

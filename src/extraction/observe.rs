@@ -39,6 +39,8 @@ pub enum Event<'a> {
         /// Photos of these caches.
         of: usize,
     },
+    /// A cache was made by an earlier version and cannot be used any more.
+    EarlierVersion(&'a Path),
     /// Another cache of this data, whose splits should count, cannot be read.
     CacheUnread(&'a str),
     /// A rule has split the data.
@@ -94,6 +96,7 @@ impl Event<'_> {
         match self {
             Event::Understood(_)
             | Event::Moved { .. }
+            | Event::EarlierVersion(_)
             | Event::Assigned { .. }
             | Event::SplitsKept(_)
             | Event::Groups(_)
@@ -129,6 +132,9 @@ impl fmt::Display for Event<'_> {
             ),
             Event::Moved { caches, from: None, here, of } => {
                 write!(f, "{} is taken for caches of this data: {} of {} photos are here", caches.display(), n(here), n(of))
+            }
+            Event::EarlierVersion(folder) => {
+                write!(f, "{} was made by an earlier version of headstart and cannot be used any more: it may be deleted", folder.display())
             }
             Event::Assigned { rule, counts, known, moved } => {
                 let [train, val, test] = counts.each_ref().map(n);

@@ -28,6 +28,7 @@ pub(super) fn settle(
         let origin = store::check_origin(cache, place, &dataset.entries, &digests, partial)?;
         tell_origin(&origin, cache, observer);
     }
+    store::earlier_caches(cache).iter().for_each(|folder| observer.event(&Event::EarlierVersion(folder)));
     if !dataset.own_splits && options.part.is_none() {
         let (rows, warnings) = store::known_rows(cache, &digests);
         warnings.iter().for_each(|text| observer.event(&Event::CacheUnread(text)));

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{ComparisonJob, DEFAULT, Observer, Speedup, run};
+use super::job::{ComparisonJob, DEFAULT, Observer};
+use super::outcome::Speedup;
+use super::run::run;
 use crate::engine::{self, DeviceChoice};
 use crate::extraction::{Extraction, ExtractionBuilder};
 use crate::heads::{Trainer, trainer};

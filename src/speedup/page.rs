@@ -1,22 +1,26 @@
 //! A comparison as one HTML file.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use super::outcome::{LegTime, Speedup};
+use super::outcome::{ArmTime, PAGE_FILE, Speedup};
 use crate::Result;
+use crate::files::replace;
 use crate::report::render_speedup;
 use crate::text::seconds;
 
-/// What the page shows beside the data.
+/// The values that the page shows.
 struct Page<'a> {
     title: String,
     speedup: &'a Speedup,
 }
 
-/// The HTML page.
-pub(super) fn render(speedup: &Speedup) -> Result<String> {
+/// Writes the HTML page.
+pub(super) fn write(speedup: &Speedup, folder: &Path) -> Result<()> {
     let title = format!("Speed-up: {} on {}", speedup.about.backbone, speedup.about.dataset);
-    render_speedup(&Page { title, speedup }.values())
+    let html = render_speedup(&Page { title, speedup }.values())?;
+    replace(&folder.join(PAGE_FILE), html.as_bytes())
 }
 
 impl Page<'_> {
@@ -25,7 +29,7 @@ impl Page<'_> {
         let fact = |name: &str, value: String| serde_json::json!({ "name": name, "value": value });
         let scaled = if s.in_loop.scaled { " (scaled)" } else { "" };
         let points =
-            |leg: &LegTime| leg.until(s.epochs).map(|(seconds, measured)| serde_json::json!([seconds, measured])).collect::<Vec<_>>();
+            |arm: &ArmTime| arm.curve(s.epochs).map(|point| serde_json::json!([point.seconds, point.measured])).collect::<Vec<_>>();
         let shape = s.about.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
         let settings = s.settings.iter().map(|(key, value)| format!("{key} {}", crate::heads::plain(value))).collect::<Vec<_>>().join(", ");
         serde_json::json!({

@@ -15,7 +15,10 @@ impl Key {
             ("--backbone", pair(|k| &k.backbone)),
             ("--weights (SHA-256)", weights),
             ("the network's layers (digest)", graph),
-            ("--size, --preprocess or --exif-rotate", pair(|k| &k.preprocess)),
+            ("--size or --preprocess", pair(|k| &k.preprocess)),
+            ("--exif-rotate", pair(|k| k.orientation.name())),
+            ("the version of the image decoders", pair(|k| &k.decoder)),
+            ("the version of the resampling", pair(|k| &k.resizer)),
             ("--augment", pair(|k| &k.augment)),
             ("--seed", seeds),
             ("--dtype", pair(|k| &k.compute)),
@@ -85,6 +88,8 @@ mod tests {
                 7.into()
             } else if name == "store" {
                 "bf16".into()
+            } else if name == "orientation" {
+                "exif".into()
             } else {
                 "other".into()
             };

@@ -46,7 +46,7 @@ pub use manifest::{Deferred, FORMAT, Failure, Manifest, ShardInfo, Tap};
 pub use memory::Memory;
 pub use merge::{Merged, Missing, merge};
 pub use objects::{LocalFiles, Objects};
-pub use origin::{Origin, check_origin, known_rows, remember_origin};
+pub use origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
 pub use reader::{Cache, FeatureMatrix, Table};
 pub use reconcile::{Changes, Known, Reconciled, reconcile};
 pub use rows::{Row, Status};

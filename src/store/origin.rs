@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest;
 use super::reader::Cache;
-use super::rows::{Row, Status};
+use super::rows::{self, Row, Status};
 use crate::data::{Digest, Entry};
 use crate::{Error, Result, files};
 
@@ -40,7 +41,7 @@ struct Record {
 /// The rows that the caches of a data set know and whose split is settled, those of the cache in `own` before those of others, live ones before deleted
 /// ones, and what the user should know. Other caches are asked only where `own` does not know every image of `wanted`.
 pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
-    let rows = Cache::open(own).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
+    let rows = rows_in(own).unwrap_or_default();
     known_rows_with(own, rows, wanted)
 }
 
@@ -54,12 +55,11 @@ pub(super) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: &[Option<D
         return (rows, warnings);
     }
     for folder in caches_beside(own).into_iter().filter(|folder| folder != own) {
-        match Cache::open(&folder) {
-            Ok(cache) => {
-                let is_news = |row: &&Row| row.split.is_some() && row.digest.is_some_and(|d| !known.contains(&d));
-                let mut others: Vec<&Row> = cache.rows().iter().filter(is_news).collect();
+        match rows_in(&folder) {
+            Ok(mut others) => {
+                others.retain(|row| row.split.is_some() && row.digest.is_some_and(|d| !known.contains(&d)));
                 others.sort_by_key(|row| (row.status == Status::Deleted, row.row));
-                rows.extend(others.into_iter().cloned());
+                rows.extend(others);
                 known.extend(rows.iter().filter_map(|row| row.digest));
             }
             Err(e) => warnings.push(format!("the splits of a damaged cache are not taken over: {e}")),
@@ -80,10 +80,10 @@ pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Optio
         return Ok(Origin::Same);
     }
     let (mut live, mut paths): (HashSet<Digest>, HashSet<String>) = Default::default();
-    for cache in caches_beside(own).iter().filter_map(|folder| Cache::open(folder).ok()) {
-        let rows = || cache.rows().iter().filter(|row| row.status != Status::Deleted);
-        live.extend(rows().filter_map(|row| row.digest));
-        paths.extend(rows().map(|row| row.path.clone()));
+    for mut rows in caches_beside(own).iter().filter_map(|folder| rows_in(folder).ok()) {
+        rows.retain(|row| row.status != Status::Deleted);
+        live.extend(rows.iter().filter_map(|row| row.digest));
+        paths.extend(rows.into_iter().map(|row| row.path));
     }
     let listed: HashSet<Digest> = digests.iter().flatten().copied().collect();
     let unread = || entries.iter().zip(digests).filter(|(_, digest)| digest.is_none()).map(|(entry, _)| &entry.uri);
@@ -100,6 +100,21 @@ pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Optio
     let problem = format!("is not what {} was made from ({made_from}): {here} of {of} of {whose} are the same", folder.display());
     let hint = "give this data set a name of its own with --name; if it shall take the other's place, delete that folder first";
     Err(Error::data(data, problem, hint))
+}
+
+/// Folders of the caches beside `own` that an earlier version made: their features cannot be used, and no longer belong to any key.
+pub fn earlier_caches(own: &Path) -> Vec<PathBuf> {
+    caches_beside(own).into_iter().filter(|folder| manifest::is_earlier(folder)).collect()
+}
+
+/// The rows of a cache, of an earlier version's too: a photo keeps its split.
+fn rows_in(folder: &Path) -> Result<Vec<Row>> {
+    if !manifest::is_earlier(folder) {
+        return Ok(Cache::open(folder)?.rows().to_vec());
+    }
+    let file = folder.join(rows::ROWS);
+    let text = fs::read(&file).map_err(Error::io("read", &file))?;
+    Ok(rows::salvage(&text, &rows::all_names(&text)).0)
 }
 
 /// Remembers that the caches beside `own` are made from `data`.
@@ -178,6 +193,18 @@ mod tests {
         fs::remove_file(root.path().join("photos/origin.json")).unwrap();
         let moved = Origin::Moved { from: None, here: 10, of: 10 };
         assert_eq!(of(&own, second, 0..10, false).unwrap(), moved, "caches made before");
+    }
+
+    #[test]
+    fn photos_keep_the_splits_of_a_cache_that_an_earlier_version_made() {
+        let root = tempfile::tempdir().unwrap();
+        let [earlier, own] = ["photos/a@1", "photos/a@2"].map(|name| root.path().join(name));
+        drop(with_rows(&earlier, Dtype::F32, 5));
+        let before = Cache::open(&earlier).unwrap().rows().to_vec();
+        fs::write(earlier.join("manifest.json"), r#"{"format": 1, "key": {"backbone": "a"}}"#).unwrap();
+        assert_eq!(known_rows(&own, &digests(0..5)), (before, vec![]));
+        assert_eq!(earlier_caches(&own), [earlier]);
+        assert!(of(&own, Path::new("/other"), 50..60, false).is_err());
     }
 
     #[test]

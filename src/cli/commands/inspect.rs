@@ -29,7 +29,7 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     ));
     screen.result(format_args!("backbone    {} on {} ({}), computed in {}", key.backbone, key.engine, key.device, key.compute));
     screen.result(format_args!("weights     {} (sha256 {})", about.weights, key.weights.get(..12).unwrap_or(&key.weights)));
-    screen.result(format_args!("preprocess  {}", key.preprocess));
+    screen.result(format_args!("preprocess  {}", key.input_in_words()));
     screen.result(format_args!("views       {}, seed {}\n", key.augment, key.seed));
     let taps = about.taps.iter().map(|t| {
         let shape: Vec<String> = t.shape.iter().map(usize::to_string).collect();

@@ -15,7 +15,7 @@ use crate::cli::signals;
 use crate::cli::watch::Watch;
 use crate::engine::DeviceChoice;
 use crate::extraction::{self, Event, Extraction, ExtractionOptions, Progress};
-use crate::speedup::{self, Comparison, Observer, PAGE_FILE, RESULT_FILE, Way};
+use crate::speedup::{self, Arm, Comparison, Observer, PAGE_FILE, RESULT_FILE};
 use crate::sweep::SweepConfig;
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
@@ -33,7 +33,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let mut watch = SpeedupWatch { screen, inner: Watch::new(screen), epochs: 0 };
     let comparison = builder.prepare(&mut watch)?;
     announce(comparison.extraction(), &format!(", tap {}", a.tap), screen);
-    let kept = signals::kept(|| "legs that were finished are kept; the same command goes on from there".into());
+    let kept = signals::kept(|| "finished arms are kept; the same command goes on from there".into());
     let found = comparison.run(&mut watch);
     drop(kept);
     watch.inner.clear();
@@ -89,7 +89,7 @@ fn tell(found: &speedup::Speedup, out: &Path, screen: &Screen) -> anyhow::Result
 struct SpeedupWatch<'a> {
     screen: &'a Screen,
     inner: Watch<'a>,
-    /// Epochs of the leg.
+    /// Number of epochs of the arm.
     epochs: usize,
 }
 
@@ -116,28 +116,28 @@ impl extraction::Observer for SpeedupWatch<'_> {
 }
 
 impl Observer for SpeedupWatch<'_> {
-    fn leg(&mut self, way: Way, epochs: usize) {
+    fn arm(&mut self, way: Arm, epochs: usize) {
         self.epochs = epochs;
         self.inner.clear();
         match way {
-            Way::Cached => {
+            Arm::Cached => {
                 self.inner.what = "extracting ".into();
                 self.screen.note(format_args!("on cached features: the base once, then {epochs} epochs of the head"));
             }
-            Way::InLoop => self.screen.note(format_args!("with the base in the loop: {epochs} epochs, each with the base over all images")),
+            Arm::InLoop => self.screen.note(format_args!("with the base in the loop: {epochs} epochs, each with the base over all images")),
         }
     }
 
-    fn epoch(&mut self, way: Way, epoch: usize) {
-        if way == Way::InLoop {
+    fn epoch(&mut self, way: Arm, epoch: usize) {
+        if way == Arm::InLoop {
             self.inner.what = format!("epoch {epoch}/{} ", self.epochs);
         }
     }
 
-    fn reused(&mut self, way: Way) {
+    fn reused(&mut self, way: Arm) {
         let which = match way {
-            Way::Cached => "on cached features",
-            Way::InLoop => "with the base in the loop",
+            Arm::Cached => "on cached features",
+            Arm::InLoop => "with the base in the loop",
         };
         self.screen
             .note(format_args!("{which}: measured by an earlier run; remove the folder, or name another with --out, to measure again"));

@@ -1,6 +1,6 @@
 //! `headstart sweep`: many heads on cached features, compared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ const SHOWN: usize = 10;
 /// Runs the verb. On stdout: the leaderboard, or with `--json` one object.
 pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let (settings, caches): (Vec<&String>, Vec<&String>) = a.words.iter().partition(|w| is_setting(w));
-    let mut builder = experiment::Sweep::builder(caches).device(super::device(device, screen)?);
+    let mut builder = experiment::Sweep::builder(caches).device(super::device(device, screen)?).command(command(a));
     if let Some(file) = &a.config {
         builder = builder.config(SweepConfig::read(file)?);
     }
@@ -45,6 +45,14 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let outcome = outcome?;
     tell(&outcome, screen);
     Ok(Ending::Done)
+}
+
+/// The command line, as far as it decides what the sweep holds.
+fn command(a: &Sweep) -> Vec<String> {
+    let option =
+        |name: &str, value: &Option<PathBuf>| value.iter().flat_map(|v| [name.to_owned(), v.display().to_string()]).collect::<Vec<_>>();
+    let words = ["headstart", "sweep"].map(str::to_owned).into_iter().chain(a.words.iter().cloned());
+    words.chain(option("--config", &a.config)).chain(option("--out", &a.out)).collect()
 }
 
 /// `lr=0.1,0.01` rather than a folder.
@@ -176,7 +184,7 @@ mod tests {
             history: vec![],
         };
         let mut outcome = SweepOutcome {
-            folder: std::path::PathBuf::new(),
+            folder: PathBuf::new(),
             leaderboard: vec![trial(0, Status::Done, json!({"val.acc1": 0.9, "val.acc1.std": 0.02})), trial(1, Status::Done, json!({}))],
             metric: "val.acc1".into(),
             test: None,

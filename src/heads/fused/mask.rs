@@ -3,7 +3,8 @@
 //! *AVX-512*: two registers hold a word of sixteen counters in 64-bit lanes, whose upper halves may hold anything: products read the lower halves
 //! alone. 1.3 instructions a unit. *Elsewhere*: plain loops.
 
-use crate::heads::random::{Dropout, MASK_BLOCK};
+use crate::heads::training::dropout::Dropout;
+use crate::heads::training::dropout::MASK_BLOCK;
 use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
 /// Copies units of a row while multiplying them by their dropout factors; `block` counts from the row's first unit.

@@ -2,24 +2,11 @@
 //!
 //! Activations are plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
 
-use super::rule::FLOOR;
+use super::update::FLOOR;
+use crate::heads::math::exp;
 use crate::heads::settings::choices::{Activation, Loss};
-use crate::heads::training::loss::Objective;
+use crate::heads::training::objective::Objective;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
-
-/// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
-#[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    // Adding 1.5 · 2²³ rounds to an integer and leaves it in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let p = ((((1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 0.166_666_65) * r + 0.5;
-    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    (p * r * r + r + 1.0) * power
-}
 
 /// The error function to about a unit in the last place: two minimax polynomials by N. Juffa, one of them of ln(1 − erf).
 #[inline(always)]
@@ -177,8 +164,9 @@ impl Vectorized for Judge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::features::table::Labels;
-    use crate::heads::settings::params::{Fit, Params};
+    use crate::heads::features::labels::Labels;
+    use crate::heads::settings::params::Params;
+    use crate::heads::settings::spec::Fit;
 
     #[test]
     fn exponential_and_error_function_are_exact_to_f32() {

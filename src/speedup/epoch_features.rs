@@ -1,36 +1,36 @@
-//! A table whose values are exchanged between epochs: features as a base in the loop computes them anew.
+//! A table of features whose values change from epoch to epoch, as a base in the loop computes them.
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::heads::FeatureTable;
 
-/// A table of fixed size whose values come and go.
-pub(super) struct Swapped {
+/// A table of fixed size whose values are replaced before each epoch.
+pub(super) struct EpochFeatures {
     rows: usize,
     dim: usize,
     block_rows: usize,
     now: RwLock<Option<Arc<dyn FeatureTable>>>,
 }
 
-impl Swapped {
-    /// A table that is read in blocks as `like` is, without values yet.
-    pub fn like(like: &dyn FeatureTable) -> Swapped {
-        Swapped { rows: like.rows(), dim: like.dim(), block_rows: like.block_rows(), now: RwLock::default() }
+impl EpochFeatures {
+    /// A table of the shape and blocks of another, without values yet.
+    pub fn like(like: &dyn FeatureTable) -> EpochFeatures {
+        EpochFeatures { rows: like.rows(), dim: like.dim(), block_rows: like.block_rows(), now: RwLock::default() }
     }
 
-    /// A table without values: to plan with.
-    pub fn empty(rows: usize, dim: usize) -> Swapped {
-        Swapped { rows, dim, block_rows: 1, now: RwLock::default() }
+    /// A table without values, to plan with.
+    pub fn empty(rows: usize, dim: usize) -> EpochFeatures {
+        EpochFeatures { rows, dim, block_rows: 1, now: RwLock::default() }
     }
 
-    /// Puts the values of the coming epoch in the place of those that were here.
+    /// Sets the values of the coming epoch.
     pub fn put(&self, values: Arc<dyn FeatureTable>) {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Some(values);
     }
 }
 
-impl FeatureTable for Swapped {
+impl FeatureTable for EpochFeatures {
     fn rows(&self) -> usize {
         self.rows
     }
@@ -39,7 +39,7 @@ impl FeatureTable for Swapped {
         self.dim
     }
 
-    /// Where there are no values yet, all are 0.
+    /// Zeros until the first values are put.
     fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
         match &*self.now.read().unwrap_or_else(PoisonError::into_inner) {
             Some(values) => values.read(row, columns, out),
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn values_are_those_that_were_put_last() {
         let matrix = |of: f32| Arc::new(Matrix::new(2, vec![of, of + 1.0, of + 2.0, of + 3.0]).unwrap());
-        let table = Swapped::like(&*matrix(0.0));
+        let table = EpochFeatures::like(&*matrix(0.0));
         let mut out = [9.0; 2];
         let mut second = || {
             table.read(1, 0..2, &mut out);

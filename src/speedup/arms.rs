@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::record::{self, Agreement, CachedLeg, Epoch, InLoopLeg};
-use super::swapped::Swapped;
-use super::{ComparisonJob, Observer, Way};
+use super::epoch_features::EpochFeatures;
+use super::job::{Arm, ComparisonJob, Observer};
+use super::record::{self, Agreement, CachedArm, Epoch, InLoopArm};
 use crate::engine::{Batch, Engine};
 use crate::extract::{self, Job, Outcome, Seconds};
 use crate::extraction::OfPipeline;
@@ -16,10 +16,16 @@ use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
 use crate::sweep::Single;
 use crate::{Error, Result};
 
-/// A comparison and the base, planned once for both legs.
-pub(super) struct Legs<'a> {
+/// A comparison and the base, planned once for both arms.
+pub(super) struct Arms<'a> {
     pub comparison: &'a ComparisonJob<'a>,
     pub engine: Option<Arc<dyn Engine>>,
+}
+
+/// A trained head and the epochs that it took.
+struct TrainedHead {
+    epochs: Vec<Epoch>,
+    trained: Trained,
 }
 
 /// An engine that several extractions share.
@@ -43,48 +49,49 @@ impl Engine for Shared {
     }
 }
 
-impl Legs<'_> {
-    /// The cached way: extraction, then all epochs on what it left. What an unfinished run left is computed anew, so that all of it is timed.
-    pub fn cached(&self, observer: &mut dyn Observer) -> Result<CachedLeg> {
+impl Arms<'_> {
+    /// The cached arm: the extraction, then all epochs on its features. An unfinished extraction is
+    /// computed anew, so that all of it is timed.
+    pub fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
         let folder = self.comparison.job.folder;
         record::remove(folder)?;
-        let (outcome, extract) = self.extract(folder, Box::new(LocalFiles::new(folder)), observer)?;
+        let extraction = self.extract(folder, Box::new(LocalFiles::new(folder)), observer)?;
         let start = Instant::now();
         let single = self.comparison.opened()?;
         let features = single.prepare(single.values())?;
         let open = start.elapsed().as_secs_f64();
         let until = single.trial.spec.params().epochs;
-        let (epochs, trained) = self.train(&single, &*features, until, &mut |epoch| {
-            observer.epoch(Way::Cached, epoch);
+        let TrainedHead { epochs, trained } = self.train(&single, &*features, until, &mut |epoch| {
+            observer.epoch(Arm::Cached, epoch);
             Ok(None)
         })?;
-        Ok(CachedLeg { failed: outcome.failed.len(), extract, open, epochs, val: trained.val })
+        Ok(CachedArm { failed: extraction.failed.len(), extract: extraction.seconds, open, epochs, val: trained.val })
     }
 
-    /// The other way: in each epoch all images go through the base again.
-    pub fn in_loop(&self, single: &Single, until: usize, observer: &mut dyn Observer) -> Result<InLoopLeg> {
+    /// The arm with the base in the loop: in each epoch all images go through the base again.
+    pub fn in_loop(&self, single: &Single, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
         let cached = single.prepare(single.values())?;
-        let swapped = Swapped::like(&*cached);
-        let (epochs, trained) = self.train(single, &swapped, until, &mut |epoch| {
-            observer.epoch(Way::InLoop, epoch);
+        let per_epoch = EpochFeatures::like(&*cached);
+        let TrainedHead { epochs, trained } = self.train(single, &per_epoch, until, &mut |epoch| {
+            observer.epoch(Arm::InLoop, epoch);
             let (features, seconds) = self.base(single, observer)?;
-            swapped.put(features);
+            per_epoch.put(features);
             Ok(Some(seconds))
         })?;
-        let (_, other) = self.train(single, &*cached, epochs.len(), &mut |_| Ok(None))?;
+        let other = self.train(single, &*cached, epochs.len(), &mut |_| Ok(None))?.trained;
         let rows = &single.partition.val;
-        let answers = [trained.head.classify(&swapped, rows), other.head.classify(&*cached, rows)];
-        Ok(InLoopLeg { agreement: agreement(&answers, single.trial.spec.classes(), epochs.len()), epochs })
+        let answers = [trained.head.classify(&per_epoch, rows), other.head.classify(&*cached, rows)];
+        Ok(InLoopArm { agreement: agreement(&answers, single.trial.spec.classes(), epochs.len()), epochs })
     }
 
-    /// Runs the base over all images; the features as the head sees them.
+    /// Runs the base over all images. Returns the features as the head sees them, and the seconds.
     fn base(&self, single: &Single, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
         let (job, out) = (self.comparison.job, self.comparison.out);
         let start = Instant::now();
         // Lives as long as an epoch.
         let folder = Scratch::new(out)?;
         let memory = Memory::default();
-        let (_, seconds) = self.extract(folder.path(), Box::new(memory.clone()), observer)?;
+        let seconds = self.extract(folder.path(), Box::new(memory.clone()), observer)?.seconds;
         let (rows, values) = memory.features(&job.taps[0].name, 0)?;
         let cache = Cache::open(job.folder)?;
         if !cache.rows().iter().filter(|r| r.status == Status::Ok).map(|r| r.row).eq(rows) {
@@ -94,8 +101,8 @@ impl Legs<'_> {
         Ok((features, Seconds { wall: start.elapsed().as_secs_f64(), ..seconds }))
     }
 
-    /// An extraction with the shared engine, and its seconds by phase.
-    fn extract(&self, folder: &Path, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<(Outcome, Seconds)> {
+    /// Extracts features with the shared engine. Wall time includes the start and the end.
+    fn extract(&self, folder: &Path, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<Outcome> {
         let start = Instant::now();
         let of_job = self.comparison.job;
         let engine = |taps: &[String], batch: usize| match &self.engine {
@@ -105,20 +112,20 @@ impl Legs<'_> {
         let job = Job { folder, engine: &engine, ..*of_job };
         let outcome = extract::run_in(&job, objects, &mut OfPipeline(observer))?;
         if outcome.left > 0 {
-            return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: legs that were finished are kept"));
+            return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: finished arms are kept"));
         }
         let seconds = Seconds { wall: start.elapsed().as_secs_f64(), ..outcome.seconds };
-        Ok((outcome, seconds))
+        Ok(Outcome { seconds, ..outcome })
     }
 
-    /// Trains the head through `until` epochs, or to its own end; `before` each epoch comes what its way does for it.
+    /// Trains the head for `until` epochs, or to its own end. `before` prepares each epoch.
     fn train(
         &self,
         single: &Single,
         features: &dyn FeatureTable,
         until: usize,
         before: &mut dyn FnMut(usize) -> Result<Option<Seconds>>,
-    ) -> Result<(Vec<Epoch>, Trained)> {
+    ) -> Result<TrainedHead> {
         let metric = &self.comparison.config.metric;
         let mut training = None;
         let mut epochs = vec![];
@@ -148,13 +155,13 @@ impl Legs<'_> {
         }
         match training.map(Training::finish).transpose()? {
             Some(trained) if trained.diverged => Err(Error::setting("the head's loss left the finite numbers", "use a smaller lr")),
-            Some(trained) => Ok((epochs, trained)),
+            Some(trained) => Ok(TrainedHead { epochs, trained }),
             None => Err(Error::setting("no epoch was trained", "use `epochs: 1` or more")),
         }
     }
 }
 
-/// How two heads' probabilities of the same images agree.
+/// How the probabilities of two heads for the same images agree.
 fn agreement([a, b]: &[Vec<f32>; 2], classes: usize, epochs: usize) -> Agreement {
     let pairs = || a.chunks_exact(classes).zip(b.chunks_exact(classes));
     Agreement {
@@ -167,7 +174,7 @@ fn agreement([a, b]: &[Vec<f32>; 2], classes: usize, epochs: usize) -> Agreement
 }
 
 fn changed(job: &Job<'_>) -> Error {
-    Error::data(job.source.locate(""), "changed while it was compared", "leave the images alone, and start again")
+    Error::data(job.source.locate(""), "changed during the comparison", "leave the images unchanged, and start again")
 }
 
 #[cfg(test)]
