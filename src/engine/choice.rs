@@ -1,4 +1,4 @@
-//! Where to compute, as the user asks for it.
+//! The device that a user asks for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use crate::{Error, Result, nearest};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The GPU where the binary was built for one and one is there, else the CPU.
+    /// The GPU where the build supports one and one is present, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -52,7 +52,7 @@ impl FromStr for DeviceChoice {
             _ => {
                 let near = nearest(s, ["auto", "cpu", "cuda", "metal"]);
                 let hint = near.map_or("use auto, cpu, cuda, cuda:N or metal".into(), |n| format!("did you mean `{n}`?"));
-                Err(Error::setting(format!("`{s}` is no device"), hint))
+                Err(Error::setting(format!("`{s}` is not a device"), hint))
             }
         }
     }
