@@ -1,7 +1,8 @@
 //! What a run would compute, how large it would be and how long it would take: `--dry-run`.
 
+use super::job::Job;
 use super::matched::Matched;
-use super::{Job, log, pass};
+use super::{log, pass};
 use crate::Result;
 use crate::store::{Cache, Manifest};
 

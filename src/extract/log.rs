@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, Outcome, Seconds};
+use super::job::Job;
+use super::observe::Seconds;
+use super::outcome::Outcome;
 use crate::{Error, Result};
 
 const LOG: &str = "extract.log.jsonl";

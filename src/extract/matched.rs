@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::pipeline::Done;
+use super::flow::Done;
+use super::job::Job;
+use super::outcome::Outcome;
 use super::prepare::reason;
-use super::{Job, Outcome, Rechecked};
 use crate::data::{Dataset, Digest, is_of_the_system};
 use crate::store::{Changes, Deferred, Failure, Known, Manifest, Row, RowSet, Status, reconcile};
 
@@ -20,6 +21,19 @@ pub(super) struct Matched<'a> {
     entries: Vec<u64>,
     /// What cannot be read now; the features of some may be there from an earlier run.
     unread: HashMap<u64, Failure>,
+}
+
+/// How the data differ from the rows of a cache.
+#[derive(Default)]
+pub(super) struct Differences {
+    /// Paths of images whose file holds another one now.
+    pub changed: Vec<String>,
+    /// Paths of images that are not in the data.
+    pub missing: Vec<String>,
+    /// Paths of images that cannot be read, with the reason.
+    pub unreadable: Vec<(String, String)>,
+    /// Number of images that the cache does not know.
+    pub unknown: usize,
 }
 
 /// Where each row's image is.
@@ -91,8 +105,9 @@ impl<'a> Matched<'a> {
         }
     }
 
-    /// How the data differ from the rows of a cache, for whoever compares: `before` are the rows as they were.
-    pub fn differences(&self, before: &[Row], dataset: &Dataset, found: &mut Rechecked) {
+    /// How the data differ from the rows of a cache; `before` are the rows as they were.
+    pub fn differences(&self, before: &[Row], dataset: &Dataset) -> Differences {
+        let mut found = Differences::default();
         let listed: BTreeSet<&str> = dataset.entries.iter().map(|e| e.uri.as_str()).collect();
         for row in before.iter().filter(|r| r.status == Status::Ok && status(&self.rows, r.row) == Some(Status::Deleted)) {
             if listed.contains(row.path.as_str()) { &mut found.changed } else { &mut found.missing }.push(row.path.clone());
@@ -104,6 +119,7 @@ impl<'a> Matched<'a> {
         let unknown = self.images.by_row.iter().filter(|image| !is_known(image)).count();
         // A changed image has a row of its own in the new listing.
         found.unknown = unknown.saturating_sub(found.changed.len());
+        found
     }
 
     /// Rows that can be computed, ascending.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Job, JobTap};
+use super::job::{Job, JobTap};
 use crate::store::{Manifest, Row, RowSet};
 
 /// Most rows of a shard.

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Job;
+use super::job::Job;
 use crate::data::{Digest, ImageSource, Orientation, Turn, decode, is_deep_gray, is_of_the_system, patiently, recorded_turn};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::{Error, Result};
