@@ -30,7 +30,7 @@ pub struct Part {
 pub type EngineFactory<'a> = dyn Fn(&[String], usize) -> Result<Box<dyn Engine>> + 'a;
 
 /// Everything that an extraction needs to know.
-pub struct Job<'a> {
+pub struct ExtractionJob<'a> {
     /// The cache's folder: [`Key::folder`].
     pub folder: &'a Path,
     /// The data set's name.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::flow::Done;
-use super::job::Job;
+use super::job::ExtractionJob;
 use super::outcome::Outcome;
 use super::prepare::reason;
 use crate::data::{Dataset, Digest, is_of_the_system};
@@ -59,7 +59,7 @@ impl<'a> Images<'a> {
 }
 
 impl<'a> Matched<'a> {
-    pub fn new(job: &Job<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
+    pub fn new(job: &ExtractionJob<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
         let known = Known { rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
         let digests: Vec<Option<Digest>> = job.digests.iter().map(|d| d.as_ref().ok().copied()).collect();
         let mut now = reconcile(known, job.dataset, &digests);
@@ -128,7 +128,7 @@ impl<'a> Matched<'a> {
     }
 
     /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left before, as far as this listing did not settle it.
-    pub fn deferred(&self, job: &Job<'_>, before: &Manifest) -> Deferred {
+    pub fn deferred(&self, job: &ExtractionJob<'_>, before: &Manifest) -> Deferred {
         let Deferred { split, dedupe } = if job.part.is_some() { job.deferred } else { before.deferred };
         let is_open = self.rows.iter().any(|row| row.status != Status::Deleted && row.split.is_none());
         Deferred { split: split.filter(|_| is_open), dedupe: dedupe && (job.part.is_some() || job.partial) }
@@ -165,7 +165,7 @@ impl Tally {
     }
 
     /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that lacked something.
-    pub fn outcome(self, needed: &RowSet, job: &Job<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
+    pub fn outcome(self, needed: &RowSet, job: &ExtractionJob<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
         let [stored, misrecorded]: [RowSet; 2] = [self.stored, self.misrecorded].map(|rows| rows.into_iter().collect());
         let failed: HashMap<u64, &Failure> = manifest.failed.iter().map(|f| (f.row, f)).collect();
         let mut outcome = Outcome { images: matched.entries.len(), changes: matched.changes, ..Outcome::default() };

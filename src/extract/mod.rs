@@ -32,7 +32,7 @@ mod run;
 mod sink;
 
 pub use estimate::{Basis, Estimate, estimate};
-pub use job::{EngineFactory, Job, JobTap, Part};
+pub use job::{EngineFactory, ExtractionJob, JobTap, Part};
 pub use observe::{Lanes, Observer, Progress, Seconds, Silent};
 pub use outcome::Outcome;
 pub use recheck::{Recheck, Rechecked, recheck};

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::flow::{Done, Event, Finished, Outputs, Ticket};
-use super::job::Job;
+use super::job::ExtractionJob;
 use super::matched::{Image, Images};
 use super::observe::{Lanes, Watch};
 use super::pass::Pass;
@@ -52,7 +52,7 @@ struct InEngine {
 
 /// Computes and stores the rows of a pass.
 pub(super) fn run(
-    job: &Job<'_>,
+    job: &ExtractionJob<'_>,
     pass: &Pass,
     images: &Images<'_>,
     engine: &Fitting,

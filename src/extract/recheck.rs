@@ -1,6 +1,6 @@
 //! `verify --sample K`: some images are read and computed again, and what comes out is held against the cache.
 
-use super::job::{Job, JobTap};
+use super::job::{ExtractionJob, JobTap};
 use super::matched::{Differences, Image, Matched};
 use super::prepare::{Preparation, Skip};
 use crate::Result;
@@ -60,7 +60,7 @@ impl Rechecked {
 ///
 /// # Errors
 /// A damaged cache; the engine's own failure.
-pub fn recheck(job: &Job<'_>, sample: usize) -> Result<Rechecked> {
+pub fn recheck(job: &ExtractionJob<'_>, sample: usize) -> Result<Rechecked> {
     let cache = Cache::open(job.folder)?;
     let matched = Matched::new(job, cache.rows(), cache.manifest());
     let Differences { changed, missing, unreadable, unknown } = matched.differences(cache.rows(), job.dataset);

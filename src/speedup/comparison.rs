@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::epoch_features::EpochFeatures;
 use crate::data::Split;
-use crate::extract::{self, Job};
+use crate::extract::{self, ExtractionJob};
 use crate::heads::Trainer;
 use crate::sweep::{Single, Source, SweepConfig, TapFeatures};
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ parameters:
 pub struct Comparison<'a> {
     /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the cached
     /// features.
-    pub job: &'a Job<'a>,
+    pub job: &'a ExtractionJob<'a>,
     /// The head: a sweep of one trial.
     pub config: &'a SweepConfig,
     /// The trainer of the head.

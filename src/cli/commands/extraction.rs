@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use crate::Result;
 use crate::backbone::Backbone;
 use crate::data::{Dataset, Digest, ImageSource, Orientation};
-use crate::extract::{Job, JobTap, Part};
+use crate::extract::{ExtractionJob, JobTap, Part};
 use crate::preprocess::Policy;
 use crate::store::{Deferred, Key, Wait};
 
-/// The parts of a [`Job`], owned.
+/// The parts of a [`ExtractionJob`], owned.
 pub struct Extraction {
     pub base: Backbone,
     pub source: Box<dyn ImageSource>,
@@ -34,10 +34,10 @@ pub struct Extraction {
 
 impl Extraction {
     /// Hands the job to `act`.
-    pub fn with_job<R>(&self, act: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
+    pub fn with_job<R>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> Result<R>) -> Result<R> {
         let shapes = self.base.tap_shapes(&self.taps, self.input)?;
         let taps: Vec<JobTap> = self.taps.iter().zip(shapes).map(|(name, shape)| JobTap { name: name.clone(), shape }).collect();
-        act(&Job {
+        act(&ExtractionJob {
             folder: &self.folder,
             name: &self.name,
             key: &self.key,
