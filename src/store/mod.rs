@@ -32,9 +32,12 @@ pub use disk::memory::Memory;
 pub use disk::objects::{LocalFiles, Objects};
 pub use disk::rows::{Row, Status};
 pub use disk::rowset::RowSet;
-pub use export::{Exported, Selection, export_npz, export_parquet};
+#[cfg(feature = "parquet")]
+pub use export::export_parquet;
+pub use export::{Exported, Selection, export_npz};
 pub use key::{Key, folder_name};
 pub use reading::cache::{Cache, Table};
+pub use reading::find::find_cache;
 pub use reading::matrix::FeatureMatrix;
 pub use reading::sound::Damage;
 pub use upkeep::gc::{Collected, gc};
