@@ -55,7 +55,7 @@ pub use fitted::pretrained::PretrainedLayers;
 pub use fused::FusedTrainer;
 pub use saved::folder::check_head_file;
 pub use saved::model::{BEST_FOLDER, HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model};
-pub use saved::predictor::Predictor;
+pub use saved::predictor::{HeadFiles, Predictor};
 pub use select::trainer;
 pub use settings::choices::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
 pub use settings::config::HeadConfig;
