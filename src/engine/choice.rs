@@ -1,14 +1,14 @@
-//! Where to compute, as the user asks for it.
+//! The device that a user asks for.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, Result, nearest};
 
-/// `--device auto|cpu|cuda[:N]|metal`.
+/// A device, or `auto`: `auto`, `cpu`, `cuda`, `cuda:N`, `metal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The GPU where the binary was built for one and one is there, else the CPU.
+    /// The GPU where the build supports one and one is present, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -44,7 +44,7 @@ impl FromStr for DeviceChoice {
             _ => {
                 let near = nearest(s, ["auto", "cpu", "cuda", "metal"]);
                 let hint = near.map_or("use auto, cpu, cuda, cuda:N or metal".into(), |n| format!("did you mean `{n}`?"));
-                Err(Error::setting(format!("`{s}` is no device"), hint))
+                Err(Error::setting(format!("`{s}` is not a device"), hint))
             }
         }
     }

@@ -38,7 +38,7 @@ pub use key::{Key, folder_name};
 pub(crate) use lock::Lock;
 pub use lock::Wait;
 pub(crate) use manifest::MANIFEST;
-pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};
+pub use manifest::{Deferred, FORMAT, Failure, Manifest, ShardInfo, Tap};
 pub use memory::Memory;
 pub use merge::{Merged, Missing, merge};
 pub use objects::{LocalFiles, Objects};

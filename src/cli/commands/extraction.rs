@@ -7,7 +7,7 @@ use crate::backbone::Backbone;
 use crate::data::{Dataset, Digest, ImageSource, Orientation};
 use crate::extract::{Job, JobTap, Part};
 use crate::preprocess::Policy;
-use crate::store::{Key, Wait};
+use crate::store::{Deferred, Key, Wait};
 
 /// The parts of a [`Job`], owned.
 pub struct Extraction {
@@ -28,6 +28,8 @@ pub struct Extraction {
     pub taps: Vec<String>,
     pub batch: usize,
     pub part: Option<Part>,
+    /// What a part leaves to `merge`.
+    pub deferred: Deferred,
 }
 
 impl Extraction {
@@ -56,6 +58,7 @@ impl Extraction {
             engine: &|taps, batch| self.base.engine(taps, batch, self.input),
             wait: Wait::Moment,
             part: self.part,
+            deferred: self.deferred,
         })
     }
 }

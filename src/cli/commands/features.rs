@@ -8,7 +8,7 @@ use crate::backbone::Backbone;
 use crate::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
 use crate::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
 use crate::preprocess::Policy;
-use crate::store::{self, Cache, Dtype};
+use crate::store::{self, Cache, Deferred, Dtype};
 use crate::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -31,11 +31,16 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
     let mut listed = a.images.list(&settings.options, screen)?;
     let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
     let folder = key.folder(&a.cache, &listed.name);
-    let unread = if settings.part.is_some() && !a.dedupe { left_unread(&folder, &listed.dataset, screen) } else { vec![] };
+    let unread = if settings.part.is_some() { left_unread(&folder, &listed.dataset) } else { vec![] };
     let digests = digest(&records(&a.cache, &listed.name), listed.source.as_ref(), &listed.dataset, &unread, screen)?;
-    a.images.settle(&mut listed, &digests, unread.is_empty(), &folder, screen)?;
+    a.images.settle(&mut listed, &digests, settings.part, &folder, screen)?;
     let Listed { source, mut dataset, name, data } = listed;
-    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
+    let deferred = settings.part.map_or(Ok(Deferred::default()), |_| a.deferred(&dataset))?;
+    let digests = match settings.part {
+        Some(_) => digests,
+        None => settle_duplicates(a.dedupe, &mut dataset, digests, screen),
+    };
+    tell_deferred(settings.part, deferred, screen);
     let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
     let extraction = Extraction {
         base,
@@ -54,6 +59,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
         taps: settings.taps,
         batch: a.images.batch,
         part: settings.part,
+        deferred,
     };
     if a.dry_run {
         tell_estimate(&extraction.with_job(extract::estimate)?, &extraction.folder, screen);
@@ -121,7 +127,7 @@ impl Settings {
             policy: a.augment.parse()?,
             orientation: if a.exif_rotate { Orientation::Exif } else { Orientation::AsStored },
             store: a.images.store.into(),
-            part: a.part.as_deref().map(part).transpose()?,
+            part: a.part.as_deref().map(part).transpose()?.filter(|part| part.of > 1),
         })
     }
 }
@@ -135,15 +141,33 @@ fn part(text: &str) -> Result<Part> {
     }
 }
 
-/// A part leaves the files alone that it has not computed: it digests each as it reads it, and other parts digest theirs. Data without splits of its own is
-/// split by all digests, so there every file is read.
-fn left_unread(folder: &Path, dataset: &Dataset, screen: &Screen) -> Vec<bool> {
-    if !dataset.own_splits {
-        return vec![];
+impl Features {
+    /// What a part leaves to `merge`, which knows the digests of all images: the splits of data without any, and copies.
+    fn deferred(&self, dataset: &Dataset) -> Result<Deferred> {
+        let split = if dataset.own_splits { None } else { Some(self.images.rule()?) };
+        Ok(Deferred { split, dedupe: self.dedupe })
     }
+}
+
+fn tell_deferred(part: Option<Part>, deferred: Deferred, screen: &Screen) {
+    if part.is_none() {
+        return;
+    }
+    screen.note(match deferred {
+        Deferred { split: Some(_), .. } => {
+            "a part reads its own images alone: `headstart merge` splits them and looks for copies, once it knows what all parts have read"
+        }
+        Deferred { split: None, dedupe: true } => {
+            "a part reads its own images alone: `headstart merge` looks for copies, once it knows what all parts have read"
+        }
+        _ => "a part reads its own images alone: the same image in several splits is not looked for, unless with --dedupe",
+    });
+}
+
+/// A part leaves the files alone that it has not computed: it digests each as it reads it, and other parts digest theirs.
+fn left_unread(folder: &Path, dataset: &Dataset) -> Vec<bool> {
     let rows = Cache::open(folder).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
     let read: HashSet<&str> = rows.iter().filter(|r| r.digest.is_some()).map(|r| r.path.as_str()).collect();
-    screen.note("a part reads its own images alone: the same image in several splits is not looked for, unless with --dedupe");
     dataset.entries.iter().map(|entry| !read.contains(entry.uri.as_str())).collect()
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::data::{self, Assigned, Dataset, Digest, ImageSource, ListOptions, Settled, Split, SplitRule};
-use crate::store::{self, Origin};
+use crate::extract::Part;
+use crate::store::{self, Origin, Row};
 use crate::{Error, Result};
 
 use crate::cli::args::Images;
@@ -38,7 +39,7 @@ impl Images {
         })
     }
 
-    fn rule(&self) -> Result<SplitRule> {
+    pub fn rule(&self) -> Result<SplitRule> {
         self.split.as_deref().map_or(Ok(SplitRule::default()), str::parse)
     }
 
@@ -68,20 +69,19 @@ impl Images {
     }
 
     /// What can be settled once the digests are known and the cache's folder is: that the caches of this name are made from this data, and the split
-    /// of each image. `all_read`: whether digests were asked of all images. What the user should know is said.
-    pub fn settle(&self, listed: &mut Listed, digests: &[Result<Digest>], all_read: bool, cache: &Path, screen: &Screen) -> Result<()> {
+    /// of each image, which a part leaves open. What the user should know is said.
+    pub fn settle(&self, listed: &mut Listed, digests: &[Result<Digest>], part: Option<Part>, cache: &Path, screen: &Screen) -> Result<()> {
         let digests: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
-        let origin = store::check_origin(cache, &listed.data, &digests, self.limit.is_some() || !all_read)?;
+        let origin = store::check_origin(cache, &listed.data, &listed.dataset.entries, &digests, self.limit.is_some() || part.is_some())?;
         tell_origin(&origin, cache, screen);
         tell_earlier(&store::earlier_caches(cache), screen);
-        if !listed.dataset.own_splits {
+        if !listed.dataset.own_splits && part.is_none() {
             let (rows, warnings) = store::known_rows(cache, &digests);
             warnings.iter().for_each(|w| screen.warn(w));
-            let settled: Vec<Settled<'_>> =
-                rows.iter().map(|r| Settled { digest: r.digest, path: &r.path, group: r.group.as_deref(), split: r.split }).collect();
+            let settled: Vec<Settled<'_>> = rows.iter().filter_map(Row::settled).collect();
             let rule = self.rule()?;
             if let Some(done) = rule.assign(&mut listed.dataset, &digests, &settled) {
-                tell_splits(&done, rule, self.split.is_some(), &listed.dataset, screen);
+                tell_splits(&done, rule, self.split.is_some(), &listed.dataset.classes, screen);
             }
         }
         tell_groups(&listed.dataset, screen);
@@ -111,7 +111,7 @@ fn tell_origin(origin: &Origin, cache: &Path, screen: &Screen) {
 }
 
 /// What a rule did, where it did something now.
-fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset, screen: &Screen) {
+pub fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, classes: &[String], screen: &Screen) {
     let [train, val, test] = done.counts.map(|n| thousands(n as u64));
     let images: usize = done.counts.iter().sum();
     if done.known < images {
@@ -134,8 +134,7 @@ fn tell_splits(done: &Assigned, rule: SplitRule, asked: bool, dataset: &Dataset,
         screen.warn(format_args!("{split} has no photos at all: there are too few of them, or too few groups, to part any"));
     }
     for split in [Split::Train, Split::Val, Split::Test] {
-        let lacking: Vec<&str> =
-            done.lacking.iter().filter(|(_, s)| *s == split).map(|(class, _)| dataset.classes[*class].as_str()).collect();
+        let lacking: Vec<&str> = done.lacking.iter().filter(|(_, s)| *s == split).map(|(class, _)| classes[*class].as_str()).collect();
         if !lacking.is_empty() {
             let names = data::name_some(lacking.iter().copied());
             screen.warn(format_args!(

@@ -42,6 +42,10 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     if about.classes.len() > SHOWN {
         screen.result(format_args!("and {} classes more", about.classes.len() - SHOWN));
     }
+    let open: usize = about.classes.iter().map(|c| c.open).sum();
+    if open > 0 {
+        screen.warn(format_args!("one part of an extraction: {} images have no split before `headstart merge` joins all parts", n(open)));
+    }
     about.failed.iter().for_each(|f| screen.warn(format_args!("failed {}: {}", f.path, f.reason)));
     about.damaged.iter().for_each(|file| screen.warn(format_args!("damaged: {file}")));
     Ok(Ending::Done)

@@ -53,7 +53,7 @@ impl Backbone {
 
 /// The device that was asked for; where `auto` looked for a GPU and found none that works, that is said.
 fn device(text: &str, screen: &Screen) -> Result<DeviceChoice> {
-    let (choice, note) = engine::settle(text.parse()?);
+    let (choice, note) = engine::resolve(text.parse()?);
     note.iter().for_each(|note| screen.note(note));
     Ok(choice)
 }

@@ -12,6 +12,7 @@ use crate::extract::{self, Progress};
 use crate::heads::trainer;
 use crate::preprocess::Policy;
 use crate::speedup::{self, Arm, Comparison, Observer, PAGE_FILE, RESULT_FILE};
+use crate::store::Deferred;
 use crate::sweep::SweepConfig;
 use crate::{Result, engine, store};
 
@@ -36,7 +37,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
     let key = base.key(a.images.store.into(), orientation, &policy, 0);
     let folder = key.folder(&out.join("cache"), &listed.name);
     let digests = data::digests(listed.source.as_ref(), &listed.dataset.entries, None, &|| {})?.each;
-    a.images.settle(&mut listed, &digests, true, &folder, screen)?;
+    a.images.settle(&mut listed, &digests, None, &folder, screen)?;
     let Listed { source, mut dataset, name, data } = listed;
     let digests = leave_out_test(&mut dataset, digests, screen);
     let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
@@ -57,6 +58,7 @@ pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending>
         taps: vec![a.tap.clone()],
         batch: a.images.batch,
         part: None,
+        deferred: Deferred::default(),
     };
     let trainer = trainer(&engine::device(&device)?);
     let prepared = start.elapsed().as_secs_f64();

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::backbone::Backbone;
 use crate::data::{self, ListOptions};
 use crate::extract::{self, Rechecked};
-use crate::store::{self, Cache};
+use crate::store::{self, Cache, Deferred};
 use serde_json::json;
 
 use super::extraction::Extraction;
@@ -109,6 +109,7 @@ fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Scr
         taps,
         batch: BATCH,
         part: None,
+        deferred: Deferred::default(),
     };
     Ok(extraction.with_job(|job| extract::recheck(job, sample))?)
 }

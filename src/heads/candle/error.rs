@@ -4,5 +4,5 @@ use crate::Error;
 
 /// An error of candle with what was being done.
 pub fn failed(doing: &'static str) -> impl Fn(candle_core::Error) -> Error {
-    move |e| Error::engine("candle", doing)(e)
+    move |e| Error::candle(doing)(e)
 }

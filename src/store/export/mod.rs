@@ -84,9 +84,12 @@ impl<'a> Chosen<'a> {
                 return Err(Error::setting(problem, "choose one with --tap"));
             }
         };
+        if selection.split.is_some() {
+            cache.settled()?;
+        }
         let matrix = cache.features(&tap, selection.view)?;
         let all = matrix.row_ids().iter().enumerate().filter_map(|(at, &id)| Some((at, cache.row(id)?)));
-        let rows: Vec<(usize, &Row)> = all.filter(|(_, row)| selection.split.is_none_or(|s| row.split == s)).collect();
+        let rows: Vec<(usize, &Row)> = all.filter(|(_, row)| selection.split.is_none_or(|s| row.split == Some(s))).collect();
         if rows.is_empty() {
             let split = selection.split.map_or("all".into(), |s| format!("the split {s}"));
             let problem = format!("{} has no features of tap `{tap}`, view {}, of {split} rows", cache.folder().display(), selection.view);

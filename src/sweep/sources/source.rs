@@ -71,6 +71,7 @@ impl Source {
     }
 
     fn of(cache: &Cache, folder: &Path) -> Result<Source> {
+        cache.settled()?;
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
@@ -85,7 +86,7 @@ impl Source {
             taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features), views });
         }
         let labels = rows.iter().map(|r| r.labels.iter().map(|&l| l as u32).collect()).collect();
-        let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
+        let splits: Vec<Split> = rows.iter().filter_map(|r| r.split).collect();
         let paths = rows.iter().map(|r| r.path.clone()).collect();
         let mut source = Source::new(taps, manifest.classes.clone(), paths, labels, &splits)?;
         source.copies.join(rows.len(), rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.digest?))));
