@@ -138,7 +138,7 @@ impl Arms<'_> {
                     self.comparison.trainer,
                     task,
                     Head::initial(&single.trial.spec),
-                    (metric.name, metric.more),
+                    *metric,
                 )?),
             };
             let mut val = None;
