@@ -420,7 +420,12 @@ fn a_table_larger_than_memory_is_read_once_for_several_heads_and_asked_for_in_ti
     let specs = [1e-3, 1e-4].map(spec);
     let trained = |trainer: &dyn Trainer, specs: &[HeadSpec]| {
         let table = Far::default();
-        let trained = side_by_side(trainer, Task { features: &table, labels: &labels, partition: &partition }, specs, Metric { name: "acc1", more: true });
+        let trained = side_by_side(
+            trainer,
+            Task { features: &table, labels: &labels, partition: &partition },
+            specs,
+            Metric { name: "acc1", more: true },
+        );
         assert_eq!(table.1.into_inner(), 2 * once, "each value once an epoch");
         trained
     };

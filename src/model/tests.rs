@@ -131,8 +131,8 @@ fn sizes_that_no_memory_holds_are_refused_before_any_is_taken() {
     let folder = sweep(Params { head: HeadKind::Dense, hidden: vec![4], ..Params::default() });
     let (file, photo) = (folder.path().join(BEST_FOLDER).join(MODEL_FILE), folder.path().join("photo.png"));
     let mut whole: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        // Its own digest would hide every other check.
-        whole.as_object_mut().unwrap().remove("model_sha256").unwrap();
+    // Its own digest would hide every other check.
+    whole.as_object_mut().unwrap().remove("model_sha256").unwrap();
     let huge = json!(1u64 << 60);
     for (places, value) in [
         (&["/head/inputs", "/inputs/0/shape"][..], json!([1u64 << 60])),

@@ -175,7 +175,8 @@ fn a_head_that_is_not_the_one_described_and_a_metric_that_nobody_has_are_noted()
     fs::write(folder.path().join("config.yaml"), CONFIG.replace("val.acc1", "val.auc")).unwrap();
     let best = folder.path().join("best");
     fs::create_dir(&best).unwrap();
-    let crate::heads::HeadFiles { model, mut weights } = crate::heads::tests_of_model::predictor(Default::default(), &[6]).to_bytes().unwrap();
+    let crate::heads::HeadFiles { model, mut weights } =
+        crate::heads::tests_of_model::predictor(Default::default(), &[6]).to_bytes().unwrap();
     fs::write(best.join("model.json"), model).unwrap();
     fs::write(best.join("head.safetensors"), &weights).unwrap();
     let said = |word: &str| Report::read(folder.path(), None).unwrap().notes.iter().any(|n| n.contains(word));

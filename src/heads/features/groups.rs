@@ -394,7 +394,7 @@ mod tests {
     fn few_shots_are_some_of_each_class_and_nested() {
         let labels = Labels::One((0..60).map(|row| row % 3).collect());
         let rows: Vec<usize> = (0..50).collect();
-        let (two, five) = (few_shot(&labels, &single(), &rows, 2, 0),  few_shot(&labels, &single(), &rows, 5, 0));
+        let (two, five) = (few_shot(&labels, &single(), &rows, 2, 0), few_shot(&labels, &single(), &rows, 5, 0));
         assert_eq!((two.len(), five.len()), (6, 15));
         assert!(two.iter().all(|row| five.contains(row)));
         assert_eq!(few_shot(&labels, &single(), &rows, 99, 0), rows);

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::model::{BEST_FOLDER, HEAD_FILE, MODEL_FILE};
 use super::digests::{Digests, sha256};
+use super::model::{BEST_FOLDER, HEAD_FILE, MODEL_FILE};
 use crate::{Error, Result};
 
 /// The folder of the best head: of a sweep directory its `best/`, of a folder that holds `model.json`

@@ -5,9 +5,9 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::folder::{AGAIN, best_of, wrong_weights, read};
-use super::model::{HEAD_FILE, InputFeatures, MODEL_FILE, Model};
 use super::digests::{Digests, model_file, sha256};
+use super::folder::{AGAIN, best_of, read, wrong_weights};
+use super::model::{HEAD_FILE, InputFeatures, MODEL_FILE, Model};
 use crate::heads::evaluation::calibration::rescale;
 use crate::heads::features::combined::Pooled;
 use crate::heads::features::labels::Labels;

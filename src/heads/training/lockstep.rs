@@ -125,10 +125,7 @@ impl<M> Members<M> {
     /// # Errors
     /// A head that left.
     pub fn position(&self, id: usize) -> Result<usize> {
-        self.entries
-            .iter()
-            .position(|entry| entry.id == id && !entry.left)
-            .ok_or_else(|| misused("a head that left is asked for"))
+        self.entries.iter().position(|entry| entry.id == id && !entry.left).ok_or_else(|| misused("a head that left is asked for"))
     }
 
     /// The value of one head.
