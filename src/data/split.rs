@@ -25,6 +25,14 @@ use crate::{Error, Result};
 ///
 /// A split with a share of zero gets nothing. A file that cannot be read has no content to go by: it counts for train until it can be read, and is
 /// a new photo then.
+///
+/// ```
+/// use headstart::data::SplitRule;
+///
+/// let rule: SplitRule = "hash:70/15/15".parse()?;
+/// assert_eq!(rule, SplitRule::new(70, 15, 15)?);
+/// # Ok::<(), headstart::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SplitRule {

@@ -5,7 +5,15 @@ use std::str::FromStr;
 
 use crate::{Error, Result, nearest};
 
-/// A device, or `auto`: `auto`, `cpu`, `cuda`, `cuda:N`, `metal`.
+/// Where to compute: `auto`, `cpu`, `cuda`, `cuda:N` or `metal`.
+///
+/// ```
+/// use headstart::engine::DeviceChoice;
+///
+/// assert_eq!("cuda:1".parse::<DeviceChoice>()?, DeviceChoice::Cuda(1));
+/// assert_eq!(DeviceChoice::default().to_string(), "auto");
+/// # Ok::<(), headstart::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The GPU where the build supports one and one is present, else the CPU.

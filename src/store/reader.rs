@@ -17,6 +17,17 @@ use crate::{Error, Result};
 const GAP: usize = 64 << 10;
 
 /// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened stays as it was.
+///
+/// ```no_run
+/// use headstart::Cache;
+///
+/// let cache = Cache::open("cache/photos/resnet18@0123456789ab")?;
+/// let features = cache.features("gap", 0)?;
+/// let mut rows = vec![0.0; features.dim()];
+/// features.gather(&[0], &mut rows);
+/// println!("{} rows; {}: {rows:?}", features.len(), cache.rows()[0].path);
+/// # Ok::<(), headstart::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,

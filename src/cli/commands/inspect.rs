@@ -1,6 +1,6 @@
 //! `headstart inspect`: what a cache holds.
 
-use crate::store;
+use crate::store::{self, find_cache};
 use serde_json::json;
 
 use crate::cli::Ending;
@@ -12,7 +12,7 @@ const SHOWN: usize = 20;
 
 /// Runs the verb.
 pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
-    let about = store::inspect(&super::cache_folder(&a.cache)?)?;
+    let about = store::inspect(&find_cache(&a.cache)?)?;
     if screen.json {
         screen.object(&json!(about));
         return Ok(Ending::Done);

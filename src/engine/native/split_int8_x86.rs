@@ -166,6 +166,9 @@ macro_rules! halves {
 }
 
 /// The largest lane of each of sixteen vectors, in one vector.
+///
+/// # Safety
+/// The CPU has AVX-512 F.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn largest(v: [__m512i; TILE_ROWS]) -> __m512i {

@@ -60,7 +60,7 @@ impl<'a> PackedBatches<'a> {
         let table = self.task.features;
         let place = |columns: &Columns, norm: Option<&mut BatchNorm>, scratch: &mut Vec<f32>| {
             let Slot { values: batch, nonzero } = self.slot(s);
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises that no other thread uses these columns of the batch or of its slot.
             let out = unsafe { batch.part(values(columns, rows.len())) };
             pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm, nonzero), scratch, out);
         };
@@ -81,7 +81,7 @@ impl<'a> PackedBatches<'a> {
             let cut = |part: usize| (grains * part / parts * GRAIN).min(tiles(packed.features));
             let columns = Columns::new(cut(part)..cut(part + 1), packed.features);
             for s in which.clone() {
-                // SAFETY: parts are columns of their own; nobody else has the feed.
+                // SAFETY: parts do not share columns, and `self` is borrowed exclusively: no other thread uses the batches.
                 unsafe { packed.pack(&columns, (epoch, s), batches[s], scratch) };
             }
         });
@@ -92,7 +92,7 @@ impl<'a> PackedBatches<'a> {
     /// # Safety
     /// They were packed, and nobody writes there meanwhile.
     pub unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the columns were packed and that no thread writes to them meanwhile.
         unsafe { self.slot(s).values.read(values(columns, rows)) }
     }
 

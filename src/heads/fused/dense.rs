@@ -34,7 +34,7 @@ pub fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: us
                 let states = pass.states_at::<R>(at, size);
                 let weights = pass.weights[at..][..size].as_mut_ptr();
                 let spot = TilePointers { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
-                // SAFETY: every pointer of the spot comes from a slice checked to hold the tile's values.
+                // SAFETY: every pointer of the spot comes from a slice that was cut, or asserted, to hold the tile's values.
                 unsafe { update_tile(s, update, &spot, part) };
             }
         }
@@ -43,9 +43,13 @@ pub fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: us
 }
 
 /// A tile's part of a panel, split into what the registers hold.
+///
+/// # Safety
+/// The pointers of `spot` are valid for a tile: its inputs and gradients for the whole batch, weights and states for its rows and columns,
+/// products for the rows of the next batch.
 #[inline(always)]
 unsafe fn update_tile<S: Simd, R: Update>(s: S, update: R, spot: &TilePointers, part: Panel) {
-    // SAFETY: the caller's promise; rows and vectors stay within the tile.
+    // SAFETY: the caller promises the whole tile; rows 0..8 and the vectors of `part` stay within it.
     unsafe {
         if S::REGISTERS >= 32 {
             match part.vectors {
@@ -63,6 +67,9 @@ unsafe fn update_tile<S: Simd, R: Update>(s: S, update: R, spot: &TilePointers, 
 }
 
 /// `ROWS` rows from `row` on, `COLUMNS` vectors from `vector` on: gradient, step, products of the next batch.
+///
+/// # Safety
+/// As [`update_tile`]; these rows and vectors lie within the tile.
 #[inline(always)]
 unsafe fn update_part<S: Simd, R: Update, const ROWS: usize, const COLUMNS: usize>(
     s: S,
@@ -71,7 +78,7 @@ unsafe fn update_part<S: Simd, R: Update, const ROWS: usize, const COLUMNS: usiz
     row: usize,
     vector: usize,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises the tile and that these rows and vectors lie within it. Prefetched addresses need not be valid.
     unsafe {
         let mut tile = [[s.splat(0.0); COLUMNS]; ROWS];
         let (x, d) = (spot.x.add(row), spot.d.add(vector * LANES));
@@ -105,6 +112,9 @@ unsafe fn update_part<S: Simd, R: Update, const ROWS: usize, const COLUMNS: usiz
 }
 
 /// tile += x ⊗ d for one row.
+///
+/// # Safety
+/// `x` is valid for `ROWS` values, `d` for `COLUMNS` vectors.
 #[inline(always)]
 unsafe fn add_product<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     s: S,
@@ -112,7 +122,7 @@ unsafe fn add_product<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     x: *const f32,
     d: *const f32,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises `ROWS` values and `COLUMNS` vectors.
     unsafe {
         let d: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(d.add(c * LANES)));
         for (r, sums) in tile.iter_mut().enumerate() {

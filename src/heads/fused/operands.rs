@@ -49,7 +49,7 @@ impl<'a> Packed<'a> {
     pub fn tile(&self, tile: usize) -> *const f32 {
         let (start, len) = ((tile - self.first_tile) * self.batch * TILE, self.batch * TILE);
         assert!(start + len <= self.len, "a tile of the features");
-        // SAFETY: within the buffer, as just checked.
+        // SAFETY: the offset was just asserted to lie within the buffer.
         unsafe { self.values.add(start) }
     }
 }
@@ -91,7 +91,7 @@ impl<'a> Products<'a> {
         let width = panel.vectors * LANES;
         let start = panel.first * LANES * self.batch;
         assert!(self.rows.end <= self.batch && start + width * self.batch <= self.len, "a panel of the products");
-        // SAFETY: within the buffer, as just checked.
+        // SAFETY: the offset was just asserted to lie within the buffer.
         unsafe { self.values.add(start + self.rows.start * width) }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Products<'a> {
     pub fn clear(&mut self, layout: Layout) {
         for panel in layout.panels() {
             let (start, len) = (self.panel(panel), self.rows.len() * panel.vectors * LANES);
-            // SAFETY: the rows lie side by side within a panel, and nobody else uses them.
+            // SAFETY: the rows lie side by side within a panel, which `panel` asserted to lie within the buffer; they are this value's own.
             unsafe { std::slice::from_raw_parts_mut(start, len).fill(0.0) };
         }
     }

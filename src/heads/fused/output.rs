@@ -107,7 +107,7 @@ impl Judge<'_> {
 #[inline(always)]
 fn fold<S: Simd>(s: S, v: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
-    // SAFETY: sixteen values.
+    // SAFETY: `lanes` holds sixteen values.
     unsafe { s.store(lanes.as_mut_ptr(), v) };
     let eight: [f32; 8] = std::array::from_fn(|i| f(lanes[i], lanes[i + 8]));
     let four: [f32; 4] = std::array::from_fn(|i| f(eight[i], eight[i + 4]));
@@ -123,7 +123,7 @@ impl Vectorized for Judge<'_> {
         let first = logits[0];
         logits[outputs..].fill(first);
         let (vectors, targets) = (logits.as_chunks_mut::<LANES>().0, q.as_chunks::<LANES>().0);
-        // SAFETY: arrays of sixteen values, here and below.
+        // SAFETY: an array of sixteen values.
         let load = |x: &[f32; LANES]| unsafe { s.load(x.as_ptr()) };
         let mut largest = s.splat(first);
         for z in vectors.iter() {
@@ -132,7 +132,7 @@ impl Vectorized for Judge<'_> {
         let largest = s.splat(fold(s, largest, f32::max));
         let mut best = outputs;
         for (v, z) in vectors.iter().enumerate() {
-            let others = s.others(s.sub(load(z), largest));
+            let others = s.nonzero_lanes(s.sub(load(z), largest));
             if others != u16::MAX {
                 best = v * LANES + others.trailing_ones() as usize;
                 break;
@@ -147,14 +147,14 @@ impl Vectorized for Judge<'_> {
             let power = exp2(s, s.mul(above, s.splat(std::f32::consts::LOG2_E)));
             let power = if v == last { s.mul(power, load(&counts)) } else { power };
             sum = s.add(sum, power);
-            // SAFETY: as above.
+            // SAFETY: `z` is an array of sixteen values.
             unsafe { s.store(z.as_mut_ptr(), power) };
         }
         let (sum, dot) = (fold(s, sum, |a, b| a + b), fold(s, dot, |a, b| a + b));
         let (share, floor) = (s.splat(mass * scale / sum), s.splat(FLOOR));
         for (z, q) in vectors.iter_mut().zip(targets) {
             let gradient = s.fma(load(z), share, s.fma(load(q), s.splat(-scale), floor));
-            // SAFETY: as above.
+            // SAFETY: `z` is an array of sixteen values.
             unsafe { s.store(z.as_mut_ptr(), s.sub(gradient, floor)) };
         }
         RowOutcome { loss: f64::from(mass * sum.ln() - dot), is_right: labels.contains(&(best as u32)) }

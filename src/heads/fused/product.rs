@@ -7,6 +7,9 @@ use super::operands::{Packed, Products};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// h_b += x_b · tile for `rows` rows: two at a time, for the sums of one alone would wait for each other.
+///
+/// # Safety
+/// `x` is valid for `ROWS` values at each of `rows` rows, `TILE` apart; `h` for `COLUMNS` vectors at each of them, `width` apart.
 #[inline(always)]
 pub unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     s: S,
@@ -16,7 +19,7 @@ pub unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     h: *mut f32,
     width: usize,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises all rows; every call takes its own.
     unsafe {
         for pair in 0..rows / 2 {
             multiply_rows::<S, ROWS, COLUMNS, 2>(s, tile, x.add(2 * pair * TILE), h.add(2 * pair * width), width);
@@ -28,6 +31,9 @@ pub unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
 }
 
 /// h_b += x_b · tile for `N` rows.
+///
+/// # Safety
+/// As [`multiply`], for `N` rows.
 #[inline(always)]
 unsafe fn multiply_rows<S: Simd, const ROWS: usize, const COLUMNS: usize, const N: usize>(
     s: S,
@@ -36,7 +42,7 @@ unsafe fn multiply_rows<S: Simd, const ROWS: usize, const COLUMNS: usize, const 
     h: *mut f32,
     width: usize,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises `N` rows of values and of vectors.
     unsafe {
         let mut sums: [[S::V; COLUMNS]; N] = std::array::from_fn(|b| std::array::from_fn(|c| s.load(h.add(b * width + c * LANES))));
         for (r, weights) in tile.iter().enumerate() {
@@ -104,9 +110,14 @@ impl Vectorized for Product<'_> {
     }
 }
 
+/// Products of a tile's part of a panel.
+///
+/// # Safety
+/// `weights` is valid for a tile of eight rows of `width` columns; `x` for its inputs of `rows` rows of the batch, `TILE` apart; `h` for a
+/// row of the panel at each of them.
 #[inline(always)]
 unsafe fn multiply_tile<S: Simd>(s: S, weights: *const f32, x: *const f32, rows: usize, h: *mut f32, width: usize, part: Panel) {
-    // SAFETY: the caller's promise; rows and vectors stay within the tile.
+    // SAFETY: the caller promises the whole tile; rows 0..8 and the vectors of `part` stay within it.
     unsafe {
         if S::REGISTERS >= 32 {
             let (weights, h) = (weights.add(part.first * LANES), h.add(part.first * LANES));
@@ -126,8 +137,12 @@ unsafe fn multiply_tile<S: Simd>(s: S, weights: *const f32, x: *const f32, rows:
     }
 }
 
+/// `ROWS` rows of `COLUMNS` vectors, `width` apart.
+///
+/// # Safety
+/// `from` is valid for them.
 #[inline(always)]
 unsafe fn tile_of<S: Simd, const ROWS: usize, const COLUMNS: usize>(s: S, from: *const f32, width: usize) -> [[S::V; COLUMNS]; ROWS] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises the vectors of every row.
     std::array::from_fn(|r| std::array::from_fn(|c| unsafe { s.load(from.add(r * width + c * LANES)) }))
 }

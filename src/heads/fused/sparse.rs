@@ -86,6 +86,9 @@ struct Features<'a> {
 
 impl Features<'_> {
     /// Adds the features times what they are multiplied by, from vector `first` on.
+    ///
+    /// # Safety
+    /// For each bit that is set, `values` holds the feature and `from` a row with `COLUMNS` vectors behind `first`.
     #[inline(always)]
     unsafe fn add_to<S: Simd, const COLUMNS: usize>(&self, s: S, first: usize, sums: &mut [S::V; COLUMNS]) {
         let [far, near] = self.strides;
@@ -94,7 +97,7 @@ impl Features<'_> {
             while left != 0 {
                 let place = word * u64::BITS as usize + left.trailing_zeros() as usize;
                 left &= left - 1;
-                // SAFETY: the caller's promise: there is such a feature, and what it is multiplied by.
+                // SAFETY: the caller promises the feature of this bit and its row.
                 unsafe {
                     let value = s.splat(*self.values.add(place / 8 * far + place % 8 * near));
                     let from = s.anchored(self.from.add(place * self.width + first * LANES));
@@ -117,10 +120,13 @@ trait Part<S: Simd>: Copy {
 }
 
 /// Does it for all vectors of a panel, as many at once as registers hold beside what they are multiplied by.
+///
+/// # Safety
+/// `part` may run on each of the `vectors` vectors.
 #[inline(always)]
 unsafe fn each_part<S: Simd, P: Part<S>>(s: S, vectors: usize, part: P) {
     const { assert!(PANEL == 9) };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises all `vectors` vectors; each call takes vectors below that number.
     unsafe {
         if S::REGISTERS >= 32 {
             return match vectors {
@@ -161,7 +167,7 @@ impl<S: Simd, R: Update> Part<S> for Step<'_, R> {
     #[inline(always)]
     unsafe fn run<const COLUMNS: usize>(self, s: S, first: usize) {
         let mut sums = [s.splat(0.0); COLUMNS];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises `COLUMNS` vectors from `first` on, of gradients, weights and states.
         unsafe {
             self.some.add_to(s, first, &mut sums);
             step_row(s, self.update, (self.weights, self.states), self.at + first * LANES, sums);
@@ -179,7 +185,7 @@ struct Multiply<'a> {
 impl<S: Simd> Part<S> for Multiply<'_> {
     #[inline(always)]
     unsafe fn run<const COLUMNS: usize>(self, s: S, first: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises `COLUMNS` vectors from `first` on, of weights and products.
         unsafe {
             let to = self.to.add(first * LANES);
             let mut sums: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(to.add(c * LANES)));

@@ -138,7 +138,7 @@ impl Vectorized for Sum<'_> {
     fn run<S: Simd>(self, _: S) {
         for (columns, place) in places(self.layout, self.batch, self.b) {
             for part in self.parts {
-                // SAFETY: products of the first layer were written before the barrier, others by this thread.
+                // SAFETY: products of the first layer were written before the barrier, those of others by this thread; none is written now.
                 let part = unsafe { part.read(place.clone()) };
                 self.out[columns.clone()].iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
             }
@@ -167,7 +167,7 @@ impl Run<'_> {
             member.meet();
             self.rows(member, rows, scratch);
             let (first, own) = (s * batches[0].len(), member.share(rows.len()));
-            // SAFETY: rows of this thread's own, that are read when all are done.
+            // SAFETY: these rows are this thread's share alone, and the tally is read when all threads are done.
             unsafe { tally.0.part(2 * (first + own.start)..2 * (first + own.end)).copy_from_slice(&scratch.outcomes) };
             member.meet();
             self.clip(member, rows.len(), s);
@@ -180,7 +180,8 @@ impl Run<'_> {
         let layer = &self.layers[0];
         for c in member.share(layer.chunks()) {
             let chunk = layer.chunk(c);
-            // SAFETY: a chunk's columns are packed, and its products written, by its owner alone, unless all was packed before.
+            // SAFETY: a chunk belongs to one thread until the next barrier, which alone packs its columns (unless all were packed before)
+            // and writes its products.
             let (x, mut h) = unsafe {
                 if packs {
                     self.batches.pack(&chunk.columns, (self.epoch, 0), rows, &mut scratch.row);
@@ -204,7 +205,7 @@ impl Run<'_> {
                 self.sum_products(l - 1, n, b, &mut scratch.row);
                 self.activate(l, n, b, rows[b], scratch);
             }
-            // SAFETY: rows are written and read by their owner alone.
+            // SAFETY: between two barriers this thread alone writes and reads the rows of its share.
             let (x, mut h) = unsafe {
                 let between = &self.buffers.inputs[l - 1];
                 (Packed::shared(&between.packed, n), Products::shared(&between.products, n, own.clone()))
@@ -250,25 +251,25 @@ impl Run<'_> {
         let between = &self.buffers.inputs[l - 1];
         let units = self.layers[l].layout.inputs - 1;
         let width = self.layers[l].layout.inputs.next_multiple_of(LANES);
-        // SAFETY: the row's owner, here and below.
+        // SAFETY: between two barriers row `b` belongs to the thread of which it is a share: no other one uses it.
         let slopes = unsafe { &mut between.slopes.part(b * width..(b + 1) * width)[..units] };
         mask(self.isa, &self.dropouts[l], self.epoch, row, slopes);
         Activate { act: self.activation, units: &mut scratch.row[..units], slopes }.run(self.isa);
         scratch.row.truncate(units);
         scratch.row.push(1.0);
         between.nonzero.mark(self.isa, (b, n), 0, &scratch.row);
-        // SAFETY: as above.
+        // SAFETY: as above: row `b` is this thread's own.
         unsafe { scatter(&between.packed, n, b, &scratch.row) };
     }
 
     fn store_gradient(&self, l: usize, n: usize, b: usize, row: &[f32]) {
         let layout = self.layers[l].layout;
         for (columns, place) in places(layout, n, b) {
-            // SAFETY: the row's owner.
+            // SAFETY: between two barriers row `b` belongs to the thread of which it is a share: no other one uses it.
             unsafe { self.buffers.gradients[l].part(place).copy_from_slice(&row[columns]) };
         }
         if l > 0 {
-            // SAFETY: the row's owner.
+            // SAFETY: as above: row `b` is this thread's own.
             unsafe { scatter(&self.buffers.inputs[l - 1].gradients, n, b, &row[..layout.outputs]) };
         }
     }
@@ -281,7 +282,7 @@ impl Run<'_> {
         for (c, buffer) in between.back.iter().enumerate() {
             let chunk = layer.chunk(c);
             let Some(Back { layout, weights, .. }) = &chunk.back else { continue };
-            // SAFETY: this thread's own rows.
+            // SAFETY: between two barriers this thread alone uses the rows of its share, of gradients and of products.
             let (x, mut h) = unsafe { (Packed::shared(&between.gradients, n), Products::shared(buffer, n, own.clone())) };
             h.clear(*layout);
             Product { layout: *layout, blocks: 0..layout.blocks(), weights, x, h }.run(self.isa);
@@ -293,12 +294,12 @@ impl Run<'_> {
             for ((layout, first), buffer) in layouts.iter().zip(&between.back) {
                 for (columns, place) in places(*layout, n, b) {
                     let count = layout.outputs.min(columns.end) - columns.start;
-                    // SAFETY: this thread's own rows.
+                    // SAFETY: row `b` is of this thread's share, which has written it above.
                     let part = unsafe { buffer.read(place) };
                     scratch.row[first + columns.start..][..count].copy_from_slice(&part[..count]);
                 }
             }
-            // SAFETY: as above.
+            // SAFETY: row `b` is of this thread's share, and its slopes are not written now.
             let slopes = unsafe { between.slopes.read(b * width..(b + 1) * width) };
             let units = layer.layout.inputs - 1;
             scratch.row[..units].iter_mut().zip(slopes).for_each(|(d, slope)| *d *= slope);
@@ -314,12 +315,13 @@ impl Run<'_> {
         while let Some(item) = member.take(chunks.len()) {
             let (l, c) = chunks[item];
             let (layer, next) = (&self.layers[l], next.filter(|_| l == 0));
-            // SAFETY: gradients and activations were written before the barrier.
+            // SAFETY: all gradients were written before the barrier, and none is written before the next.
             let d = unsafe { self.buffers.gradients[l].read(0..layer.layout.columns() * n) };
             let mut chunk = layer.chunk_mut(c);
             let (blocks, columns) = (chunk.blocks.clone(), chunk.columns.clone());
             let (weights, states) = chunk.parts();
-            // SAFETY: as above; a chunk's columns are packed, and its products written, by whoever has taken it alone, unless all was packed before.
+            // SAFETY: activations were written before the barrier. The chunk was taken by this thread alone, which alone packs its
+            // columns (unless all were packed before) and writes its products.
             let (x, next) = unsafe {
                 if let Some(next) = next.filter(|_| packs) {
                     self.batches.pack(&columns, (self.epoch, s + 1), next, &mut scratch.row);
@@ -342,7 +344,7 @@ impl Run<'_> {
     /// # Safety
     /// They were written, and nobody writes there meanwhile.
     unsafe fn inputs(&self, l: usize, s: usize, n: usize, columns: &Columns) -> &[f32] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the columns were written and that no thread writes to them meanwhile.
         unsafe {
             match l {
                 0 => self.batches.batch(s, n, columns),
@@ -354,10 +356,10 @@ impl Run<'_> {
     /// The same as a pass takes it.
     ///
     /// # Safety
-    /// As above.
+    /// As for [`Run::inputs`].
     unsafe fn with_nonzero(&self, l: usize, s: usize, n: usize, columns: &Columns) -> Packed<'_> {
         let nonzero = if l == 0 { self.batches.nonzero(s) } else { &self.buffers.inputs[l - 1].nonzero };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises what `inputs` asks for.
         Packed::new(unsafe { self.inputs(l, s, n, columns) }, n, columns.tiles.start).with_nonzero(nonzero)
     }
 
@@ -367,19 +369,19 @@ impl Run<'_> {
         let mut at = 0;
         for (l, layer) in self.layers.iter().enumerate() {
             for c in member.share(layer.chunks()) {
-                // SAFETY: gradients and activations were written before the barrier; the place is the chunk's own.
+                // SAFETY: the chunk is of this thread's share, and so is its place among the norms.
                 unsafe { self.buffers.norms.part(at + c..at + c + 1)[0] = self.squared_norm(l, c, n, s) as f32 };
             }
             at += layer.chunks();
         }
         member.meet();
-        // SAFETY: written before the barrier.
+        // SAFETY: all norms were written before the barrier, and none is written before the next.
         let squares: f64 = unsafe { self.buffers.norms.read(0..at) }.iter().map(|&s| f64::from(s)).sum();
         let factor = clip_factor(squares.sqrt() / update::intake(self.optimizer), Some(largest));
         for (l, layer) in self.layers.iter().enumerate() {
             for b in member.share(n) {
                 for (_, place) in places(layer.layout, n, b) {
-                    // SAFETY: the row's owner.
+                    // SAFETY: row `b` is of this thread's share, and the other threads read gradients only after the next barrier.
                     unsafe { self.buffers.gradients[l].part(place).iter_mut().for_each(|d| *d *= factor) };
                 }
             }
@@ -391,7 +393,7 @@ impl Run<'_> {
     fn squared_norm(&self, l: usize, c: usize, n: usize, s: usize) -> f64 {
         let layer = &self.layers[l];
         let chunk = layer.chunk(c);
-        // SAFETY: written before the barrier.
+        // SAFETY: gradients and activations were written before the barrier, and none is written before the next.
         let (x, d) = unsafe { (self.inputs(l, s, n, &chunk.columns), self.buffers.gradients[l].read(0..layer.layout.columns() * n)) };
         let mut sum = 0.0;
         for a in 0..n {
@@ -417,7 +419,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 unsafe fn scatter(packed: &Shared, batch: usize, b: usize, row: &[f32]) {
     for (tile, values) in row.chunks(TILE).enumerate() {
         let at = (tile * batch + b) * TILE;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that no other thread uses row `b`; `to` is dropped before the next tile's.
         let to = unsafe { packed.part(at..at + TILE) };
         to[..values.len()].copy_from_slice(values);
         to[values.len()..].fill(0.0);

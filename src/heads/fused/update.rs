@@ -218,7 +218,7 @@ pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
     for (c, value) in new.iter_mut().enumerate() {
         let at = at + c * LANES;
         let mut kept = [s.splat(0.0); 3];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises weights and states at `at`, for all `COLUMNS` vectors.
         unsafe {
             for (kept, state) in kept.iter_mut().zip(states).take(R::STATES) {
                 *kept = s.load(state.add(at));

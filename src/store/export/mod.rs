@@ -1,6 +1,7 @@
 //! Features for other tools: NumPy's `.npz` and Parquet.
 
 mod npz;
+#[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
 ///
 /// # Errors
 /// As [`export_npz`].
+#[cfg(feature = "parquet")]
 pub fn export_parquet(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
     let to = &files::output(to)?;
