@@ -4,8 +4,8 @@
 mod classifier;
 #[path = "sweep/trainers.rs"]
 mod trainers;
-#[path = "sweep/unusable.rs"]
-mod unusable;
+#[path = "sweep/non_finite.rs"]
+mod non_finite;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::extract::Seconds;
 use crate::files::replace;
 use crate::heads::Metrics;
 use crate::report::{render_speedup, seconds};
-use crate::sweep::{Single, write_csv};
+use crate::sweep::{SingleTrial, write_csv};
 use crate::{Error, Result};
 
 /// The whole result, as JSON.
@@ -152,7 +152,7 @@ impl ArmTime {
 }
 
 impl Speedup {
-    pub(super) fn new(comparison: &Comparison<'_>, single: &Single, record: &Record) -> Result<Speedup> {
+    pub(super) fn new(comparison: &Comparison<'_>, single: &SingleTrial, record: &Record) -> Result<Speedup> {
         let job = comparison.job;
         let about = About {
             dataset: job.name.into(),

@@ -15,8 +15,8 @@ use crate::{Error, Result};
 const FILES: [&str; 9] =
     [LOG_FILE, RESULTS_FILE, PREDICTIONS_FILE, CONFUSION_FILE, PER_CLASS_FILE, NOTES_FILE, BEST_FOLDER, REPORT_FILE, TENSORBOARD_FOLDER];
 
-/// Moves the files of the sweep in a directory into a folder of their own. Returns that folder; `None`
-/// where there was no sweep.
+/// Moves the files of the sweep in a directory into a folder of their own. Returns that folder;
+/// `None` where there was no sweep.
 pub(crate) fn move_aside(folder: &Path) -> Result<Option<PathBuf>> {
     let mut names: Vec<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
