@@ -33,6 +33,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn vectorize<W: Vectorized>(self, work: W) -> W::Output {
+        /// # Safety
+        /// The CPU has AVX-512 F, BW, DQ and VL.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
         fn inner<W: Vectorized>(simd: Avx512, work: W) -> W::Output {
             work.run(simd)
@@ -74,7 +76,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn others(self, x: __m512) -> u16 {
+    fn nonzero_lanes(self, x: __m512) -> u16 {
         // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL).
         unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps()) }
     }

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::data::{self, Dataset, Digest, ImageSource, ListOptions, digests};
 use crate::engine::{Batch, Engine};
-use crate::extract::{EngineFactory, Job, JobTap, Observer, Outcome, Part, run};
+use crate::extract::{EngineFactory, ExtractionJob, JobTap, Observer, Outcome, Part, run};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::{Dtype, Key, LocalFiles, Objects, Wait};
+use crate::store::{Deferred, Dtype, Key, LocalFiles, Objects, Wait};
 
 pub const SIZE: usize = 6;
 
@@ -56,6 +56,7 @@ pub struct World {
     pub group: u64,
     pub partial: bool,
     pub part: Option<Part>,
+    pub deferred: Deferred,
     pub cache: PathBuf,
     pub pause: Duration,
 }
@@ -74,6 +75,7 @@ impl World {
             group: 8,
             partial: false,
             part: None,
+            deferred: Deferred::default(),
             cache,
             pause: Duration::ZERO,
         };
@@ -117,12 +119,12 @@ impl World {
     }
 
     /// Lists the data and hands over a job.
-    pub fn with_job<T>(&self, act: impl FnOnce(&Job<'_>) -> T) -> T {
+    pub fn with_job<T>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
         let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: self.pause }) as Box<dyn Engine>);
         self.with_engine(&engine, act)
     }
 
-    pub fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&Job<'_>) -> T) -> T {
+    pub fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
         let source = data::open(&self.data(), &ListOptions::default()).unwrap();
         let dataset = source.list().unwrap();
         self.with_source(source.as_ref(), &dataset, engine, act)
@@ -133,11 +135,11 @@ impl World {
         source: &dyn ImageSource,
         dataset: &Dataset,
         engine: &EngineFactory<'_>,
-        act: impl FnOnce(&Job<'_>) -> T,
+        act: impl FnOnce(&ExtractionJob<'_>) -> T,
     ) -> T {
         let digests: Vec<Result<Digest>> = digests(source, &dataset.entries, None, &|| {}).unwrap().each;
         let preprocess = PreprocessSpec::parse("resize=none,crop=none,range=unit", &PreprocessSpec::default()).unwrap();
-        act(&Job {
+        act(&ExtractionJob {
             weights: "random:0",
             folder: &self.cache,
             name: "photos",
@@ -158,6 +160,7 @@ impl World {
             engine,
             wait: Wait::Moment,
             part: self.part,
+            deferred: self.deferred,
         })
     }
 
