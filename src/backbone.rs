@@ -10,7 +10,7 @@ use crate::engine::native::{self, NativeEngine};
 use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
-use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
+use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
 use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
@@ -302,7 +302,7 @@ impl Backbone {
 
     /// An image to learn of the network by, `[3, height, width]`.
     fn sample(&self, size: [usize; 2]) -> Vec<f32> {
-        self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1])
+        self.preprocess.normalise().planar(&synthetic_images(SAMPLE, 1, size), size[0] * size[1])
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -438,7 +438,7 @@ mod tests {
         let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
         assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
-        let rgb = crate::engine::test_images(1, images, size);
+        let rgb = synthetic_images(1, images, size);
         let features = |compute| {
             let base = Backbone::open_with(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
             assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());

@@ -59,7 +59,11 @@ fn a_description_fits_its_network() {
         if let Some(twin) = info.twin {
             assert_eq!(find(twin).unwrap().twin, Some(info.name), "{}", info.name);
         }
-        assert!(info.entries.iter().all(|entry| all().iter().any(|b| b.name == entry.backbone && b.family == info.family)), "{}", info.name);
+        assert!(
+            info.entries.iter().all(|entry| all().iter().any(|b| b.name == entry.backbone && b.family == info.family)),
+            "{}",
+            info.name
+        );
         // A map leads to names that the graph has.
         let parameters = info.graph(&BuildOptions::default()).parameters();
         for map in info.naming.maps {

@@ -6,6 +6,7 @@ mod commands;
 mod results;
 mod screen;
 mod signals;
+mod watch;
 mod wording;
 
 use std::ffi::OsString;
@@ -38,6 +39,10 @@ enum Ending {
 ///
 /// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
 /// once.
+///
+/// ```no_run
+/// headstart::cli::main(["headstart", "features", "--data", "photos", "--backbone", "efficientnet_lite0"]);
+/// ```
 pub fn main<I, A>(args: I) -> ExitCode
 where
     I: IntoIterator<Item = A>,
@@ -124,6 +129,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Merge(a) => commands::merge::run(a, screen),
         Verb::Sweep(a) => commands::sweep::run(a, device, screen),
         Verb::Speedup(a) => commands::speedup::run(a, device, screen),
+        #[cfg(feature = "report")]
         Verb::Report(a) => commands::report::run(a, screen),
         Verb::Predict(a) => commands::predict::run(a, device, screen),
         Verb::Export(a) => commands::export::run(a, device, screen),

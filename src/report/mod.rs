@@ -10,7 +10,7 @@
 //! | `photos.rs` | thumbnails |
 //! | `run.rs` | the command that made a sweep, and when |
 //! | `page.rs` | data → HTML, of a sweep and of a speed-up |
-//! | `words.rs` | durations and dates as people say them |
+//! | `words.rs` | dates as people say them |
 //! | `tensorboard.rs` | the trials as TensorBoard's event files |
 //! | `assets/` | template, style and script of the page; [d3](https://d3js.org) and [Observable Plot](https://observablehq.com/plot), unchanged |
 
@@ -35,7 +35,6 @@ pub use content::Report;
 pub(crate) use page::render_speedup;
 pub use run::record_run;
 pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
-pub use words::seconds;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

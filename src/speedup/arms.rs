@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::comparison::{Arm, Comparison, Observer};
 use super::epoch_features::EpochFeatures;
+use super::job::{Arm, ComparisonJob, Observer};
 use super::record::{self, Agreement, CachedArm, Epoch, InLoopArm};
 use crate::engine::{Batch, Engine};
 use crate::extract::{self, Job, Outcome, Seconds};
+use crate::extraction::OfPipeline;
 use crate::files::Scratch;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
 use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 
 /// A comparison and the base, planned once for both arms.
 pub(super) struct Arms<'a> {
-    pub comparison: &'a Comparison<'a>,
+    pub comparison: &'a ComparisonJob<'a>,
     pub engine: Option<Arc<dyn Engine>>,
 }
 
@@ -109,7 +110,7 @@ impl Arms<'_> {
             _ => (of_job.engine)(taps, batch),
         };
         let job = Job { folder, engine: &engine, ..*of_job };
-        let outcome = extract::run_in(&job, objects, observer)?;
+        let outcome = extract::run_in(&job, objects, &mut OfPipeline(observer))?;
         if outcome.left > 0 {
             return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: finished arms are kept"));
         }

@@ -57,11 +57,13 @@ pub(super) fn other_images(there: &[Row], here: &[Row]) -> Option<String> {
     Some(format!("{} of {} rows are other images: {a} there, {b} here{changed}", others.len(), longest))
 }
 
-/// Rows of a part whose path, split or classes are others here.
+/// Rows of a part whose path, split or classes are others here. A split that is open is no other one.
 pub(super) fn other_labels(part: &Cache, here: &[Row], classes: &[String]) -> usize {
     let named = |labels: &[usize], classes: &[String]| -> Vec<String> { labels.iter().filter_map(|&l| classes.get(l).cloned()).collect() };
     let theirs = &part.manifest().classes;
-    let differs = |(a, b): &(&Row, &Row)| a.path != b.path || a.split != b.split || named(&a.labels, theirs) != named(&b.labels, classes);
+    let differs = |(a, b): &(&Row, &Row)| {
+        a.path != b.path || a.split.is_some() && a.split != b.split || named(&a.labels, theirs) != named(&b.labels, classes)
+    };
     part.rows().iter().zip(here).filter(differs).count()
 }
 

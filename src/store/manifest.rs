@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Dtype, Key, Row, RowSet, Status};
+use crate::data::SplitRule;
 use crate::{Error, Result, files, nearest, steps};
 
 /// Version of the format on disk that this library writes and reads.
@@ -40,12 +41,33 @@ pub struct Manifest {
     /// Caches of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<String>,
+    /// What waits for the digests of all images, in a part of an extraction.
+    #[serde(default, skip_serializing_if = "Deferred::is_nothing")]
+    pub deferred: Deferred,
     /// Taps by name.
     pub taps: BTreeMap<String, Tap>,
     /// Shards, by tap, view and first row.
     pub shards: Vec<ShardInfo>,
     /// Images that could not be used, by row.
     pub failed: Vec<Failure>,
+}
+
+/// What a part of an extraction leaves to [`merge`](super::merge), since it has not read all images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Deferred {
+    /// How images whose split is open are split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitRule>,
+    /// Whether copies are taken out of train.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dedupe: bool,
+}
+
+impl Deferred {
+    /// Whether nothing is left to decide.
+    pub fn is_nothing(&self) -> bool {
+        *self == Deferred::default()
+    }
 }
 
 /// What is stored of a tap.
@@ -128,6 +150,7 @@ impl Manifest {
             classes: vec![],
             next_row: 0,
             rows_sha256: None,
+            deferred: Deferred::default(),
             taps: BTreeMap::new(),
             shards: vec![],
             failed: vec![],

@@ -12,6 +12,7 @@ mod commit;
 mod compare;
 mod dtype;
 mod export;
+mod find;
 mod gc;
 mod inspect;
 mod key;
@@ -31,14 +32,17 @@ mod verify;
 mod writer;
 
 pub use dtype::{Dtype, Unstorable};
-pub use export::{Exported, Selection, export_npz, export_parquet};
+#[cfg(feature = "parquet")]
+pub use export::export_parquet;
+pub use export::{Exported, Selection, export_npz};
+pub use find::find_cache;
 pub use gc::{Collected, gc};
 pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
 pub use key::{Key, folder_name};
 pub(crate) use lock::Lock;
 pub use lock::Wait;
 pub(crate) use manifest::MANIFEST;
-pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};
+pub use manifest::{Deferred, FORMAT, Failure, Manifest, ShardInfo, Tap};
 pub use memory::Memory;
 pub use merge::{Merged, Missing, merge};
 pub use objects::{LocalFiles, Objects};

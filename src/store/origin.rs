@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::manifest;
 use super::reader::Cache;
 use super::rows::{self, Row, Status};
-use crate::data::Digest;
+use crate::data::{Digest, Entry};
 use crate::{Error, Result, files};
 
 const ORIGIN: &str = "origin.json";
@@ -38,11 +38,17 @@ struct Record {
     data: String,
 }
 
-/// The rows that the caches of a data set know, those of the cache in `own` before those of others, live ones before deleted ones, and what the user
-/// should know. Other caches are asked only where `own` does not know every image of `wanted`.
+/// The rows that the caches of a data set know and whose split is settled, those of the cache in `own` before those of others, live ones before deleted
+/// ones, and what the user should know. Other caches are asked only where `own` does not know every image of `wanted`.
 pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
+    let rows = rows_in(own).unwrap_or_default();
+    known_rows_with(own, rows, wanted)
+}
+
+/// As [`known_rows`], where the rows of the cache in `own` are at hand.
+pub(super) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
     let mut warnings = vec![];
-    let mut rows = rows_in(own).unwrap_or_default();
+    rows.retain(|row| row.split.is_some());
     rows.sort_by_key(|row| (row.status == Status::Deleted, row.row));
     let mut known: HashSet<Digest> = rows.iter().filter_map(|row| row.digest).collect();
     if wanted.iter().flatten().all(|digest| known.contains(digest)) {
@@ -51,7 +57,7 @@ pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<Strin
     for folder in caches_beside(own).into_iter().filter(|folder| folder != own) {
         match rows_in(&folder) {
             Ok(mut others) => {
-                others.retain(|row| row.digest.is_some_and(|d| !known.contains(&d)));
+                others.retain(|row| row.split.is_some() && row.digest.is_some_and(|d| !known.contains(&d)));
                 others.sort_by_key(|row| (row.status == Status::Deleted, row.row));
                 rows.extend(others);
                 known.extend(rows.iter().filter_map(|row| row.digest));
@@ -62,24 +68,28 @@ pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<Strin
     (rows, warnings)
 }
 
-/// Compares `data`, whose images have these digests, with what the caches beside `own` were made from. `partial`: the digests are those of a part of the data.
+/// Compares `data`, whose images these are, with what the caches beside `own` were made from. An image without a digest is known by its path. `partial`:
+/// the images are a part of the data.
 ///
 /// # Errors
 /// The caches hold another data set of the same name.
-pub fn check_origin(own: &Path, data: &Path, digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
+pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
     let folder = own.parent().unwrap_or(own);
     let from = read(folder);
     if from.as_deref() == Some(text(data).as_str()) {
         return Ok(Origin::Same);
     }
-    let mut live: HashSet<Digest> = HashSet::new();
-    for rows in caches_beside(own).iter().filter_map(|folder| rows_in(folder).ok()) {
-        live.extend(rows.iter().filter(|row| row.status != Status::Deleted).filter_map(|row| row.digest));
+    let (mut live, mut paths): (HashSet<Digest>, HashSet<String>) = Default::default();
+    for mut rows in caches_beside(own).iter().filter_map(|folder| rows_in(folder).ok()) {
+        rows.retain(|row| row.status != Status::Deleted);
+        live.extend(rows.iter().filter_map(|row| row.digest));
+        paths.extend(rows.into_iter().map(|row| row.path));
     }
     let listed: HashSet<Digest> = digests.iter().flatten().copied().collect();
-    let here = listed.intersection(&live).count();
-    let of = if partial { listed.len() } else { live.len() };
-    if live.is_empty() {
+    let unread = || entries.iter().zip(digests).filter(|(_, digest)| digest.is_none()).map(|(entry, _)| &entry.uri);
+    let here = listed.intersection(&live).count() + unread().filter(|path| paths.contains(*path)).count();
+    let of = if partial { listed.len() + unread().count() } else { live.len() };
+    if paths.is_empty() {
         return Ok(Origin::New);
     }
     if 2 * here >= of {
@@ -150,28 +160,39 @@ mod tests {
         range.map(|n| Some(Digest([n; 32]))).collect()
     }
 
+    fn entries(range: std::ops::Range<u8>) -> Vec<Entry> {
+        range.map(|n| Entry { uri: format!("{n:03}.png"), labels: vec![], split: None, group: None }).collect()
+    }
+
+    fn of(own: &Path, data: &Path, range: std::ops::Range<u8>, partial: bool) -> Result<Origin> {
+        check_origin(own, data, &entries(range.clone()), &digests(range), partial)
+    }
+
     #[test]
     fn another_data_set_of_the_same_name_is_refused_and_a_moved_one_recognised() {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("photos/a@1");
         let (first, second) = (Path::new("/first/photos"), Path::new("/second/photos"));
-        assert_eq!(check_origin(&own, first, &digests(0..10), false).unwrap(), Origin::New);
+        assert_eq!(of(&own, first, 0..10, false).unwrap(), Origin::New);
         let _: Writer = with_rows(&own, Dtype::F32, 10);
         remember_origin(&own, first).unwrap();
-        assert_eq!(check_origin(&own, first, &digests(50..60), false).unwrap(), Origin::Same);
+        assert_eq!(of(&own, first, 50..60, false).unwrap(), Origin::Same);
 
-        let error = check_origin(&own, second, &digests(8..60), false).unwrap_err().to_string();
+        let error = of(&own, second, 8..60, false).unwrap_err().to_string();
         assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("--name"), "{error}");
         let moved = Origin::Moved { from: Some(first.into()), here: 8, of: 10 };
-        assert_eq!(check_origin(&own, second, &digests(2..60), false).unwrap(), moved, "grown meanwhile");
-        assert!(check_origin(&own, second, &digests(0..3), false).is_err(), "a subset would delete the rest");
-        assert!(check_origin(&own, second, &digests(0..3), true).is_ok(), "a part of it deletes nothing");
+        assert_eq!(of(&own, second, 2..60, false).unwrap(), moved, "grown meanwhile");
+        assert!(of(&own, second, 0..3, false).is_err(), "a subset would delete the rest");
+        assert!(of(&own, second, 0..3, true).is_ok(), "a part of it deletes nothing");
+        let unread = |range: std::ops::Range<u8>| check_origin(&own, second, &entries(range.clone()), &vec![None; range.len()], true);
+        assert_eq!(unread(5..15).unwrap(), Origin::Moved { from: Some(first.into()), here: 5, of: 10 }, "by their paths");
+        assert!(unread(6..16).is_err());
 
         remember_origin(&own, second).unwrap();
-        assert_eq!(check_origin(&root.path().join("photos/b@2"), second, &digests(0..1), false).unwrap(), Origin::Same, "for all caches");
+        assert_eq!(of(&root.path().join("photos/b@2"), second, 0..1, false).unwrap(), Origin::Same, "for all caches");
         fs::remove_file(root.path().join("photos/origin.json")).unwrap();
         let moved = Origin::Moved { from: None, here: 10, of: 10 };
-        assert_eq!(check_origin(&own, second, &digests(0..10), false).unwrap(), moved, "caches made before");
+        assert_eq!(of(&own, second, 0..10, false).unwrap(), moved, "caches made before");
     }
 
     #[test]
@@ -183,7 +204,7 @@ mod tests {
         fs::write(earlier.join("manifest.json"), r#"{"format": 1, "key": {"backbone": "a"}}"#).unwrap();
         assert_eq!(known_rows(&own, &digests(0..5)), (before, vec![]));
         assert_eq!(earlier_caches(&own), [earlier]);
-        assert!(check_origin(&own, Path::new("/other"), &digests(50..60), false).is_err());
+        assert!(of(&own, Path::new("/other"), 50..60, false).is_err());
     }
 
     #[test]

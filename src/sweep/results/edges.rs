@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::result::TrialResult;
-use crate::heads::Key;
+use crate::heads::SettingSpec;
 use crate::sweep::settings::axis::Axis;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::settings::domain::{Domain, Range};
@@ -14,7 +14,7 @@ pub(crate) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<St
     let axes = config.axes.iter().filter(|axis| !matches!(axis.key.as_str(), "seed" | "shots"));
     let edge = |axis: &Axis| {
         let best = leaderboard[0].settings.get(&axis.key).and_then(Value::as_f64)?;
-        let is_last = |end: f64| Key::find(&axis.key).is_ok_and(|key| key.least() == Some(end));
+        let is_last = |end: f64| SettingSpec::find(&axis.key).is_ok_and(|key| key.least() == Some(end));
         match &axis.domain {
             Domain::Range(range) => edge_of_range(range, best, is_last).map(|end| {
                 format!("the best `{}` ({best}) lies at the {end} end of its range ({} to {}): widen it", axis.key, range.min, range.max)

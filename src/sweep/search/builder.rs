@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::trial::{Input, Trial};
-use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, fits, plain};
+use crate::heads::{Fit, HeadKind, HeadSpec, Params, SettingSpec, did_you_mean, fits, plain};
 use crate::rng::Philox;
 use crate::steps::EXTRACT_AGAIN;
 use crate::sweep::settings::axis::Axis;
@@ -85,7 +85,7 @@ impl<'a> TrialBuilder<'a> {
     /// Settings that no trial of the sweep can have: an unknown cache or tap.
     pub(super) fn trial(&self, settings: Map<String, Value>) -> Result<Candidate> {
         let all = self.params(&settings)?;
-        let used = |key: &str| INPUTS.contains(&key) || Key::find(key).is_ok_and(|k| k.applies(&all));
+        let used = |key: &str| INPUTS.contains(&key) || SettingSpec::find(key).is_ok_and(|k| k.applies(&all));
         let settings: Map<String, Value> = settings.into_iter().filter(|(key, _)| used(key)).collect();
         let shots = settings.get("shots").and_then(Value::as_u64).map(|n| n as usize);
         // Without what the head does not use, so that two settings of the same head are the same.
@@ -106,7 +106,7 @@ impl<'a> TrialBuilder<'a> {
         let tap = settings.get("tap").map(plain).unwrap_or_default();
         let source = &self.sources[inputs[0].source];
         let fit = Fit { tap: &tap, shape: &shape, classes: source.classes.len(), many: source.labels.are_many() };
-        let classifier = source.classifier.as_ref().filter(|_| inputs.len() == 1);
+        let classifier = source.classifier.as_ref().map(|layers| &layers.hidden).filter(|_| inputs.len() == 1);
         let joins_val = self.config.folds > 1 || self.config.refit;
         let most = source.partition.train.len() + if joins_val { source.partition.val.len() } else { 0 };
         let rows = shots.map_or(most, |shots| most.min(shots.saturating_mul(source.classes.len() * source.groups.largest())));

@@ -87,6 +87,17 @@ impl SweepConfig {
     ///
     /// # Errors
     /// A mistake in it, with its line.
+    ///
+    /// ```
+    /// use headstart::sweep::SweepConfig;
+    ///
+    /// let text = "parameters:\n  head: {value: linear}\n  lr: {values: [0.1, 0.01]}\n";
+    /// let mut config = SweepConfig::parse(text, "sweep.yaml".as_ref())?;
+    /// config.set("epochs=5")?;
+    /// let mistake = SweepConfig::parse("parameters:\n  lt: {value: 1}\n", "sweep.yaml".as_ref()).unwrap_err();
+    /// assert!(mistake.to_string().contains("sweep.yaml"));
+    /// # Ok::<(), headstart::Error>(())
+    /// ```
     pub fn parse(text: &str, path: &Path) -> Result<SweepConfig> {
         let origin = Origin(path.into());
         let tree = Node::parse(text, path)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::data::Split;
-use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
+use crate::heads::{FeatureTable, Groups, InputFeatures, Labels, Partition, PretrainedLayers};
 use crate::steps::{EXTRACT, EXTRACT_AGAIN};
 use crate::store::{Cache, Key, Row, Status};
 use crate::text::counted;
@@ -46,7 +46,7 @@ pub struct Source {
     pub taps: Vec<TapFeatures>,
     /// The backbone's own fully connected layers, for `head: classifier`. The caller sets
     /// them: a sweep knows no backbones.
-    pub classifier: Option<Classifier>,
+    pub classifier: Option<PretrainedLayers>,
     /// Class names.
     pub classes: Vec<String>,
     /// Identity of each row: the image's path.
@@ -71,6 +71,7 @@ impl Source {
     }
 
     fn of(cache: &Cache, folder: &Path) -> Result<Source> {
+        cache.settled()?;
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
@@ -85,7 +86,7 @@ impl Source {
             taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features), views });
         }
         let labels = rows.iter().map(|r| r.labels.iter().map(|&l| l as u32).collect()).collect();
-        let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
+        let splits: Vec<Split> = rows.iter().filter_map(|r| r.split).collect();
         let paths = rows.iter().map(|r| r.path.clone()).collect();
         let mut source = Source::new(taps, manifest.classes.clone(), paths, labels, &splits)?;
         source.copies.join(rows.len(), rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.digest?))));

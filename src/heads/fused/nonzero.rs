@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::tape::{BLOCK, TILE};
+use super::layout::{BLOCK, TILE};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Inputs of a block: a bit of a word each.
@@ -18,12 +18,12 @@ const MOST: f64 = 0.75;
 
 /// The marks of a batch: `[block][row]`, a bit for each of the block's inputs. A word is written by whoever packs what it marks, and read when that
 /// is done; what a team's barriers do not order are other words.
-pub struct Marks(Vec<AtomicU64>);
+pub struct NonzeroMask(Vec<AtomicU64>);
 
-impl Marks {
+impl NonzeroMask {
     /// For batches of up to `batch` rows, in so many tiles.
-    pub fn new(tiles: usize, batch: usize) -> Marks {
-        Marks((0..tiles.div_ceil(BLOCK) * batch).map(|_| AtomicU64::new(0)).collect())
+    pub fn new(tiles: usize, batch: usize) -> NonzeroMask {
+        NonzeroMask((0..tiles.div_ceil(BLOCK) * batch).map(|_| AtomicU64::new(0)).collect())
     }
 
     /// Marks, in row `b` of a batch, the inputs from the first of a block on; others of these blocks are said to be 0.
@@ -67,7 +67,7 @@ impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
                     some[..lanes.len()].copy_from_slice(lanes);
                     some.as_ptr()
                 };
-                // SAFETY: sixteen values either way.
+                // SAFETY: both branches point to sixteen values: those of the row, or of a padded copy.
                 bits |= u64::from(s.others(unsafe { s.load(at) })) << (v * LANES);
             }
             word.store(bits, Relaxed);
@@ -89,8 +89,8 @@ impl Block<'_> {
     /// Whether leaving out zeros is worth while, where so many of the block's inputs count.
     #[inline(always)]
     pub fn is_sparse(self, inputs: usize) -> bool {
-        let marked: u32 = (0..self.0.len()).map(|row| self.row(row).count_ones()).sum();
-        f64::from(marked) < MOST * (inputs * self.0.len()) as f64
+        let with_nonzero: u32 = (0..self.0.len()).map(|row| self.row(row).count_ones()).sum();
+        f64::from(with_nonzero) < MOST * (inputs * self.0.len()) as f64
     }
 
     /// The rows in which each input is not 0: `[input][word]`, bits of words of 64.
@@ -171,21 +171,21 @@ mod tests {
                     (0..units).map(|i| if (i + 3 * b) * i % 7 < 3 { 1.0 - 2.0 * (i % 2) as f32 } else { 0.0 }).collect()
                 };
                 for isa in Isa::available() {
-                    let marks = Marks::new((units + 1).div_ceil(TILE), batch);
+                    let nonzero = NonzeroMask::new((units + 1).div_ceil(TILE), batch);
                     let mut bits = vec![];
                     // What was marked before leaves no trace.
                     for b in 0..batch {
-                        marks.mark(isa, (b, batch), 0, &vec![1.0; units]);
-                        marks.mark(isa, (b, batch), 0, &row(b));
-                        marks.mark_one((b, batch), units);
+                        nonzero.mark(isa, (b, batch), 0, &vec![1.0; units]);
+                        nonzero.mark(isa, (b, batch), 0, &row(b));
+                        nonzero.mark_one((b, batch), units);
                     }
                     for block in 0..(units + 1).div_ceil(INPUTS) {
-                        let marks = marks.block(block, batch);
-                        let by_input = marks.by_input(&mut bits);
+                        let nonzero = nonzero.block(block, batch);
+                        let by_input = nonzero.by_input(&mut bits);
                         for (input, b) in (0..INPUTS).flat_map(|input| (0..batch).map(move |b| (input, b))) {
                             let at = block * INPUTS + input;
                             let want = u64::from(at == units || row(b).get(at).is_some_and(|&x| x != 0.0));
-                            assert_eq!(marks.row(b) >> input & 1, want, "{isa:?}");
+                            assert_eq!(nonzero.row(b) >> input & 1, want, "{isa:?}");
                             assert_eq!(by_input.input(input)[b / ROWS] >> (b % ROWS) & 1, want, "{isa:?}");
                         }
                     }
@@ -196,12 +196,12 @@ mod tests {
 
     #[test]
     fn three_quarters_are_too_many() {
-        let marks = Marks::new(BLOCK, 2);
+        let nonzero = NonzeroMask::new(BLOCK, 2);
         let row = |count: usize| (0..INPUTS).map(|i| f32::from(u8::from(i < count))).collect::<Vec<_>>();
         for (first, second, is_sparse) in [(0, 0, true), (48, 47, true), (48, 48, false), (64, 64, false)] {
-            marks.mark(Isa::Portable, (0, 2), 0, &row(first));
-            marks.mark(Isa::Portable, (1, 2), 0, &row(second));
-            assert_eq!(marks.block(0, 2).is_sparse(INPUTS), is_sparse);
+            nonzero.mark(Isa::Portable, (0, 2), 0, &row(first));
+            nonzero.mark(Isa::Portable, (1, 2), 0, &row(second));
+            assert_eq!(nonzero.block(0, 2).is_sparse(INPUTS), is_sparse);
         }
     }
 }

@@ -17,7 +17,7 @@ const PART: usize = 3;
 
 /// Geometry of one weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tape {
+pub struct Layout {
     /// Rows that count.
     pub inputs: usize,
     /// Columns that count.
@@ -49,7 +49,7 @@ fn even(vectors: usize, most: usize) -> impl Iterator<Item = Panel> + Clone {
     })
 }
 
-impl Tape {
+impl Layout {
     /// Tiles, the last one filled up with zeros.
     pub const fn tiles(self) -> usize {
         self.inputs.div_ceil(TILE)
@@ -131,9 +131,9 @@ impl Tape {
 
     /// The matrix `[outputs, inputs]` on a tape.
     #[cfg(test)]
-    pub fn to_matrix(self, tape: &[f32]) -> Vec<f32> {
+    pub fn to_matrix(self, layout: &[f32]) -> Vec<f32> {
         let mut matrix = vec![0.0; self.inputs * self.outputs];
-        self.values(0..self.blocks(), |input, output, at| matrix[output * self.inputs + input] = tape[at]);
+        self.values(0..self.blocks(), |input, output, at| matrix[output * self.inputs + input] = layout[at]);
         matrix
     }
 }
@@ -145,18 +145,18 @@ mod tests {
     #[test]
     fn a_matrix_comes_back_from_its_tape() {
         for (inputs, outputs) in [(1, 1), (8, 16), (37, 133), (100, 70), (33, 16)] {
-            let tape = Tape { inputs, outputs };
+            let layout = Layout { inputs, outputs };
             let matrix: Vec<f32> = (0..inputs * outputs).map(|i| i as f32 + 1.0).collect();
-            let mut values = vec![0.0; tape.len()];
-            tape.values(0..tape.blocks(), |input, output, at| values[at] = matrix[output * inputs + input]);
-            assert_eq!(tape.to_matrix(&values), matrix);
+            let mut values = vec![0.0; layout.len()];
+            layout.values(0..layout.blocks(), |input, output, at| values[at] = matrix[output * inputs + input]);
+            assert_eq!(layout.to_matrix(&values), matrix);
             assert_eq!(values.iter().filter(|&&v| v != 0.0).count(), matrix.len());
         }
     }
 
     #[test]
     fn panels_cover_the_columns_and_are_alike() {
-        let widths = |outputs| Tape { inputs: 1, outputs }.panels().map(|p| p.vectors).collect::<Vec<_>>();
+        let widths = |outputs| Layout { inputs: 1, outputs }.panels().map(|p| p.vectors).collect::<Vec<_>>();
         assert_eq!(widths(133), [9]);
         assert_eq!(widths(2), [1]);
         assert_eq!(widths(256), [8, 8]);

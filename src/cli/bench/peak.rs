@@ -1,4 +1,4 @@
-//! How fast this machine multiplies and adds at most: what a profile's rates are held against.
+//! The highest rate of multiply-adds on this machine, with which a profile's rates are compared.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -26,7 +26,7 @@ impl Vectorized for MultiplyAdds {
         }
         let mut out = [0.0; LANES];
         for sum in sums {
-            // SAFETY: sixteen values.
+            // SAFETY: `out` holds sixteen values.
             unsafe { s.store(out.as_mut_ptr(), sum) };
             black_box(&out);
         }

@@ -5,14 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-use super::marks::Marks;
+use super::layout::TILE;
+use super::nonzero::NonzeroMask;
 use super::pack::{Columns, Mode, pack};
-use super::tape::TILE;
 use super::team::Shared;
-use crate::heads::fitted::head::BatchNorm;
-use crate::heads::random::{Dropout, MASK_BLOCK};
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::training::run::Task;
+use crate::heads::features::task::Task;
+use crate::heads::fitted::batch_norm::BatchNorm;
+use crate::heads::settings::spec::HeadSpec;
+use crate::heads::training::dropout::Dropout;
+use crate::heads::training::dropout::MASK_BLOCK;
 use crate::simd::Isa;
 
 /// Most parts in which threads share the packing of a batch.
@@ -21,7 +22,7 @@ const PARTS: usize = 8;
 const GRAIN: usize = MASK_BLOCK / TILE;
 
 /// Batches of an epoch, some at a time.
-pub struct Feed<'a> {
+pub struct PackedBatches<'a> {
     isa: Isa,
     task: Task<'a>,
     features: usize,
@@ -37,18 +38,18 @@ struct Slot {
     /// `[tile][batch][8]`, with an input of 1 behind the features.
     values: Shared,
     /// What of it is not 0.
-    marks: Marks,
+    nonzero: NonzeroMask,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> PackedBatches<'a> {
     /// For heads like this one, holding so many batches at once.
-    pub fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> Feed<'a> {
+    pub fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> PackedBatches<'a> {
         let features = spec.dims()[0];
         let batch = spec.params().batch_size.min(task.partition.train.len());
-        let slot = || Slot { values: Shared::new(tiles(features) * TILE * batch), marks: Marks::new(tiles(features), batch) };
+        let slot = || Slot { values: Shared::new(tiles(features) * TILE * batch), nonzero: NonzeroMask::new(tiles(features), batch) };
         let norm = |grain: Columns| Mutex::new(BatchNorm::new(grain.features.len()));
         let norms = if spec.has_batch_norm() { grains(0..tiles(features), features).map(norm).collect() } else { vec![] };
-        Feed { isa, task, features, dropout, slots: (0..slots).map(|_| slot()).collect(), norms }
+        PackedBatches { isa, task, features, dropout, slots: (0..slots).map(|_| slot()).collect(), norms }
     }
 
     /// Packs some columns, of whole grains, of batch `s` of an epoch.
@@ -58,10 +59,10 @@ impl<'a> Feed<'a> {
     pub unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
         let table = self.task.features;
         let place = |columns: &Columns, norm: Option<&mut BatchNorm>, scratch: &mut Vec<f32>| {
-            let Slot { values: batch, marks } = self.slot(s);
-            // SAFETY: the caller's promise.
+            let Slot { values: batch, nonzero } = self.slot(s);
+            // SAFETY: the caller promises that no other thread uses these columns of the batch or of its slot.
             let out = unsafe { batch.part(values(columns, rows.len())) };
-            pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm, marks), scratch, out);
+            pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm, nonzero), scratch, out);
         };
         if !self.has_norm() {
             return place(columns, None, scratch);
@@ -75,13 +76,13 @@ impl<'a> Feed<'a> {
     pub fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
         let grains = tiles(self.features).div_ceil(GRAIN);
         let parts = grains.min(PARTS);
-        let feed = &*self;
+        let packed = &*self;
         (0..parts).into_par_iter().for_each_init(Vec::new, |scratch, part| {
-            let cut = |part: usize| (grains * part / parts * GRAIN).min(tiles(feed.features));
-            let columns = Columns::new(cut(part)..cut(part + 1), feed.features);
+            let cut = |part: usize| (grains * part / parts * GRAIN).min(tiles(packed.features));
+            let columns = Columns::new(cut(part)..cut(part + 1), packed.features);
             for s in which.clone() {
-                // SAFETY: parts are columns of their own; nobody else has the feed.
-                unsafe { feed.pack(&columns, (epoch, s), batches[s], scratch) };
+                // SAFETY: parts do not share columns, and `self` is borrowed exclusively: no other thread uses the batches.
+                unsafe { packed.pack(&columns, (epoch, s), batches[s], scratch) };
             }
         });
     }
@@ -91,13 +92,13 @@ impl<'a> Feed<'a> {
     /// # Safety
     /// They were packed, and nobody writes there meanwhile.
     pub unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the columns were packed and that no thread writes to them meanwhile.
         unsafe { self.slot(s).values.read(values(columns, rows)) }
     }
 
     /// What of batch `s` is not 0.
-    pub fn marks(&self, s: usize) -> &Marks {
-        &self.slot(s).marks
+    pub fn nonzero(&self, s: usize) -> &NonzeroMask {
+        &self.slot(s).nonzero
     }
 
     fn slot(&self, s: usize) -> &Slot {

@@ -6,9 +6,9 @@
 //! What decays towards zero is kept from subnormal numbers, on which arithmetic is slow, and which units that have died would leave for ever:
 //! means of squares by adding [`LEAST`], what has a sign by adding and subtracting [`FLOOR`].
 
-use crate::heads::settings::choices::OptimizerKind;
+use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
-use crate::simd::Simd;
+use crate::simd::{LANES, Simd};
 
 /// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what is below 10⁻²⁴.
 pub const FLOOR: f32 = 1e-17;
@@ -17,15 +17,15 @@ const LEAST: f32 = 1e-36;
 
 /// The factor with which a rule's gradients come: the root of a squared gradient's share of its mean.
 pub fn intake(o: &Optimizer) -> f64 {
-    match o.kind {
-        OptimizerKind::Sgd => 1.0,
-        OptimizerKind::Rmsprop => (1.0 - o.alpha).sqrt(),
-        OptimizerKind::Adam | OptimizerKind::Adamw => (1.0 - o.betas[1]).sqrt(),
+    match o {
+        Optimizer::Sgd(_) => 1.0,
+        Optimizer::Rmsprop(rmsprop) => (1.0 - rmsprop.alpha).sqrt(),
+        Optimizer::Adam(adam) | Optimizer::Adamw(adam) => (1.0 - adam.betas[1]).sqrt(),
     }
 }
 
 /// An update rule with its constants for one step.
-pub trait Rule: Copy {
+pub trait Update: Copy {
     /// Values that it keeps for each weight.
     const STATES: usize;
 
@@ -34,11 +34,11 @@ pub trait Rule: Copy {
 }
 
 /// Work that is generic over the rule.
-pub trait ForRule {
+pub trait ForUpdate {
     /// What it returns.
     type Output;
     /// Does the work.
-    fn run<R: Rule>(self, rule: R) -> Self::Output;
+    fn run<R: Update>(self, update: R) -> Self::Output;
 }
 
 /// w − lr · (g + decay · w)
@@ -48,7 +48,7 @@ struct Plain {
     decay: f32,
 }
 
-impl Rule for Plain {
+impl Update for Plain {
     const STATES: usize = 0;
 
     #[inline(always)]
@@ -68,7 +68,7 @@ struct Momentum {
     mix: [f32; 2],
 }
 
-impl Rule for Momentum {
+impl Update for Momentum {
     const STATES: usize = 1;
 
     #[inline(always)]
@@ -117,7 +117,7 @@ struct Rms<const KERAS: bool> {
     eps: f32,
 }
 
-impl<const KERAS: bool> Rule for Rms<KERAS> {
+impl<const KERAS: bool> Update for Rms<KERAS> {
     const STATES: usize = 1;
 
     #[inline(always)]
@@ -153,7 +153,7 @@ struct RmsMomentum {
     lr: f32,
 }
 
-impl Rule for RmsMomentum {
+impl Update for RmsMomentum {
     const STATES: usize = 3;
 
     #[inline(always)]
@@ -186,7 +186,7 @@ struct Adam<const MAX: bool> {
     eps: f32,
 }
 
-impl<const MAX: bool> Rule for Adam<MAX> {
+impl<const MAX: bool> Update for Adam<MAX> {
     const STATES: usize = if MAX { 3 } else { 2 };
 
     #[inline(always)]
@@ -202,49 +202,84 @@ impl<const MAX: bool> Rule for Adam<MAX> {
     }
 }
 
+/// The optimiser's step on neighbouring vectors of one row, from position `at` of weights and states on; returns the new weights.
+///
+/// # Safety
+/// Weights, and as many states as the rule has, are valid there.
+#[inline(always)]
+pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
+    s: S,
+    update: R,
+    (weights, states): (*mut f32, [*mut f32; 3]),
+    at: usize,
+    gradients: [S::V; COLUMNS],
+) -> [S::V; COLUMNS] {
+    let mut new = gradients;
+    for (c, value) in new.iter_mut().enumerate() {
+        let at = at + c * LANES;
+        let mut kept = [s.splat(0.0); 3];
+        // SAFETY: the caller promises weights and states at `at`, for all `COLUMNS` vectors.
+        unsafe {
+            for (kept, state) in kept.iter_mut().zip(states).take(R::STATES) {
+                *kept = s.load(state.add(at));
+            }
+            *value = update.step(s, s.load(weights.add(at)), *value, &mut kept);
+            s.store(weights.add(at), *value);
+            for (kept, state) in kept.iter().zip(states).take(R::STATES) {
+                s.store(state.add(at), *kept);
+            }
+        }
+    }
+    new
+}
+
 /// Values that the rule of an optimiser keeps for each weight.
 pub fn states(o: &Optimizer) -> usize {
     struct States;
-    impl ForRule for States {
+    impl ForUpdate for States {
         type Output = usize;
-        fn run<R: Rule>(self, _: R) -> usize {
+        fn run<R: Update>(self, _: R) -> usize {
             R::STATES
         }
     }
-    with_rule(o, 0.0, 1, States)
+    with_update(o, 0.0, 1, States)
 }
 
 /// Runs work with the rule of an optimiser for its step `step` (from 1).
-pub fn with_rule<W: ForRule>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
+pub fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
     let taken = intake(o);
     let (decay, shrink) = match o.decays_apart() {
-        true => (0.0, (1.0 - lr * o.weight_decay) as f32),
-        false => ((o.weight_decay * taken) as f32, 1.0),
+        true => (0.0, (1.0 - lr * o.weight_decay()) as f32),
+        false => ((o.weight_decay() * taken) as f32, 1.0),
     };
-    match o.kind {
-        OptimizerKind::Sgd if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
-        OptimizerKind::Sgd => work.run(Momentum {
+    match o {
+        Optimizer::Sgd(o) if o.momentum == 0.0 => work.run(Plain { lr: lr as f32, decay }),
+        Optimizer::Sgd(o) => work.run(Momentum {
             lr: lr as f32,
             decay,
             blend: [o.momentum, if step == 1 { 1.0 } else { 1.0 - o.dampening }].map(|x| x as f32),
             mix: if o.nesterov { [1.0, o.momentum as f32] } else { [0.0, 1.0] },
         }),
-        OptimizerKind::Rmsprop => {
+        Optimizer::Rmsprop(o) => {
             let (stride, alpha, eps) = ((2.0 * lr / taken) as f32, o.alpha as f32, o.eps as f32);
-            match (o.momentum == 0.0 && !o.centered, o.keras) {
-                (true, true) => return work.run(Rms::<true> { stride, decay, shrink, alpha, eps }),
-                (true, false) => return work.run(Rms::<false> { stride, decay, shrink, alpha, eps }),
-                _ => {}
+            if o.momentum == 0.0 && !o.centered {
+                return match o.preset {
+                    Preset::Keras => work.run(Rms::<true> { stride, decay, shrink, alpha, eps }),
+                    Preset::Torch => work.run(Rms::<false> { stride, decay, shrink, alpha, eps }),
+                };
             }
             let mean = [o.alpha, (1.0 - o.alpha) / taken].map(|x| x as f32);
-            let (eps, within, lr) = if o.keras { ([eps, 0.0], lr, 1.0) } else { ([0.0, eps], 1.0, lr) };
+            let (eps, within, lr) = match o.preset {
+                Preset::Keras => ([eps, 0.0], lr, 1.0),
+                Preset::Torch => ([0.0, eps], 1.0, lr),
+            };
             let blend = [o.momentum, 2.0 * within / taken].map(|x| x as f32);
             work.run(RmsMomentum { decay, shrink, alpha, mean, centred: f32::from(u8::from(o.centered)), eps, blend, lr: lr as f32 })
         }
-        OptimizerKind::Adam | OptimizerKind::Adamw => {
+        Optimizer::Adam(o) | Optimizer::Adamw(o) => {
             let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
             let mean = [o.betas[0], (1.0 - o.betas[0]) / taken].map(|x| x as f32);
-            let [stride, eps] = [lr / c1, o.adam_eps(step)].map(|x| (2.0 * x * c2.sqrt()) as f32);
+            let [stride, eps] = [lr / c1, o.eps_at(step)].map(|x| (2.0 * x * c2.sqrt()) as f32);
             let beta = o.betas[1] as f32;
             if o.amsgrad {
                 return work.run(Adam::<true> { decay, shrink, mean, beta, stride, eps });
