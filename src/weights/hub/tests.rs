@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::weights::hex;
+use crate::Result;
 
 const FILE: HubFile = HubFile::safetensors("timm/resnet50.tv_in1k");
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
