@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
-use crate::sweep::{EpochRecord, FinalRecord, NOTES_FILE, SweepConfig, read_trials};
+use crate::sweep::{EpochRecord, FinalRecord, FinishedTrial, NOTES_FILE, SweepConfig, read_trials};
 use crate::{Error, Result};
 
 /// What a sweep directory holds.
@@ -93,7 +93,7 @@ impl SweepFiles {
         }
         let mut past = read_trials(&log)?;
         let (mut trials, mut epochs) = (BTreeMap::new(), BTreeMap::<usize, Vec<EpochRecord>>::new());
-        for (of_trial, end) in past.order.iter().filter_map(|id| past.finished.remove(id)) {
+        for FinishedTrial { epochs: of_trial, end } in past.order.iter().filter_map(|id| past.finished.remove(id)) {
             // Of several runs the first stands for the trial.
             epochs.insert(end.trial, of_trial.into_iter().filter(|e| e.run == 0).collect());
             trials.insert(end.trial, end);

@@ -12,7 +12,7 @@ use crate::{Error, Result, files, nearest};
 /// Version of the format on disk that this library writes and reads.
 pub const FORMAT: u32 = 1;
 
-pub(super) const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// More images than anybody has.
 const MOST_ROWS: u64 = 1 << 40;

@@ -37,7 +37,7 @@ pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
 pub use key::{Key, folder_name};
 pub(crate) use lock::Lock;
 pub use lock::Wait;
-use manifest::MANIFEST;
+pub(crate) use manifest::MANIFEST;
 pub use manifest::{FORMAT, Failure, Manifest, ShardInfo, Tap};
 pub use memory::Memory;
 pub use merge::{Merged, Missing, merge};

@@ -9,13 +9,26 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use results::output::NOTES_FILE;
-pub use results::record::{EpochRecord, FinalRecord, Past, Record, Status, flat, read_trials};
+pub use results::log::{Past, read_trials};
+pub use results::names::{
+    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, TENSORBOARD_FOLDER,
+};
+pub use results::outcome::{BestOf, SweepOutcome};
+pub use results::record::{EpochRecord, FinalRecord, FinishedTrial, Record, Status, flat};
 pub use results::result::TrialResult;
-pub use running::run::{BestOf, Observer, SweepJob, SweepOutcome, run};
+pub use running::job::{Observer, SweepJob};
+pub use running::run::run;
 pub use running::single::Single;
-pub use search::plan::{Inputs, Search, Trial};
-pub use settings::config::{DEFAULT, EarlyTerminate, Method, Metric, Protocol, SweepConfig};
-pub use settings::space::{Axis, Domain, INPUTS, Range};
+pub use search::plan::Search;
+pub use search::trial::{Input, Observed, Trial};
+pub use settings::axis::Axis;
+pub use settings::config::{DEFAULT, ReportBestBy, SweepConfig};
+pub use settings::domain::{Choice, Domain, Range};
+pub use settings::early::EarlyTermination;
+pub use settings::keys::INPUTS;
+pub use settings::method::Method;
+pub use settings::metric::Metric;
+pub use settings::protocol::Protocol;
 pub use settings::yaml::{Entry, Node, Origin, Yaml};
-pub use sources::source::{HELD_OUT, Source, TapFeatures, open_all};
+pub use sources::open::open_all;
+pub use sources::source::{HELD_OUT, Source, TapFeatures};

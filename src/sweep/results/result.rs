@@ -1,10 +1,11 @@
 //! What became of a trial, summed up over its runs.
 
+use std::borrow::Borrow;
+
 use serde_json::{Map, Value};
 
 use super::record::{EpochRecord, FinalRecord, Status, rounded};
-use crate::sweep::search::halving::Rank;
-use crate::sweep::settings::config::Metric;
+use crate::sweep::settings::metric::{Metric, Rank};
 
 /// What became of a trial.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +39,7 @@ impl TrialResult {
 
     /// What trials are sorted by; what diverged comes last.
     pub(crate) fn rank(&self, metric: &Metric) -> Rank {
-        if self.status == Status::Diverged { Rank::DIVERGED } else { rank(&self.metrics, metric) }
+        if self.status == Status::Diverged { Rank::DIVERGED } else { metric.rank(&self.metrics) }
     }
 
     /// Epochs that its training took, of several runs the longest.
@@ -47,10 +48,12 @@ impl TrialResult {
     }
 }
 
-fn rank(metrics: &Map<String, Value>, metric: &Metric) -> Rank {
-    let of = |name: &str| metrics.get(&format!("val.{name}")).and_then(Value::as_f64);
-    let score = of(metric.name).map_or(f64::NEG_INFINITY, |m| if metric.more { m } else { -m });
-    Rank { score, loss: of("loss").unwrap_or(f64::INFINITY) }
+/// Sorts trials, the best first; of equal ones, in the order of their numbers.
+pub(crate) fn sort_best_first(results: &mut [impl Borrow<TrialResult>], metric: &Metric) {
+    results.sort_by(|a, b| {
+        let (a, b) = (a.borrow(), b.borrow());
+        b.rank(metric).total_cmp(&a.rank(metric)).then(a.number.cmp(&b.number))
+    });
 }
 
 /// The epochs of each run, run by run.
@@ -63,13 +66,13 @@ fn runs(history: &[EpochRecord]) -> Vec<Vec<&EpochRecord>> {
 /// one of its runs the trial has none: the least of ranks.
 pub(crate) fn rank_at(history: &[EpochRecord], epoch: usize, metric: &Metric) -> Rank {
     let last: Vec<usize> = runs(history).iter().map(|run| run.iter().map(|e| e.epoch).filter(|&e| e <= epoch).max().unwrap_or(0)).collect();
-    rank(&summary(history, &last).1, metric)
+    metric.rank(&summary(history, &last).metrics)
 }
 
 /// The epoch that counts in each run: with `patience` the best, else the last.
 pub(crate) fn kept_epochs(history: &[EpochRecord], patience: usize, metric: &Metric) -> Vec<usize> {
     let kept = |run: &Vec<&EpochRecord>| {
-        let score = |e: &EpochRecord| rank(&e.metrics, metric).score;
+        let score = |e: &EpochRecord| metric.rank(&e.metrics).score;
         let better = |best: &&EpochRecord, e: &&EpochRecord| patience == 0 || score(e) > score(best);
         let best = run.iter().copied().reduce(|best, e| if better(&best, &e) { e } else { best });
         best.map_or(0, |e| e.epoch)
@@ -77,18 +80,26 @@ pub(crate) fn kept_epochs(history: &[EpochRecord], patience: usize, metric: &Met
     runs(history).iter().map(kept).collect()
 }
 
-/// Mean epoch and metrics of the epochs that count, one a run; of several runs also the standard deviation (of a sample, over n − 1).
-pub(crate) fn summary(history: &[EpochRecord], kept: &[usize]) -> (usize, Map<String, Value>) {
+/// The epochs that count of a trial's runs, summed up.
+pub(crate) struct Summary {
+    /// Their mean number.
+    pub(crate) epochs: usize,
+    /// Their mean metrics, of several runs with the standard deviations.
+    pub(crate) metrics: Map<String, Value>,
+}
+
+/// Sums up the epochs that count, one a run.
+pub(crate) fn summary(history: &[EpochRecord], kept: &[usize]) -> Summary {
     let runs = runs(history);
     let records: Vec<&EpochRecord> =
         runs.iter().zip(kept).filter_map(|(run, epoch)| run.iter().find(|e| e.epoch == *epoch).copied()).collect();
     let n = records.len().max(1) as f64;
     let epochs = (kept.iter().sum::<usize>() as f64 / n).round() as usize;
     if records.len() < 2 {
-        return (epochs, records.first().map(|r| r.metrics.clone()).unwrap_or_default());
+        return Summary { epochs, metrics: records.first().map(|r| r.metrics.clone()).unwrap_or_default() };
     }
     let all: Vec<&Map<String, Value>> = records.iter().map(|r| &r.metrics).collect();
-    (epochs, spread(&all))
+    Summary { epochs, metrics: spread(&all) }
 }
 
 /// Mean and standard deviation (of a sample, over n − 1) of each metric; one that is missing somewhere is null.
@@ -124,13 +135,12 @@ mod tests {
         let history = [epoch(0, 1, 0.5), epoch(0, 2, 0.7), epoch(0, 3, 0.6), epoch(1, 1, 0.9), epoch(1, 2, 0.8)];
         assert_eq!(kept_epochs(&history, 5, &metric), [2, 1]);
         assert_eq!(kept_epochs(&history, 0, &metric), [3, 2]);
-        let (epochs, metrics) = summary(&history, &[2, 1]);
+        let Summary { epochs, metrics } = summary(&history, &[2, 1]);
         assert_eq!((epochs, metrics["val.acc1"].as_f64()), (2, Some(0.8)));
         assert!((metrics["val.acc1.std"].as_f64().unwrap() - 0.02f64.sqrt()).abs() < 1e-9);
         // The second run was over after two epochs.
         assert!((rank_at(&history, 3, &metric).score - 0.7).abs() < 1e-9);
-        let (_, one) = summary(&history[..3], &[3]);
-        assert_eq!(one.len(), 2);
+        assert_eq!(summary(&history[..3], &[3]).metrics.len(), 2);
     }
 
     #[test]

@@ -6,26 +6,51 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
 use crate::heads::{Augmented, FeatureTable, Joined, Matrix, Params, Partition, Pooled, Transform};
-use crate::sweep::search::plan::{Inputs, Trial};
+use crate::sweep::search::trial::{Input, Trial};
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::Rows;
 
-/// What distinguishes prepared features: inputs, pooled or not, L2, and for standardised ones the rows that they were fitted on.
-pub(crate) type Recipe = (Inputs, [bool; 2], Option<Rows>);
+/// Everything by which prepared features differ.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Recipe {
+    inputs: Vec<Input>,
+    pooled: bool,
+    l2: bool,
+    /// The rows that standardised features are fitted on.
+    standardised_by: Option<Rows>,
+}
+
+impl Recipe {
+    /// The recipe of a trial's features for training on some rows.
+    pub(super) fn of(trial: &Trial, rows: Rows) -> Recipe {
+        let params = trial.spec.params();
+        Recipe {
+            inputs: trial.inputs.clone(),
+            pooled: trial.spec.pools(),
+            l2: params.l2,
+            standardised_by: params.standardise.then_some(rows),
+        }
+    }
+}
+
 /// Features and the transform that they went through.
-pub(crate) type Made = (Arc<dyn FeatureTable>, Transform);
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) table: Arc<dyn FeatureTable>,
+    pub(super) transform: Transform,
+}
 
-/// Features that are made once, by whoever comes first; others wait for them.
-type Slot = Arc<Mutex<Option<Made>>>;
+/// Features that are made once, by the first trial that asks; others wait for them.
+type Slot = Arc<Mutex<Option<Prepared>>>;
 
-/// Most memory, in bytes, for all features of a sweep that are made ready once; those that find no room are made anew as they are read.
+/// Largest memory, in bytes, for all prepared features of a sweep that are kept; others are made anew as they are read.
 const KEPT_BYTES: usize = 1 << 30;
 
 /// The features of all trials.
-pub(crate) struct Features {
+pub(super) struct Features {
     /// By recipe and view.
     made: Mutex<HashMap<(Recipe, usize), Slot>>,
-    /// Bytes that are left of [`KEPT_BYTES`].
+    /// Number of bytes that are left of [`KEPT_BYTES`].
     room: AtomicUsize,
 }
 
@@ -36,37 +61,31 @@ impl Default for Features {
 }
 
 impl Features {
-    /// What a trial needs for training on some rows.
-    pub(crate) fn recipe(trial: &Trial, rows: Rows) -> Recipe {
-        let params = trial.spec.params();
-        (trial.inputs.clone(), [trial.spec.pools(), params.l2], params.standardise.then_some(rows))
-    }
-
     /// The features of a trial, standardised by the training rows of `partition`, which is that of `rows`.
-    pub(crate) fn of(&self, trial: &Trial, rows: Rows, partition: &Partition, sources: &[Source]) -> Result<Made> {
+    pub(super) fn of(&self, trial: &Trial, rows: Rows, partition: &Partition, sources: &[Source]) -> Result<Prepared> {
         self.view(trial, rows, 0, sources, |table| Transform::fit(trial.spec.params(), table, &partition.train))
     }
 
     /// The features that a trial is trained on: those of [`Features::of`], with all views and shifts that its settings ask for.
-    pub(crate) fn for_training(
+    pub(super) fn for_training(
         &self,
         trial: &Trial,
         rows: Rows,
         seed: u64,
-        made: &Made,
+        prepared: &Prepared,
         train: &[usize],
         sources: &[Source],
     ) -> Result<Arc<dyn FeatureTable>> {
         let params = Params { seed, ..trial.spec.params().clone() };
         if params.head.is_solved() {
-            return Ok(made.0.clone());
+            return Ok(prepared.table.clone());
         }
-        let more = (1..params.views).map(|view| Ok(self.view(trial, rows, view, sources, |_| made.1.clone())?.0));
-        let views = std::iter::once(Ok(made.0.clone())).chain(more).collect::<Result<Vec<_>>>()?;
-        Ok(Augmented::table(&params, views, train).unwrap_or_else(|| made.0.clone()))
+        let more = (1..params.views).map(|view| Ok(self.view(trial, rows, view, sources, |_| prepared.transform.clone())?.table));
+        let views = std::iter::once(Ok(prepared.table.clone())).chain(more).collect::<Result<Vec<_>>>()?;
+        Ok(Augmented::table(&params, views, train).unwrap_or_else(|| prepared.table.clone()))
     }
 
-    /// One view, and the transform that it went through: made by `transform` if it is the first who asks.
+    /// One view, with the transform that `transform` fits if this call is the first to ask for it.
     fn view(
         &self,
         trial: &Trial,
@@ -74,8 +93,8 @@ impl Features {
         view: usize,
         sources: &[Source],
         transform: impl FnOnce(&dyn FeatureTable) -> Transform,
-    ) -> Result<Made> {
-        let which = (Features::recipe(trial, rows), view);
+    ) -> Result<Prepared> {
+        let which = (Recipe::of(trial, rows), view);
         let cell = self.made.lock().unwrap_or_else(PoisonError::into_inner).entry(which).or_default().clone();
         let mut made = cell.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*made {
@@ -84,12 +103,12 @@ impl Features {
         let table = self.raw(trial, sources, view)?;
         let transform = transform(&*table);
         let table = if transform.is_identity() { table } else { self.kept(transform.table(table)) };
-        Ok(made.insert((table, transform)).clone())
+        Ok(made.insert(Prepared { table, transform }).clone())
     }
 
     /// Features of one view, joined and pooled.
     fn raw(&self, trial: &Trial, sources: &[Source], view: usize) -> Result<Arc<dyn FeatureTable>> {
-        let tap = |&(s, t): &(usize, usize)| &sources[s].taps[t];
+        let tap = |input: &Input| &sources[input.source].taps[input.tap];
         let features = |input| {
             let tap = tap(input);
             let table = if view == 0 { &tap.features } else { &tap.views[view - 1] };

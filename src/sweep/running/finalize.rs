@@ -1,50 +1,71 @@
-//! The end of a sweep: the chosen head, perhaps trained once more on all rows, calibrated on val, judged once on test; and the files.
+//! The end of a sweep: the chosen head, trained once more on all rows where the sweep says so,
+//! calibrated on val, judged once on test; and the files.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::cohort::{Kept, Runner};
-use super::run::{BestOf, SweepOutcome};
+use super::runner::{Fitted, Runner};
+use super::state::KeptHead;
 use crate::Result;
 use crate::heads::{Answers, Calibration, METRICS, MODEL_FORMAT, Metrics, Model, Partition, Predictor, calibrate, plain, rescale};
-use crate::sweep::results::output::{self, Judged};
+use crate::sweep::results::outcome::{BestOf, SweepOutcome};
+use crate::sweep::results::output::{self, Predictions};
 use crate::sweep::results::record::{Status, flat};
 use crate::sweep::results::result::{TrialResult, spread};
-use crate::sweep::search::plan::Trial;
+use crate::sweep::search::trial::Trial;
 use crate::sweep::sources::source::Source;
-use crate::sweep::sources::splits::{Rows, runs};
+use crate::sweep::sources::splits::Rows;
 
-/// A trial's final head and what it says of the rows that it was not trained on.
-struct Final {
-    kept: Kept,
+/// A trial's final head and its predictions for the rows that it was not trained on.
+struct FinalHead {
+    head: KeptHead,
     calibration: Calibration,
-    val: Judged,
-    test: Judged,
-    /// `test.acc1` and so on, where there is a test split, of several repeats their means; and what calibration did.
+    val: Predictions,
+    test: Predictions,
+    /// Metrics on test, where there is a test split (of several repeats, their means), and those after
+    /// calibration.
     metrics: Map<String, Value>,
-    /// The head itself on test.
-    judged: Option<Metrics>,
-    /// Of several repeats mean and deviation on test.
+    /// Metrics of the head itself on test.
+    on_test: Option<Metrics>,
+    /// Mean and deviation on test, where there are several repeats.
     repeats: Map<String, Value>,
 }
 
-/// Judges the best head on test and writes everything that is left to write.
-pub(crate) fn finalize(runner: &Runner<'_>, trials: &[Trial], outcome: &mut SweepOutcome) -> Result<()> {
+/// Judges the best head on test and writes the files that a sweep ends with.
+pub(super) fn finalize(runner: &Runner<'_>, trials: &[Trial], outcome: &mut SweepOutcome) -> Result<()> {
     let job = runner.job;
     let winner = &outcome.leaderboard[0];
-    let trial = of(trials, winner);
-    let source = source(runner, trial);
+    let trial = &trials[winner.number];
+    let source = runner.source(trial);
     let end = finalize_trial(runner, trial, winner)?;
+    let predictor = predictor(runner, trial, winner, &end);
+    outcome.notes.extend(about_calibration(&end.calibration, end.val.rows.len()));
+    output::write_best(&job.out, &predictor)?;
+    output::write_predictions(&job.out, source, &end.val, &end.test)?;
+    output::write_confusion(&job.out, source, if end.test.rows.is_empty() { &end.val } else { &end.test })?;
+    output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))?;
+    outcome.test = end.on_test;
+    outcome.test_of_repeats = end.repeats;
+    if let Some(by) = &job.config.report_best_by {
+        best_by(runner, trials, &by.parameter, &end.metrics, outcome)?;
+        output::write_best_by(&job.out, &by.parameter, &outcome.best_by)?;
+    }
+    Ok(())
+}
+
+/// The file `best/model.json` and its weights.
+fn predictor(runner: &Runner<'_>, trial: &Trial, winner: &TrialResult, end: &FinalHead) -> Predictor {
+    let sources = &runner.job.sources;
+    let KeptHead { trained, transform } = &end.head;
     let mut metrics = winner.metrics.clone();
     metrics.extend(end.metrics.clone());
-    let (trained, transform) = end.kept;
-    let predictor = Predictor {
+    Predictor {
         model: Model {
             format: MODEL_FORMAT,
             head: trained.head.spec.clone(),
-            classes: source.classes.clone(),
-            inputs: trial.inputs.iter().map(|&(s, t)| job.sources[s].describe(&job.sources[s].taps[t])).collect(),
+            classes: runner.source(trial).classes.clone(),
+            inputs: trial.inputs.iter().map(|i| sources[i.source].describe(&sources[i.source].taps[i.tap])).collect(),
             l2: transform.l2,
             standardise: !transform.mean.is_empty(),
             temperature: end.calibration.temperature,
@@ -53,31 +74,9 @@ pub(crate) fn finalize(runner: &Runner<'_>, trials: &[Trial], outcome: &mut Swee
             metrics,
             headstart: env!("CARGO_PKG_VERSION").into(),
         },
-        transform,
-        head: trained.head,
-    };
-    outcome.notes.extend(about_calibration(&end.calibration, end.val.rows.len()));
-    output::write_best(&job.out, &predictor)?;
-    output::write_predictions(&job.out, source, &end.val, &end.test)?;
-    output::write_confusion(&job.out, source, if end.test.rows.is_empty() { &end.val } else { &end.test })?;
-    output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))?;
-    outcome.test = end.judged;
-    outcome.test_of_repeats = end.repeats;
-    let (best_by, without) = best_by(runner, trials, outcome, &end.metrics)?;
-    outcome.best_by = best_by;
-    outcome.notes.extend(without);
-    if let Some((_, key)) = &job.config.report_best_by {
-        output::write_best_by(&job.out, key, &outcome.best_by)?;
+        transform: transform.clone(),
+        head: trained.head.clone(),
     }
-    Ok(())
-}
-
-fn of<'t>(trials: &'t [Trial], result: &TrialResult) -> &'t Trial {
-    &trials[result.number]
-}
-
-fn source<'r>(runner: &Runner<'r>, trial: &Trial) -> &'r Source {
-    &runner.job.sources[trial.inputs[0].0]
 }
 
 /// The heads of a trial by run: those that this sweep trained, or the same ones trained again.
@@ -85,27 +84,33 @@ struct Heads<'r, 'a> {
     runner: &'r Runner<'a>,
     trial: &'r Trial,
     result: &'r TrialResult,
-    kept: Vec<Option<Kept>>,
+    kept: Vec<Option<KeptHead>>,
 }
 
-/// A head, the rows that it was trained on, and which these are.
-type Placed = (Kept, Arc<Partition>, Rows);
+/// A head and the rows that it was trained on.
+struct Placed {
+    head: KeptHead,
+    partition: Arc<Partition>,
+    rows: Rows,
+}
 
 impl<'r, 'a> Heads<'r, 'a> {
     fn of(runner: &'r Runner<'a>, trial: &'r Trial, result: &'r TrialResult) -> Heads<'r, 'a> {
-        let held = runner.best.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(_, number, _)| *number == result.number);
-        let kept = held.map_or_else(Vec::new, |(_, _, kept)| kept.into_iter().map(Some).collect());
-        Heads { runner, trial, result, kept }
+        Heads { runner, trial, result, kept: runner.take_heads(result.number).into_iter().map(Some).collect() }
     }
 
     fn run(&mut self, run: usize) -> Result<Placed> {
         let rows = Rows::Run { run, shots: self.trial.shots };
-        if let Some(kept) = self.kept.get_mut(run).and_then(Option::take) {
-            return Ok((kept, self.runner.partition(self.trial, rows)?, rows));
+        if let Some(head) = self.kept.get_mut(run).and_then(Option::take) {
+            return Ok(Placed { head, partition: self.runner.partition(self.trial, rows)?, rows });
         }
         // A trial of an earlier run left no weights: trained again, it gives the same ones.
-        let (kept, partition) = self.runner.again(self.trial, rows, self.result.trained())?;
-        Ok((kept, partition, rows))
+        self.again(rows, self.result.trained())
+    }
+
+    fn again(&self, rows: Rows, epochs: usize) -> Result<Placed> {
+        let Fitted { head, partition } = self.runner.again(self.trial, rows, epochs)?;
+        Ok(Placed { head, partition, rows })
     }
 
     /// Whether each repeat has a head that was trained on all rows that it is to be trained on.
@@ -119,70 +124,69 @@ impl<'r, 'a> Heads<'r, 'a> {
         if self.are_final() {
             return self.run(repeat);
         }
-        let rows = Rows::All { repeat, shots: self.trial.shots };
-        let (kept, partition) = self.runner.again(self.trial, rows, self.result.epochs)?;
-        Ok((kept, partition, rows))
+        self.again(Rows::All { repeat, shots: self.trial.shots }, self.result.epochs)
     }
 
-    /// What a head says of some rows.
-    fn judge(&self, (kept, partition, rows): &Placed, of: &[usize]) -> Result<Judged> {
-        let (features, _) = self.runner.features.of(self.trial, *rows, partition, &self.runner.job.sources)?;
-        Ok(Judged { rows: of.to_vec(), probabilities: kept.0.head.classify(&*features, of) })
+    /// The predictions of a head for some rows.
+    fn predict(&self, placed: &Placed, of: &[usize]) -> Result<Predictions> {
+        let prepared = self.runner.features.of(self.trial, placed.rows, &placed.partition, &self.runner.job.sources)?;
+        Ok(Predictions { rows: of.to_vec(), probabilities: placed.head.trained.head.classify(&*prepared.table, of) })
     }
 
-    /// What the heads of the first repeat say of val; of folds each of its own part.
-    fn val(&mut self, last: &Placed, classes: usize) -> Result<Judged> {
+    /// The predictions of the first repeat's heads for val; of folds, those of each for its own part.
+    fn val(&mut self, last: &Placed, classes: usize) -> Result<Predictions> {
         if self.are_final() {
-            return self.judge(last, &last.1.val);
+            return self.predict(last, &last.partition.val);
         }
-        let mut val = Judged::default();
+        let mut val = Predictions::default();
         for run in 0..self.runner.job.config.folds {
-            let head = self.run(run)?;
-            val.extend(self.judge(&head, &head.1.val)?);
+            let placed = self.run(run)?;
+            val.extend(self.predict(&placed, &placed.partition.val)?);
         }
         val.sort(classes);
         Ok(val)
     }
 }
 
-fn finalize_trial(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<Final> {
-    let source = source(runner, trial);
+fn finalize_trial(runner: &Runner<'_>, trial: &Trial, result: &TrialResult) -> Result<FinalHead> {
+    let source = runner.source(trial);
     let (classes, each) = (source.classes.len(), trial.spec.is_each());
     let mut heads = Heads::of(runner, trial, result);
     let last = heads.last(0)?;
     let mut val = heads.val(&last, classes)?;
     let answers = Answers { probabilities: &val.probabilities, classes, labels: &source.labels, rows: &val.rows, each };
     let calibration = calibrate(answers, &source.groups);
-    let mut test = heads.judge(&last, &source.partition.test)?;
+    let mut test = heads.predict(&last, &source.partition.test)?;
     if test.probabilities.iter().any(|p| p.is_nan()) {
-        runner.refuse_unusable(trial)?;
+        runner.refuse_non_finite(trial)?;
     }
     runner.intact()?;
     let mut metrics = Map::new();
-    let mut judged = None;
-    for (split, table) in [("val", &mut val), ("test", &mut test)] {
-        if table.rows.is_empty() {
+    let mut on_test = None;
+    for (split, predictions) in [("val", &mut val), ("test", &mut test)] {
+        if predictions.rows.is_empty() {
             continue;
         }
-        let before = Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows);
-        rescale(&mut table.probabilities, classes, each, calibration.temperature);
-        let after = flat(split, &Metrics::with_auc(&table.probabilities, classes, &source.labels, &table.rows));
+        let judged = |p: &Predictions| Metrics::with_auc(&p.probabilities, classes, &source.labels, &p.rows);
+        let before = judged(predictions);
+        rescale(&mut predictions.probabilities, classes, each, calibration.temperature);
+        let after = flat(split, &judged(predictions));
         if split == "test" {
             metrics.extend(flat(split, &before));
-            judged = Some(before);
+            on_test = Some(before);
         }
         for name in ["loss", "ece"] {
             metrics.insert(format!("{split}.{name}_scaled"), after[&format!("{split}.{name}")].clone());
         }
     }
-    let repeats = judged.map_or_else(|| Ok(Map::new()), |first| test_of_repeats(&mut heads, source, first))?;
+    let repeats = on_test.map_or_else(|| Ok(Map::new()), |first| test_of_repeats(&mut heads, source, first))?;
     metrics.extend(repeats.clone());
-    Ok(Final { kept: last.0, calibration, val, test, metrics, judged, repeats })
+    Ok(FinalHead { head: last.head, calibration, val, test, metrics, on_test, repeats })
 }
 
-/// Where val leaves open how far answers are to be trusted.
+/// A note where val leaves open how far probabilities are to be trusted.
 fn about_calibration(calibration: &Calibration, rows: usize) -> Option<String> {
-    /// A temperature of so much more than one, or less, would be seen.
+    /// A temperature that differs from one by this factor would be seen.
     const SEEN: f64 = 0.1;
     let Calibration { temperature, fitted, mistakes } = *calibration;
     let stays = if temperature == 1.0 { "probabilities stay the head's own" } else { "probabilities allow for one" };
@@ -195,43 +199,46 @@ fn about_calibration(calibration: &Calibration, rows: usize) -> Option<String> {
     }
 }
 
-/// Mean and deviation on test over the repeats of a trial, of which the first is judged already; nothing where there are no others.
+/// Mean and deviation on test over the repeats of a trial, the first of which is judged already. Empty
+/// where there are no others.
 fn test_of_repeats(heads: &mut Heads<'_, '_>, source: &Source, first: Metrics) -> Result<Map<String, Value>> {
     let config = &heads.runner.job.config;
-    let repeats = runs(heads.trial, source, config.protocol()) / config.folds;
+    let repeats = heads.trial.runs(source, config.protocol()) / config.folds;
     let mut all = vec![flat("test", &first)];
     for repeat in 1..repeats {
-        let head = heads.last(repeat)?;
-        let judged = heads.judge(&head, &source.partition.test)?;
-        all.push(flat("test", &Metrics::with_auc(&judged.probabilities, source.classes.len(), &source.labels, &judged.rows)));
+        let placed = heads.last(repeat)?;
+        let found = heads.predict(&placed, &source.partition.test)?;
+        all.push(flat("test", &Metrics::with_auc(&found.probabilities, source.classes.len(), &source.labels, &found.rows)));
     }
     Ok(if repeats > 1 { spread(&all.iter().collect::<Vec<_>>()) } else { Map::new() })
 }
 
-/// The best trial of each value of `report_best_by`, judged on test, and notes on values of which no trial has the metric: the first one of these
-/// is not the best.
+/// Judges the best trial of each value of a parameter on test. A note names each value without a best
+/// trial: none of its trials has the metric.
 fn best_by(
     runner: &Runner<'_>,
     trials: &[Trial],
-    outcome: &SweepOutcome,
+    parameter: &str,
     of_winner: &Map<String, Value>,
-) -> Result<(Vec<BestOf>, Vec<String>)> {
+    outcome: &mut SweepOutcome,
+) -> Result<()> {
     let (mut found, mut notes): (Vec<BestOf>, Vec<String>) = (vec![], vec![]);
-    let Some((_, key)) = &runner.job.config.report_best_by else { return Ok((found, notes)) };
     for result in &outcome.leaderboard {
-        let Some(value) = result.settings.get(key).filter(|value| found.iter().all(|other| other.value != **value)) else { continue };
+        let Some(value) = result.settings.get(parameter).filter(|value| found.iter().all(|other| other.value != **value)) else { continue };
         if result.status != Status::Diverged && result.metric(&outcome.metric).is_none() {
-            let note = format!("`{key}: {}` has no best trial: none of its trials has `{}`", plain(value), outcome.metric);
+            let note = format!("`{parameter}: {}` has no best trial: none of its trials has `{}`", plain(value), outcome.metric);
             if !notes.contains(&note) {
                 notes.push(note);
             }
             continue;
         }
         let is_winner = result.number == outcome.leaderboard[0].number;
-        let more = if is_winner { of_winner.clone() } else { finalize_trial(runner, of(trials, result), result)?.metrics };
+        let more = if is_winner { of_winner.clone() } else { finalize_trial(runner, &trials[result.number], result)?.metrics };
         let mut metrics = result.metrics.clone();
         metrics.extend(more);
         found.push(BestOf { value: value.clone(), trial: result.number, metrics });
     }
-    Ok((found, notes))
+    outcome.best_by = found;
+    outcome.notes.extend(notes);
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The metric that trials are compared by, where it is not always there: an area under the curve needs a class that some rows have and others not.
+//! Trials without the metric that the sweep compares by: an area under the curve needs a class that
+//! some validation rows have and others do not.
 
 use crate::heads::{Labels, METRICS};
 use crate::sweep::results::record::Status;

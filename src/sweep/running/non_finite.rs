@@ -1,4 +1,5 @@
-//! Features that are no finite numbers. They are looked for only where a head came out that is none either, since that takes a pass over the cache.
+//! Features that are not finite numbers. They are searched for only where a head came out that is not
+//! finite either, since the search takes a pass over the cache.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,57 +7,66 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::heads::in_parts;
 use crate::store::{Cache, Status};
-use crate::sweep::search::plan::Trial;
+use crate::sweep::search::trial::{Input, Trial};
 use crate::sweep::sources::source::Source;
 use crate::{Error, Result};
 
-/// Source, tap and view.
-type Table = (usize, usize, usize);
+/// A view of a tap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Table {
+    input: Input,
+    view: usize,
+}
 
 /// Tables in which every feature was found to be a finite number.
 #[derive(Default)]
-pub(crate) struct Sound(Mutex<HashSet<Table>>);
+pub(super) struct FiniteTables(Mutex<HashSet<Table>>);
 
-impl Sound {
-    /// Looks through all features that a trial is trained or judged on.
+impl FiniteTables {
+    /// Searches all features that a trial is trained or judged on.
     ///
     /// # Errors
-    /// The first one that is no finite number: where it is, and the way out.
-    pub(crate) fn check(&self, trial: &Trial, sources: &[Source]) -> Result<()> {
+    /// The first one that is not a finite number: its place, and the way out.
+    pub(super) fn check(&self, trial: &Trial, sources: &[Source]) -> Result<()> {
         // Held meanwhile, so that trials which diverge side by side look once. One thread reads: work that others could steal would wait for it.
-        let mut sound = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut finite = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let views = 0..trial.spec.params().views;
-        for table in trial.inputs.iter().flat_map(|&(s, t)| views.clone().map(move |view| (s, t, view))) {
-            if !sound.contains(&table) {
+        for table in trial.inputs.iter().flat_map(|&input| views.clone().map(move |view| Table { input, view })) {
+            if !finite.contains(&table) {
                 check(table, sources)?;
-                sound.insert(table);
+                finite.insert(table);
             }
         }
         Ok(())
     }
 }
 
-fn check((s, t, view): Table, sources: &[Source]) -> Result<()> {
-    let source = &sources[s];
-    let tap = &source.taps[t];
+/// A value that is not a finite number, and its row in a source.
+struct NonFinite {
+    row: usize,
+    value: f32,
+}
+
+fn check(Table { input, view }: Table, sources: &[Source]) -> Result<()> {
+    let source = &sources[input.source];
+    let tap = &source.taps[input.tap];
     let table = if view == 0 { &tap.features } else { &tap.views[view - 1] };
     let mut values = vec![0.0; table.dim()];
-    let mut unusable = |row: usize| {
+    let mut non_finite = |row: usize| {
         table.read(row, 0..values.len(), &mut values);
-        values.iter().copied().find(|value| !value.is_finite()).map(|value| (row, value))
+        values.iter().copied().find(|value| !value.is_finite()).map(|value| NonFinite { row, value })
     };
     let rows: Vec<usize> = (0..table.rows()).collect();
     in_parts(&**table, &rows)
         .flatten()
         .copied()
-        .find_map(&mut unusable)
-        .map_or(Ok(()), |(row, value)| Err(mistake(source, &tap.name, view, (row, value))))
+        .find_map(&mut non_finite)
+        .map_or(Ok(()), |found| Err(refused(source, &tap.name, view, &found)))
 }
 
-/// What is wrong with a value of a source's row, and the way out.
-fn mistake(source: &Source, tap: &str, view: usize, (row, value): (usize, f32)) -> Error {
+fn refused(source: &Source, tap: &str, view: usize, &NonFinite { row, value }: &NonFinite) -> Error {
     let of_view = if view == 0 { String::new() } else { format!(" in view {view}") };
-    let (number, shard) = in_cache(source, tap, view, row).unwrap_or((row as u64, None));
+    let Place { row: number, shard } = place(source, tap, view, row).unwrap_or(Place { row: row as u64, shard: None });
     let problem =
         format!("tap `{tap}` has the value {value} in row {number}, {}{of_view}: no head can be trained on that", source.paths[row]);
     let hint = match shard {
@@ -67,10 +77,17 @@ fn mistake(source: &Source, tap: &str, view: usize, (row, value): (usize, f32)) 
     Error::cache(place, problem, hint)
 }
 
-/// The number that a row has in its cache, and its shard's file. A source numbers the usable ones alone.
-fn in_cache(source: &Source, tap: &str, view: usize, row: usize) -> Option<(u64, Option<String>)> {
+/// The place of a row in its cache.
+struct Place {
+    /// Its number: a source numbers usable rows alone.
+    row: u64,
+    /// The file of its shard.
+    shard: Option<String>,
+}
+
+fn place(source: &Source, tap: &str, view: usize, row: usize) -> Option<Place> {
     let cache = Cache::open(Path::new(&source.folder)).ok().filter(|_| source.key.is_some())?;
     let number = cache.rows().iter().filter(|r| r.status == Status::Ok).nth(row)?.row;
     let shard = cache.manifest().shards_of(tap, view as u32).find(|shard| shard.rows.contains(number));
-    Some((number, shard.map(|shard| shard.file.clone())))
+    Some(Place { row: number, shard: shard.map(|shard| shard.file.clone()) })
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::run::SweepJob;
+use super::job::SweepJob;
 use crate::heads::{Labels, Params, Partition};
 use crate::sweep::results::output::MOST_CLASSES;
 use crate::sweep::settings::config::SweepConfig;
-use crate::sweep::settings::space::Domain;
+use crate::sweep::settings::domain::Domain;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
 
@@ -158,6 +158,6 @@ fn about_early_end(config: &SweepConfig) -> Option<String> {
 fn most(config: &SweepConfig, key: &str) -> Option<usize> {
     match &config.axis(key)?.domain {
         Domain::Range(range) => Some(range.max as usize),
-        Domain::Values(values) => values.iter().filter_map(|(_, value)| value.as_u64()).max().map(|n| n as usize),
+        Domain::Values(values) => values.iter().filter_map(|choice| choice.value.as_u64()).max().map(|n| n as usize),
     }
 }

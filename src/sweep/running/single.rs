@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::features::Features;
 use crate::heads::{FeatureTable, Partition, Task};
-use crate::sweep::search::plan::{Search, Trial};
+use crate::sweep::search::plan::Search;
+use crate::sweep::search::trial::Trial;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
@@ -59,16 +60,14 @@ impl Single {
     /// A table that does not fit the tap.
     pub fn prepare(&self, values: Arc<dyn FeatureTable>) -> Result<Arc<dyn FeatureTable>> {
         let mut source = self.source.clone();
-        let (_, tap) = self.trial.inputs[0];
-        source.taps[tap].features = values;
+        source.taps[self.trial.inputs[0].tap].features = values;
         let rows = Rows::Run { run: 0, shots: None };
-        Ok(Features::default().of(&self.trial, rows, &self.partition, &[source])?.0)
+        Ok(Features::default().of(&self.trial, rows, &self.partition, &[source])?.table)
     }
 
     /// The values of its tap.
     pub fn values(&self) -> Arc<dyn FeatureTable> {
-        let (_, tap) = self.trial.inputs[0];
-        self.source.taps[tap].features.clone()
+        self.source.taps[self.trial.inputs[0].tap].features.clone()
     }
 
     /// What the head is trained on, with features that [`Single::prepare`] made.
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
     use crate::data::Split;
     use crate::heads::Matrix;
-    use crate::sweep::TapFeatures;
+    use crate::sweep::{Input, TapFeatures};
 
     fn source() -> Source {
         let features = Arc::new(Matrix::new(2, (0..40).map(|v| v as f32).collect()).unwrap());
@@ -101,7 +100,7 @@ mod tests {
     #[test]
     fn one_head_is_taken_and_anything_else_refused_with_the_way_out() {
         let one = single("parameters: {head: {value: dense}, lr: {value: 0.1}, standardise: {value: true}}").unwrap();
-        assert_eq!((one.trial.inputs.as_slice(), one.partition.val.len()), (&[(0, 0)][..], 4));
+        assert_eq!((one.trial.inputs.as_slice(), one.partition.val.len()), (&[Input { source: 0, tap: 0 }][..], 4));
         let prepared = one.prepare(one.values()).unwrap();
         let mean: f32 = one.partition.train.iter().map(|&r| prepared.row(r).unwrap()[0]).sum();
         assert!(mean.abs() < 1e-3, "standardised by the training rows");

@@ -1,27 +1,32 @@
-//! Settings that do not go together: left out with a note where they are of use elsewhere in the sweep, refused with their line where nowhere.
+//! Settings that do not go together: left out with a note where another trial of the sweep can use
+//! them, refused with their line where none can.
 
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use super::plan::Trial;
+use super::trial::Trial;
 use crate::heads::OptimizerKind;
-use crate::sweep::settings::config::SweepConfig;
-use crate::sweep::settings::space::{Axis, Domain};
+use crate::sweep::settings::axis::Axis;
+use crate::sweep::settings::config::{ReportBestBy, SweepConfig};
+use crate::sweep::settings::domain::Domain;
 use crate::{Error, Result};
 
-/// Settings that make no trial, and why.
-pub(crate) type Misfit = (Map<String, Value>, Error);
+/// Settings that make no trial.
+pub(super) struct Conflict {
+    pub settings: Map<String, Value>,
+    pub reason: Error,
+}
 
-/// Notes on what was left out.
+/// Notes on the settings that are left out.
 ///
 /// # Errors
-/// A setting that fits nothing in the sweep, and a sweep without a trial.
-pub(crate) fn judge(config: &SweepConfig, misfits: Vec<Misfit>, trials: &VecDeque<Trial>) -> Result<Vec<String>> {
+/// A setting that no trial of the sweep can use, and a sweep without a trial.
+pub(super) fn judge(config: &SweepConfig, conflicts: Vec<Conflict>, trials: &VecDeque<Trial>) -> Result<Vec<String>> {
     let mut notes = vec![];
-    for (settings, error) in misfits {
-        let Error::Setting { key, problem, .. } = &error else { return Err(error) };
-        // What is blamed on no other parameter is a head that does not fit its features.
+    for Conflict { settings, reason } in conflicts {
+        let Error::Setting { key, problem, .. } = &reason else { return Err(reason) };
+        // An error that names no parameter is about a head that does not fit its features.
         let culprit = key.unwrap_or("head");
         let (axis, value) = (config.axis(culprit), settings.get(culprit));
         let is_of_use = |trial: &Trial| match axis.map(|a| &a.domain) {
@@ -29,7 +34,7 @@ pub(crate) fn judge(config: &SweepConfig, misfits: Vec<Misfit>, trials: &VecDequ
             _ => trial.settings.get(culprit) == value,
         };
         if !trials.iter().any(is_of_use) {
-            return Err(config.origin.at(axis.map_or(0, |axis| line(axis, value)))(error));
+            return Err(config.origin.at(axis.map_or(0, |axis| line(axis, value)))(reason));
         }
         let note = format!("left out: {problem}");
         if !notes.contains(&note) {
@@ -45,18 +50,18 @@ pub(crate) fn judge(config: &SweepConfig, misfits: Vec<Misfit>, trials: &VecDequ
 /// The line of one value of an axis.
 fn line(axis: &Axis, value: Option<&Value>) -> usize {
     match &axis.domain {
-        Domain::Values(values) => values.iter().find(|(_, v)| Some(v) == value).map_or(axis.line, |(line, _)| *line),
+        Domain::Values(values) => values.iter().find(|choice| Some(&choice.value) == value).map_or(axis.line, |choice| choice.line),
         Domain::Range(_) => axis.line,
     }
 }
 
-/// Settings that are ignored by each trial, though whoever wrote them cannot have meant that.
+/// Refuses settings that every trial ignores: they cannot have been meant so.
 ///
 /// # Errors
-/// `mixup` in a sweep none of whose heads sees batches, `nesterov` in one whose SGD has no momentum.
-pub(crate) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<Trial>) -> Result<()> {
+/// `mixup` in a sweep without a head that is trained by batches, `nesterov` in one whose SGD has no momentum.
+pub(super) fn refuse_without_effect(config: &SweepConfig, trials: &VecDeque<Trial>) -> Result<()> {
     let values = |key: &str| match config.axis(key).map(|a| &a.domain) {
-        Some(Domain::Values(values)) => values.iter().map(|(_, v)| v.clone()).collect(),
+        Some(Domain::Values(values)) => values.iter().map(|choice| choice.value.clone()).collect(),
         Some(Domain::Range(range)) => vec![range.at(0.0), range.at(1.0 - f64::EPSILON)],
         None => vec![],
     };
@@ -73,19 +78,21 @@ pub(crate) fn refuse_what_never_counts(config: &SweepConfig, trials: &VecDeque<T
     Ok(())
 }
 
-/// `report_best_by` with a parameter that has no few values of its own: each trial would be judged on test, or none.
+/// Refuses `report_best_by` for a parameter that does not have a few listed values: every trial would
+/// be judged on test, or none.
 ///
 /// # Errors
 /// A parameter that is not swept, or drawn from a distribution.
-pub(crate) fn refuse_report_by(config: &SweepConfig, axes: &[(String, Domain)]) -> Result<()> {
-    let Some((line, key)) = &config.report_best_by else { return Ok(()) };
-    let reason = match axes.iter().find(|(name, _)| name == key).map(|(_, domain)| domain) {
+pub(super) fn refuse_report_by(config: &SweepConfig, axes: &[Axis]) -> Result<()> {
+    let Some(ReportBestBy { line, parameter: key }) = &config.report_best_by else { return Ok(()) };
+    let reason = match axes.iter().find(|axis| axis.key == *key).map(|axis| &axis.domain) {
         Some(Domain::Values(_)) => return Ok(()),
         Some(Domain::Range(_)) => "each trial draws a value of its own, and all would be judged on test",
         None => "this sweep has no values of it",
     };
-    let swept = axes.iter().filter(|(name, domain)| name != "seed" && matches!(domain, Domain::Values(values) if values.len() > 1));
-    let names: Vec<&str> = swept.map(|(name, _)| name.as_str()).collect();
+    let has_several = |axis: &&Axis| matches!(&axis.domain, Domain::Values(values) if values.len() > 1);
+    let swept = axes.iter().filter(|axis| axis.key != "seed").filter(has_several);
+    let names: Vec<&str> = swept.map(|axis| axis.key.as_str()).collect();
     let hint = if names.is_empty() { "give a parameter several `values`".into() } else { format!("use one of: {}", names.join(", ")) };
     Err(config.origin.mistake(*line, format!("`report_best_by: {key}`: {reason}"), hint))
 }

@@ -4,49 +4,38 @@
 //! rung before any is judged there, and they are judged among all that reached it before: which go on does not depend on which was faster.
 //! Hyperband deals trials to *brackets*, the later of which leave out the first rungs: a head that learns slowly has its chance there.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::sweep::settings::config::EarlyTerminate;
+use crate::sweep::settings::early::EarlyTermination;
+use crate::sweep::settings::metric::Rank;
 
-/// How well a trial does: the metric first, then the loss.
+/// A trial's place in the order of its bracket at a rung.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Rank {
-    /// The metric, turned so that more is better.
-    pub(crate) score: f64,
-    /// val.loss
-    pub(crate) loss: f64,
+pub(crate) struct Standing {
+    /// Number of the trial.
+    pub(crate) trial: usize,
+    pub(crate) rank: Rank,
 }
 
-impl Rank {
-    /// Of a trial that diverged: behind all that did not.
-    pub(crate) const DIVERGED: Rank = Rank { score: f64::NEG_INFINITY, loss: f64::INFINITY };
-
-    /// Better is greater.
-    pub(crate) fn total_cmp(&self, other: &Rank) -> Ordering {
-        self.score.total_cmp(&other.score).then(other.loss.total_cmp(&self.loss))
-    }
-}
-
-/// Who reached which rung, and how well it did there.
+/// The trials that reached each rung, and how well they did there.
 pub(crate) struct Halving {
-    settings: EarlyTerminate,
-    /// By bracket and rung: number of the trial and its rank.
-    reached: HashMap<(usize, usize), Vec<(usize, Rank)>>,
+    settings: EarlyTermination,
+    /// By bracket and rung, the best first.
+    reached: HashMap<(usize, usize), Vec<Standing>>,
 }
 
 impl Halving {
-    pub(crate) fn new(settings: EarlyTerminate) -> Halving {
+    pub(crate) fn new(settings: EarlyTermination) -> Halving {
         Halving { settings, reached: HashMap::new() }
     }
 
     /// The rungs of heads of at most `epochs` epochs, ascending.
     pub(crate) fn rungs(&self, epochs: usize) -> Vec<usize> {
-        let EarlyTerminate { min_iter, eta, .. } = self.settings;
+        let EarlyTermination { min_iter, eta, .. } = self.settings;
         std::iter::successors(Some(min_iter), |rung| rung.checked_mul(eta)).take_while(|&rung| rung < epochs).collect()
     }
 
-    /// The bracket of a trial: how many of its rungs it leaves out.
+    /// The bracket of a trial: the number of rungs that it leaves out.
     ///
     /// Hyperband gives each bracket about the same number of epochs, so of every round those with a long first rung get fewer trials.
     pub(crate) fn bracket(&self, trial: usize, epochs: usize) -> usize {
@@ -75,14 +64,14 @@ impl Halving {
         self.rungs(epochs).iter().skip(self.bracket(trial, epochs)).any(|&r| r == rung)
     }
 
-    /// Judges those of a cohort that reached a rung in a bracket; returns who does not go on.
-    pub(crate) fn judge(&mut self, bracket: usize, rung: usize, cohort: &[(usize, Rank)]) -> Vec<usize> {
+    /// Judges the trials of a cohort that reached a rung in a bracket; returns those that do not go on.
+    pub(crate) fn judge(&mut self, bracket: usize, rung: usize, cohort: &[Standing]) -> Vec<usize> {
         let reached = self.reached.entry((bracket, rung)).or_default();
         reached.extend_from_slice(cohort);
-        reached.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+        reached.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(a.trial.cmp(&b.trial)));
         let places = reached.len().div_ceil(self.settings.eta);
-        let goes_on = |trial: usize| reached[..places].iter().any(|(other, _)| *other == trial);
-        cohort.iter().map(|(trial, _)| *trial).filter(|&trial| !goes_on(trial)).collect()
+        let goes_on = |trial: usize| reached[..places].iter().any(|other| other.trial == trial);
+        cohort.iter().map(|standing| standing.trial).filter(|&trial| !goes_on(trial)).collect()
     }
 }
 
@@ -91,11 +80,11 @@ mod tests {
     use super::*;
 
     fn halving(brackets: bool) -> Halving {
-        Halving::new(EarlyTerminate { brackets, min_iter: 3, eta: 3 })
+        Halving::new(EarlyTermination { brackets, min_iter: 3, eta: 3 })
     }
 
-    fn rank(score: f64) -> Rank {
-        Rank { score, loss: 0.0 }
+    fn standing(trial: usize, score: f64) -> Standing {
+        Standing { trial, rank: Rank { score, loss: 0.0 } }
     }
 
     #[test]
@@ -108,12 +97,12 @@ mod tests {
     #[test]
     fn one_in_eta_goes_on_and_earlier_cohorts_count() {
         let mut halving = halving(false);
-        let first: Vec<(usize, Rank)> = (0..6).map(|t| (t, rank(t as f64))).collect();
+        let first: Vec<Standing> = (0..6).map(|t| standing(t, t as f64)).collect();
         assert_eq!(halving.judge(0, 3, &first), [0, 1, 2, 3]);
         // Of nine, three: 4 and 5 hold two of the places.
-        assert_eq!(halving.judge(0, 3, &[(6, rank(4.5)), (7, rank(0.0)), (8, rank(0.0))]), [7, 8]);
+        assert_eq!(halving.judge(0, 3, &[standing(6, 4.5), standing(7, 0.0), standing(8, 0.0)]), [7, 8]);
         // Another bracket has places of its own.
-        assert!(halving.judge(1, 3, &[(9, rank(-1.0))]).is_empty());
+        assert!(halving.judge(1, 3, &[standing(9, -1.0)]).is_empty());
     }
 
     #[test]

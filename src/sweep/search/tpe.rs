@@ -5,8 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use super::trial::Observed;
 use crate::rng::{Draws, Philox};
-use crate::sweep::settings::space::{Domain, Range};
+use crate::sweep::settings::axis::Axis;
+use crate::sweep::settings::domain::{Domain, Range};
 
 /// Stream of the draws.
 const TPE: u64 = 0x5357_4545_0002;
@@ -23,34 +25,36 @@ pub(crate) struct Tpe<'a> {
 }
 
 impl<'a> Tpe<'a> {
-    /// Parts trials, the best first: of `n` the `⌈n / 10⌉` best, at most 25, are good. Each comes with its number.
-    pub(crate) fn new(mut ranked: Vec<(usize, &'a Map<String, Value>)>, seed: u64) -> Tpe<'a> {
+    /// Parts trials, the best first: of `n` the `⌈n / 10⌉` best, at most 25, are good.
+    pub(crate) fn new(mut ranked: Vec<Observed<'a>>, seed: u64) -> Tpe<'a> {
         let good = ranked.len().div_ceil(10).min(25);
         let mut rest = ranked.split_off(good);
         // Older trials weigh less: each part in the order of the trials.
-        ranked.sort_by_key(|(number, _)| *number);
-        rest.sort_by_key(|(number, _)| *number);
-        let settings = |part: Vec<(usize, &'a Map<String, Value>)>| part.into_iter().map(|(_, settings)| settings).collect();
+        ranked.sort_by_key(|trial| trial.number);
+        rest.sort_by_key(|trial| trial.number);
+        let settings = |part: Vec<Observed<'a>>| part.into_iter().map(|trial| trial.settings).collect();
         Tpe { good: settings(ranked), rest: settings(rest), philox: Philox::new(seed, TPE) }
     }
 
     /// Settings for a trial. Another `attempt` gives others.
-    pub(crate) fn draw(&self, axes: &[(String, Domain)], trial: usize, attempt: usize) -> Map<String, Value> {
+    pub(crate) fn draw(&self, axes: &[Axis], trial: usize, attempt: usize) -> Map<String, Value> {
         let mut draws = self.philox.draws([trial as u32, attempt as u32]);
-        axes.iter().map(|(key, domain)| (key.clone(), self.value(key, domain, &mut draws))).collect()
+        axes.iter().map(|axis| (axis.key.clone(), self.value(&axis.key, &axis.domain, &mut draws))).collect()
     }
 
     fn value(&self, key: &str, domain: &Domain, draws: &mut Draws) -> Value {
         let seen = |part: &[&'a Map<String, Value>]| part.iter().filter_map(|settings| settings.get(key)).collect::<Vec<_>>();
         let (good, rest) = (seen(&self.good), seen(&self.rest));
         match domain {
-            Domain::Values(values) if values.len() == 1 => values[0].1.clone(),
+            Domain::Values(values) if values.len() == 1 => values[0].value.clone(),
             Domain::Values(values) => {
-                let place = |seen: &[&'a Value]| seen.iter().filter_map(|v| values.iter().position(|(_, w)| w == *v)).collect::<Vec<_>>();
+                let place = |seen: &[&'a Value]| {
+                    seen.iter().filter_map(|v| values.iter().position(|choice| choice.value == **v)).collect::<Vec<_>>()
+                };
                 let (good, rest) = (shares(&place(&good), values.len()), shares(&place(&rest), values.len()));
                 let candidates = (0..CANDIDATES).map(|_| pick(&good, draws));
                 let best = best_by(candidates, |&i: &usize| good[i].ln() - rest[i].ln());
-                values[best.unwrap_or(0)].1.clone()
+                values[best.unwrap_or(0)].value.clone()
             }
             Domain::Range(range) => {
                 let place = |seen: &[&'a Value]| seen.iter().filter_map(|v| v.as_f64()).map(|x| range.coordinate(x)).collect::<Vec<_>>();
@@ -183,27 +187,32 @@ mod tests {
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12 && shares[0] > shares[2] && shares[2] > shares[1]);
     }
 
-    /// Draws trials one after the other for a known function: the best found, the share of late draws near the optimum.
+    fn observed(trials: &[Map<String, Value>]) -> Vec<Observed<'_>> {
+        trials.iter().enumerate().map(|(number, settings)| Observed { number, settings }).collect()
+    }
+
+    /// Draws trials one after the other for a known function, whose optimum late draws must be near.
     #[test]
     fn draws_gather_where_trials_did_well() {
         let range = |min, max, log| Domain::Range(Range { min, max, log, q: 0.0, whole: false });
-        let heads = Domain::Values(vec![(0, json!("linear")), (0, json!("dense"))]);
-        let axes = [("lr".to_owned(), range(1e-5, 1.0, true)), ("dropout".to_owned(), range(0.0, 0.9, false)), ("head".to_owned(), heads)];
+        let axis = |key: &str, domain| Axis { key: key.into(), line: 0, domain };
+        let heads = Domain::of([json!("linear"), json!("dense")]);
+        let axes = [axis("lr", range(1e-5, 1.0, true)), axis("dropout", range(0.0, 0.9, false)), axis("head", heads)];
         let value = |s: &Map<String, Value>| {
             let x = (s["lr"].as_f64().unwrap().log10() + 2.0).powi(2) + (4.0 * (s["dropout"].as_f64().unwrap() - 0.3)).powi(2);
             x + if s["head"] == "dense" { 0.0 } else { 1.0 }
         };
         let mut trials: Vec<Map<String, Value>> = vec![];
         for number in 0..60 {
-            let mut ranked: Vec<(usize, &Map<String, Value>)> = trials.iter().enumerate().collect();
-            ranked.sort_by(|a, b| value(a.1).total_cmp(&value(b.1)));
+            let mut ranked = observed(&trials);
+            ranked.sort_by(|a, b| value(a.settings).total_cmp(&value(b.settings)));
             let next = Tpe::new(ranked, 7).draw(&axes, number, 0);
             trials.push(next);
         }
         let best = trials.iter().map(value).fold(f64::INFINITY, f64::min);
         let late = trials[40..].iter().filter(|s| value(s) < 1.0).count();
         assert!(best < 0.1 && late >= 10, "best {best}, {late} of 20");
-        let again = Tpe::new(trials.iter().enumerate().collect(), 7).draw(&axes, 3, 1);
-        assert_eq!(again, Tpe::new(trials.iter().enumerate().collect(), 7).draw(&axes, 3, 1));
+        let again = Tpe::new(observed(&trials), 7).draw(&axes, 3, 1);
+        assert_eq!(again, Tpe::new(observed(&trials), 7).draw(&axes, 3, 1));
     }
 }

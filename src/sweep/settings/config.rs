@@ -5,70 +5,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::axis::Axis;
+use super::domain::Domain;
+use super::early::EarlyTermination;
 use super::fields;
-use super::space::{Axis, Domain, names};
+use super::keys::{SETTABLE, TOP_LEVEL, parameters};
+use super::method::Method;
+use super::metric::Metric;
+use super::protocol::Protocol;
 use super::yaml::{Entry, Node, Origin};
 use crate::heads::{HeadKind, did_you_mean};
 use crate::{Error, Result};
-
-/// How trials are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Every combination of the values.
-    Grid,
-    /// Drawn independently.
-    Random,
-    /// Drawn near what did well so far: a tree-structured Parzen estimator.
-    Bayes,
-}
-
-impl Method {
-    pub(crate) const ALL: [Method; 3] = [Method::Grid, Method::Random, Method::Bayes];
-    pub(crate) const WORDS: [&str; 3] = ["grid", "random", "bayes"];
-
-    /// Its word in a sweep file.
-    pub const fn name(self) -> &'static str {
-        Method::WORDS[self as usize]
-    }
-}
-
-/// What trials are compared by, on val.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name without the split.
-    pub name: &'static str,
-    /// Whether more is better.
-    pub more: bool,
-}
-
-/// How trials that do badly are ended early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EarlyTerminate {
-    /// Whether some trials get a longer time before they are judged first (Hyperband), or none (successive halving).
-    pub brackets: bool,
-    /// Epochs before trials are judged first.
-    pub min_iter: usize,
-    /// Of so many trials one goes on, for so many times as long.
-    pub eta: usize,
-}
-
-/// On which rows a trial is trained and judged, and how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Protocol {
-    /// Parts of train and val together, each of which serves as val once; 1 for a fixed val.
-    pub folds: usize,
-    /// Times that all is done, with seeds and splits of their own.
-    pub repeats: usize,
-    /// Seed of the splits.
-    pub seed: u64,
-}
-
-impl Protocol {
-    /// Heads that are trained for a trial.
-    pub fn runs(&self) -> usize {
-        self.folds * self.repeats
-    }
-}
 
 /// A whole sweep.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,38 +37,23 @@ pub struct SweepConfig {
     /// Whether the chosen head is trained again on train and val.
     pub refit: bool,
     /// How trials that do badly are ended early.
-    pub early_terminate: Option<EarlyTerminate>,
+    pub early_terminate: Option<EarlyTermination>,
     /// Time after which no trial is begun.
     pub time_cap: Option<Duration>,
-    /// The parameter of whose values each best trial is judged on test, behind its line.
-    pub report_best_by: Option<(usize, String)>,
+    /// The parameter for each of whose values the best trial is judged on test.
+    pub report_best_by: Option<ReportBestBy>,
     /// Where it was read.
     pub origin: Origin,
 }
 
-/// Words of the top level.
-pub(crate) const FIELDS: &[&str] = &[
-    "method",
-    "metric",
-    "parameters",
-    "run_cap",
-    "time_cap",
-    "time_budget",
-    "seed",
-    "folds",
-    "repeats",
-    "refit",
-    "early_terminate",
-    "report_best_by",
-    "name",
-    "description",
-    "program",
-    "project",
-];
-
-/// Those that may stand on the command line too. (`seed` there is a parameter.)
-pub(crate) const SETTABLE: &[&str] =
-    &["method", "metric", "run_cap", "time_cap", "time_budget", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
+/// A parameter for each of whose values the best trial is judged on test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportBestBy {
+    /// Its line in the sweep file; 0 where it came from elsewhere.
+    pub line: usize,
+    /// Name of the parameter.
+    pub parameter: String,
+}
 
 /// More heads for one trial than anybody means.
 const MOST_RUNS: usize = 100_000;
@@ -159,11 +91,11 @@ impl SweepConfig {
         let tree = Node::parse(text, path)?;
         let hint = "a sweep file starts with `method: grid` and has `parameters:`";
         let fields = tree.entries().ok_or_else(|| origin.mistake(1, "is no sweep file", hint))?;
-        if let Some(unknown) = fields.iter().find(|f| !FIELDS.contains(&f.key.as_str())) {
+        if let Some(unknown) = fields.iter().find(|f| !TOP_LEVEL.contains(&f.key.as_str())) {
             let problem = format!("`{}` is not a word of a sweep file", unknown.key);
-            let hint = match names().find(|name| *name == unknown.key) {
+            let hint = match parameters().find(|name| *name == unknown.key) {
                 Some(name) => format!("`{name}` goes into `parameters`"),
-                None => did_you_mean(&unknown.key, FIELDS.iter().copied()),
+                None => did_you_mean(&unknown.key, TOP_LEVEL.iter().copied()),
             };
             return Err(origin.mistake(unknown.line, problem, hint));
         }
@@ -205,7 +137,7 @@ impl SweepConfig {
             "repeats" => self.repeats = fields::count(f, 1, origin)?,
             "refit" => self.refit = fields::flag(f, origin)?,
             "early_terminate" => self.early_terminate = fields::early_terminate(f, origin)?,
-            "report_best_by" => self.report_best_by = Some((f.value.line, fields::parameter(f, origin)?)),
+            "report_best_by" => self.report_best_by = Some(ReportBestBy { line: f.value.line, parameter: fields::parameter(f, origin)? }),
             _ => {}
         }
         Ok(())
@@ -264,7 +196,7 @@ impl SweepConfig {
                 "use `repeats: 5`: mean and spread over seeds".into(),
             );
         };
-        let seeds: Vec<u64> = values.iter().filter_map(|(_, seed)| seed.as_u64()).collect();
+        let seeds: Vec<u64> = values.iter().filter_map(|choice| choice.value.as_u64()).collect();
         if seeds.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
             let hint = format!("write `seed: {{value: {}}}` and `repeats: {}`", seeds[0], seeds.len());
             return refuse("the seeds of a list are repeats, and these do not follow each other", hint);
@@ -289,7 +221,7 @@ impl SweepConfig {
     pub(crate) fn trains(&self) -> bool {
         let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
         match self.axis("head").map(|a| &a.domain) {
-            Some(Domain::Values(heads)) => !heads.iter().all(|(_, head)| is_solved(head)),
+            Some(Domain::Values(heads)) => !heads.iter().all(|choice| is_solved(&choice.value)),
             _ => true,
         }
     }
@@ -302,7 +234,6 @@ impl SweepConfig {
 
     /// The sweep as YAML again, overrides included.
     pub fn to_yaml(&self) -> String {
-        let quoted = |value: &Value| value.to_string();
         let mut out = format!(
             "method: {}\nmetric: {{name: val.{}, goal: {}}}\nparameters:\n",
             self.method.name(),
@@ -310,21 +241,7 @@ impl SweepConfig {
             if self.metric.more { "maximize" } else { "minimize" }
         );
         for axis in &self.axes {
-            let domain = match &axis.domain {
-                Domain::Values(values) => format!("values: [{}]", values.iter().map(|(_, v)| quoted(v)).collect::<Vec<_>>().join(", ")),
-                Domain::Range(r) => {
-                    let name = match (r.q > 0.0, r.log, r.whole) {
-                        (true, true, _) => "q_log_uniform_values",
-                        (true, false, _) => "q_uniform",
-                        (false, true, _) => "log_uniform_values",
-                        (false, false, true) => "int_uniform",
-                        (false, false, false) => "uniform",
-                    };
-                    let q = if r.q > 0.0 { format!(", q: {:?}", r.q) } else { String::new() };
-                    format!("distribution: {name}, min: {:?}, max: {:?}{q}", r.min, r.max)
-                }
-            };
-            out += &format!("  {}: {{{domain}}}\n", axis.key);
+            out += &format!("  {}: {{{}}}\n", axis.key, axis.domain);
         }
         let mut line = |key: &str, value: Option<String>| out += &value.map_or(String::new(), |v| format!("{key}: {v}\n"));
         let unless = |usual: usize, value: usize| (value != usual).then(|| value.to_string());
@@ -333,12 +250,12 @@ impl SweepConfig {
         line("folds", unless(1, self.folds));
         line("repeats", unless(1, self.repeats));
         line("refit", self.refit.then(|| "true".into()));
-        let early = |e: EarlyTerminate| {
+        let early = |e: EarlyTermination| {
             let name = if e.brackets { "hyperband" } else { "halving" };
             format!("{{type: {name}, min_iter: {}, eta: {}}}", e.min_iter, e.eta)
         };
         line("early_terminate", self.early_terminate.map(early));
-        line("report_best_by", self.report_best_by.as_ref().map(|(_, key)| key.clone()));
+        line("report_best_by", self.report_best_by.as_ref().map(|by| by.parameter.clone()));
         line("seed", Some(self.seed.to_string()));
         out
     }
@@ -401,7 +318,7 @@ mod tests {
             parse("parameters: {lr: {value: 1}}\ntime_budget: 10m\nearly_terminate: {type: hyperband, max_iter: 27, s: 2}").unwrap();
         assert_eq!(config.time_cap, Some(Duration::from_secs(600)));
         // As W&B has it: judged after 27 / 3 and 27 / 9 epochs.
-        assert_eq!(config.early_terminate, Some(EarlyTerminate { brackets: true, min_iter: 3, eta: 3 }));
+        assert_eq!(config.early_terminate, Some(EarlyTermination { brackets: true, min_iter: 3, eta: 3 }));
     }
 
     #[test]

@@ -1,141 +1,134 @@
-//! What an entry of `parameters` says a parameter may be: one value, several, or a distribution.
+//! The values that a parameter may take: a list of them, or a distribution over numbers.
 
-use super::space::{Domain, Range, is_whole};
-use super::yaml::{Entry, Node, Origin};
-use crate::heads::{did_you_mean, plain};
-use crate::{Result, nearest};
+use std::fmt;
 
-const FIELDS: &[&str] = &["value", "values", "distribution", "min", "max", "q"];
-const DISTRIBUTIONS: &[&str] =
-    &["constant", "categorical", "uniform", "log_uniform_values", "int_uniform", "q_uniform", "q_log_uniform_values"];
+use serde_json::{Value, json};
 
-/// The fields of an entry.
-struct Fields<'a> {
-    entry: &'a Entry,
-    all: &'a [Entry],
-    origin: &'a Origin,
+use crate::rng::unit_f32;
+
+/// The values that a parameter may take.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Domain {
+    /// One of these.
+    Values(Vec<Choice>),
+    /// A number drawn from a distribution.
+    Range(Range),
 }
 
-/// Reads the domain of one parameter.
-///
-/// # Errors
-/// An unknown field or distribution, fields of which only one can count, ends or a step that cannot be used.
-pub(crate) fn read(entry: &Entry, origin: &Origin) -> Result<Domain> {
-    let Some(all) = entry.value.entries() else {
-        let hint = format!("write `{}: {{value: {}}}`, or {{values: […]}} for several", entry.key, plain(&entry.value.to_json()));
-        return Err(origin.mistake(entry.value.line, format!("`{}` needs value, values or a distribution", entry.key), hint));
-    };
-    let fields = Fields { entry, all, origin };
-    if let Some(unknown) = all.iter().find(|f| !FIELDS.contains(&f.key.as_str())) {
-        let problem = format!("`{}` says nothing about a parameter", unknown.key);
-        return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS.iter().copied())));
-    }
-    let word = fields.distribution()?;
-    match fields.way(word.as_deref())? {
-        "value" => fields.need("value").map(|node| Domain::Values(vec![(node.line, node.to_json())])),
-        "values" => fields.values(),
-        _ => fields.range(word.as_deref()).map(Domain::Range),
-    }
+/// One value of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Its line in the sweep file; 0 where it came from elsewhere.
+    pub line: usize,
+    /// The value.
+    pub value: Value,
 }
 
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Node> {
-        self.all.iter().find(|f| f.key == name).map(|f| &f.value)
+/// A distribution over numbers, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// Lower end.
+    pub min: f64,
+    /// Upper end.
+    pub max: f64,
+    /// Whether it is uniform in the logarithm.
+    pub log: bool,
+    /// The step to whose multiples numbers are rounded; 0 for none.
+    pub q: f64,
+    /// Whether its numbers are whole.
+    pub whole: bool,
+}
+
+impl Domain {
+    /// A list of values that come from no line of a file.
+    pub fn of(values: impl IntoIterator<Item = Value>) -> Domain {
+        Domain::Values(values.into_iter().map(|value| Choice { line: 0, value }).collect())
     }
 
-    fn need(&self, name: &str) -> Result<&'a Node> {
-        self.get(name).ok_or_else(|| {
-            let ends = format!("`{}: {{distribution: uniform, min: …, max: …}}`", self.entry.key);
-            let hint = if name.starts_with("value") { format!("write `{name}: …`, or {ends}") } else { format!("write {ends}") };
-            self.origin.mistake(self.entry.line, format!("`{}` has no `{name}`", self.entry.key), hint)
-        })
-    }
-
-    fn distribution(&self) -> Result<Option<String>> {
-        let Some(node) = self.get("distribution") else { return Ok(None) };
-        let word = plain(&node.to_json());
-        if DISTRIBUTIONS.contains(&word.as_str()) {
-            return Ok(Some(word));
+    /// The value at `u` in `[0, 1)` of the way through the domain.
+    pub fn at(&self, u: f64) -> Value {
+        match self {
+            Domain::Values(values) => values[(u * values.len() as f64) as usize].value.clone(),
+            Domain::Range(range) => range.at(u),
         }
-        let hint = match nearest(&word, DISTRIBUTIONS.iter().copied()) {
-            // There the ends are exponents of e: to take them for values, or values for them, would be another search than was meant.
-            _ if word.ends_with("log_uniform") => format!("write `{word}_values`, with the values themselves as min and max; "),
-            Some(near) => format!("did you mean `{near}`? "),
-            None => String::new(),
-        };
-        let known = DISTRIBUTIONS.join(", ");
-        Err(self.origin.mistake(node.line, format!("`{word}` is not a distribution"), format!("{hint}there are: {known}")))
     }
 
-    /// Which field decides: `value`, `values`, or the distribution. What would count for nothing beside it is refused.
-    fn way(&self, word: Option<&str>) -> Result<&'static str> {
-        let ways = ["value", "values", "distribution"];
-        let way = match word {
-            Some("constant") => "value",
-            Some("categorical") => "values",
-            Some(_) => "distribution",
-            None => ways.into_iter().find(|way| self.get(way).is_some()).unwrap_or("distribution"),
-        };
-        let beside: &[&str] = if way == "distribution" { &["min", "max", "q"] } else { &["distribution"] };
-        match self.all.iter().find(|f| f.key != way && !beside.contains(&f.key.as_str())) {
-            Some(other) => {
-                let problem = format!("`{}` of `{}` counts for nothing beside `{way}`", other.key, self.entry.key);
-                Err(self.origin.mistake(other.line, problem, "use value, values, or a distribution with min and max"))
+    /// Number of values that are listed; 0 for a distribution.
+    pub(super) fn len(&self) -> usize {
+        if let Domain::Values(values) = self { values.len() } else { 0 }
+    }
+
+    /// The value that 32 random bits select.
+    pub fn draw(&self, bits: u32) -> Value {
+        self.at(f64::from(unit_f32(bits)))
+    }
+}
+
+/// As a sweep file writes it, without the braces.
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Domain::Values(values) => {
+                let values: Vec<String> = values.iter().map(|choice| choice.value.to_string()).collect();
+                write!(f, "values: [{}]", values.join(", "))
             }
-            None => Ok(way),
+            Domain::Range(range) => range.fmt(f),
         }
     }
+}
 
-    fn values(&self) -> Result<Domain> {
-        let node = self.need("values")?;
-        let Some(items) = node.items() else {
-            let hint = format!("write `values: [{}]`", plain(&node.to_json()));
-            return Err(self.origin.mistake(node.line, format!("`values` of `{}` is no list", self.entry.key), hint));
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match (self.q > 0.0, self.log, self.whole) {
+            (true, true, _) => "q_log_uniform_values",
+            (true, false, _) => "q_uniform",
+            (false, true, _) => "log_uniform_values",
+            (false, false, true) => "int_uniform",
+            (false, false, false) => "uniform",
         };
-        Ok(Domain::Values(items.iter().map(|i| (i.line, i.to_json())).collect()))
+        write!(f, "distribution: {name}, min: {:?}, max: {:?}", self.min, self.max)?;
+        if self.q > 0.0 { write!(f, ", q: {:?}", self.q) } else { Ok(()) }
+    }
+}
+
+impl Range {
+    /// The number at `u` in `[0, 1)` of the way through the distribution.
+    pub fn at(&self, u: f64) -> Value {
+        if self.whole && !self.log && self.q == 0.0 {
+            let [first, last] = self.steps();
+            return json!((first + (u * (last - first + 1.0)).floor()) as i64);
+        }
+        let x = if self.log { (self.min.ln() + u * (self.max / self.min).ln()).exp() } else { self.min + u * (self.max - self.min) };
+        self.value(x)
     }
 
-    fn range(&self, word: Option<&str>) -> Result<Range> {
-        let ((line, min, whole_min), (_, max, whole_max)) = (self.number("min")?, self.number("max")?);
-        // As in W&B: between two whole numbers, whole numbers are meant. A setting that holds nothing else is rounded.
-        let whole = word == Some("int_uniform") || word.is_none() && whole_min && whole_max || is_whole(&self.entry.key);
-        let log = word.is_some_and(|w| w.contains("log"));
-        if min > max || log && min <= 0.0 {
-            let problem = format!("`{}` ranges from {min} to {max}", self.entry.key);
-            return Err(self.origin.mistake(line, problem, if log { "use 0 < min ≤ max" } else { "use min ≤ max" }));
+    /// The number of the distribution that is nearest to `x`.
+    pub fn value(&self, x: f64) -> Value {
+        let unit = self.unit();
+        let [first, last] = self.steps();
+        let x = if unit > 0.0 { (x / unit).round().clamp(first, last) * unit } else { x };
+        if self.whole {
+            return json!(x.round() as i64);
         }
-        let q = self.step(word.unwrap_or("uniform"))?;
-        let range = Range { min, max, log, q, whole };
-        let [lowest, highest] = range.steps();
-        if range.unit() > 0.0 && lowest > highest {
-            let problem = format!("`{}` has no multiple of {} from {min} to {max}", self.entry.key, range.unit());
-            return Err(self.origin.mistake(line, problem, "use ends further apart, or a smaller `q`"));
-        }
-        Ok(range)
+        // Seven digits, so that a setting can be read, copied and typed again.
+        json!(format!("{x:.6e}").parse::<f64>().unwrap_or(x))
     }
 
-    /// A number, its line, and whether it is written as a whole one.
-    fn number(&self, name: &str) -> Result<(usize, f64, bool)> {
-        let node = self.need(name)?;
-        let value = node.to_json();
-        let refuse =
-            || self.origin.mistake(node.line, format!("`{name}: {}` is not a number", plain(&value)), "use a number such as 1.0e-3");
-        value.as_f64().map(|x| (node.line, x, !value.is_f64())).ok_or_else(refuse)
+    /// The place of `x` on the scale on which the distribution is uniform.
+    pub(crate) fn coordinate(&self, x: f64) -> f64 {
+        if self.log { x.ln() } else { x }
     }
 
-    /// What a distribution rounds to multiples of; 0 where it does not round.
-    fn step(&self, word: &str) -> Result<f64> {
-        if self.get("q").is_none() {
-            return Ok(if word.starts_with("q_") { 1.0 } else { 0.0 });
-        }
-        let (line, q, _) = self.number("q")?;
-        if !word.starts_with("q_") {
-            let rounds = if word.contains("log") { "q_log_uniform_values" } else { "q_uniform" };
-            let problem = format!("`q` of `{}` counts for nothing: `{word}` does not round", self.entry.key);
-            return Err(self.origin.mistake(line, problem, format!("did you mean `distribution: {rounds}`?")));
-        }
-        let (fits, hint) = if is_whole(&self.entry.key) { (q.fract() == 0.0, "a whole number") } else { (true, "a number") };
-        let problem = || format!("`q: {q}` cannot be used");
-        if fits && q > 0.0 { Ok(q) } else { Err(self.origin.mistake(line, problem(), format!("use {hint} above 0"))) }
+    /// The step of which its numbers are multiples; 0 for none.
+    pub(crate) fn unit(&self) -> f64 {
+        if self.q > 0.0 { self.q } else { f64::from(u8::from(self.whole)) }
+    }
+
+    /// The first and the last multiple of the step between the ends, counted in steps.
+    pub(super) fn steps(&self) -> [f64; 2] {
+        // 0.3 / 0.1 is a little less than 3.
+        const SLACK: f64 = 1e-9;
+        let unit = self.unit();
+        [(self.min / unit - SLACK).ceil(), (self.max / unit + SLACK).floor()]
     }
 }

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::config::{EarlyTerminate, Method, Metric};
-use super::space::names;
+use super::early::EarlyTermination;
+use super::keys::parameters;
+use super::method::Method;
+use super::metric::Metric;
 use super::yaml::{Entry, Origin};
 use crate::heads::{METRICS, did_you_mean, plain, whole_number};
 use crate::{Result, nearest};
 
 pub(crate) fn method(field: &Entry, origin: &Origin) -> Result<Method> {
     let word = plain(&field.value.to_json());
-    let unknown = || origin.mistake(field.value.line, format!("`method: {word}` is unknown"), did_you_mean(&word, Method::WORDS));
+    let unknown = || origin.mistake(field.value.line, format!("`method: {word}` is unknown"), did_you_mean(&word, Method::NAMES));
     Method::ALL.into_iter().find(|m| m.name() == word).ok_or_else(unknown)
 }
 
@@ -88,17 +90,17 @@ pub(crate) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
 /// The name of a parameter.
 pub(crate) fn parameter(field: &Entry, origin: &Origin) -> Result<String> {
     let word = plain(&field.value.to_json());
-    if names().any(|n| n == word) {
+    if parameters().any(|n| n == word) {
         return Ok(word);
     }
-    Err(origin.mistake(field.value.line, format!("`{}: {word}` is not a parameter", field.key), did_you_mean(&word, names())))
+    Err(origin.mistake(field.value.line, format!("`{}: {word}` is not a parameter", field.key), did_you_mean(&word, parameters())))
 }
 
 /// `{type: hyperband, min_iter: 3, eta: 3}`; `none` for none.
-pub(crate) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<EarlyTerminate>> {
+pub(crate) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<EarlyTermination>> {
     const TYPES: [&str; 3] = ["hyperband", "halving", "none"];
     const FIELDS: [&str; 5] = ["type", "min_iter", "eta", "max_iter", "s"];
-    let mut found = EarlyTerminate { brackets: true, min_iter: 3, eta: 3 };
+    let mut found = EarlyTermination { brackets: true, min_iter: 3, eta: 3 };
     let (mut first, mut last, mut rungs) = (None, None, None);
     let own = [Entry { line: field.line, key: "type".into(), value: field.value.clone() }];
     let mut on = true;

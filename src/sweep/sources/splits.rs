@@ -2,8 +2,7 @@
 
 use super::source::{HELD_OUT, Source};
 use crate::heads::{Partition, few, folds};
-use crate::sweep::search::plan::Trial;
-use crate::sweep::settings::config::Protocol;
+use crate::sweep::settings::protocol::Protocol;
 use crate::{Error, Result};
 
 /// The rows of one training of a trial.
@@ -23,12 +22,6 @@ pub(crate) enum Rows {
         /// Training rows a class, where they are limited.
         shots: Option<usize>,
     },
-}
-
-/// Trainings of a trial. A head that is solved for is the same whatever the seed: where all repeats have the same rows, one is enough.
-pub(crate) fn runs(trial: &Trial, source: &Source, protocol: Protocol) -> usize {
-    let same_rows = protocol.folds == 1 && !source.partition.val.is_empty() && trial.shots.is_none();
-    if same_rows && trial.spec.params().head.is_solved() { 1 } else { protocol.runs() }
 }
 
 /// The partition for one training. Test stays as it is.

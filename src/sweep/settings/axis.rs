@@ -1,102 +1,23 @@
-//! The search space: one axis a parameter, as values or as a distribution.
+//! The search space: one axis for each parameter.
 
 use serde_json::{Value, json};
 
-use super::config::{FIELDS as TOP, SETTABLE};
-use super::domain;
+use super::distribution;
+use super::domain::{Choice, Domain};
+use super::keys::{SETTABLE, TOP_LEVEL, is_whole, parameters};
 use super::yaml::{Entry, Origin};
-use crate::heads::{KEYS, Key, Kind, did_you_mean, plain};
-use crate::rng::unit_f32;
+use crate::heads::{Key, did_you_mean, plain};
 use crate::{Error, Result};
 
-/// Axes over what heads are trained on rather than over how.
-pub const INPUTS: &[&str] = &["cache", "tap", "shots"];
-
-/// Names of all parameters.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
-    INPUTS.iter().copied().chain(KEYS.iter().map(|key| key.name))
-}
-
-/// One parameter and what it may be.
+/// One parameter and the values that it may take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// The parameter.
+    /// Name of the parameter.
     pub key: String,
-    /// Its line in the sweep file, 0 where it came from elsewhere.
+    /// Its line in the sweep file; 0 where it came from elsewhere.
     pub line: usize,
-    /// What it may be.
+    /// The values that it may take.
     pub domain: Domain,
-}
-
-/// What a parameter may be.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Domain {
-    /// One of these; lines beside them.
-    Values(Vec<(usize, Value)>),
-    /// A number drawn from a distribution.
-    Range(Range),
-}
-
-/// A distribution over numbers, ends included.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Range {
-    /// Lower end.
-    pub min: f64,
-    /// Upper end.
-    pub max: f64,
-    /// Whether it is uniform in the logarithm.
-    pub log: bool,
-    /// Rounded to multiples of this, where above 0.
-    pub q: f64,
-    /// Whether its numbers are whole.
-    pub whole: bool,
-}
-
-impl Range {
-    /// The number at `u` in `[0, 1)` of the way through the distribution.
-    pub fn at(&self, u: f64) -> Value {
-        if self.whole && !self.log && self.q == 0.0 {
-            let [first, last] = self.steps();
-            return json!((first + (u * (last - first + 1.0)).floor()) as i64);
-        }
-        let x = if self.log { (self.min.ln() + u * (self.max / self.min).ln()).exp() } else { self.min + u * (self.max - self.min) };
-        self.value(x)
-    }
-
-    /// The number of the distribution that is nearest to `x`.
-    pub fn value(&self, x: f64) -> Value {
-        let unit = self.unit();
-        let [first, last] = self.steps();
-        let x = if unit > 0.0 { (x / unit).round().clamp(first, last) * unit } else { x };
-        if self.whole {
-            return json!(x.round() as i64);
-        }
-        // Seven digits: a setting is to be read, copied and typed again.
-        json!(format!("{x:.6e}").parse::<f64>().unwrap_or(x))
-    }
-
-    /// Where `x` lies on the scale on which the distribution is uniform.
-    pub(crate) fn coordinate(&self, x: f64) -> f64 {
-        if self.log { x.ln() } else { x }
-    }
-
-    /// What its numbers are multiples of; 0 where they are of nothing.
-    pub(crate) fn unit(&self) -> f64 {
-        if self.q > 0.0 { self.q } else { f64::from(u8::from(self.whole)) }
-    }
-
-    /// The first and the last of these multiples that lie between the ends.
-    pub(crate) fn steps(&self) -> [f64; 2] {
-        // 0.3 / 0.1 is a little less than 3.
-        const SLACK: f64 = 1e-9;
-        let unit = self.unit();
-        [(self.min / unit - SLACK).ceil(), (self.max / unit + SLACK).floor()]
-    }
-}
-
-/// Whether a parameter holds whole numbers only.
-pub(crate) fn is_whole(key: &str) -> bool {
-    key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
 }
 
 /// `8.0` as `8`, also in a list: that is how W&B and others write whole numbers.
@@ -110,40 +31,20 @@ fn whole(value: &Value) -> Value {
     }
 }
 
-impl Domain {
-    /// The value at `u` in `[0, 1)` of the way through the domain.
-    pub fn at(&self, u: f64) -> Value {
-        match self {
-            Domain::Values(values) => values[(u * values.len() as f64) as usize].1.clone(),
-            Domain::Range(range) => range.at(u),
-        }
-    }
-
-    /// Values that are listed; a distribution lists none.
-    pub(crate) fn len(&self) -> usize {
-        if let Domain::Values(values) = self { values.len() } else { 0 }
-    }
-
-    /// A value drawn with 32 random bits.
-    pub fn draw(&self, bits: u32) -> Value {
-        self.at(f64::from(unit_f32(bits)))
-    }
-}
-
 impl Axis {
     /// Reads one entry of `parameters`.
     ///
     /// # Errors
     /// An unknown parameter, field, distribution or value, with its line and the nearest valid word.
     pub fn read(entry: &Entry, origin: &Origin) -> Result<Axis> {
-        if !names().any(|name| name == entry.key) {
-            let hint = match TOP.iter().find(|word| **word == entry.key) {
+        if !parameters().any(|name| name == entry.key) {
+            let hint = match TOP_LEVEL.iter().find(|word| **word == entry.key) {
                 Some(word) => format!("`{word}` stands beside `parameters`, not among them"),
-                None => did_you_mean(&entry.key, names()),
+                None => did_you_mean(&entry.key, parameters()),
             };
             return Err(origin.mistake(entry.line, format!("`{}` is not a parameter", entry.key), hint));
         }
-        Axis::checked(&entry.key, entry.line, domain::read(entry, origin)?, origin)
+        Axis::checked(&entry.key, entry.line, distribution::read(entry, origin)?, origin)
     }
 
     /// An axis over values from the command line, where the words beside the parameters can be meant too.
@@ -151,18 +52,18 @@ impl Axis {
     /// # Errors
     /// As [`Axis::read`].
     pub fn of(key: &str, values: Vec<Value>) -> Result<Axis> {
-        if !names().any(|name| name == key) {
-            let words = names().chain(SETTABLE.iter().copied());
-            return Err(Error::setting(format!("`{key}` is no setting of a sweep"), did_you_mean(key, words)));
+        if !parameters().any(|name| name == key) {
+            let words = parameters().chain(SETTABLE.iter().copied());
+            return Err(Error::setting(format!("`{key}` is not a setting of a sweep"), did_you_mean(key, words)));
         }
-        Axis::checked(key, 0, Domain::Values(values.into_iter().map(|v| (0, v)).collect()), &Origin("".into()))
+        Axis::checked(key, 0, Domain::of(values), &Origin("".into()))
     }
 
     fn checked(key: &str, line: usize, mut domain: Domain, origin: &Origin) -> Result<Axis> {
         if let Domain::Values(values) = &mut domain
             && is_whole(key)
         {
-            values.iter_mut().for_each(|(_, value)| *value = whole(value));
+            values.iter_mut().for_each(|choice| choice.value = whole(&choice.value));
         }
         let axis = Axis { key: key.into(), line, domain };
         axis.check(origin)?;
@@ -170,7 +71,7 @@ impl Axis {
     }
 
     fn check(&self, origin: &Origin) -> Result<()> {
-        let checked: Vec<(usize, Value)> = match &self.domain {
+        let checked: Vec<Choice> = match &self.domain {
             Domain::Values(values) if values.is_empty() => {
                 return Err(origin.mistake(
                     self.line,
@@ -179,19 +80,19 @@ impl Axis {
                 ));
             }
             Domain::Values(values) => values.clone(),
-            Domain::Range(range) => [0.0, 1.0 - f64::EPSILON].map(|u| (self.line, range.at(u))).into(),
+            Domain::Range(range) => [0.0, 1.0 - f64::EPSILON].map(|u| Choice { line: self.line, value: range.at(u) }).into(),
         };
         if self.key == "shots" {
             let fits = |value: &Value| value.as_u64().is_some_and(|n| n > 0);
-            return match checked.iter().find(|(_, value)| !fits(value)) {
-                Some((line, value)) => {
+            return match checked.iter().find(|choice| !fits(&choice.value)) {
+                Some(Choice { line, value }) => {
                     Err(origin.mistake(*line, format!("`shots: {}` cannot be used", plain(value)), "use whole numbers above 0"))
                 }
                 None => Ok(()),
             };
         }
         let Ok(key) = Key::find(&self.key) else { return Ok(()) };
-        checked.iter().try_for_each(|(line, value)| key.check(value).map_err(origin.at(*line)))
+        checked.iter().try_for_each(|choice| key.check(&choice.value).map_err(origin.at(choice.line)))
     }
 }
 

@@ -1,0 +1,40 @@
+//! The words that a sweep file may contain: keys of its top level and names of parameters.
+
+use crate::heads::{KEYS, Key, Kind};
+
+/// Keys of the top level.
+pub(super) const TOP_LEVEL: &[&str] = &[
+    "method",
+    "metric",
+    "parameters",
+    "run_cap",
+    "time_cap",
+    "time_budget",
+    "seed",
+    "folds",
+    "repeats",
+    "refit",
+    "early_terminate",
+    "report_best_by",
+    "name",
+    "description",
+    "program",
+    "project",
+];
+
+/// Keys of the top level that `KEY=VALUE` can set too. (`seed` is a parameter there.)
+pub(super) const SETTABLE: &[&str] =
+    &["method", "metric", "run_cap", "time_cap", "time_budget", "folds", "repeats", "refit", "early_terminate", "report_best_by"];
+
+/// Parameters that choose the training data of a head rather than its training.
+pub const INPUTS: &[&str] = &["cache", "tap", "shots"];
+
+/// Names of all parameters.
+pub(super) fn parameters() -> impl Iterator<Item = &'static str> + Clone {
+    INPUTS.iter().copied().chain(KEYS.iter().map(|key| key.name))
+}
+
+/// Whether a parameter takes whole numbers only.
+pub(super) fn is_whole(key: &str) -> bool {
+    key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
+}
