@@ -20,8 +20,8 @@ import numpy
 
 CLASSES, SHARD = 133, 1024
 SETTINGS = ["head=linear", "lr=0.001,0.003,0.01,0.03", "optimizer=sgd", "momentum=0.9", "batch_size=256", "epochs=2"]
-KEY = {"augment": "none", "backbone": "made_up", "compute": "f32", "device": "none", "engine": "native", "graph": "", "numerics": 1,
-       "preprocess": "none", "seed": 0, "store": "f32", "weights": ""}
+KEY = {"augment": "none", "backbone": "made_up", "compute": "f32", "decoder": "none", "device": "none", "engine": "native", "graph": "",
+       "numerics": 1, "orientation": "as-stored", "preprocess": "none", "resizer": "none", "seed": 0, "store": "f32", "weights": ""}
 
 
 def digest(data):
@@ -50,7 +50,7 @@ def make(folder, rows, dim):
         out.write("row,path,class,label,split,sha256,status\n")
         split = numpy.where(random.random(rows) < 0.9, "train", "val")
         out.writelines(f"{i},{i}.jpg,{y:03},{y},{s},{i:064x},ok\n" for i, (y, s) in enumerate(zip(label, split)))
-    manifest = {"format": 1, "key_digest": key, "key": KEY, "weights": "random:0", "dataset": "large", "classes": [f"{c:03}" for c in range(CLASSES)],
+    manifest = {"format": 2, "key_digest": key, "key": KEY, "weights": "random:0", "dataset": "large", "classes": [f"{c:03}" for c in range(CLASSES)],
                 "next_row": rows, "taps": {"gap": {"shape": [dim], "dtype": "f32"}}, "shards": shards, "failed": []}
     (cache / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     return cache
@@ -58,7 +58,7 @@ def make(folder, rows, dim):
 
 def write_shard(path, key, rows, features):
     tensors = {"rows": ("I64", rows), "features": ("F32", features)}
-    header, end = {"__metadata__": {"headstart": json.dumps({"format": 1, "key": key, "tap": "gap", "view": 0, "together": [["gap", 0]], "failed": []})}}, 0
+    header, end = {"__metadata__": {"headstart": json.dumps({"format": 2, "key": key, "tap": "gap", "view": 0, "together": [["gap", 0]], "failed": []})}}, 0
     for name, (kind, values) in tensors.items():
         header[name] = {"dtype": kind, "shape": values.shape, "data_offsets": [end, end + values.nbytes]}
         end += values.nbytes

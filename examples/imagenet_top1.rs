@@ -1,7 +1,7 @@
 //! Top-1 of a weights entry's own ImageNet classifier on photos whose names end in `_LABEL.jpg`:
 //!
 //! ```text
-//! cargo run --release --example imagenet_top1 -- efficientnet_lite0 FOLDER [PREPROCESS]
+//! cargo run --release --locked --example imagenet_top1 -- efficientnet_lite0 FOLDER [PREPROCESS]
 //! ```
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Times logistic regression over several strengths on given features; `benches/peers/logreg.py` calls it.
 //!
-//!     cargo run --release --example logreg_path -- FEATURES.f32 LABELS.u32 ROWS TRAIN DIM CLASSES C1,C2,…
+//!     cargo run --release --locked --example logreg_path -- FEATURES.f32 LABELS.u32 ROWS TRAIN DIM CLASSES C1,C2,…
 //!
 //! Features are `ROWS · DIM` little-endian f32 and labels `ROWS` u32; the first `TRAIN` rows are trained on, the others judged.
 

@@ -10,7 +10,7 @@ use crate::engine::native::{self, NativeEngine};
 use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
-use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
+use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
 use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
@@ -215,7 +215,7 @@ impl Backbone {
     pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
         let settings = BackboneSettings {
             backbone: key.backbone.clone(),
-            preprocess: key.preprocess.split(';').next().map(Into::into),
+            preprocess: Some(key.preprocess.clone()),
             compute: key.compute.parse()?,
             device,
             ..BackboneSettings::default()
@@ -229,7 +229,7 @@ impl Backbone {
             let hint = "put back the file that the features were made with, or extract and train again";
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
         }
-        Ok((base, Orientation::of_preprocess(&key.preprocess)))
+        Ok((base, key.orientation))
     }
 
     /// Builds the engine for some taps, batches of up to `batch` images and an input of this height and width.
@@ -302,7 +302,7 @@ impl Backbone {
 
     /// An image to learn of the network by, `[3, height, width]`.
     fn sample(&self, size: [usize; 2]) -> Vec<f32> {
-        self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1])
+        self.preprocess.normalise().planar(&synthetic_images(SAMPLE, 1, size), size[0] * size[1])
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -321,11 +321,10 @@ impl Backbone {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),
-            preprocess: format!(
-                "{};orientation={};decoder={DECODER_VERSION};resizer={RESIZE_VERSION}",
-                self.preprocess,
-                orientation.name()
-            ),
+            preprocess: self.preprocess.to_string(),
+            orientation,
+            decoder: DECODER_VERSION.into(),
+            resizer: RESIZE_VERSION.into(),
             augment: policy.to_string(),
             seed,
             compute: self.compute.name().into(),
@@ -439,7 +438,7 @@ mod tests {
         let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
         assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
-        let rgb = crate::engine::test_images(1, images, size);
+        let rgb = synthetic_images(1, images, size);
         let features = |compute| {
             let base = Backbone::open_with(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
             assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());

@@ -166,10 +166,31 @@ impl Error {
         Error::Graph { node: node.to_string(), problem: problem.to_string() }
     }
 
-    /// Wraps an engine's own error (candle's, say) with what it was doing.
+    /// Wraps an engine's own error with what it was doing.
     pub fn engine<E: Display>(engine: &'static str, doing: impl Display) -> impl FnOnce(E) -> Error {
         let doing = doing.to_string();
         move |e| Error::Engine { engine, doing, reason: e.to_string() }
+    }
+
+    /// Wraps an error of candle's with what it was doing. candle hands on the errors of CUDA, CUDA's libraries and Metal as texts: a lack
+    /// of memory is recognised here, by their words for it.
+    pub fn candle(doing: impl Display) -> impl FnOnce(candle_core::Error) -> Error {
+        const LACK_OF_MEMORY: [&str; 6] = [
+            "OUT_OF_MEMORY",
+            "out of memory",
+            "ALLOC_FAILED",
+            "ALLOCATION_FAILED",
+            "OutOfMemory",
+            "Failed to create metal resource: Buffer",
+        ];
+        let doing = doing.to_string();
+        move |e| {
+            let reason = e.to_string();
+            match LACK_OF_MEMORY.iter().any(|words| reason.contains(words)) {
+                true => Error::OutOfMemory { engine: "candle", doing, reason },
+                false => Error::Engine { engine: "candle", doing, reason },
+            }
+        }
     }
 
     /// A device without memory for what an engine was doing.
@@ -185,12 +206,7 @@ impl Error {
 
     /// Whether a device ran out of memory: a smaller request may succeed.
     pub fn is_out_of_memory(&self) -> bool {
-        const WORDS: [&str; 4] = ["OUT_OF_MEMORY", "out of memory", "Out of memory", "ALLOC"];
-        match self {
-            Error::OutOfMemory { .. } => true,
-            Error::Engine { reason, .. } => WORDS.iter().any(|w| reason.contains(w)),
-            _ => false,
-        }
+        matches!(self, Error::OutOfMemory { .. })
     }
 
     /// Whether the input or usage is at fault (exit code 2) rather than the run (exit code 1).
@@ -324,6 +340,22 @@ mod tests {
         }
         let plain = Error::io("read", "x")(io::ErrorKind::NotFound.into()).to_string();
         assert!(!plain.contains("help"), "{plain}");
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_told_from_candles_other_errors() {
+        let wrapped = |text: &str| Error::candle("copying weights")(candle_core::Error::Msg(text.into()));
+        for text in [
+            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
+            "CublasError(CUBLAS_STATUS_ALLOC_FAILED)",
+            "CudnnError(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)",
+            "Metal error Failed to create metal resource: Buffer",
+            "Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+        ] {
+            assert!(wrapped(text).is_out_of_memory(), "{text}");
+        }
+        let other = wrapped("shape mismatch in matmul");
+        assert!(!other.is_out_of_memory() && other.to_string() == "candle: copying weights: shape mismatch in matmul", "{other}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> 
 }
 
 /// As [`replace`], without waiting for the disk: for many small files that can be made again. After a power cut they may be empty.
+#[cfg(feature = "report")]
 pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
     write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?.put(path)
 }

@@ -445,7 +445,7 @@ fn mistakes_beside_the_parameters_are_refused_with_their_line() {
         ("folds: 0", "sweep.yaml:2: `folds: 0`", "at least 1"),
         ("early_terminate: {type: hyperbnad}", "sweep.yaml:2", "`hyperband`"),
         ("early_terminate: {min_itr: 3}", "sweep.yaml:2", "`min_iter`"),
-        ("time_cap: soon", "`time_cap: soon` is no time", "10m"),
+        ("time_cap: soon", "`time_cap: soon` is not a duration", "10m"),
         ("report_best_by: haed", "`report_best_by: haed`", "`head`"),
         ("refit: perhaps", "`refit: perhaps`", "true or false"),
         ("method: bayse", "`method: bayse`", "`bayes`"),

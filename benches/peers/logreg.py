@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Logistic regression over ten strengths, headstart against scikit-learn: the same f32 features, the same tolerance, two threads, in turns.
 
-usage: cargo build --release --example logreg_path
+usage: cargo build --release --locked --example logreg_path
        logreg.py [--repeat 3] >> ../runs/logreg.jsonl        (needs numpy and scikit-learn)
 
 scikit-learn warm-starts each strength from the one before, as `LogisticRegressionCV` does: its fastest way.

@@ -138,6 +138,20 @@ def test_damage_names_the_file(cache, tmp_path):
         load_features(copy, tap="gap")
 
 
+def test_caches_of_the_format_before_are_read(cache, tmp_path):
+    copy = tmp_path / "cache"
+    shutil.copytree(cache, copy)
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    key = manifest["key"]
+    joined = [key["preprocess"], *(f"{name}={key.pop(name)}" for name in ("orientation", "decoder", "resizer"))]
+    manifest.update(format=1, key={**key, "preprocess": ";".join(joined)})
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    (before, labels, meta), (now, expected, _) = load_features(copy, tap="gap"), load_features(cache, tap="gap")
+    assert meta.key["preprocess"].endswith(";resizer=pillow-convolution/1")
+    np.testing.assert_array_equal(before, now)
+    np.testing.assert_array_equal(labels, expected)
+
+
 def test_frames(cache):
     pytest.importorskip("pandas")
     frame = to_pandas(cache)

@@ -108,6 +108,18 @@ impl Backbone {
     ///
     /// # Errors
     /// An unknown tap, weights that do not fit it, the engine's own failure: nothing to do with a single image.
+    ///
+    /// ```
+    /// use headstart::data::Pixels;
+    /// use headstart::{Backbone, BackboneSettings};
+    ///
+    /// let settings = BackboneSettings { weights: Some("random:1".into()), size: Some(33), ..BackboneSettings::from("squeezenet1_1") };
+    /// let backbone = Backbone::open(settings)?;
+    /// let gray = Pixels::new(40, 40, vec![128; 40 * 40 * 3])?;
+    /// let features = backbone.features("gap", [&gray])?.remove(0)?;
+    /// assert_eq!(backbone.tap_shapes(&["gap".into()], [33, 33])?, [[features.len()]]);
+    /// # Ok::<(), headstart::Error>(())
+    /// ```
     pub fn features<'a, I>(&self, tap: &str, images: I) -> Result<Vec<Result<Vec<f32>>>>
     where
         I: IntoIterator,

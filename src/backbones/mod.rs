@@ -113,6 +113,14 @@ pub fn all() -> &'static [BackboneInfo] {
 ///
 /// # Errors
 /// An unknown name: says the nearest.
+///
+/// ```
+/// let vgg16 = headstart::backbones::find("vgg16")?;
+/// assert_eq!((vgg16.family, vgg16.size), ("VGG", 224));
+/// let mistyped = headstart::backbones::find("resnet5O").unwrap_err();
+/// assert!(mistyped.to_string().contains("did you mean `resnet50`?"));
+/// # Ok::<(), headstart::Error>(())
+/// ```
 pub fn find(name: &str) -> Result<&'static BackboneInfo> {
     all().iter().find(|b| b.name == name).ok_or_else(|| {
         let hint = match nearest(name, all().iter().map(|b| b.name)) {

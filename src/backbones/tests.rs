@@ -37,3 +37,18 @@ fn parameter_names_are_unique() {
         assert_eq!(names.len(), count, "{}", info.name);
     }
 }
+
+/// Caches are found by them: a change of a graph's text changes the key of everybody's caches.
+#[test]
+fn digests_of_graphs_stay() {
+    let expected = [
+        ("resnet50", "a106a3e10e36bdda99ede42790725e0289da79a01731a7eaae13ddae59572835"),
+        ("mobilenet_v2_keras", "bcba714314150c02b41608e8a71fccd381b08abdbf975b267a4beaae333985aa"),
+        ("convnext_tiny", "32e9af1ea90da54a90bf7a7919983e3005497ee2f4f02c2f8eb56ad0500092cf"),
+        ("inception_v3", "2017c5f48f202ba3c6d1806bd212f74ad97dd865ff5d0df8c9839a6fd0c759db"),
+        ("dinov2_vits14", "f642c3139c68f87494b5f0333515ae1badfd9bfcb92115885133e22192035eb3"),
+    ];
+    let digest = |name| find(name).unwrap().graph(&Options::default()).digest();
+    let found = expected.map(|(name, _)| (name, digest(name)));
+    assert_eq!(found.each_ref().map(|(name, digest)| (*name, digest.as_str())), expected);
+}

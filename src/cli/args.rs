@@ -51,6 +51,7 @@ pub enum Verb {
     Sweep(Sweep),
     /// Time one head trained with the base in the loop of every epoch and on cached features
     Speedup(Box<Speedup>),
+    #[cfg(feature = "report")]
     /// Write a sweep's report: one HTML file with its leaderboard, curves and mistakes
     Report(Report),
     /// Name what is on new photos with a trained head
@@ -295,6 +296,7 @@ pub struct Speedup {
     pub out: Option<PathBuf>,
 }
 
+#[cfg(feature = "report")]
 #[derive(Debug, Args)]
 pub struct Report {
     /// Directory of a sweep

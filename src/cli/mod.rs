@@ -6,6 +6,7 @@ mod commands;
 mod results;
 mod screen;
 mod signals;
+mod watch;
 mod wording;
 
 use std::ffi::OsString;
@@ -38,6 +39,10 @@ enum Ending {
 ///
 /// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
 /// once.
+///
+/// ```no_run
+/// headstart::cli::main(["headstart", "features", "--data", "photos", "--backbone", "efficientnet_lite0"]);
+/// ```
 pub fn main<I, A>(args: I) -> ExitCode
 where
     I: IntoIterator<Item = A>,
@@ -53,7 +58,8 @@ where
     match Results.end() {
         Ok(()) => ExitCode::from(code),
         Err(lost) => {
-            screen.error(&anyhow::anyhow!("cannot write the results to stdout: {lost}"));
+            let lost = lost.raw_os_error().map_or_else(|| lost.kind().into(), io::Error::from_raw_os_error);
+            screen.error(&crate::Error::io("write the results to", "stdout")(lost).into());
             ExitCode::from(code.max(1))
         }
     }
@@ -123,6 +129,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Merge(a) => commands::merge::run(a, screen),
         Verb::Sweep(a) => commands::sweep::run(a, device, screen),
         Verb::Speedup(a) => commands::speedup::run(a, device, screen),
+        #[cfg(feature = "report")]
         Verb::Report(a) => commands::report::run(a, screen),
         Verb::Predict(a) => commands::predict::run(a, device, screen),
         Verb::Export(a) => commands::export::run(a, device, screen),

@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-pub use crate::report::seconds;
+use crate::extraction::{Event, Level};
+pub(super) use crate::text::{seconds, thousands};
 use crate::weights::Fetching;
 use crate::{visible, visible_lines};
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
@@ -34,6 +35,14 @@ impl Screen {
     pub fn warn(&self, text: impl Display) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
         to_stderr(format_args!("{on}warning:{off} {}", visible_lines(&in_commands(&text.to_string()))));
+    }
+
+    /// What an extraction has to say.
+    pub fn event(&self, event: &Event<'_>) {
+        match event.level() {
+            Level::Note => self.note(event),
+            Level::Warning => self.warn(event),
+        }
     }
 
     /// What stopped the command; a bug asks to be reported.
@@ -148,19 +157,6 @@ pub fn bytes(n: u64) -> String {
     if unit == 0 { format!("{n} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// 12345678 as `12,345,678`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, d) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(d);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +171,5 @@ mod tests {
     fn quantities_read_as_people_say_them() {
         assert_eq!(bytes(999), "999 bytes");
         assert_eq!(bytes(999_600), "1.0 MB");
-        assert_eq!(thousands(12_345_678), "12,345,678");
-        assert_eq!(thousands(123), "123");
     }
 }

@@ -40,7 +40,8 @@ pub use walk::{Found, find_images};
 use crate::{Error, Result, nearest};
 
 /// Which part of the data an image serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
     /// For training heads.
     Train,

@@ -1,9 +1,9 @@
-//! Making up for weights rounded to bf16.
-//!
-//! An output is off by the sum of its weights' rounding errors times what they multiply, most of which all images share: on average over pixels
-//! the sum of errors times the means of the input's channels. That goes into the bias. The means are those of a sample, in f32: any image serves,
-//! as what images share is nearly all that is needed (Nagel et al. 2019, "Data-free quantization through weight equalization and bias
+//! Bias correction for weights rounded to bf16 (Nagel et al. 2019, "Data-free quantization through weight equalization and bias
 //! correction", section 4.2, with means measured instead of derived).
+//!
+//! Rounding shifts an output by the sum of its weights' rounding errors times their inputs. Most of that shift is common to all images:
+//! on average over pixels it is the sum of errors times the means of the input's channels, and goes into the bias. The means are those of
+//! a sample in f32; any image serves, because the common part is nearly all of it.
 
 use half::bf16;
 
@@ -12,7 +12,7 @@ use super::{Batch, Engine};
 use crate::plan::{ConvShape, Layer, Plan, ValueId};
 use crate::{Error, Result};
 
-/// A plan for the native engine with what `options` rounds of its weights made up for.
+/// A plan for the native engine whose biases are corrected for the weights that `options` rounds.
 ///
 /// # Errors
 /// As [`NativeEngine::new`]; a sample of another size.
@@ -66,7 +66,7 @@ fn means(plan: &Plan, read: &[ValueId], isa: Isa, sample: &[f32]) -> Result<Vec<
     Ok(each.collect())
 }
 
-/// What a convolution's outputs lack on average, given the means of its input's channels.
+/// Mean error of a convolution's outputs, given the means of its input's channels.
 fn lost<'a>(conv: &ConvShape, weight: &'a [f32], round: fn(f32) -> f32, means: &'a [f64]) -> impl Iterator<Item = f64> + use<'a> {
     let (cells, inputs, outputs) = (conv.kernel[0] * conv.kernel[1], conv.input / conv.groups, conv.output / conv.groups);
     let error = move |channel: &[f32]| channel.iter().map(|&w| f64::from(w) - f64::from(round(w))).sum::<f64>();

@@ -6,7 +6,7 @@ use super::pipeline::Done;
 use super::prepare::reason;
 use super::{Job, Outcome, Rechecked};
 use crate::data::{Dataset, Digest, is_of_the_system};
-use crate::store::{Changes, Failure, Known, Manifest, Row, RowSet, Status, reconcile};
+use crate::store::{Changes, Deferred, Failure, Known, Manifest, Row, RowSet, Status, reconcile};
 
 /// A listing held against the rows of a cache.
 pub(super) struct Matched<'a> {
@@ -109,6 +109,13 @@ impl<'a> Matched<'a> {
     /// Rows that can be computed, ascending.
     pub fn listed(&self) -> Vec<u64> {
         self.images.by_row.iter().map(|image| image.row).collect()
+    }
+
+    /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left before, as far as this listing did not settle it.
+    pub fn deferred(&self, job: &Job<'_>, before: &Manifest) -> Deferred {
+        let Deferred { split, dedupe } = if job.part.is_some() { job.deferred } else { before.deferred };
+        let is_open = self.rows.iter().any(|row| row.status != Status::Deleted && row.split.is_none());
+        Deferred { split: split.filter(|_| is_open), dedupe: dedupe && (job.part.is_some() || job.partial) }
     }
 
     /// How many images count.

@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::data::{Dataset, Digest, ImageSource, Orientation, patiently};
 use crate::engine::{Engine, Fitting};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::{Changes, Failure, Key, LocalFiles, Objects, Wait, Writer};
+use crate::store::{Changes, Deferred, Failure, Key, LocalFiles, Objects, Wait, Writer};
 use crate::{Error, Result};
 
 pub use estimate::{Basis, Estimate, estimate};
@@ -91,6 +91,8 @@ pub struct Job<'a> {
     pub wait: Wait,
     /// Which part of the work to do; `None` for all of it.
     pub part: Option<Part>,
+    /// What a part leaves to [`merge`](crate::store::merge), which knows the digests of all images: entries without a split stay without one.
+    pub deferred: Deferred,
 }
 
 /// What an extraction did.
@@ -147,7 +149,12 @@ pub fn run_in(job: &Job<'_>, objects: Box<dyn Objects>, observer: &mut dyn Obser
     writer.drop_damaged(is_wanted)?;
     writer.try_again(is_wanted, |row| patiently(|| job.source.read(&row.path)).is_ok())?;
     let matched = Matched::new(job, writer.rows(), writer.manifest());
+    let deferred = matched.deferred(job, writer.manifest());
+    if !deferred.is_nothing() {
+        writer.defer(deferred)?;
+    }
     writer.set_rows(matched.rows.clone(), job.dataset.classes.clone(), matched.next_row, matched.unreadable.clone())?;
+    writer.defer(deferred)?;
     writer.warnings().iter().for_each(|w| watch.message(w));
     let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
     let reused = matched.usable() - work.needed.len();

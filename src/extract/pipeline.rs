@@ -97,7 +97,7 @@ pub(super) fn run(
 ) -> Result<Done> {
     let preparation = Preparation::new(job, &pass.views);
     watch.progress.lanes = Lanes { read: READERS, decode: rayon::current_num_threads(), infer: engine.in_flight() };
-    engine.told().iter().for_each(|text| watch.message(text));
+    engine.take_messages().iter().for_each(|text| watch.message(text));
     let infer = Inference { engine, input: job.input, normalise: job.preprocess.normalise(), pass };
     let (events_in, events) = channel();
     let (to_read, requests) = channel();
@@ -167,7 +167,7 @@ impl Inference<'_> {
         let start = Instant::now();
         let run = AssertUnwindSafe(|| (0..self.pass.views.len()).map(|v| self.view(&batch, v)).collect());
         let outputs = catch_unwind(run).unwrap_or_else(|_| Err(self.failed("it panicked: please report this")));
-        let _ = events.send(Event::Inferred { number, outputs, told: self.engine.told(), seconds: start.elapsed().as_secs_f64() });
+        let _ = events.send(Event::Inferred { number, outputs, told: self.engine.take_messages(), seconds: start.elapsed().as_secs_f64() });
     }
 
     fn view(&self, batch: &[Vec<Vec<u8>>], view: usize) -> Result<Vec<Vec<f32>>> {

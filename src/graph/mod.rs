@@ -3,6 +3,7 @@
 //! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors, `[T, D]` for the tokens of a transformer; the batch dimension is
 //! implied. What works by channel works on the first extent of maps and vectors, and on the last one of tokens.
 
+mod canonical;
 mod positions;
 mod shape;
 mod split;
@@ -285,10 +286,9 @@ impl Graph {
         })
     }
 
-    /// Lower-case hex SHA-256 of all nodes, taps left out: two graphs of the same digest compute the same.
+    /// Lower-case hex SHA-256 of [`Graph::canonical`]: two graphs of the same digest compute the same.
     pub fn digest(&self) -> String {
-        let nodes = format!("{:?}", self.nodes);
-        Sha256::digest(nodes).iter().map(|b| format!("{b:02x}")).collect()
+        Sha256::digest(self.canonical()).iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Whether it is a transformer: the native engine computes convolutional networks only.

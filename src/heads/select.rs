@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::candle::CandleTrainer;
 use super::fused::FusedTrainer;
-use super::training::run::Trainer;
+use super::training::trainer::Trainer;
 
 /// The trainer for a device: the fused one on a CPU, candle elsewhere.
 pub fn trainer(device: &Device) -> Arc<dyn Trainer> {

@@ -32,12 +32,12 @@ fn data(classes: usize, many: bool) -> (Matrix, Labels, Partition) {
 
 /// A head that starts from the goldens' weights.
 fn start(spec: &HeadSpec) -> Head {
-    let mut head = Head::initial(spec);
-    for (i, layer) in head.layers.iter_mut().enumerate() {
+    let mut layers = Head::initial(spec).fitted.into_layers();
+    for (i, layer) in layers.iter_mut().enumerate() {
         layer.weight = wave(layer.weight.len(), 0.9, i as f64).map(|v| v * 0.5).collect();
         layer.bias = wave(layer.bias.len(), 2.3, i as f64).map(|v| v * 0.1).collect();
     }
-    head
+    Head::of_layers(spec, layers)
 }
 
 fn spec(settings: &Value) -> (HeadSpec, bool) {
@@ -74,7 +74,7 @@ fn follows_its_peers(trainer: &dyn Trainer) {
             assert!((loss - want).abs() < 1e-5, "{settings}: loss of step {epoch} is {loss}, not {want}");
         }
         let head = session.head().unwrap();
-        let weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+        let weights: Vec<f32> = head.layers().iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
         let error = largest_difference(&weights, &floats(&case["weights"]));
         assert!(error < 1e-5, "{settings}: weights differ by {error}");
         let error = largest_difference(&head.logits(Matrix::of(&x).into_data()), &floats(&case["logits"]));
@@ -125,8 +125,8 @@ fn course(trainer: &dyn Trainer, x: &Arc<dyn FeatureTable>, labels: &Labels, par
     };
     let losses = (0..3).map(&mut epoch).flat_map(|pass| [pass.loss, pass.acc1]).collect();
     let head = session.head().unwrap();
-    let mut weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
-    weights.extend(head.batch_norm.iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
+    let mut weights: Vec<f32> = head.layers().iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+    weights.extend(head.batch_norm().iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
     (losses, weights, session.classify(&task.partition.val).unwrap())
 }
 
@@ -212,14 +212,15 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
         weight: wave(inputs * outputs, 0.9, 0.1).map(|v| v * 0.1).collect(),
         bias: wave(outputs, 2.3, 0.0).map(|v| v * 0.1).collect(),
     };
-    let classifier = Classifier::new("avgpool", vec![40, 20], vec![true, true, false], move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
+    let shape = HiddenLayers { tap: "avgpool".into(), hidden: vec![40, 20], dropouts: vec![true, true, false] };
+    let classifier = PretrainedLayers::new(shape, move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
     let fit = Fit { tap: "avgpool", shape: &[150], classes: 3, many: false };
     let params = Params { batch_size: 16, epochs: 3, ..Params::of(HeadKind::Classifier) };
-    let spec = params.check_with(fit, Some(&classifier)).unwrap();
+    let spec = params.check_with(fit, Some(&classifier.hidden)).unwrap();
     let start = classifier.start(&spec).unwrap();
-    assert_eq!(start.layers[1], hidden(40, 20));
-    assert_eq!(start.layers[2].weight.len(), 60);
-    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier)).unwrap();
+    assert_eq!(start.layers()[1], hidden(40, 20));
+    assert_eq!(start.layers()[2].weight.len(), 60);
+    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier.hidden)).unwrap();
     assert_eq!(classifier.start(&random).unwrap(), Head::initial(&random));
     let task = Task { features: &*x, labels: &labels, partition: &partition };
     let trained = |trainer: &dyn Trainer| {
@@ -228,8 +229,8 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
         training.finish().unwrap().head
     };
     let (candle, fused) = (trained(&CandleTrainer { device: Device::Cpu }), trained(&FusedTrainer::new(2)));
-    assert_ne!(candle.layers[0], start.layers[0]);
-    for (a, b) in candle.layers.iter().zip(&fused.layers) {
+    assert_ne!(candle.layers()[0], start.layers()[0]);
+    for (a, b) in candle.layers().iter().zip(fused.layers()) {
         let wide: Vec<f64> = a.weight.iter().map(|&w| f64::from(w)).collect();
         assert!(largest_difference(&b.weight, &wide) < 1e-4);
     }
@@ -237,7 +238,7 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     let refused = |params: &Params, fit, classifier| params.check_with(fit, classifier).unwrap_err().to_string();
     assert!(refused(&params, fit, None).contains("the backbone of these features has none"));
     let gap = Fit { tap: "gap", ..fit };
-    assert!(refused(&params, gap, Some(&classifier)).contains("lies behind tap `avgpool`, not behind `gap`"));
+    assert!(refused(&params, gap, Some(&classifier.hidden)).contains("lies behind tap `avgpool`, not behind `gap`"));
     let linear = Params { init: Init::Pretrained, ..Params::default() };
     assert!(refused(&linear, gap, None).contains("`init: pretrained` is for head `classifier`"));
 }

@@ -25,10 +25,10 @@ use crate::graph::Parameter;
 use crate::heads::{Model, Predictor};
 use crate::preprocess::PreprocessSpec;
 use crate::weights::{self, Mapped, Tensor, TensorSource, hex};
-use crate::{Error, Result};
+use crate::{Error, Result, steps};
 
 /// Version of the bundle's layout.
-pub const BUNDLE_FORMAT: u32 = 1;
+pub const BUNDLE_FORMAT: u32 = 2;
 /// The metadata entry's name.
 const ENTRY: &str = "headstart";
 /// Stands where the digest belongs while it is computed.
@@ -41,6 +41,12 @@ pub struct Bundled {
     pub tensors: usize,
     /// Size of the file.
     pub bytes: u64,
+}
+
+/// What every format of the metadata entry begins with.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 /// The metadata entry.
@@ -139,11 +145,15 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
             "name a file that `headstart export --bundle` wrote, or a sweep's directory",
         )
     })?;
-    let contents: Contents = serde_json::from_str(entry).map_err(|e| damaged(format!("is a damaged bundle: {e}")))?;
-    if contents.format != BUNDLE_FORMAT {
-        let problem = format!("is a bundle of format {}, this headstart reads {BUNDLE_FORMAT}", contents.format);
-        return Err(Error::weights(file, problem, "use the headstart that wrote it, or a newer one"));
+    let no_bundle = |e: serde_json::Error| damaged(format!("is a damaged bundle: {e}"));
+    let Version { format } = serde_json::from_str(entry).map_err(no_bundle)?;
+    if format != BUNDLE_FORMAT {
+        let earlier = if format < BUNDLE_FORMAT { "an earlier" } else { "a later" };
+        let problem = format!("was made by {earlier} version of headstart: it is in format {format}, this one reads {BUNDLE_FORMAT}");
+        let hint = format!("{}, {} and export it; or use that version", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN);
+        return Err(Error::weights(file, problem, hint));
     }
+    let contents: Contents = serde_json::from_str(entry).map_err(no_bundle)?;
     let is_whole = is_whole(bytes, &contents.sha256);
     mapped.check()?;
     if !is_whole {

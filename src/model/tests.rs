@@ -11,7 +11,7 @@ use crate::backbone::{Backbone, BackboneSettings};
 use crate::data::Orientation;
 use crate::engine::DeviceChoice;
 use crate::heads::tests_of_model::predictor;
-use crate::heads::{BEST_FOLDER, HEAD_FILE, HeadKind, Labels, MODEL_FILE, Neighbours, Params};
+use crate::heads::{BEST_FOLDER, FittedHead, HEAD_FILE, HeadKind, Labels, MODEL_FILE, Neighbours, Params};
 use crate::preprocess::Policy;
 use crate::store::Dtype;
 use crate::weights::hex;
@@ -67,7 +67,7 @@ fn sweep(params: Params) -> tempfile::TempDir {
     let mut predictor = predictor(params, &shape);
     if predictor.head.spec.params().head == HeadKind::Knn {
         let rows = vec![0.1; 3 * predictor.head.spec.dims()[0]];
-        predictor.head.neighbours = Some(Neighbours { rows, labels: Labels::One(vec![0, 1, 2]) });
+        predictor.head.fitted = FittedHead::Neighbours(Neighbours { rows, labels: Labels::One(vec![0, 1, 2]) });
     }
     let input = &mut predictor.model.inputs[0];
     let key = base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0);

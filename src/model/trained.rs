@@ -88,8 +88,7 @@ fn check_key(key: &Key) -> Result<()> {
     backbones::find(&key.backbone)?;
     key.compute.parse::<Compute>()?;
     key.augment.parse::<Policy>()?;
-    let spec = key.preprocess.split(';').next().unwrap_or_default();
-    PreprocessSpec::parse(spec, &PreprocessSpec::default()).map(drop)
+    PreprocessSpec::parse(&key.preprocess, &PreprocessSpec::default()).map(drop)
 }
 
 /// A mistake that stands in a file, with the file's name.

@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::graph::{Conv, Op, Padding, Parameter};
-use crate::weights::{Formula, Tensor};
+use crate::Result;
+use crate::graph::{Act, Conv, Graph, Op, Padding, Parameter, Pool};
+use crate::weights::{Formula, Tensor, TensorSource};
 
 /// Plain sequences: enough to tell channels apart.
 struct Counting;

@@ -5,18 +5,21 @@
 //! | `spec.rs` | [`PreprocessSpec`]: what a backbone wants to see, as text |
 //! | `geometry.rs` | resize and crop with torchvision's rounding |
 //! | `resize.rs` | Pillow's resampling |
+//! | `synthetic.rs` | images made by a formula |
 //! | `views.rs`, `effects.rs` | augmentation: what is drawn, and what it does to pixels |
 
 mod effects;
 mod geometry;
 mod resize;
 mod spec;
+mod synthetic;
 #[cfg(test)]
 mod tests;
 mod views;
 
 pub use geometry::RESIZE_VERSION;
 pub use spec::{Interp, Order, PreprocessSpec, Range, Resize};
+pub use synthetic::synthetic_images;
 pub use views::{Policy, View};
 
 /// Bytes to numbers: `(byte · scale[c] + shift[c])`, channels taken in RGB or BGR order.

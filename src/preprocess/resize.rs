@@ -178,11 +178,13 @@ macro_rules! compiled_for_avx2_too {
         fn $name(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
             #[cfg(target_arch = "x86_64")]
             if std::arch::is_x86_feature_detected!("avx2") {
+                /// # Safety
+                /// The CPU has AVX2.
                 #[target_feature(enable = "avx2")]
                 fn avx2(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
                     $body(source, weights, out);
                 }
-                // SAFETY: the CPU has AVX2.
+                // SAFETY: AVX2 was detected just now, which is all that `avx2` enables.
                 return unsafe { avx2(source, weights, out) };
             }
             $body(source, weights, out);

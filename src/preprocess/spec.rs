@@ -162,6 +162,14 @@ impl PreprocessSpec {
     ///
     /// # Errors
     /// An unknown key or value, with the nearest known one; a key given twice; a std of zero; a size of zero or beyond 16,384.
+    ///
+    /// ```
+    /// use headstart::preprocess::PreprocessSpec;
+    ///
+    /// let spec = PreprocessSpec::parse("resize=shorter:256,crop=224,interp=bicubic", &PreprocessSpec::default())?;
+    /// assert_eq!(spec.output_size([480, 640]), [224, 224]);
+    /// # Ok::<(), headstart::Error>(())
+    /// ```
     pub fn parse(text: &str, base: &PreprocessSpec) -> Result<PreprocessSpec> {
         let mut values: [Option<&str>; KEYS.len()] = [None; KEYS.len()];
         for item in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {

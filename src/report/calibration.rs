@@ -39,6 +39,8 @@ pub struct Bin {
     pub confidence: f64,
     /// Share of them that is right.
     pub accuracy: f64,
+    /// Range of that share, in 19 cases of 20, where answers are right exactly as often as they say.
+    pub by_chance: [f64; 2],
 }
 
 impl Calibration {
@@ -55,10 +57,14 @@ impl Calibration {
             return None;
         }
         let ece = sums.iter().map(|(_, confidence, right)| (confidence - right).abs()).sum::<f64>() / all as f64;
-        let bin = |&(n, confidence, right): &(usize, f64, f64)| Bin { n, confidence: confidence / n as f64, accuracy: right / n as f64 };
-        let bins = sums.iter().filter(|s| s.0 > 0).map(bin).collect();
-        let by_chance = by_chance(&own.iter().map(|p| p.probability).collect::<Vec<_>>());
-        Some(Calibration { split: split.into(), bins, ece, n: all, by_chance })
+        let chance = by_chance(&own.iter().map(|p| p.probability).collect::<Vec<_>>());
+        let bin = |(&(n, confidence, right), gaps): (&(usize, f64, f64), [f64; 2])| {
+            let (count, confidence) = (n as f64, confidence / n as f64);
+            let by_chance = [gaps[1], gaps[0]].map(|gap| (confidence - gap / count).clamp(0.0, 1.0));
+            Bin { n, confidence, accuracy: right / count, by_chance }
+        };
+        let bins = sums.iter().zip(chance.gaps).filter(|(sum, _)| sum.0 > 0).map(bin).collect();
+        Some(Calibration { split: split.into(), bins, ece, n: all, by_chance: chance.ece })
     }
 }
 
@@ -66,8 +72,16 @@ fn bin(probability: f64) -> usize {
     ((probability * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
-/// The calibration error of answers that are right exactly as often as they say: mean and 95th percentile of many draws of them.
-fn by_chance(probabilities: &[f64]) -> [f64; 2] {
+/// What draws of answers that are right exactly as often as they say come to.
+struct Chance {
+    /// Calibration error: mean and 95th percentile.
+    ece: [f64; 2],
+    /// Excess of the sum of the confidences over the right answers of each bin: 2.5th and 97.5th percentile.
+    gaps: [[f64; 2]; BINS],
+}
+
+/// Draws answers of these confidences many times.
+fn by_chance(probabilities: &[f64]) -> Chance {
     let [single, most, fewest] = DRAWS;
     let times = (single / probabilities.len().max(1)).clamp(fewest, most);
     let philox = Philox::new(0, CHANCE);
@@ -77,11 +91,20 @@ fn by_chance(probabilities: &[f64]) -> [f64; 2] {
             let uniform = philox.uniform([block as u32, time as u32, 0, 0]);
             four.iter().zip(uniform).for_each(|(&p, u)| gaps[bin(p)] += p - f64::from(u8::from(f64::from(u) < p)));
         }
-        gaps.iter().map(|gap| gap.abs()).sum::<f64>() / probabilities.len() as f64
+        gaps
     };
-    let mut drawn: Vec<f64> = (0..times).into_par_iter().map(draw).collect();
-    drawn.sort_unstable_by(f64::total_cmp);
-    [drawn.iter().sum::<f64>() / times as f64, drawn[times * 19 / 20]]
+    let drawn: Vec<[f64; BINS]> = (0..times).into_par_iter().map(draw).collect();
+    let sorted = |of: &dyn Fn(&[f64; BINS]) -> f64| {
+        let mut all: Vec<f64> = drawn.iter().map(of).collect();
+        all.sort_unstable_by(f64::total_cmp);
+        all
+    };
+    let errors = sorted(&|gaps| gaps.iter().map(|gap| gap.abs()).sum::<f64>() / probabilities.len() as f64);
+    let range = |bin: usize| {
+        let all = sorted(&|gaps| gaps[bin]);
+        [all[times / 40], all[times - 1 - times / 40]]
+    };
+    Chance { ece: [errors.iter().sum::<f64>() / times as f64, errors[times * 19 / 20]], gaps: std::array::from_fn(range) }
 }
 
 #[cfg(test)]
@@ -110,12 +133,16 @@ mod tests {
     fn few_answers_miss_their_confidences_by_chance_as_much_as_theory_says() {
         // Of n answers of one confidence c the share that is right is off by √(2 c (1 − c) / (π n)) in the mean.
         for (n, c) in [(25, 0.8), (100, 0.9), (1000, 0.6)] {
-            let [mean, most] = by_chance(&vec![c; n]);
+            let chance = by_chance(&vec![c; n]);
+            let [mean, most] = chance.ece;
             let theory = (2.0 * c * (1.0 - c) / (std::f64::consts::PI * n as f64)).sqrt();
             assert!((mean / theory - 1.0).abs() < 0.1, "{n} × {c}: {mean}, not {theory}");
             assert!(most > 1.8 * mean && most < 3.5 * mean, "{n} × {c}: {mean} {most}");
-            assert_eq!(by_chance(&vec![c; n]), [mean, most]);
+            assert_eq!(by_chance(&vec![c; n]).ece, [mean, most]);
+            // 1.96 standard deviations of the number of right answers on either side.
+            let (range, theory) = (chance.gaps[bin(c)], 1.96 * (n as f64 * c * (1.0 - c)).sqrt());
+            assert!((range[1] - range[0] - 2.0 * theory).abs() < 0.35 * theory + 1.0, "{n} × {c}: {range:?}, not ±{theory}");
         }
-        assert_eq!(by_chance(&[1.0; 7]), [0.0; 2]);
+        assert_eq!(by_chance(&[1.0; 7]).ece, [0.0; 2]);
     }
 }

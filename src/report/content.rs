@@ -2,20 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::answers::{Answer, answers, lacks_photos};
 use super::calibration::Calibration;
-use super::files::{Prediction, SweepFiles, Table, extraction};
-use super::photos::thumbnail;
-use crate::data::{self, ImageSource, ListOptions, Orientation};
+use super::files::{SweepFiles, Table, extraction};
+use super::importance::Importance;
+use super::words::date;
+use crate::data::{self, ListOptions, Orientation};
 use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 use crate::{Error, Result};
 
-/// Mistakes shown.
-const MISTAKES: usize = 24;
 /// Trials whose curves the page carries, the best first.
 const CURVES: usize = 200;
 
@@ -30,6 +29,10 @@ pub struct Report {
     pub more: bool,
     /// Facts at the top.
     pub headline: Vec<Fact>,
+    /// Date, data and backbone, as far as they are known.
+    pub source: Vec<Fact>,
+    /// The command that made the sweep.
+    pub command: Option<String>,
     /// Settings that differ between trials.
     pub keys: Vec<String>,
     /// Settings that all trials share.
@@ -38,6 +41,8 @@ pub struct Report {
     pub metrics: Vec<String>,
     /// Trials, the best first.
     pub trials: Vec<TrialRow>,
+    /// Which settings matter for the metric.
+    pub importance: Option<Importance>,
     /// Epochs of the best trials.
     pub curves: Vec<Curve>,
     /// A row a class, a column an answer.
@@ -48,9 +53,9 @@ pub struct Report {
     pub judged_on: String,
     /// Reliability diagrams of val and test.
     pub calibration: Vec<Calibration>,
-    /// The most confident ones.
-    pub mistakes: Vec<Mistake>,
-    /// How many there are in all, of how many answers.
+    /// The best head's answers, as many as the page carries.
+    pub answers: Vec<Answer>,
+    /// Number of wrong answers, and of all.
     pub wrong: [usize; 2],
     /// Extractions that the head's features come from.
     pub phases: Vec<Phases>,
@@ -104,25 +109,6 @@ pub struct Confusion {
     pub classes: Vec<String>,
     /// `counts[is][called]`
     pub counts: Vec<Vec<usize>>,
-}
-
-/// An answer that is wrong.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Mistake {
-    /// The image.
-    pub path: String,
-    /// val or test.
-    pub split: String,
-    /// What it is.
-    pub class: String,
-    /// What the head says.
-    pub predicted: String,
-    /// How sure it is.
-    pub probability: f64,
-    /// Of the right class.
-    pub probability_of_class: Option<f64>,
-    /// Data URI of a thumbnail.
-    pub photo: Option<String>,
 }
 
 /// Where an extraction's time went.
@@ -187,8 +173,8 @@ impl Report {
         let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
         // Nothing is listed: URIs alone are read.
         let source = photos.as_deref().and_then(|place| data::open(place, &ListOptions::default()).ok());
-        let mistakes = mistakes(&files.predictions, source.as_deref(), orientation(files.model.as_ref()));
-        if mistakes.iter().any(|m| m.photo.is_none()) {
+        let answers = answers(&files.predictions, source.as_deref(), orientation(files.model.as_ref()));
+        if lacks_photos(&answers) {
             let looked =
                 photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
             notes.push(format!("{looked}: `headstart report SWEEPDIR --data DIR` says where they are"));
@@ -198,6 +184,9 @@ impl Report {
         Ok(Report {
             title: title(&files, folder),
             headline: headline(&files, &trials, &metric),
+            source: origin(&files),
+            command: files.run.as_ref().map(|run| run.command.clone()),
+            importance: importance(&trials, &keys, &metric),
             provenance: provenance(&files),
             calibration: ["val", "test"].iter().filter_map(|split| Calibration::of(&files.predictions, split)).collect(),
             confusion: files.confusion.as_ref().map(confusion),
@@ -210,7 +199,7 @@ impl Report {
             trials,
             curves,
             judged_on,
-            mistakes,
+            answers,
             wrong,
             phases,
             notes,
@@ -304,23 +293,14 @@ fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
 /// How the model's photos were turned.
 fn orientation(model: Option<&Model>) -> Orientation {
     let key = model.and_then(|model| model.inputs.first()?.key.as_ref());
-    key.map_or_else(Orientation::default, |key| Orientation::of_preprocess(&key.preprocess))
+    key.map_or_else(Orientation::default, |key| key.orientation)
 }
 
-fn mistakes(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Mistake> {
-    let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.correct == 0).collect();
-    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-    wrong.truncate(MISTAKES);
-    let mistake = |p: &&Prediction| Mistake {
-        path: p.path.clone(),
-        split: p.split.clone(),
-        class: p.class.clone(),
-        predicted: p.predicted.clone(),
-        probability: p.probability,
-        probability_of_class: p.probability_of_class,
-        photo: source.and_then(|source| thumbnail(source, &p.path, orientation)),
-    };
-    wrong.par_iter().map(mistake).collect()
+/// Importance of the settings for the metric of the trials that have it.
+fn importance(trials: &[TrialRow], keys: &[String], metric: &str) -> Option<Importance> {
+    let usable = trials.iter().filter(|t| t.status != Status::Diverged.name());
+    let seen: Vec<_> = usable.filter_map(|t| Some((&t.settings, t.metrics.get(metric)?.as_f64()?))).collect();
+    Importance::of(&seen, keys)
 }
 
 fn title(files: &SweepFiles, folder: &Path) -> String {
@@ -343,6 +323,30 @@ fn headline(files: &SweepFiles, trials: &[TrialRow], metric: &str) -> Vec<Fact> 
     facts
 }
 
+/// When the sweep ran, on what, and on top of which backbone.
+fn origin(files: &SweepFiles) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = files.ended.map(|time| fact("date", date(time))).into_iter().collect();
+    let Some(model) = &files.model else { return facts };
+    let photos = |split: &str| files.predictions.iter().filter(|p| p.split == split).count();
+    let counts = ["val", "test"].map(|split| (split, photos(split))).into_iter().filter(|(_, n)| *n > 0);
+    let counts: Vec<String> = counts.map(|(split, n)| format!("{n} on {split}")).collect();
+    let distinct = |named: &dyn Fn(&crate::heads::InputFeatures) -> Option<String>| {
+        let mut all: Vec<String> = model.inputs.iter().filter_map(named).collect();
+        all.dedup();
+        all.join(" + ")
+    };
+    let data = distinct(&|input| Some(input.dataset.clone()).filter(|name| !name.is_empty()));
+    let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    if !data.is_empty() {
+        facts.push(fact("data", data + &counts));
+    }
+    let backbone = distinct(&|input| Some(format!("{}, weights {}, tap {}", input.key.as_ref()?.backbone, input.weights, input.tap)));
+    if !backbone.is_empty() {
+        facts.push(fact("backbone", backbone));
+    }
+    facts
+}
+
 fn provenance(files: &SweepFiles) -> Vec<Fact> {
     let mut facts = vec![fact("search", files.config.method.name()), fact("search seed", files.config.seed.to_string())];
     let Some(model) = &files.model else { return facts };
@@ -357,7 +361,7 @@ fn provenance(files: &SweepFiles) -> Vec<Fact> {
         facts.extend([
             fact("backbone", &*key.backbone),
             fact("weights SHA-256", &*key.weights),
-            fact("preprocess", key.preprocess.replace(';', "; ").replace(',', ", ")),
+            fact("preprocess", key.input_in_words().replace(',', ", ")),
             fact("policy of augmented views, if any", &*key.augment),
             fact("engine", format!("{} ({}), {}, stored as {}", key.engine, key.device, key.compute, key.store)),
             fact("key", &*input.key_digest),

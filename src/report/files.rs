@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::run::{Run, written};
 use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
-use crate::sweep::{EpochRecord, FinalRecord, FinishedTrial, NOTES_FILE, SweepConfig, read_trials};
+use crate::sweep::{EpochRecord, FinalRecord, FinishedTrial, NOTES_FILE, RUN_FILE, SweepConfig, read_trials};
 use crate::{Error, Result};
 
 /// What a sweep directory holds.
@@ -27,6 +28,10 @@ pub struct SweepFiles {
     pub per_class: Option<Table>,
     /// What the sweep had to say.
     pub notes: Vec<String>,
+    /// The command that made it.
+    pub run: Option<Run>,
+    /// When it last ran, in seconds since 1970.
+    pub ended: Option<u64>,
 }
 
 /// A CSV file as it is.
@@ -100,6 +105,9 @@ impl SweepFiles {
         }
         let model = folder.join(BEST_FOLDER).join(MODEL_FILE);
         let per_class = ["per_class.csv", "classes.csv"].iter().find_map(|name| table(&folder.join(name)).transpose());
+        let run_file = folder.join(RUN_FILE);
+        let run: Option<Run> =
+            optional(&run_file)?.map(|text| serde_json::from_str(&text).map_err(|e| damaged(&run_file, &e))).transpose()?;
         let said = optional(&folder.join(NOTES_FILE))?.unwrap_or_default();
         let lost = past.damage.iter().map(|damage| format!("{damage}: its trial is left out"));
         let notes = said.lines().map(str::to_owned).chain(lost).collect();
@@ -107,11 +115,13 @@ impl SweepFiles {
             config: SweepConfig::read(&folder.join("config.yaml"))?,
             trials,
             epochs,
-            model: optional(&model)?.map(|text| described(&model, &text)).transpose()?,
+            model: optional(&model)?.map(|text| Model::parse(text.as_bytes(), &model)).transpose()?,
             predictions: predictions(&folder.join("predictions.csv"))?,
             confusion: confusion(&folder.join("confusion.csv"))?,
             per_class: per_class.transpose()?,
             notes,
+            ended: run.as_ref().map(|run| run.unix_time).or_else(|| written(&log)),
+            run,
         })
     }
 }
@@ -134,13 +144,6 @@ fn optional(path: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io("read", path)(e)),
     }
-}
-
-/// A head's description, if its parts fit each other.
-fn described(path: &Path, text: &str) -> Result<Model> {
-    let model: Model = serde_json::from_str(text).map_err(|e| damaged(path, &e))?;
-    model.check().map_err(|problem| damaged(path, &problem))?;
-    Ok(model)
 }
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {

@@ -4,18 +4,24 @@
 //! |---|---|
 //! | `files.rs` | the files of a sweep directory and of its caches, as far as they are there |
 //! | `content.rs` | [`Report`]: what the page shows, as plain data |
+//! | `answers.rs` | the best head's answers that the page carries, and which of them with a photo |
 //! | `calibration.rs` | how often answers of a given confidence are right |
-//! | `photos.rs` | thumbnails of the most confident mistakes |
+//! | `importance.rs` | which settings matter: permutation importance in a random forest |
+//! | `photos.rs` | thumbnails |
+//! | `run.rs` | the command that made a sweep, and when |
 //! | `page.rs` | data → HTML, of a sweep and of a speed-up |
-//! | `words.rs` | durations as people say them |
+//! | `words.rs` | dates as people say them |
 //! | `tensorboard.rs` | the trials as TensorBoard's event files |
 //! | `assets/` | template, style and script of the page; [d3](https://d3js.org) and [Observable Plot](https://observablehq.com/plot), unchanged |
 
+mod answers;
 mod calibration;
 mod content;
 mod files;
+mod importance;
 mod page;
 mod photos;
+mod run;
 mod tensorboard;
 mod words;
 
@@ -24,13 +30,11 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
+pub use crate::sweep::REPORT_FILE;
 pub use content::Report;
 pub(crate) use page::render_speedup;
+pub use run::record_run;
 pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
-pub use words::seconds;
-
-/// The report's file name in a sweep directory.
-pub const REPORT_FILE: &str = "report.html";
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,22 @@ use crate::{Error, Result};
 
 const STYLE: &str = include_str!("assets/report.css");
 /// What the scripts of all pages share.
-const COMMON: &str = include_str!("assets/page.js");
+const COMMON: [&str; 3] = [include_str!("assets/page.js"), include_str!("assets/table.js"), include_str!("assets/chart.js")];
+/// The sections of a sweep's page, in their order; the first holds what they share.
+const SECTIONS: [&str; 10] = [
+    include_str!("assets/sweep/shared.js"),
+    include_str!("assets/sweep/leaderboard.js"),
+    include_str!("assets/sweep/curves.js"),
+    include_str!("assets/sweep/settings.js"),
+    include_str!("assets/sweep/parallel.js"),
+    include_str!("assets/sweep/confusion.js"),
+    include_str!("assets/sweep/classes.js"),
+    include_str!("assets/sweep/answers.js"),
+    include_str!("assets/sweep/calibration.js"),
+    include_str!("assets/sweep/extraction.js"),
+];
+/// Draws the charts of a page, once all of them are known.
+const START: &str = "page.start();";
 const D3: &str = include_str!("assets/d3.min.js");
 const PLOT: &str = include_str!("assets/plot.umd.min.js");
 const LICENSES: &str = include_str!("assets/LICENSES.txt");
@@ -21,15 +36,15 @@ const SHARED: [(&str, &str); 2] = [("head.html", include_str!("assets/head.html"
 
 /// The page of a sweep.
 pub fn render(report: &Report) -> Result<String> {
-    page(include_str!("assets/report.html"), include_str!("assets/report.js"), report)
+    page(include_str!("assets/sweep.html"), &SECTIONS, report)
 }
 
 /// The page of a speed-up.
 pub fn render_speedup(report: &impl Serialize) -> Result<String> {
-    page(include_str!("assets/speedup.html"), include_str!("assets/speedup.js"), report)
+    page(include_str!("assets/speedup.html"), &[include_str!("assets/speedup.js")], report)
 }
 
-fn page(template: &str, script: &str, report: &impl Serialize) -> Result<String> {
+fn page(template: &str, scripts: &[&str], report: &impl Serialize) -> Result<String> {
     let mistake = |e: &dyn std::fmt::Display| Error::setting(format!("the report cannot be made: {e}"), "this is a mistake in headstart");
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -50,8 +65,7 @@ fn page(template: &str, script: &str, report: &impl Serialize) -> Result<String>
         // Inside a script element only `<` could end it.
         data => verbatim(&data.replace('<', "\\u003c")),
         style => verbatim(STYLE),
-        common => verbatim(COMMON),
-        script => verbatim(script),
+        scripts => verbatim(&[&COMMON[..], scripts, &[START]].concat().join("\n")),
         d3 => verbatim(D3),
         plot => verbatim(PLOT),
         licenses => verbatim(&LICENSES.replace("--", "- -")),
@@ -81,7 +95,7 @@ mod tests {
     #[test]
     fn names_do_not_turn_the_page_round() {
         let report = serde_json::json!({ "class": "a\u{202e}<b>", "lines": ["one\ntwo\u{1b}"] });
-        let page = page("{{ report.class }} {{ data }}", "", &report).unwrap();
+        let page = page("{{ report.class }} {{ data }}", &[], &report).unwrap();
         assert_eq!(page, r#"a\u{202e}&lt;b&gt; {"class":"a\\u{202e}\u003cb>","lines":["one\ntwo\\u{1b}"]}"#);
     }
 }

@@ -8,8 +8,8 @@ use crate::data::{ImageSource, Orientation, decode};
 use crate::preprocess::{Interp, PreprocessSpec, Range};
 
 /// Side of a thumbnail in pixels: sharp on a dense screen at half of it.
-const SIDE: usize = 144;
-const QUALITY: u8 = 85;
+const SIDE: usize = 128;
+const QUALITY: u8 = 80;
 
 /// A square thumbnail as a data URI, turned as the model saw the photo; nothing where the source does not have it, or it is not an image any more.
 pub fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {

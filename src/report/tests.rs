@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::data::Orientation;
+use crate::sweep::RUN_FILE;
 
 const CONFIG: &str = "method: grid\nmetric: {name: val.acc1, goal: maximize}\nparameters:\n  lr: {values: [0.1, 0.01]}\nseed: 3\n";
 
@@ -59,9 +60,51 @@ fn the_page_shows_the_sweep_and_loads_nothing() {
 }
 
 #[test]
+fn the_head_of_the_page_says_when_by_which_command_and_on_what() {
+    let folder = sweep();
+    let source = |folder: &tempfile::TempDir| Report::read(folder.path(), None).unwrap().source;
+    assert_eq!(source(&folder).iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["date"], "without a best head, what the log tells");
+    let best = folder.path().join("best");
+    fs::create_dir(&best).unwrap();
+    let (model, weights) = crate::heads::tests_of_model::predictor(Default::default(), &[6]).to_bytes().unwrap();
+    fs::write(best.join("model.json"), model).unwrap();
+    fs::write(best.join("head.safetensors"), &weights).unwrap();
+    fs::write(folder.path().join(RUN_FILE), r#"{"command":"headstart sweep 'a b' lr=0.1","unix_time":1772323200,"headstart":"0.1.0"}"#)
+        .unwrap();
+    let facts = source(&folder);
+    assert_eq!(facts[0].value, "2026-03-01 00:00 UTC");
+    assert!(facts[1].name == "data" && facts[1].value.ends_with("(2 on val, 1 on test)"), "{facts:?}");
+    let html = fs::read_to_string(write(folder.path(), None).unwrap().file).unwrap();
+    assert!(html.contains("headstart sweep &#x27;a b&#x27; lr=0.1"), "the command is on the page, escaped");
+    fs::write(folder.path().join(RUN_FILE), "{}").unwrap();
+    assert!(write(folder.path(), None).unwrap_err().to_string().contains("run.json"));
+}
+
+#[test]
+fn settings_are_ranked_where_there_are_trials_enough() {
+    let folder = sweep();
+    assert_eq!(Report::read(folder.path(), None).unwrap().importance, None, "two trials say nothing");
+    let page = |folder: &tempfile::TempDir| fs::read_to_string(write(folder.path(), None).unwrap().file).unwrap();
+    assert!(!page(&folder).contains("id=\"importance\""), "no chart without data");
+    let last = |i: usize| {
+        let (lr, dropout) = (0.1 / (1 + i % 5) as f64, (i * 7 % 3) as f64 / 4.0);
+        let acc = 0.9 - lr;
+        format!(
+            r#"{{"record":"final","trial":{i},"id":"{i}","settings":{{"head":"linear","lr":{lr},"dropout":{dropout}}},"status":"done","epochs":0,"seconds":0.2,"val.acc1":{acc},"val.loss":0.4}}"#
+        )
+    };
+    fs::write(folder.path().join("trials.jsonl"), (0..30).map(last).collect::<Vec<_>>().join("\n")).unwrap();
+    let found = Report::read(folder.path(), None).unwrap().importance.unwrap();
+    assert!(found.settings[0].name == "lr" && found.settings[0].share > 0.95, "{found:?}");
+    let page = page(&folder);
+    assert!(page.contains("id=\"importance\"") && page.contains("Permutation importance in a random forest"));
+    assert!(!page.contains("<section id=\"curves\""), "trials without epochs have no curves");
+}
+
+#[test]
 fn photos_of_mistakes_are_shown_where_they_are_and_missed_where_not() {
     let (folder, data) = (sweep(), tempfile::tempdir().unwrap());
-    let photo = |report: &Report| report.mistakes[0].photo.clone();
+    let photo = |report: &Report| report.answers[0].photo.clone();
     let without = Report::read(folder.path(), None).unwrap();
     assert_eq!(photo(&without), None);
     assert!(without.notes.iter().any(|n| n.contains("--data DIR")), "{:?}", without.notes);
@@ -88,7 +131,10 @@ fn an_unfinished_sweep_shows_what_there_is_and_a_foreign_folder_is_refused() {
         fs::remove_file(folder.path().join(name)).unwrap();
     }
     let html = fs::read_to_string(write(folder.path(), None).unwrap().file).unwrap();
-    assert!(html.contains("id=\"leaderboard\"") && !html.contains("<section id=\"confusion\""));
+    assert!(html.contains("id=\"leaderboard\""));
+    for section in ["confusion", "classes", "photos", "calibration", "extraction"] {
+        assert!(!html.contains(&format!("<section id=\"{section}\"")), "{section}: there is no data for it");
+    }
     fs::write(folder.path().join("predictions.csv"), "path,split\nx").unwrap();
     let error = write(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("predictions.csv") && error.contains("damaged"), "{error}");

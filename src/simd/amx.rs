@@ -93,6 +93,9 @@ fn has_tiles() -> bool {
 }
 
 /// The extended states that the system saves.
+///
+/// # Safety
+/// The CPU has XSAVE, and the system enabled it.
 #[target_feature(enable = "xsave")]
 fn enabled() -> u64 {
     // SAFETY: register 0 exists wherever XSAVE does.

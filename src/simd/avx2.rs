@@ -34,6 +34,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn vectorize<W: Vectorized>(self, work: W) -> W::Output {
+        /// # Safety
+        /// The CPU has AVX2 and FMA.
         #[target_feature(enable = "avx2,fma")]
         fn inner<W: Vectorized>(simd: Avx2, work: W) -> W::Output {
             work.run(simd)

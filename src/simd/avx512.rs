@@ -33,6 +33,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn vectorize<W: Vectorized>(self, work: W) -> W::Output {
+        /// # Safety
+        /// The CPU has AVX-512 F, BW, DQ and VL.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
         fn inner<W: Vectorized>(simd: Avx512, work: W) -> W::Output {
             work.run(simd)

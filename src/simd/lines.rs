@@ -1,10 +1,10 @@
-//! Memory that vectors are read from and written to: buffers that start at a line.
+//! Buffers of vectors, aligned to cache lines.
 
 use std::ops::{Deref, DerefMut};
 
 use super::vector::LANES;
 
-/// One line of memory: what all offsets are aligned to.
+/// One cache line, the unit of alignment.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Line(pub [f32; LANES]);
@@ -53,7 +53,7 @@ pub enum Lines {
 }
 
 impl Lines {
-    /// For so many numbers, all zero.
+    /// Lines for `floats` numbers, all zero.
     pub fn zeroed(floats: usize) -> Lines {
         let count = floats.div_ceil(LANES);
         let bytes = count * size_of::<Line>();

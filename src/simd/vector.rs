@@ -14,7 +14,7 @@ pub(super) const HALF: u32 = 0x8000;
 
 /// Work that is generic over the instruction set.
 pub trait Vectorized {
-    /// What it returns.
+    /// Type of its result.
     type Output;
 
     /// Does the work. Implementations are `#[inline(always)]`, or the ISA's instructions are not used.
@@ -28,7 +28,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen f32 lanes.
     type V: Copy;
 
-    /// How many of them the registers hold.
+    /// Number of vectors that the registers hold.
     const REGISTERS: usize;
 
     /// The token once more, for function pointers that have no room for one.
@@ -52,16 +52,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `to` is valid for writing sixteen values.
     unsafe fn store(self, to: *mut f32, v: Self::V);
-    /// Asks for the line at an address, which may be any: a hint that what lies there will be read soon. Does nothing where the ISA has none.
+    /// Prefetches the line at an address, valid or not. Does nothing where the instruction set has no such hint.
     #[inline(always)]
     fn prefetch(self, _at: *const f32) {}
-    /// The same address, of which the compiler no longer knows how it came about: what is read near it is read at an offset from it alone. With an
-    /// index beside, CPUs split a product with an operand in memory into two instructions.
+    /// The same address, its origin hidden from the compiler, so that loads near it use an offset from it alone. With an index register
+    /// beside, CPUs split a product with an operand in memory into two instructions.
     #[inline(always)]
     fn anchored(self, at: *const f32) -> *const f32 {
         at
     }
-    /// Which lanes are not 0: a bit each, the first one lowest.
+    /// Mask of the lanes that are not 0, the first lane in the lowest bit.
     fn others(self, x: Self::V) -> u16;
     /// The 32 bf16 numbers in a line's words: those in the lower halves, and those in the upper ones.
     ///

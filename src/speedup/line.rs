@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is spent before the first epoch, and for each epoch, in seconds.
+/// Time as a linear function of the number of epochs, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// Before the first epoch.
+    /// Time before the first epoch.
     pub start: f64,
-    /// An epoch: the mean of those that were measured.
+    /// Time of an epoch: the mean of those that were measured.
     pub each: f64,
 }
 
@@ -18,13 +18,13 @@ impl Line {
         Line { start, each: epochs.sum::<f64>() / count }
     }
 
-    /// Seconds until the end of so many epochs.
+    /// Seconds until the end of a number of epochs.
     pub fn at(self, epochs: usize) -> f64 {
         self.start + self.each * epochs as f64
     }
 }
 
-/// The first epoch at whose end the cached way has taken no longer than the other one; `None` where that never comes.
+/// The first epoch at whose end the cached way has taken no longer than the other one; `None` where it never does.
 pub fn break_even(in_loop: Line, cached: Line) -> Option<usize> {
     let (ahead, gain) = (cached.start - in_loop.start, in_loop.each - cached.each);
     if ahead <= gain {
@@ -33,10 +33,21 @@ pub fn break_even(in_loop: Line, cached: Line) -> Option<usize> {
     (gain > 0.0).then(|| (ahead / gain).ceil() as usize)
 }
 
-/// Seconds for some trials of `epochs` epochs, one after the other: `[in the loop, cached]`. In the loop each trial starts anew; of the cached
-/// way only the epochs come again.
-pub fn trials(in_loop: Line, cached: Line, epochs: usize, trials: usize) -> [f64; 2] {
-    [trials as f64 * in_loop.at(epochs), cached.at(epochs * trials)]
+/// Seconds for several trials, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Trials {
+    /// Number of trials.
+    pub trials: usize,
+    /// Seconds with the base in each one's loop.
+    pub in_loop: f64,
+    /// Seconds on the same cached features.
+    pub cached: f64,
+}
+
+/// Seconds for several trials of `epochs` epochs. In the loop each trial starts anew; on cached features
+/// only the epochs repeat.
+pub fn trials(in_loop: Line, cached: Line, epochs: usize, trials: usize) -> Trials {
+    Trials { trials, in_loop: trials as f64 * in_loop.at(epochs), cached: cached.at(epochs * trials) }
 }
 
 #[cfg(test)]
@@ -69,7 +80,7 @@ mod tests {
 
     #[test]
     fn many_trials_run_the_base_once_only_on_cached_features() {
-        let [in_loop, cached] = trials(Line { start: 1.0, each: 10.0 }, Line { start: 11.0, each: 0.5 }, 30, 4);
-        assert_eq!((in_loop, cached), (4.0 * 301.0, 11.0 + 60.0));
+        let found = trials(Line { start: 1.0, each: 10.0 }, Line { start: 11.0, each: 0.5 }, 30, 4);
+        assert_eq!((found.in_loop, found.cached), (4.0 * 301.0, 11.0 + 60.0));
     }
 }

@@ -1,27 +1,28 @@
-//! Everything that a comparison tells: as plain data, as a table, as files.
+//! The result of a comparison: as plain data, as a table, as files.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::line::{Line, break_even, trials};
+use super::job::ComparisonJob;
+use super::line::{Line, Trials, break_even, trials};
 use super::record::{Agreement, Epoch, Record, to_json};
-use super::{Comparison, Single};
 use crate::extract::Seconds;
 use crate::files::replace;
 use crate::heads::Metrics;
-use crate::report::{render_speedup, seconds};
+use crate::sweep::{Single, write_csv};
+use crate::text::seconds;
 use crate::{Error, Result};
 
-/// Everything, as JSON.
+/// The whole result, as JSON.
 pub const RESULT_FILE: &str = "speedup.json";
-/// Seconds until the end of each epoch, one row a leg and epoch.
+/// Seconds until the end of each epoch, a row for each arm and epoch.
 pub const TABLE_FILE: &str = "speedup.csv";
-/// The page to look at.
+/// The result as a page.
 pub const PAGE_FILE: &str = "speedup.html";
 
-/// Numbers of trials for which times are told.
+/// Numbers of trials for which times are computed.
 const TRIALS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
 
 /// A finished comparison.
@@ -29,108 +30,105 @@ const TRIALS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
 pub struct Speedup {
     /// Version of headstart.
     pub headstart: String,
-    /// What was compared.
+    /// Data, backbone, engine and machine.
     pub about: About,
     /// The images.
     pub images: Images,
     /// The head's settings.
     pub settings: Map<String, Value>,
-    /// Epochs that the head takes.
+    /// Number of epochs that the head takes.
     pub epochs: usize,
-    /// The leg with the base in the loop.
-    pub in_loop: LegTime,
-    /// The leg on cached features.
-    pub cached: LegTime,
-    /// How many times as fast the cached way is, everything counted.
+    /// The arm with the base in the loop.
+    pub in_loop: ArmTime,
+    /// The arm on cached features.
+    pub cached: ArmTime,
+    /// Ratio of the whole time with the base in the loop to that on cached features.
     pub speedup: f64,
-    /// The first epoch at whose end the cached way has taken no longer.
+    /// The first epoch at whose end the time on cached features is no longer.
     pub break_even_epoch: Option<usize>,
     /// Seconds for several trials.
     pub trials: Vec<Trials>,
-    /// How the heads of both legs agree.
+    /// How the heads of both arms agree.
     pub predictions: Agreement,
     /// The head on val, after all epochs.
     pub val: Metrics,
 }
 
-/// What was compared, and where.
+/// Data, backbone, engine and machine of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
-    /// The data set's name.
+    /// Name of the data set.
     pub dataset: String,
-    /// The cached features.
+    /// Folder of the cached features.
     #[serde(serialize_with = "crate::text::lossy")]
     pub cache: PathBuf,
-    /// The backbone.
+    /// Name of the backbone.
     pub backbone: String,
-    /// The words that get its weights again.
+    /// The words that name its weights.
     pub weights: String,
     /// Engine and device class.
     pub engine: String,
-    /// What trained the head.
+    /// Name of the trainer.
     pub trainer: String,
     /// Height and width of the input.
     pub input: [usize; 2],
-    /// The tap.
+    /// Name of the tap.
     pub tap: String,
     /// Shape of one image's features there.
     pub shape: Vec<usize>,
-    /// Images a batch of the base.
+    /// Number of images in a batch of the base.
     pub batch: usize,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
     /// System and architecture.
     pub machine: String,
 }
 
-/// How many images there were.
+/// Numbers of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Images {
-    /// For training.
+    /// Images for training.
     pub train: usize,
-    /// For judging.
+    /// Images for validation.
     pub val: usize,
-    /// That could not be used.
+    /// Images that could not be used.
     pub failed: usize,
 }
 
-/// Seconds of a leg.
+/// Seconds of an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LegTime {
-    /// Before either leg: images listed and digested, weights read, the base planned.
+pub struct ArmTime {
+    /// Time before either arm: images listed and digested, weights read, the base planned.
     pub start: f64,
-    /// The extraction by phase, in the cached way.
+    /// The extraction by phase, on cached features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extract: Option<Seconds>,
-    /// Opening the cache, in the cached way.
+    /// Time to open the cache, on cached features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<f64>,
     /// The epochs that were run.
     pub epochs: Vec<Epoch>,
     /// Whether epochs are missing, so that `seconds` is scaled.
     pub scaled: bool,
-    /// An epoch, on the mean.
+    /// Mean time of an epoch.
     pub seconds_an_epoch: f64,
-    /// What was measured.
+    /// Time that was measured.
     pub seconds_measured: f64,
-    /// All epochs: measured, or scaled.
+    /// Time of all epochs, measured or scaled.
     pub seconds: f64,
 }
 
-/// Seconds for some trials, one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Trials {
-    /// How many.
-    pub trials: usize,
-    /// Each with the base in its loop.
-    pub in_loop: f64,
-    /// All on the same cached features.
-    pub cached: f64,
+/// The end of an epoch.
+pub(super) struct Point {
+    /// Seconds since the start.
+    pub(super) seconds: f64,
+    /// Whether they were measured, not scaled.
+    pub(super) measured: bool,
 }
 
-impl LegTime {
-    fn new(start: f64, line: Line, epochs: &[Epoch], all: usize) -> LegTime {
-        LegTime {
+impl ArmTime {
+    fn new(start: f64, line: Line, epochs: &[Epoch], all: usize) -> ArmTime {
+        ArmTime {
             start,
             extract: None,
             open: None,
@@ -142,19 +140,19 @@ impl LegTime {
         }
     }
 
-    /// Seconds until the end of each of `all` epochs, and whether they were measured.
-    fn until(&self, all: usize) -> impl Iterator<Item = (f64, bool)> {
+    /// The points of the curve over `all` epochs.
+    pub(super) fn curve(&self, all: usize) -> impl Iterator<Item = Point> {
         let before = self.start + self.extract.map_or(0.0, |s| s.wall) + self.open.unwrap_or(0.0);
         let each = |epoch: usize| self.epochs.get(epoch).map_or(self.seconds_an_epoch, Epoch::seconds);
         (0..all).scan(before, move |sum, epoch| {
             *sum += each(epoch);
-            Some((*sum, epoch < self.epochs.len()))
+            Some(Point { seconds: *sum, measured: epoch < self.epochs.len() })
         })
     }
 }
 
 impl Speedup {
-    pub(super) fn new(comparison: &Comparison<'_>, single: &Single, record: &Record) -> Result<Speedup> {
+    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &Single, record: &Record) -> Result<Speedup> {
         let job = comparison.job;
         let about = About {
             dataset: job.name.into(),
@@ -170,53 +168,49 @@ impl Speedup {
             threads: rayon::current_num_threads(),
             machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         };
-        let failed = record.cached.as_ref().map_or(0, |leg| leg.failed);
+        let failed = record.cached.as_ref().map_or(0, |arm| arm.failed);
         let images = Images { train: single.partition.train.len(), val: single.partition.val.len(), failed };
         Speedup::of(record, about, images, single.trial.settings.clone())
     }
 
-    /// What follows from the legs.
+    /// The result that follows from the arms.
     pub(super) fn of(record: &Record, about: About, images: Images, settings: Map<String, Value>) -> Result<Speedup> {
         let (Some(start), Some(cached), Some(in_loop)) = (record.start, &record.cached, &record.in_loop) else {
-            return Err(Error::setting("a leg is missing", "start the comparison again"));
+            return Err(Error::internal("a comparison is summed up before both of its arms are there"));
         };
         let epochs = cached.epochs.len();
         let lines = [in_loop.line(start), cached.line(start)];
-        let of_trials = |n: usize| {
-            let [in_loop, cached] = trials(lines[0], lines[1], epochs, n);
-            Trials { trials: n, in_loop, cached }
-        };
         Ok(Speedup {
             headstart: env!("CARGO_PKG_VERSION").into(),
             about,
             images,
             settings,
             epochs,
-            in_loop: LegTime::new(start, lines[0], &in_loop.epochs, epochs),
-            cached: LegTime {
+            in_loop: ArmTime::new(start, lines[0], &in_loop.epochs, epochs),
+            cached: ArmTime {
                 extract: Some(cached.extract),
                 open: Some(cached.open),
-                ..LegTime::new(start, lines[1], &cached.epochs, epochs)
+                ..ArmTime::new(start, lines[1], &cached.epochs, epochs)
             },
             speedup: lines[0].at(epochs) / lines[1].at(epochs),
             break_even_epoch: break_even(lines[0], lines[1]),
-            trials: TRIALS.map(of_trials).to_vec(),
+            trials: TRIALS.map(|n| trials(lines[0], lines[1], epochs, n)).to_vec(),
             predictions: in_loop.agreement,
             val: cached.val,
         })
     }
 
-    /// What took how long, in words: `[what, base in the loop, on cached features]`. What is scaled says so.
+    /// The times in words: `[phase, base in the loop, on cached features]`. Scaled times say so.
     pub fn table(&self) -> Vec<[String; 3]> {
         let (a, b) = (&self.in_loop, &self.cached);
         let none = || "–".to_owned();
         let some = |s: Option<f64>| s.map_or_else(none, seconds);
-        let mean = |leg: &LegTime, of: &dyn Fn(&Epoch) -> f64| seconds(leg.epochs.iter().map(of).sum::<f64>() / leg.epochs.len() as f64);
+        let mean = |arm: &ArmTime, of: &dyn Fn(&Epoch) -> f64| seconds(arm.epochs.iter().map(of).sum::<f64>() / arm.epochs.len() as f64);
         let base = |epoch: &Epoch| epoch.base.map_or(0.0, |base| base.wall);
         let head = |epoch: &Epoch| epoch.head;
-        let total = |leg: &LegTime| match leg.scaled {
-            true => format!("{} (scaled from {})", seconds(leg.seconds), leg.epochs.len()),
-            false => seconds(leg.seconds),
+        let total = |arm: &ArmTime| match arm.scaled {
+            true => format!("{} (scaled from {})", seconds(arm.seconds), arm.epochs.len()),
+            false => seconds(arm.seconds),
         };
         let row = |what: &str, in_loop: String, cached: String| [what.to_owned(), in_loop, cached];
         vec![
@@ -229,7 +223,7 @@ impl Speedup {
         ]
     }
 
-    /// What follows from the table, a sentence each.
+    /// The conclusions, a sentence each.
     pub fn sentences(&self) -> Vec<String> {
         let p = &self.predictions;
         let epochs = |n: usize| format!("{n} epoch{}", if n == 1 { "" } else { "s" });
@@ -253,70 +247,20 @@ impl Speedup {
         ]
     }
 
-    /// Writes the files that people and other tools look at.
+    /// Writes the page and the files for other tools.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let table = folder.join(TABLE_FILE);
-        replace(&table, &self.csv().map_err(|e| Error::cache(&table, e, "this is a mistake in headstart"))?)?;
-        let page = Page { title: format!("Speed-up: {} on {}", self.about.backbone, self.about.dataset), speedup: self };
-        replace(&folder.join(PAGE_FILE), render_speedup(&page.values())?.as_bytes())?;
+        write_csv(&folder.join(TABLE_FILE), self.csv())?;
         let result = folder.join(RESULT_FILE);
         replace(&result, &to_json(self, &result)?)
     }
 
-    fn csv(&self) -> Result<Vec<u8>, String> {
-        let mut csv = csv::Writer::from_writer(vec![]);
-        csv.write_record(["way", "epoch", "seconds", "measured"]).map_err(|e| e.to_string())?;
-        for (way, leg) in [("in_loop", &self.in_loop), ("cached", &self.cached)] {
-            for (epoch, (seconds, measured)) in leg.until(self.epochs).enumerate() {
-                let record = [way.into(), (epoch + 1).to_string(), format!("{seconds:.6}"), u8::from(measured).to_string()];
-                csv.write_record(&record).map_err(|e| e.to_string())?;
-            }
+    fn csv(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![["way", "epoch", "seconds", "measured"].map(str::to_owned).to_vec()];
+        for (way, arm) in [("in_loop", &self.in_loop), ("cached", &self.cached)] {
+            rows.extend(arm.curve(self.epochs).enumerate().map(|(epoch, Point { seconds, measured })| {
+                vec![way.to_owned(), (epoch + 1).to_string(), format!("{seconds:.6}"), u8::from(measured).to_string()]
+            }));
         }
-        csv.into_inner().map_err(|e| e.to_string())
-    }
-}
-
-/// What the page shows beside the data.
-struct Page<'a> {
-    title: String,
-    speedup: &'a Speedup,
-}
-
-impl Page<'_> {
-    fn values(&self) -> Value {
-        let s = self.speedup;
-        let fact = |name: &str, value: String| serde_json::json!({ "name": name, "value": value });
-        let scaled = if s.in_loop.scaled { " (scaled)" } else { "" };
-        let points =
-            |leg: &LegTime| leg.until(s.epochs).map(|(seconds, measured)| serde_json::json!([seconds, measured])).collect::<Vec<_>>();
-        let shape = s.about.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
-        let settings = s.settings.iter().map(|(key, value)| format!("{key} {}", crate::heads::plain(value))).collect::<Vec<_>>().join(", ");
-        serde_json::json!({
-            "title": self.title,
-            "headline": [
-                fact("times as fast", format!("{:.1}×{scaled}", s.speedup)),
-                fact("base in the loop", format!("{}{scaled}", seconds(s.in_loop.seconds))),
-                fact("on cached features", seconds(s.cached.seconds)),
-                fact("break-even", s.break_even_epoch.map_or("never".into(), |epoch| format!("epoch {epoch}"))),
-                fact("val accuracy", format!("{:.4}", s.val.acc1)),
-            ],
-            "sentences": s.sentences(),
-            "table": s.table(),
-            "scaled": s.in_loop.scaled,
-            "epochs": s.epochs,
-            "curves": { "in_loop": points(&s.in_loop), "cached": points(&s.cached) },
-            "trials": s.trials,
-            "break_even": s.break_even_epoch,
-            "phases": [s.in_loop.epochs[0].base, s.cached.extract],
-            "made": [
-                fact("data", format!("{}: {} train, {} val", s.about.dataset, s.images.train, s.images.val)),
-                fact("base", format!("{}, weights {}, input {}×{}", s.about.backbone, s.about.weights, s.about.input[1], s.about.input[0])),
-                fact("features", format!("tap {} of shape {shape}, batches of {}", s.about.tap, s.about.batch)),
-                fact("head", settings),
-                fact("engine", format!("{}, trainer {}, {} threads", s.about.engine, s.about.trainer, s.about.threads)),
-                fact("machine", s.about.machine.clone()),
-                fact("headstart", s.headstart.clone()),
-            ],
-        })
+        rows
     }
 }

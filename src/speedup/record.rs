@@ -1,4 +1,4 @@
-//! What was measured, leg by leg, in the folder of a comparison: a leg that is there is not run again.
+//! The measurements of a comparison, kept arm by arm in its folder: an arm that is there is not run again.
 
 use std::path::{Path, PathBuf};
 
@@ -14,56 +14,56 @@ use crate::{Error, Result};
 
 const FILE: &str = "legs.json";
 
-/// Everything that an unfinished comparison remembers.
+/// The measurements so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Digest of everything that the comparison depends on.
     pub id: String,
-    /// The comparison in words.
+    /// The comparison in words, for messages.
     pub title: String,
-    /// Seconds before either leg: images listed and digested, weights read, the base planned.
+    /// Seconds before either arm: images listed and digested, weights read, the base planned.
     pub start: Option<f64>,
-    /// The leg on cached features.
-    pub cached: Option<CachedLeg>,
-    /// The leg with the base in the loop.
-    pub in_loop: Option<InLoopLeg>,
+    /// The arm on cached features.
+    pub cached: Option<CachedArm>,
+    /// The arm with the base in the loop.
+    pub in_loop: Option<InLoopArm>,
 }
 
-/// The leg on cached features.
+/// The arm on cached features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CachedLeg {
-    /// Images that could not be used.
+pub struct CachedArm {
+    /// Number of images that could not be used.
     pub failed: usize,
     /// The extraction by phase.
     pub extract: Seconds,
-    /// Opening the cache and making its features ready for the head.
+    /// Seconds to open the cache and prepare its features for the head.
     pub open: f64,
     /// All epochs.
     pub epochs: Vec<Epoch>,
-    /// The head at its end, on val.
+    /// Metrics of the trained head on val.
     pub val: Metrics,
 }
 
-/// The leg with the base in the loop.
+/// The arm with the base in the loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InLoopLeg {
+pub struct InLoopArm {
     /// The epochs that were run.
     pub epochs: Vec<Epoch>,
-    /// How its head agrees with the one on cached features after as many epochs.
+    /// Agreement of its head with the one on cached features after as many epochs.
     pub agreement: Agreement,
 }
 
-/// One epoch of a leg.
+/// One epoch of an arm.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// The base over all images, by phase, where this leg runs it in every epoch.
+    /// Seconds of the base over all images, by phase, where the arm runs it in every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Seconds>,
     /// Seconds of training the head and judging it on val.
     pub head: f64,
-    /// Accuracy on val after it.
+    /// Accuracy on val after the epoch.
     pub acc1: f64,
-    /// Loss on val after it.
+    /// Loss on val after the epoch.
     pub loss: f64,
 }
 
@@ -74,29 +74,29 @@ impl Epoch {
     }
 }
 
-/// What two heads say of the same images.
+/// Agreement of two heads on the same images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Epochs that both were trained for.
+    /// Number of epochs that both were trained for.
     pub epochs: usize,
-    /// Images of val.
+    /// Number of images of val.
     pub images: usize,
     /// Whether all probabilities are the same bits.
     pub identical: bool,
     /// Largest difference of a probability.
     pub largest_difference: f64,
-    /// Images whose most probable class is the same.
+    /// Number of images whose most probable class is the same.
     pub same_class: usize,
 }
 
-impl CachedLeg {
+impl CachedArm {
     /// Its time over epochs.
     pub fn line(&self, start: f64) -> Line {
         Line::new(start + self.extract.wall + self.open, self.epochs.iter().map(Epoch::seconds))
     }
 }
 
-impl InLoopLeg {
+impl InLoopArm {
     /// Its time over epochs.
     pub fn line(&self, start: f64) -> Line {
         Line::new(start, self.epochs.iter().map(Epoch::seconds))
@@ -104,7 +104,7 @@ impl InLoopLeg {
 }
 
 impl Record {
-    /// What is in `folder` of the comparison with this id; in a new or empty folder, nothing yet.
+    /// The measurements in `folder` of the comparison with this digest; none in a new or empty folder.
     ///
     /// # Errors
     /// A folder with another comparison or with other files; a damaged record.
@@ -124,23 +124,23 @@ impl Record {
         let record: Record = serde_json::from_str(&text).map_err(damaged)?;
         if record.id != id {
             let problem = format!("holds another comparison ({}), or one of other images, settings or threads", record.title);
-            return Err(Error::data(folder, problem, "name another folder with --out, or remove this one"));
+            return Err(Error::data(folder, problem, "name another folder with option `out`, or remove this one"));
         }
         Ok(record)
     }
 
-    /// Writes it down.
+    /// Writes the measurements into the folder.
     ///
     /// # Errors
-    /// The system's own.
+    /// A folder that cannot be written to.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
         replace(&path, &to_json(self, &path)?)
     }
 }
 
-/// The same with every number rounded to thirteen digits: so many are read back from JSON as they were written, to the last bit, and a
-/// comparison that is told again tells the same.
+/// The same with every number rounded to thirteen digits. These are read back from JSON to the last bit,
+/// so that a comparison that is shown again shows the same numbers.
 pub(super) fn rounded<T: Serialize + DeserializeOwned>(measured: T) -> Result<T> {
     fn round(value: &mut Value) {
         match value {
@@ -153,7 +153,7 @@ pub(super) fn rounded<T: Serialize + DeserializeOwned>(measured: T) -> Result<T>
             _ => {}
         }
     }
-    let mistake = |e| Error::cache(FILE, e, "this is a mistake in headstart");
+    let mistake = |e| Error::internal(format!("measurements cannot be written as JSON: {e}"));
     let mut value = serde_json::to_value(measured).map_err(mistake)?;
     round(&mut value);
     serde_json::from_value(value).map_err(mistake)
@@ -161,22 +161,22 @@ pub(super) fn rounded<T: Serialize + DeserializeOwned>(measured: T) -> Result<T>
 
 /// A value as the bytes of a JSON file.
 pub(super) fn to_json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::cache(path, e, "this is a mistake in headstart"))?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::internal(format!("{} cannot be made: {e}", path.display())))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-/// A folder that somebody uses for something else stays as it is.
+/// Refuses a folder that is used for something else.
 fn refuse_others(folder: &Path) -> Result<()> {
     let listed = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
     let others = listed.flatten().any(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
     if others {
-        return Err(Error::data(folder, "is not empty and holds no comparison", "name a new folder with --out"));
+        return Err(Error::data(folder, "is not empty and does not hold a comparison", "name a new folder with option `out`"));
     }
     Ok(())
 }
 
-/// Deletes what a killed run left half-done in `folder`: files half-written, folders of features in the making.
+/// Deletes the unfinished files and folders of a killed run.
 pub(super) fn remove_leftovers(folder: &Path) -> Result<()> {
     remove_temporaries(folder, 1)?;
     let listed = std::fs::read_dir(folder).map_err(Error::io("list", folder))?;
@@ -184,7 +184,7 @@ pub(super) fn remove_leftovers(folder: &Path) -> Result<()> {
     listed.flatten().map(|e| e.path()).filter(left).try_for_each(|path| remove(&path))
 }
 
-/// Deletes a folder; one that is not there is no error.
+/// Deletes a folder, if it is there.
 pub(super) fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("delete", folder)(e)),
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn legs_are_found_again_and_other_folders_left_alone() {
+    fn arms_are_found_again_and_other_folders_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let mut record = Record::open(folder.path(), "1", "one").unwrap();
         record.start = rounded(Some(0.1 + 0.2)).unwrap();
@@ -205,7 +205,7 @@ mod tests {
         record.save(folder.path()).unwrap();
         assert_eq!(Record::open(folder.path(), "1", "one").unwrap(), record);
         let other = Record::open(folder.path(), "2", "two").unwrap_err().to_string();
-        assert!(other.contains("(one)") && other.contains("--out"), "{other}");
+        assert!(other.contains("(one)") && other.contains("option `out`"), "{other}");
         std::fs::write(folder.path().join(FILE), "{").unwrap();
         assert!(Record::open(folder.path(), "1", "one").unwrap_err().to_string().contains("legs.json"));
         let photos = tempfile::tempdir().unwrap();

@@ -7,12 +7,12 @@ use crate::heads::Metrics;
 fn speedup(run: usize) -> Speedup {
     let base = |wall| Seconds { read: 0.5, decode: 2.0, infer: 9.0, write: 0.1, wall };
     let epoch = |base, head| Epoch { base, head, acc1: 0.9, loss: 0.3 };
-    let in_loop = InLoopLeg {
+    let in_loop = InLoopArm {
         epochs: [10.0, 12.0, 11.0, 11.0][..run].iter().map(|&wall| epoch(Some(base(wall)), 1.0)).collect(),
         agreement: Agreement { epochs: run, images: 1000, identical: run < 4, largest_difference: 1.25e-7, same_class: 999 },
     };
     let val = Metrics { acc1: 0.9375, acc5: 1.0, loss: 0.25, mean_per_class_recall: 0.9, macro_f1: 0.9, ece: 0.01, auc: None };
-    let cached = CachedLeg { failed: 0, extract: base(12.0), open: 0.05, epochs: vec![epoch(None, 0.5); 4], val };
+    let cached = CachedArm { failed: 0, extract: base(12.0), open: 0.05, epochs: vec![epoch(None, 0.5); 4], val };
     let about = About {
         dataset: "photos".into(),
         cache: "out/cache".into(),

@@ -15,7 +15,10 @@ impl Key {
             ("--backbone", pair(|k| &k.backbone)),
             ("--weights (SHA-256)", weights),
             ("the network's layers (digest)", graph),
-            ("--size, --preprocess or --exif-rotate", pair(|k| &k.preprocess)),
+            ("--size or --preprocess", pair(|k| &k.preprocess)),
+            ("--exif-rotate", pair(|k| k.orientation.name())),
+            ("the version of the image decoders", pair(|k| &k.decoder)),
+            ("the version of the resampling", pair(|k| &k.resizer)),
             ("--augment", pair(|k| &k.augment)),
             ("--seed", seeds),
             ("--dtype", pair(|k| &k.compute)),
@@ -54,11 +57,13 @@ pub(super) fn other_images(there: &[Row], here: &[Row]) -> Option<String> {
     Some(format!("{} of {} rows are other images: {a} there, {b} here{changed}", others.len(), longest))
 }
 
-/// Rows of a part whose path, split or classes are others here.
+/// Rows of a part whose path, split or classes are others here. A split that is open is no other one.
 pub(super) fn other_labels(part: &Cache, here: &[Row], classes: &[String]) -> usize {
     let named = |labels: &[usize], classes: &[String]| -> Vec<String> { labels.iter().filter_map(|&l| classes.get(l).cloned()).collect() };
     let theirs = &part.manifest().classes;
-    let differs = |(a, b): &(&Row, &Row)| a.path != b.path || a.split != b.split || named(&a.labels, theirs) != named(&b.labels, classes);
+    let differs = |(a, b): &(&Row, &Row)| {
+        a.path != b.path || a.split.is_some() && a.split != b.split || named(&a.labels, theirs) != named(&b.labels, classes)
+    };
     part.rows().iter().zip(here).filter(differs).count()
 }
 
@@ -83,6 +88,8 @@ mod tests {
                 7.into()
             } else if name == "store" {
                 "bf16".into()
+            } else if name == "orientation" {
+                "exif".into()
             } else {
                 "other".into()
             };

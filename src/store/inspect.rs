@@ -61,6 +61,9 @@ pub struct ClassCounts {
     pub val: usize,
     /// Images in test.
     pub test: usize,
+    /// Images of a part whose split is open until it is merged.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub open: usize,
 }
 
 /// What there is of a tap.
@@ -98,9 +101,10 @@ pub fn inspect(folder: &Path) -> Result<Summary> {
         for &label in row.labels.iter().filter(|_| row.status == Status::Ok) {
             let class = &mut classes[label];
             *match row.split {
-                Split::Train => &mut class.train,
-                Split::Val => &mut class.val,
-                Split::Test => &mut class.test,
+                Some(Split::Train) => &mut class.train,
+                Some(Split::Val) => &mut class.val,
+                Some(Split::Test) => &mut class.test,
+                None => &mut class.open,
             } += 1;
         }
     }
@@ -118,6 +122,10 @@ pub fn inspect(folder: &Path) -> Result<Summary> {
         failed: manifest.failed.clone(),
         damaged: manifest.shards.iter().filter(|s| !whole(&s.file, s.bytes)).map(|s| s.file.clone()).collect(),
     })
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn tap_summary(cache: &Cache, manifest: &Manifest, name: &str) -> Result<TapSummary> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Dtype;
-use crate::data::Digest;
+use crate::data::{Digest, Orientation};
 
 /// Everything that decides the values in a cache. Not in it: the images, the taps, the number of views, the labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,14 @@ pub struct Key {
     pub weights: String,
     /// Digest of the graph (lower-case hex SHA-256).
     pub graph: String,
-    /// The preprocess in its canonical words, versions of decoder and resizer included.
+    /// Resize, crop and value range in the canonical words of the preprocess.
     pub preprocess: String,
+    /// Whether images were turned as their EXIF data says.
+    pub orientation: Orientation,
+    /// Version of the image decoders.
+    pub decoder: String,
+    /// Version of the resampling.
+    pub resizer: String,
     /// The augmentation policy in its canonical words; `none` without one.
     pub augment: String,
     /// Seed of the augmentation.
@@ -38,18 +44,38 @@ pub struct Key {
 impl Key {
     /// The key as JSON with sorted names and no white space: the text that is digested.
     pub fn canonical(&self) -> String {
+        // Without `..`: a field that is added has to be decided on here.
+        let Key {
+            backbone,
+            weights,
+            graph,
+            preprocess,
+            orientation,
+            decoder,
+            resizer,
+            augment,
+            seed,
+            compute,
+            store,
+            engine,
+            device,
+            numerics,
+        } = self;
         let fields: BTreeMap<&str, serde_json::Value> = BTreeMap::from([
-            ("augment", self.augment.as_str().into()),
-            ("backbone", self.backbone.as_str().into()),
-            ("compute", self.compute.as_str().into()),
-            ("device", self.device.as_str().into()),
-            ("engine", self.engine.as_str().into()),
-            ("graph", self.graph.as_str().into()),
-            ("numerics", self.numerics.into()),
-            ("preprocess", self.preprocess.as_str().into()),
-            ("seed", self.seed.into()),
-            ("store", self.store.name().into()),
-            ("weights", self.weights.as_str().into()),
+            ("augment", augment.as_str().into()),
+            ("backbone", backbone.as_str().into()),
+            ("compute", compute.as_str().into()),
+            ("decoder", decoder.as_str().into()),
+            ("device", device.as_str().into()),
+            ("engine", engine.as_str().into()),
+            ("graph", graph.as_str().into()),
+            ("numerics", (*numerics).into()),
+            ("orientation", orientation.name().into()),
+            ("preprocess", preprocess.as_str().into()),
+            ("resizer", resizer.as_str().into()),
+            ("seed", (*seed).into()),
+            ("store", store.name().into()),
+            ("weights", weights.as_str().into()),
         ]);
         let pairs = fields.iter().map(|(name, value)| format!("\"{name}\":{value}"));
         format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
@@ -58,6 +84,12 @@ impl Key {
     /// Lower-case hex SHA-256 of [`Key::canonical`].
     pub fn digest(&self) -> String {
         Digest::of(self.canonical().as_bytes()).to_string()
+    }
+
+    /// How an image becomes the network's input, in words for people.
+    pub fn input_in_words(&self) -> String {
+        let Key { preprocess, orientation, decoder, resizer, .. } = self;
+        format!("{preprocess}; orientation={}; decoder={decoder}; resizer={resizer}", orientation.name())
     }
 
     /// Folder of the cache with this key: `ROOT/<dataset>/<backbone>@<first 12 digits>`.
@@ -90,6 +122,9 @@ pub(crate) mod tests {
             weights: "0".repeat(64),
             graph: "1".repeat(64),
             preprocess: "resize=none".into(),
+            orientation: Orientation::AsStored,
+            decoder: "fake/1".into(),
+            resizer: "fake/1".into(),
             augment: "none".into(),
             seed: 0,
             compute: "f32".into(),
@@ -105,9 +140,10 @@ pub(crate) mod tests {
         let key = Key { preprocess: "say \"hi\"".into(), ..example() };
         let text = key.canonical();
         assert!(text.starts_with(r#"{"augment":"none","backbone":"fake","compute":"f32""#), "{text}");
-        assert!(text.contains(r#""preprocess":"say \"hi\"","seed":0,"store":"f32""#), "{text}");
+        let rest = r#""orientation":"as-stored","preprocess":"say \"hi\"","resizer":"fake/1","seed":0,"store":"f32""#;
+        assert!(text.contains(rest), "{text}");
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(parsed.as_object().unwrap().len(), 11);
+        assert_eq!(parsed.as_object().unwrap().len(), 14);
         assert_eq!(serde_json::from_value::<Key>(parsed).unwrap(), key);
     }
 
@@ -119,11 +155,17 @@ pub(crate) mod tests {
             other[name] = match &base[name] {
                 serde_json::Value::Number(_) => 7.into(),
                 _ if name == "store" => "f16".into(),
+                _ if name == "orientation" => "exif".into(),
                 _ => "other".into(),
             };
             let other: Key = serde_json::from_value(other).unwrap();
             assert_ne!(other.digest(), example().digest(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_digest_is_the_documented_one() {
+        assert_eq!(example().digest(), "5e17c5c434dd3ec1095cabab50e25c0aff566bc2d8b9ce8b9d51d2485749fa18");
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Dtype, Key, Row, RowSet, Status};
-use crate::{Error, Result, files, nearest};
+use crate::data::SplitRule;
+use crate::{Error, Result, files, nearest, steps};
 
 /// Version of the format on disk that this library writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 
@@ -40,12 +41,33 @@ pub struct Manifest {
     /// Caches of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<String>,
+    /// What waits for the digests of all images, in a part of an extraction.
+    #[serde(default, skip_serializing_if = "Deferred::is_nothing")]
+    pub deferred: Deferred,
     /// Taps by name.
     pub taps: BTreeMap<String, Tap>,
     /// Shards, by tap, view and first row.
     pub shards: Vec<ShardInfo>,
     /// Images that could not be used, by row.
     pub failed: Vec<Failure>,
+}
+
+/// What a part of an extraction leaves to [`merge`](super::merge), since it has not read all images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Deferred {
+    /// How images whose split is open are split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitRule>,
+    /// Whether copies are taken out of train.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dedupe: bool,
+}
+
+impl Deferred {
+    /// Whether nothing is left to decide.
+    pub fn is_nothing(&self) -> bool {
+        *self == Deferred::default()
+    }
 }
 
 /// What is stored of a tap.
@@ -128,6 +150,7 @@ impl Manifest {
             classes: vec![],
             next_row: 0,
             rows_sha256: None,
+            deferred: Deferred::default(),
             taps: BTreeMap::new(),
             shards: vec![],
             failed: vec![],
@@ -145,21 +168,18 @@ impl Manifest {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(no_cache(folder)),
             Err(e) => return Err(Error::io("read", path)(e)),
         };
-        Manifest::parse(&text).map_err(|problem| {
+        let damaged = |problem: String| {
             let hint = "put back a copy, or delete manifest.json and run `headstart features` again: it finds the shards that are there";
-            Error::cache(path, problem, hint)
-        })
+            Error::cache(&path, problem, hint)
+        };
+        let Version { format } = serde_json::from_slice(&text).map_err(|e| damaged(format!("is no manifest of a cache: {e}")))?;
+        if format != FORMAT {
+            return Err(other_format(folder, format));
+        }
+        Manifest::parse(&text).map_err(damaged)
     }
 
     fn parse(text: &[u8]) -> Result<Manifest, String> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let version: Version = serde_json::from_slice(text).map_err(|e| format!("is no manifest of a cache: {e}"))?;
-        if version.format != FORMAT {
-            return Err(format!("is in format {}; this version of headstart reads format {FORMAT}", version.format));
-        }
         let manifest: Manifest = serde_json::from_slice(text).map_err(|e| format!("is damaged: {e}"))?;
         manifest.check()?;
         Ok(manifest)
@@ -270,6 +290,27 @@ impl Manifest {
     }
 }
 
+/// What every format of the manifest has.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+/// Whether an earlier version made the cache in `folder`: its key is not one of ours, its rows are written as ours are.
+pub(super) fn is_earlier(folder: &Path) -> bool {
+    let version = fs::read(folder.join(MANIFEST)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    version.is_some_and(|Version { format }| format < FORMAT)
+}
+
+fn other_format(folder: &Path, format: u32) -> Error {
+    if format > FORMAT {
+        let problem = format!("was made by a later version of headstart: it is in format {format}, this one reads {FORMAT}");
+        return Error::cache(folder, problem, "use that version");
+    }
+    let problem = format!("was made by an earlier version of headstart: it is in format {format}, this one reads {FORMAT}");
+    Error::cache(folder, problem, format!("{}, which makes another folder; this one may be deleted then", steps::EXTRACT_AGAIN))
+}
+
 fn no_cache(folder: &Path) -> Error {
     let caches: Vec<String> = fs::read_dir(folder)
         .into_iter()
@@ -323,8 +364,7 @@ mod tests {
     fn mistakes_name_the_file_and_the_way_out() {
         let folder = tempfile::tempdir().unwrap();
         let good = serde_json::to_value(manifest()).unwrap();
-        let cases: [(&str, serde_json::Value, &str); 13] = [
-            ("/format", 9.into(), "format 9"),
+        let cases: [(&str, serde_json::Value, &str); 12] = [
             ("/key/seed", 1.into(), "key's digest"),
             ("/shards/0/file", "../../etc/passwd".into(), "makes no sense"),
             ("/shards/1/tap", "map".into(), "no tap"),
@@ -347,6 +387,26 @@ mod tests {
         }
         fs::write(folder.path().join(MANIFEST), "{").unwrap();
         assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("is no manifest"));
+    }
+
+    #[test]
+    fn caches_of_other_versions_say_so_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = |format: u32| {
+            // Another version's key is another one.
+            let text = serde_json::json!({ "format": format, "key": { "backbone": "fake" } });
+            fs::write(folder.path().join(MANIFEST), text.to_string()).unwrap();
+            Manifest::read(folder.path()).unwrap_err().to_string()
+        };
+        let earlier = written(1);
+        assert!(
+            earlier.contains("an earlier version of headstart: it is in format 1") && earlier.contains(steps::EXTRACT_AGAIN),
+            "{earlier}"
+        );
+        assert_eq!(earlier.lines().count(), 2, "one line and one of help: {earlier}");
+        assert!(is_earlier(folder.path()));
+        assert!(written(9).contains("a later version of headstart: it is in format 9"));
+        assert!(!is_earlier(folder.path()));
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use super::RowSet;
 use super::compare::{other_images, other_labels};
 use super::lock::Wait;
-use super::manifest::{Failure, Manifest, ShardInfo};
+use super::manifest::{Deferred, Failure, Manifest, ShardInfo};
+use super::origin::known_rows_with;
 use super::reader::Cache;
 use super::rows::{Row, Status};
 use super::shard::RECOMPUTE;
 use super::verify::read_sound;
 use super::writer::Writer;
+use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates};
 use crate::{Error, Result};
 
 /// What [`merge`] did.
@@ -30,6 +32,14 @@ pub struct Merged {
     pub missing: Vec<Missing>,
     /// Rows whose path, split or labels are others in one of the parts: those of the cache that they are merged into count, or those of the first part.
     pub relabelled: usize,
+    /// What the splitting did that the parts had left open, where it could be done now.
+    pub split: Option<(SplitRule, Assigned)>,
+    /// Copies that were taken out of train, as the parts had asked for.
+    pub deduped: usize,
+    /// Images whose split is still open, since those of some are not read yet.
+    pub open: usize,
+    /// What the user should know.
+    pub warnings: Vec<String>,
 }
 
 /// What is missing of a tap and view.
@@ -57,9 +67,11 @@ pub fn merge(into: &Path, parts: &[PathBuf], wait: Wait) -> Result<Merged> {
     };
     parts[1..].iter().try_for_each(|part| same_extraction(part, first.folder(), first.manifest(), first.rows()))?;
     let about = first.manifest();
-    match Manifest::read(into) {
-        Ok(there) => same_key(first, into, &there)?,
-        Err(_) => drop(copies(&Manifest::new(about.key.clone(), ""), &parts, &mut Merged::default())?),
+    let there = Manifest::read(into).ok();
+    let deferred = deferred(there.as_ref(), into, &parts)?;
+    match &there {
+        Some(there) => same_key(first, into, there)?,
+        None => drop(copies(&Manifest::new(about.key.clone(), ""), &parts, &mut Merged::default())?),
     }
     let mut writer = Writer::open(into, &about.key, &about.dataset, wait)?;
     if !writer.rows().is_empty() {
@@ -68,12 +80,13 @@ pub fn merge(into: &Path, parts: &[PathBuf], wait: Wait) -> Result<Merged> {
     let mut merged = Merged::default();
     let copies = copies(&writer.manifest, &parts, &mut merged)?;
 
-    join_rows(&mut writer, &parts)?;
+    join_rows(&mut writer, &parts, deferred, &mut merged)?;
     merged.relabelled = parts.iter().map(|part| other_labels(part, &writer.rows, &writer.manifest.classes)).max().unwrap_or(0);
     for (part, infos) in parts.iter().zip(copies) {
         copy(&mut writer, part, &infos, &mut merged)?;
     }
     merged.images = writer.rows.iter().filter(|r| r.status == Status::Ok).count();
+    merged.open = writer.rows.iter().filter(|r| r.status == Status::Ok && r.split.is_none()).count();
     merged.missing = missing(&writer);
     Ok(merged)
 }
@@ -150,9 +163,28 @@ fn is_covered(path: &Path, info: &ShardInfo, there: &RowSet) -> Result<bool> {
     Ok(covered > 0)
 }
 
+/// What the parts leave open, which is the same in all that leave anything.
+fn deferred(there: Option<&Manifest>, into: &Path, parts: &[Cache]) -> Result<Deferred> {
+    let all =
+        there.map(|there| (into, there.deferred)).into_iter().chain(parts.iter().map(|part| (part.folder(), part.manifest().deferred)));
+    let mut open = all.filter(|(_, deferred)| !deferred.is_nothing());
+    let Some((place, first)) = open.next() else { return Ok(Deferred::default()) };
+    match open.find(|(_, other)| *other != first) {
+        None => Ok(first),
+        Some((other, deferred)) => {
+            let words = |d: Deferred| {
+                let split = d.split.map_or("the data's own splits".into(), |rule| format!("--split {rule}"));
+                format!("{split}{}", if d.dedupe { " and --dedupe" } else { "" })
+            };
+            let problem = format!("was made with {} and {} with {}", words(deferred), place.display(), words(first));
+            Err(Error::cache(other, problem, "parts are made by the same command, but for `--part i/n` and `--cache`"))
+        }
+    }
+}
+
 /// Rows and classes are those of the cache, unless it has none or a stopped merge left them behind; images that one machine could not read have the digest
-/// that another one saw.
-fn join_rows(writer: &mut Writer, parts: &[Cache]) -> Result<()> {
+/// that another one saw, and splits that are open those that another part knows. What waits for the digests of all images is settled where they are known.
+fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &mut Merged) -> Result<()> {
     let first = &parts[0];
     let lags = writer.rows.is_empty() || writer.believe_rows().is_err() || writer.manifest.classes.is_empty();
     let base = if lags { first.manifest() } else { &writer.manifest };
@@ -165,12 +197,58 @@ fn join_rows(writer: &mut Writer, parts: &[Cache]) -> Result<()> {
             (rows[i].digest, rows[i].status) = (other.digest, other.status);
         }
     }
+    for part in parts {
+        part.rows().iter().zip(&mut rows).for_each(|(other, row)| row.split = row.split.or(other.split));
+    }
+    let is_settled = settle(&mut rows, &classes, deferred, writer.folder(), merged)?;
     if lags && writer.manifest.weights.is_empty() {
         writer.set_weights(&first.manifest().weights)?;
     }
     let is_failed = |failure: &Failure| rows.iter().any(|r| r.row == failure.row && r.status == Status::Failed);
     let failed = failed.into_iter().filter(is_failed).collect();
-    writer.set_rows(rows, classes, next_row, failed)
+    if !is_settled {
+        writer.defer(deferred)?;
+    }
+    writer.set_rows(rows, classes, next_row, failed)?;
+    if is_settled { writer.defer(Deferred::default()) } else { Ok(()) }
+}
+
+/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all images would have: by the same rule, which goes by
+/// their digests, groups and classes, and by what this cache and those beside it know. Returns whether that could be done: whether every image was read.
+fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path, merged: &mut Merged) -> Result<bool> {
+    let mut live: Vec<usize> = (0..rows.len()).filter(|&i| rows[i].status != Status::Deleted).collect();
+    let is_open = live.iter().any(|&i| rows[i].split.is_none());
+    if !is_open && !deferred.dedupe {
+        return Ok(true);
+    }
+    if live.iter().any(|&i| rows[i].status == Status::Ok && rows[i].digest.is_none()) {
+        return Ok(false);
+    }
+    // The order of a listing.
+    live.sort_by(|&a, &b| rows[a].path.cmp(&rows[b].path));
+    let entry = |&i: &usize| {
+        let Row { path, labels, split, group, .. } = &rows[i];
+        Entry { uri: path.clone(), labels: labels.clone(), split: *split, group: group.clone() }
+    };
+    let digests: Vec<Option<Digest>> = live.iter().map(|&i| rows[i].digest).collect();
+    let mut dataset = Dataset { classes: classes.to_vec(), entries: live.iter().map(entry).collect(), ..Dataset::default() };
+    if is_open {
+        let Some(rule) = deferred.split else {
+            let hint = "run `headstart features --part` again as before in the parts, or over all of the data";
+            return Err(Error::cache(folder, "has images without a split, and no part says how to split them", hint));
+        };
+        let (known, warnings) = known_rows_with(folder, rows.to_vec(), &digests);
+        let settled: Vec<Settled<'_>> = known.iter().filter_map(Row::settled).collect();
+        merged.split = rule.assign(&mut dataset, &digests, &settled).map(|done| (rule, done));
+        merged.warnings.extend(warnings);
+    }
+    let copies = if deferred.dedupe { dedupe(&dataset.entries, &duplicates(&dataset.entries, &digests)) } else { vec![] };
+    merged.deduped = copies.len();
+    for (&i, entry) in live.iter().zip(&dataset.entries) {
+        rows[i].split = entry.split;
+    }
+    copies.into_iter().for_each(|copy| rows[live[copy]].status = Status::Deleted);
+    Ok(true)
 }
 
 fn copy(writer: &mut Writer, part: &Cache, infos: &[ShardInfo], merged: &mut Merged) -> Result<()> {

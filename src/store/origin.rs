@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest;
 use super::reader::Cache;
-use super::rows::{Row, Status};
-use crate::data::Digest;
+use super::rows::{self, Row, Status};
+use crate::data::{Digest, Entry};
 use crate::{Error, Result, files};
 
 const ORIGIN: &str = "origin.json";
@@ -37,22 +38,28 @@ struct Record {
     data: String,
 }
 
-/// The rows that the caches of a data set know, those of the cache in `own` before those of others, live ones before deleted ones, and what the user
-/// should know. Other caches are asked only where `own` does not know every image of `wanted`.
+/// The rows that the caches of a data set know and whose split is settled, those of the cache in `own` before those of others, live ones before deleted
+/// ones, and what the user should know. Other caches are asked only where `own` does not know every image of `wanted`.
 pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
+    let rows = rows_in(own).unwrap_or_default();
+    known_rows_with(own, rows, wanted)
+}
+
+/// As [`known_rows`], where the rows of the cache in `own` are at hand.
+pub(super) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
     let mut warnings = vec![];
-    let mut rows = Cache::open(own).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
+    rows.retain(|row| row.split.is_some());
     rows.sort_by_key(|row| (row.status == Status::Deleted, row.row));
     let mut known: HashSet<Digest> = rows.iter().filter_map(|row| row.digest).collect();
     if wanted.iter().flatten().all(|digest| known.contains(digest)) {
         return (rows, warnings);
     }
     for folder in caches_beside(own).into_iter().filter(|folder| folder != own) {
-        match Cache::open(&folder) {
-            Ok(cache) => {
-                let mut others: Vec<&Row> = cache.rows().iter().filter(|row| row.digest.is_some_and(|d| !known.contains(&d))).collect();
+        match rows_in(&folder) {
+            Ok(mut others) => {
+                others.retain(|row| row.split.is_some() && row.digest.is_some_and(|d| !known.contains(&d)));
                 others.sort_by_key(|row| (row.status == Status::Deleted, row.row));
-                rows.extend(others.into_iter().cloned());
+                rows.extend(others);
                 known.extend(rows.iter().filter_map(|row| row.digest));
             }
             Err(e) => warnings.push(format!("the splits of a damaged cache are not taken over: {e}")),
@@ -61,24 +68,28 @@ pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<Strin
     (rows, warnings)
 }
 
-/// Compares `data`, whose images have these digests, with what the caches beside `own` were made from. `partial`: the digests are those of a part of the data.
+/// Compares `data`, whose images these are, with what the caches beside `own` were made from. An image without a digest is known by its path. `partial`:
+/// the images are a part of the data.
 ///
 /// # Errors
 /// The caches hold another data set of the same name.
-pub fn check_origin(own: &Path, data: &Path, digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
+pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
     let folder = own.parent().unwrap_or(own);
     let from = read(folder);
     if from.as_deref() == Some(text(data).as_str()) {
         return Ok(Origin::Same);
     }
-    let mut live: HashSet<Digest> = HashSet::new();
-    for cache in caches_beside(own).iter().filter_map(|folder| Cache::open(folder).ok()) {
-        live.extend(cache.rows().iter().filter(|row| row.status != Status::Deleted).filter_map(|row| row.digest));
+    let (mut live, mut paths): (HashSet<Digest>, HashSet<String>) = Default::default();
+    for mut rows in caches_beside(own).iter().filter_map(|folder| rows_in(folder).ok()) {
+        rows.retain(|row| row.status != Status::Deleted);
+        live.extend(rows.iter().filter_map(|row| row.digest));
+        paths.extend(rows.into_iter().map(|row| row.path));
     }
     let listed: HashSet<Digest> = digests.iter().flatten().copied().collect();
-    let here = listed.intersection(&live).count();
-    let of = if partial { listed.len() } else { live.len() };
-    if live.is_empty() {
+    let unread = || entries.iter().zip(digests).filter(|(_, digest)| digest.is_none()).map(|(entry, _)| &entry.uri);
+    let here = listed.intersection(&live).count() + unread().filter(|path| paths.contains(*path)).count();
+    let of = if partial { listed.len() + unread().count() } else { live.len() };
+    if paths.is_empty() {
         return Ok(Origin::New);
     }
     if 2 * here >= of {
@@ -89,6 +100,21 @@ pub fn check_origin(own: &Path, data: &Path, digests: &[Option<Digest>], partial
     let problem = format!("is not what {} was made from ({made_from}): {here} of {of} of {whose} are the same", folder.display());
     let hint = "give this data set a name of its own with --name; if it shall take the other's place, delete that folder first";
     Err(Error::data(data, problem, hint))
+}
+
+/// Folders of the caches beside `own` that an earlier version made: their features cannot be used, and no longer belong to any key.
+pub fn earlier_caches(own: &Path) -> Vec<PathBuf> {
+    caches_beside(own).into_iter().filter(|folder| manifest::is_earlier(folder)).collect()
+}
+
+/// The rows of a cache, of an earlier version's too: a photo keeps its split.
+fn rows_in(folder: &Path) -> Result<Vec<Row>> {
+    if !manifest::is_earlier(folder) {
+        return Ok(Cache::open(folder)?.rows().to_vec());
+    }
+    let file = folder.join(rows::ROWS);
+    let text = fs::read(&file).map_err(Error::io("read", &file))?;
+    Ok(rows::salvage(&text, &rows::all_names(&text)).0)
 }
 
 /// Remembers that the caches beside `own` are made from `data`.
@@ -134,28 +160,51 @@ mod tests {
         range.map(|n| Some(Digest([n; 32]))).collect()
     }
 
+    fn entries(range: std::ops::Range<u8>) -> Vec<Entry> {
+        range.map(|n| Entry { uri: format!("{n:03}.png"), labels: vec![], split: None, group: None }).collect()
+    }
+
+    fn of(own: &Path, data: &Path, range: std::ops::Range<u8>, partial: bool) -> Result<Origin> {
+        check_origin(own, data, &entries(range.clone()), &digests(range), partial)
+    }
+
     #[test]
     fn another_data_set_of_the_same_name_is_refused_and_a_moved_one_recognised() {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("photos/a@1");
         let (first, second) = (Path::new("/first/photos"), Path::new("/second/photos"));
-        assert_eq!(check_origin(&own, first, &digests(0..10), false).unwrap(), Origin::New);
+        assert_eq!(of(&own, first, 0..10, false).unwrap(), Origin::New);
         let _: Writer = with_rows(&own, Dtype::F32, 10);
         remember_origin(&own, first).unwrap();
-        assert_eq!(check_origin(&own, first, &digests(50..60), false).unwrap(), Origin::Same);
+        assert_eq!(of(&own, first, 50..60, false).unwrap(), Origin::Same);
 
-        let error = check_origin(&own, second, &digests(8..60), false).unwrap_err().to_string();
+        let error = of(&own, second, 8..60, false).unwrap_err().to_string();
         assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("--name"), "{error}");
         let moved = Origin::Moved { from: Some(first.into()), here: 8, of: 10 };
-        assert_eq!(check_origin(&own, second, &digests(2..60), false).unwrap(), moved, "grown meanwhile");
-        assert!(check_origin(&own, second, &digests(0..3), false).is_err(), "a subset would delete the rest");
-        assert!(check_origin(&own, second, &digests(0..3), true).is_ok(), "a part of it deletes nothing");
+        assert_eq!(of(&own, second, 2..60, false).unwrap(), moved, "grown meanwhile");
+        assert!(of(&own, second, 0..3, false).is_err(), "a subset would delete the rest");
+        assert!(of(&own, second, 0..3, true).is_ok(), "a part of it deletes nothing");
+        let unread = |range: std::ops::Range<u8>| check_origin(&own, second, &entries(range.clone()), &vec![None; range.len()], true);
+        assert_eq!(unread(5..15).unwrap(), Origin::Moved { from: Some(first.into()), here: 5, of: 10 }, "by their paths");
+        assert!(unread(6..16).is_err());
 
         remember_origin(&own, second).unwrap();
-        assert_eq!(check_origin(&root.path().join("photos/b@2"), second, &digests(0..1), false).unwrap(), Origin::Same, "for all caches");
+        assert_eq!(of(&root.path().join("photos/b@2"), second, 0..1, false).unwrap(), Origin::Same, "for all caches");
         fs::remove_file(root.path().join("photos/origin.json")).unwrap();
         let moved = Origin::Moved { from: None, here: 10, of: 10 };
-        assert_eq!(check_origin(&own, second, &digests(0..10), false).unwrap(), moved, "caches made before");
+        assert_eq!(of(&own, second, 0..10, false).unwrap(), moved, "caches made before");
+    }
+
+    #[test]
+    fn photos_keep_the_splits_of_a_cache_that_an_earlier_version_made() {
+        let root = tempfile::tempdir().unwrap();
+        let [earlier, own] = ["photos/a@1", "photos/a@2"].map(|name| root.path().join(name));
+        drop(with_rows(&earlier, Dtype::F32, 5));
+        let before = Cache::open(&earlier).unwrap().rows().to_vec();
+        fs::write(earlier.join("manifest.json"), r#"{"format": 1, "key": {"backbone": "a"}}"#).unwrap();
+        assert_eq!(known_rows(&own, &digests(0..5)), (before, vec![]));
+        assert_eq!(earlier_caches(&own), [earlier]);
+        assert!(of(&own, Path::new("/other"), 50..60, false).is_err());
     }
 
     #[test]

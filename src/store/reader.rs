@@ -17,6 +17,17 @@ use crate::{Error, Result};
 const GAP: usize = 64 << 10;
 
 /// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened stays as it was.
+///
+/// ```no_run
+/// use headstart::Cache;
+///
+/// let cache = Cache::open("cache/photos/resnet18@0123456789ab")?;
+/// let features = cache.features("gap", 0)?;
+/// let mut rows = vec![0.0; features.dim()];
+/// features.gather(&[0], &mut rows);
+/// println!("{} rows; {}: {rows:?}", features.len(), cache.rows()[0].path);
+/// # Ok::<(), headstart::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
@@ -78,6 +89,24 @@ impl Cache {
         &self.rows
     }
 
+    /// Whether all that is decided by the digests of all images is decided: a part of an extraction has no splits before it is merged, and its copies
+    /// are still in train.
+    ///
+    /// # Errors
+    /// A part: names what is open, and the way out.
+    pub fn settled(&self) -> Result<()> {
+        let open = self.rows.iter().filter(|r| r.status == Status::Ok && r.split.is_none()).count();
+        let problem = if open > 0 {
+            format!("is one part of an extraction: {open} of its images have no split yet")
+        } else if self.manifest.deferred.dedupe {
+            "is one part of an extraction: copies are not taken out of train yet".to_string()
+        } else {
+            return Ok(());
+        };
+        let hint = "join all parts with `headstart merge`, which settles that, or run `headstart features` over all of the data";
+        Err(Error::cache(&self.folder, problem, hint))
+    }
+
     /// One row by number.
     pub fn row(&self, number: u64) -> Option<&Row> {
         self.rows.binary_search_by_key(&number, |r| r.row).ok().map(|i| &self.rows[i])
@@ -109,7 +138,7 @@ impl Cache {
     /// As [`Cache::features`].
     pub fn table(&self, tap: &str, view: u32, split: Option<Split>) -> Result<Table> {
         let matrix = self.features(tap, view)?;
-        let wanted = |row: &Row| split.is_none_or(|s| row.split == s);
+        let wanted = |row: &Row| split.is_none_or(|s| row.split == Some(s));
         let chosen: Vec<(usize, &Row)> =
             matrix.row_ids().iter().enumerate().filter_map(|(at, &id)| self.row(id).filter(|r| wanted(r)).map(|r| (at, r))).collect();
         let positions: Vec<usize> = chosen.iter().map(|(at, _)| *at).collect();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::rows::{Row, Status};
-use crate::data::{Dataset, Digest, Split};
+use crate::data::{Dataset, Digest};
 
 /// What matching changed, counted in images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,8 +12,12 @@ pub struct Changes {
     pub added: usize,
     /// Known images under another path.
     pub renamed: usize,
-    /// Known images with another label, split or group.
+    /// Known images with another label.
     pub relabelled: usize,
+    /// Known images in another split.
+    pub resplit: usize,
+    /// Known images of another group.
+    pub regrouped: usize,
     /// Those of them that had a group and have none now.
     pub ungrouped: usize,
     /// Images that had been deleted and are there again.
@@ -90,7 +94,7 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
             row: next_row,
             path: entry.uri.clone(),
             labels: entry.labels.clone(),
-            split: entry.split.unwrap_or(Split::Train),
+            split: entry.split,
             status: if digest.is_some() { Status::Ok } else { Status::Failed },
             digest,
             group: entry.group.clone(),
@@ -159,9 +163,11 @@ fn match_digests(known: Known<'_>, digests: &[Option<Digest>], matched: &mut [Op
 /// A row as the listing has it now. Where the data has no splits of its own, the row keeps the one that it was given.
 fn updated(row: &Row, old_labels: &[usize], dataset: &Dataset, i: usize, changes: &mut Changes) -> Row {
     let entry = &dataset.entries[i];
-    let split = entry.split.filter(|_| dataset.own_splits).unwrap_or(row.split);
+    let split = if dataset.own_splits { entry.split } else { row.split.or(entry.split) };
     changes.renamed += usize::from(row.path != entry.uri);
-    changes.relabelled += usize::from(old_labels != entry.labels || row.split != split || row.group != entry.group);
+    changes.relabelled += usize::from(old_labels != entry.labels);
+    changes.resplit += usize::from(row.split.is_some() && row.split != split);
+    changes.regrouped += usize::from(row.group != entry.group);
     changes.ungrouped += usize::from(row.group.is_some() && entry.group.is_none());
     changes.revived += usize::from(row.status == Status::Deleted);
     Row {
@@ -186,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::data::Entry;
+    use crate::data::{Entry, Split};
 
     /// A digest with a name of one letter; the empty name is none.
     fn digest(name: &str) -> Option<Digest> {
@@ -296,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn another_group_relabels_a_row_and_a_lost_one_is_counted() {
+    fn another_group_is_counted_and_so_is_a_lost_one() {
         let (mut state, classes) = after(&[&[("a", "1"), ("b", "2")]]);
         state.rows[0].group = Some("p".into());
         let (mut dataset, digests) = listing(&[("a", "1"), ("b", "2")]);
@@ -304,7 +310,7 @@ mod tests {
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: false };
         let now = reconcile(known, &dataset, &digests);
         assert_eq!(now.rows.iter().map(|r| r.group.as_deref()).collect::<Vec<_>>(), [None, Some("q")]);
-        assert_eq!(now.changes, Changes { relabelled: 2, ungrouped: 1, ..Changes::default() });
+        assert_eq!(now.changes, Changes { regrouped: 2, ungrouped: 1, ..Changes::default() });
     }
 
     #[test]
@@ -314,9 +320,23 @@ mod tests {
         dataset.entries.iter_mut().for_each(|e| e.split = Some(Split::Test));
         let known = Known { rows: &state.rows, classes: &classes, next_row: 2, partial: false };
         let splits = |dataset: &Dataset| reconcile(known, dataset, &digests).rows.iter().map(|r| r.split).collect::<Vec<_>>();
-        assert_eq!(splits(&dataset), [Split::Train; 2]);
+        assert_eq!(splits(&dataset), [Some(Split::Train); 2]);
         dataset.own_splits = true;
-        assert_eq!(splits(&dataset), [Split::Test; 2], "one that the data has counts");
+        assert_eq!(splits(&dataset), [Some(Split::Test); 2], "one that the data has counts");
+    }
+
+    #[test]
+    fn an_open_split_stays_open_until_a_rule_or_the_data_give_one() {
+        let (mut dataset, digests) = listing(&[("a", "1"), ("b", "2")]);
+        dataset.entries.iter_mut().for_each(|e| e.split = None);
+        let nothing = Known { rows: &[], classes: &[], next_row: 0, partial: false };
+        let open = reconcile(nothing, &dataset, &digests);
+        assert!(open.rows.iter().all(|r| r.split.is_none()));
+        dataset.entries[1].split = Some(Split::Test);
+        let known = Known { rows: &open.rows, classes: &dataset.classes, next_row: 2, partial: false };
+        let now = reconcile(known, &dataset, &digests);
+        assert_eq!(now.rows.iter().map(|r| r.split).collect::<Vec<_>>(), [None, Some(Split::Test)]);
+        assert_eq!(now.changes, Changes::default(), "that is no change of a split");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use crate::data::{Digest, Split};
+use crate::data::{Digest, Settled, Split};
 use crate::{Error, Result};
 
 pub(super) const ROWS: &str = "rows.csv";
@@ -49,14 +49,21 @@ pub struct Row {
     pub path: String,
     /// Indices into the manifest's classes; more than one where the data is multi-label.
     pub labels: Vec<usize>,
-    /// Its split.
-    pub split: Split,
+    /// Its split; open in one part of an extraction, until `merge` knows what all images are.
+    pub split: Option<Split>,
     /// Digest of the file; `None` where it could not be read.
     pub digest: Option<Digest>,
     /// Whether it counts.
     pub status: Status,
     /// What it belongs to (a patient, a burst, a video), where that is known: rows of a group are not parted.
     pub group: Option<String>,
+}
+
+impl Row {
+    /// The row as a rule for splitting knows it, if its split is settled.
+    pub fn settled(&self) -> Option<Settled<'_>> {
+        Some(Settled { digest: self.digest, path: &self.path, group: self.group.as_deref(), split: self.split? })
+    }
 }
 
 /// The way out of a `rows.csv` that is not what was written.
@@ -77,7 +84,7 @@ pub(super) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
             &row.path,
             &class_names(&row.labels, classes),
             &labels.join("|"),
-            row.split.name(),
+            row.split.map_or("", Split::name),
             &row.digest.map(|d| d.to_string()).unwrap_or_default(),
             row.status.name(),
             row.group.as_deref().unwrap_or_default(),
@@ -155,7 +162,10 @@ fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> 
         row: field(0).parse().map_err(|_| format!("row `{}` is no number", field(0)))?,
         path: field(1).into(),
         labels,
-        split: field(4).parse().map_err(|_| format!("`{}` is not a split", field(4)))?,
+        split: match field(4) {
+            "" => None,
+            text => Some(text.parse().map_err(|_| format!("`{text}` is not a split"))?),
+        },
         digest: match field(5) {
             "" => None,
             text => Some(text.parse().map_err(|_| format!("`{text}` is no digest"))?),
@@ -200,9 +210,9 @@ mod tests {
             group: None,
         };
         let rows = vec![
-            row(0, "train/cats/a, \"b\".png", &[0], Split::Train, Status::Ok),
-            row(3, "c\nd.png", &[0, 1], Split::Val, Status::Deleted),
-            row(9, "é.png", &[], Split::Test, Status::Failed),
+            row(0, "train/cats/a, \"b\".png", &[0], Some(Split::Train), Status::Ok),
+            row(3, "c\nd.png", &[0, 1], None, Status::Deleted),
+            row(9, "é.png", &[], Some(Split::Test), Status::Failed),
         ];
         (rows, vec!["cats".into(), "dogs".into()])
     }
@@ -216,7 +226,7 @@ mod tests {
         assert_eq!(all_names(&text), classes);
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("row,path,class,label,split,sha256,status\n"), "{text}");
-        assert!(text.contains(",cats|dogs,0|1,val,"), "{text}");
+        assert!(text.contains(",cats|dogs,0|1,,"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::key::{Key, folder_name};
 use super::lock::{Lock, Wait};
-use super::manifest::{Failure, Manifest, ShardInfo, Tap};
+use super::manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
 use super::objects::{LocalFiles, Objects};
 use super::rows::{self, Row, Status};
 use super::shard::{self, Head};
@@ -164,6 +164,18 @@ impl Writer {
     pub fn set_weights(&mut self, words: &str) -> Result<()> {
         if self.manifest.weights != words {
             self.manifest.weights = words.into();
+            self.save(false)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what is left to [`merge`](super::merge). Said before rows become open, and taken back only after they were settled, it is never forgotten.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn defer(&mut self, deferred: Deferred) -> Result<()> {
+        if self.manifest.deferred != deferred {
+            self.manifest.deferred = deferred;
             self.save(false)?;
         }
         Ok(())

@@ -11,9 +11,11 @@ mod tests;
 
 pub use results::log::{Past, read_trials};
 pub use results::names::{
-    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, TENSORBOARD_FOLDER,
+    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, RUN_FILE,
+    TENSORBOARD_FOLDER,
 };
 pub use results::outcome::{BestOf, SweepOutcome};
+pub(crate) use results::output::write_csv;
 pub use results::record::{EpochRecord, FinalRecord, FinishedTrial, Record, Status, flat};
 pub use results::result::TrialResult;
 pub use running::job::{Observer, SweepJob};

@@ -199,7 +199,9 @@ fn rows_of_several_classes_are_answered_with_several_and_have_no_confusion() {
     assert!(rows.iter().any(|row| row[3] == "ant|bee") && rows.iter().any(|row| row[3].is_empty()), "{rows:?}");
     assert!(!folder.path().join("confusion.csv").exists(), "an earlier sweep's would be taken for this one's");
     assert!(folder.path().join("per_class.csv").exists());
+    #[cfg(feature = "report")]
     let report = crate::report::Report::read(folder.path(), None).unwrap();
+    #[cfg(feature = "report")]
     assert!(report.confusion.is_none() && report.per_class.is_some());
 }
 
@@ -217,7 +219,9 @@ fn what_the_data_leave_little_of_is_said_and_stays_in_the_report() {
     said(&outcome, "`shots: 30`: class `bee` has 3 rows, and gives all");
     said(&outcome, "`batch_size: 512` is more than the 45 training rows");
     said(&outcome, "`early_terminate` ends no trial: its `min_iter: 3` is not below `epochs: 3`");
+    #[cfg(feature = "report")]
     let report = crate::report::Report::read(folder.path(), None).unwrap();
+    #[cfg(feature = "report")]
     assert!(outcome.notes.iter().all(|note| report.notes.contains(note)));
     let (outcome, _) = sweep("parameters: {lr: {value: 0.1}, epochs: {value: 1}, batch_size: {value: 8}}\n", few(0));
     said(&outcome, "no row to train on: bee (1 of 2 classes)");
@@ -331,6 +335,7 @@ fn a_sweep_into_the_folder_of_another_one_moves_that_aside_whole() {
         assert_ne!(file(name), kept, "{name}");
     }
     assert!(folder.path().join("earlier/1/best_by_lr.csv").exists() && folder.path().join("mine.txt").exists());
+    #[cfg(feature = "report")]
     crate::report::write(&folder.path().join("earlier/1"), None).unwrap();
     // Back to the first: nothing is trained, and the second is kept.
     let third = sweep_in(folder.path(), &first);

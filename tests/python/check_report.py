@@ -1,5 +1,5 @@
-"""Opens a page (of a sweep or a speed-up) in headless Chromium and uses it: sorting, filtering, curves, colours, keyboard, a phone's width, no
-console errors.
+"""Opens a page (of a sweep or a speed-up) in headless Chromium and uses it as people do: sorting, filtering, choosing columns, curves, brushing the
+parallel coordinates, opening the photos of a confusion cell, saving charts, colours, keyboard, a phone's width. Nothing is written to the console.
 
     python tests/python/check_report.py PAGE.html [--chromium /usr/bin/chromium] [--screenshots DIR]
 
@@ -47,6 +47,93 @@ def filters(page: Page) -> None:
     assert page.locator("#trials tbody tr").count() == everything
 
 
+def columns(page: Page) -> None:
+    """Every column can be shown; one that is cut off is announced."""
+    shown = page.locator("#trials thead th").count()
+    page.locator(".menu summary").click()
+    boxes = page.locator("#columns input")
+    ticked = page.locator("#columns input:checked").count()
+    for i in range(boxes.count()):
+        boxes.nth(i).check()
+    assert page.locator("#trials thead th").count() == shown + boxes.count() - ticked
+    cut = page.locator("#leaderboard .table").evaluate("e => e.scrollWidth > e.clientWidth + 30")
+    assert page.locator("#leaderboard .further").is_visible() == cut
+    boxes.nth(boxes.count() - 1).uncheck()
+    assert page.locator("#trials thead th").count() == shown + boxes.count() - ticked - 1
+    page.locator(".menu summary").click()
+
+
+def brushes(page: Page) -> None:
+    """A range on the metric's axis keeps some trials, in the leaderboard too, until it is taken away."""
+    if page.locator("#more").is_visible():
+        page.locator("#more").click()
+    everything = page.locator("#trials tbody tr").count()
+    axis = page.locator("#parallel .overlay").last
+    axis.scroll_into_view_if_needed()
+    page.wait_for_timeout(600)
+    box = axis.bounding_box()
+    assert box
+    x = box["x"] + box["width"] / 2
+    page.mouse.move(x, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + box["height"] / 3, steps=4)
+    page.mouse.up()
+    kept = page.locator("#trials tbody tr").count()
+    assert 0 < kept <= everything, kept
+    faint = page.locator("#parallel svg path[stroke-opacity='0.07']").count()
+    assert faint == everything - kept, (faint, everything, kept)
+    # The keyboard takes it away.
+    page.locator("#ranges button").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#trials tbody tr").count() == everything and page.locator("#ranges button").count() == 0
+
+
+def cells(page: Page) -> None:
+    """A cell of the confusion matrix opens its photos, by mouse and by keyboard."""
+    cell = page.locator("#matrix .cell").first
+    count = int(cell.get_attribute("aria-label").split(" ")[0])
+    cell.click()
+    chosen = [page.locator(f"#answers-{name}").input_value() for name in ("class", "predicted", "split")]
+    assert all(chosen), chosen
+    shown = page.locator("#answers li").count()
+    assert 0 < shown <= count, (shown, count)
+    page.locator("#matrix .cell[tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("Enter")
+    assert page.locator("#answers-predicted").input_value() in label
+    assert page.evaluate("document.activeElement.id") == "photos-title"
+    page.locator("#answers-reset").click()
+
+
+def photos(page: Page) -> None:
+    """The gallery shows what its filters ask for."""
+    everything = page.locator("#answers-count").inner_text()
+    names = page.locator("#answers-predicted option").evaluate_all("all => all.map(o => o.value)")[1:]
+    page.locator("#answers-kind").select_option("all")
+    page.locator("#answers-predicted").select_option(names[0])
+    said = page.locator("#answers li b").all_inner_texts()
+    assert said and set(said) == {names[0]}, said
+    page.locator("#answers-order").select_option("unsure")
+    sure = [float(t.split(" ")[-1].rstrip("%")) for t in page.locator("#answers li b + *, #answers li > span:has(b)").all_inner_texts()]
+    assert sure == sorted(sure), sure
+    page.locator("#answers-reset").click()
+    assert page.locator("#answers-count").inner_text() == everything
+
+
+def saves(page: Page) -> None:
+    """Every chart can be saved, and what is saved needs nothing of the page."""
+    for figure in page.locator("main figure[id]").all():
+        for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+            with page.expect_download() as download:
+                figure.locator(".save button", has_text=kind).click()
+            path = Path(download.value.path())
+            content = path.read_bytes()
+            assert content.startswith(start) and len(content) > 1000, (figure.get_attribute("id"), kind, len(content))
+            assert download.value.suggested_filename.endswith(kind.lower())
+            assert kind == "PNG" or b"var(--" not in content.split(b"</style>")[-1], figure.get_attribute("id")
+
+
 def curves(page: Page) -> None:
     def lines() -> int:
         return page.locator("#curve-loss g[aria-label='line'] path").count()
@@ -58,7 +145,7 @@ def curves(page: Page) -> None:
 
 def tips(page: Page) -> None:
     """A tip is drawn in the page's own colours."""
-    chart = page.locator("#curve-loss > svg, #curve-loss figure > svg").last
+    chart = page.locator("#curve-loss .canvas svg").last
     chart.scroll_into_view_if_needed()
     page.wait_for_timeout(600)
     box = chart.bounding_box()
@@ -104,6 +191,9 @@ def settings(page: Page) -> None:
         assert page.locator("#scatter svg circle").count() > 0, choice
         apart(page, "#scatter")
     apart(page, "#parallel")
+    if page.locator("#importance").count():
+        assert page.locator("#importance svg rect").count() == len(choices)
+        apart(page, "#importance")
 
 
 def figures(page: Page) -> None:
@@ -121,8 +211,10 @@ def apart(page: Page, chart: str) -> None:
         ".map(e => [e.textContent, e.getBoundingClientRect()]).map(([t, b]) => [t, b.left, b.right, b.top, b.bottom])"
     )
     wide = page.evaluate("innerWidth")
+    # What is scrolled sideways may go on there.
+    scrolled = page.locator(f"{chart} .canvas[tabindex]").count() > 0
     for i, (text, left, right, top, bottom) in enumerate(words):
-        assert 0 <= left and right <= wide, f"{chart}: `{text}` leaves the screen"
+        assert scrolled or (0 <= left and right <= wide), f"{chart}: `{text}` leaves the screen"
         for other, left2, right2, top2, bottom2 in words[:i]:
             # Boxes of text are higher than the letters.
             over = min(bottom, bottom2) - max(top, top2) > 8 and min(right, right2) - max(left, left2) > 1
@@ -137,12 +229,12 @@ def main() -> None:
     a = arguments.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=a.chromium, args=["--no-sandbox"])
-        for name, width, height, scheme in [("wide", 1280, 900, "light"), ("dark", 1280, 900, "dark"), ("narrow", 390, 844, "light")]:
+        for name, width, height, scheme in [("wide", 1280, 900, "light"), ("dark", 1280, 900, "dark"), ("tablet", 800, 1000, "light"), ("narrow", 390, 844, "light")]:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             wrong: "list[str]" = []
             page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
             page.on("pageerror", lambda e: wrong.append(str(e)))
-            page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
+            page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None)
             page.goto(a.report.resolve().as_uri())
             page.locator("main svg").first.wait_for()
             page.wait_for_timeout(300)
@@ -151,9 +243,12 @@ def main() -> None:
                 a.screenshots.mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=a.screenshots / f"{name}.png", full_page=True)
             steps = [keyboard]
-            steps += [sorts, filters] if page.locator("#leaderboard").count() else [figures]
+            steps += [sorts, filters, columns] if page.locator("#leaderboard").count() else [figures]
             steps += [tips, curves] if page.locator("#curves").count() else []
-            steps += [settings] if page.locator("#settings").count() else []
+            steps += [settings, brushes] if page.locator("#settings").count() else []
+            steps += [cells] if page.locator("#confusion").count() else []
+            steps += [photos] if page.locator("#photos").count() else []
+            steps += [saves] if name != "dark" else []
             steps += [colours] if scheme == "light" else []
             for step in steps:
                 step(page)

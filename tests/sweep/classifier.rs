@@ -1,6 +1,6 @@
 //! A backbone's own fully connected layers as a head.
 
-use headstart::heads::{Classifier, Layer, Predictor};
+use headstart::heads::{HiddenLayers, Layer, Predictor, PretrainedLayers};
 use headstart::sweep::{Source, SweepJob, run};
 
 use crate::{DIM, config, source, trainer};
@@ -11,7 +11,8 @@ pub fn with_classifier() -> Source {
         weight: (0..inputs * outputs).map(|i| (i as f32 * 0.9).sin() * 0.3).collect(),
         bias: vec![0.0; outputs],
     };
-    let classifier = Classifier::new("gap", vec![12, 8], vec![false, true, true], move || Ok(vec![layer(DIM, 12), layer(12, 8)]));
+    let hidden = HiddenLayers { tap: "gap".into(), hidden: vec![12, 8], dropouts: vec![false, true, true] };
+    let classifier = PretrainedLayers::new(hidden, move || Ok(vec![layer(DIM, 12), layer(12, 8)]));
     Source { classifier: Some(classifier), ..source(true) }
 }
 

@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ._shard import CacheError
 
-FORMAT = 1
+# Formats whose manifest, rows and shards are read; they differ in the key alone.
+FORMATS = (1, 2)
 SPLITS = ("train", "val", "test")
 STATUSES = ("ok", "failed", "deleted")
 COLUMNS = ("row", "path", "class", "label", "split", "sha256", "status")
@@ -62,8 +63,8 @@ def _manifest(folder: Path, text: bytes) -> Manifest:
         raise wrong from None
     if not isinstance(manifest, dict):
         raise wrong
-    if manifest.get("format") != FORMAT:
-        raise CacheError(f"{folder}: is in format {manifest.get('format')}; this version reads {FORMAT}: update the package")
+    if manifest.get("format") not in FORMATS:
+        raise CacheError(f"{folder}: is in format {manifest.get('format')}; this version reads formats up to {FORMATS[-1]}: update the package")
     try:
         if not _makes_sense(manifest):
             raise wrong

@@ -13,6 +13,8 @@ pub fn tell(outcome: &Outcome, screen: &Screen) {
         (c.added, "added"),
         (c.renamed, "renamed"),
         (c.relabelled, "relabelled"),
+        (c.resplit, "moved to another split"),
+        (c.regrouped, "moved to another group"),
         (c.revived, "back again"),
         (c.deleted, "gone, marked as deleted"),
     ];
@@ -33,5 +35,5 @@ pub fn tell(outcome: &Outcome, screen: &Screen) {
 
 /// For machines.
 pub fn object(c: &Changes) -> Value {
-    json!({ "added": c.added, "renamed": c.renamed, "relabelled": c.relabelled, "revived": c.revived, "deleted": c.deleted })
+    json!({ "added": c.added, "renamed": c.renamed, "relabelled": c.relabelled, "resplit": c.resplit, "regrouped": c.regrouped, "revived": c.revived, "deleted": c.deleted })
 }

@@ -1,6 +1,6 @@
 //! `headstart inspect`: what a cache holds.
 
-use crate::store;
+use crate::store::{self, find_cache};
 use serde_json::json;
 
 use crate::cli::Ending;
@@ -12,7 +12,7 @@ const SHOWN: usize = 20;
 
 /// Runs the verb.
 pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
-    let about = store::inspect(&super::cache_folder(&a.cache)?)?;
+    let about = store::inspect(&find_cache(&a.cache)?)?;
     if screen.json {
         screen.object(&json!(about));
         return Ok(Ending::Done);
@@ -29,7 +29,7 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     ));
     screen.result(format_args!("backbone    {} on {} ({}), computed in {}", key.backbone, key.engine, key.device, key.compute));
     screen.result(format_args!("weights     {} (sha256 {})", about.weights, key.weights.get(..12).unwrap_or(&key.weights)));
-    screen.result(format_args!("preprocess  {}", key.preprocess));
+    screen.result(format_args!("preprocess  {}", key.input_in_words()));
     screen.result(format_args!("views       {}, seed {}\n", key.augment, key.seed));
     let taps = about.taps.iter().map(|t| {
         let shape: Vec<String> = t.shape.iter().map(usize::to_string).collect();
@@ -41,6 +41,10 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     screen.result(format_args!("\n{}", table(["class", "train", "val", "test"].map(String::from), 1, classes)));
     if about.classes.len() > SHOWN {
         screen.result(format_args!("and {} classes more", about.classes.len() - SHOWN));
+    }
+    let open: usize = about.classes.iter().map(|c| c.open).sum();
+    if open > 0 {
+        screen.warn(format_args!("one part of an extraction: {} images have no split before `headstart merge` joins all parts", n(open)));
     }
     about.failed.iter().for_each(|f| screen.warn(format_args!("failed {}: {}", f.path, f.reason)));
     about.damaged.iter().for_each(|file| screen.warn(format_args!("damaged: {file}")));

@@ -13,6 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
+use serde::{Deserialize, Serialize};
+
 use super::Pixels;
 use super::passed::is_camera_raw;
 use crate::{Error, Result};
@@ -20,14 +22,27 @@ use crate::{Error, Result};
 pub use image::metadata::Orientation as Turn;
 pub use turn::recorded_turn;
 
-/// The decoders and their versions, for the cache key: other versions may give other pixels.
+/// Version of the decoders, for the cache key. It has to be raised when any file gives other pixels; [`DECODER_CRATES`] are part of it.
 pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
+
+/// The crates that make pixels of files, in the versions that [`DECODER_VERSION`] stands for. Cargo.toml pins them.
+#[cfg(test)]
+const DECODER_CRATES: [(&str, &str); 7] = [
+    ("fax", "0.2.7"),
+    ("gif", "0.14.2"),
+    ("image", "0.25.10"),
+    ("image-webp", "0.2.4"),
+    ("libjpeg-turbo-rs", "0.9.0"),
+    ("png", "0.18.1"),
+    ("weezl", "0.1.12"),
+];
 
 /// Pixels of the largest image that is decoded: Pillow's limit for decompression bombs.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// What to do with the orientation that a camera wrote into the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Orientation {
     /// Leave the pixels as they are stored, like Pillow and torchvision.
     #[default]
@@ -43,12 +58,6 @@ impl Orientation {
             Orientation::AsStored => "as-stored",
             Orientation::Exif => "exif",
         }
-    }
-
-    /// The orientation that the preprocess of a cache key names, behind the words of the preprocess itself.
-    pub fn of_preprocess(words: &str) -> Orientation {
-        let named = |orientation: Orientation| words.split(';').any(|word| word.strip_prefix("orientation=") == Some(orientation.name()));
-        if named(Orientation::Exif) { Orientation::Exif } else { Orientation::AsStored }
     }
 }
 
@@ -307,10 +316,24 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_its_orientation() {
-        assert_eq!(Orientation::of_preprocess("resize=none;orientation=exif;decoder=x"), Orientation::Exif);
-        assert_eq!(Orientation::of_preprocess("resize=none;orientation=as-stored"), Orientation::AsStored);
-        assert_eq!(Orientation::of_preprocess("resize=none"), Orientation::AsStored);
+    fn decoders_are_those_that_the_version_stands_for() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+        let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+        for (name, version) in DECODER_CRATES {
+            let locked: Vec<&str> = lock
+                .split("[[package]]")
+                .filter(|package| package.contains(&format!("\nname = \"{name}\"\n")))
+                .filter_map(|package| package.split("\nversion = \"").nth(1)?.split('"').next())
+                .collect();
+            let help =
+                "raise DECODER_VERSION and the version in DECODER_CRATES: other decoders may give other pixels, so they need another key";
+            assert_eq!(locked, [version], "{name} has moved in Cargo.lock: {help}");
+            let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = ")));
+            assert!(
+                line.is_some_and(|line| line.contains(&format!("\"={version}\""))),
+                "{name} is not pinned exactly in Cargo.toml: {line:?}"
+            );
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dt
     for p in graph.parameters() {
         let data = read_shaped(weights, &p.name, &p.shape)?.data;
         let tensor = Tensor::from_vec(data, p.shape, device).and_then(|t| t.to_dtype(dtype));
-        all.insert(p.name.clone(), tensor.map_err(Error::engine("candle", format_args!("copying `{}` to the device", p.name)))?);
+        all.insert(p.name.clone(), tensor.map_err(Error::candle(format_args!("copying `{}` to the device", p.name)))?);
     }
     Ok(all)
 }
@@ -52,7 +52,7 @@ pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result
         {
             return Err(Error::graph(&node.name, "candle knows no stride that differs between rows and columns"));
         }
-        apply(node, &found, values, &shapes[id]).map_err(Error::engine("candle", format_args!("computing `{}`", node.name)))
+        apply(node, &found, values, &shapes[id]).map_err(Error::candle(format_args!("computing `{}`", node.name)))
     })
 }
 
@@ -125,10 +125,7 @@ impl Planned {
         let parameters = plan
             .steps
             .iter()
-            .map(|step| {
-                on_device(&step.layer, device, dtype)
-                    .map_err(Error::engine("candle", format_args!("copying `{}` to the device", step.name)))
-            })
+            .map(|step| on_device(&step.layer, device, dtype).map_err(Error::candle(format_args!("copying `{}` to the device", step.name))))
             .collect::<Result<_>>()?;
         Ok(Planned { plan, parameters })
     }
@@ -139,7 +136,7 @@ impl Planned {
         run(&inputs, taps, |value, values| {
             let Some(i) = value.checked_sub(1) else { return Ok(input.clone()) };
             apply_planned(&steps[i].layer, &self.parameters[i], values, &shapes[value])
-                .map_err(Error::engine("candle", format_args!("computing `{}`", steps[i].name)))
+                .map_err(Error::candle(format_args!("computing `{}`", steps[i].name)))
         })
     }
 }

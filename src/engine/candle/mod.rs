@@ -87,16 +87,13 @@ impl Engine for CandleEngine {
             return Err(Error::graph("input", format!("planned for images of {:?}, not {:?}", self.input, batch.shape())));
         }
         let images = batch.images();
-        let input = self.upload(batch).map_err(Error::engine("candle", format_args!("copying {images} images to {}", self.device())))?;
+        let input = self.upload(batch).map_err(Error::candle(format_args!("copying {images} images to {}", self.device())))?;
         let values = match &self.network {
             Network::Graph(graph, parameters) => forward(graph, parameters, &input)?,
             Network::Plan(planned) => planned.forward(&input)?,
         };
         let download = |value: &Tensor| value.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
-        values
-            .iter()
-            .map(|v| download(v).map_err(Error::engine("candle", format_args!("copying features back from {}", self.device()))))
-            .collect()
+        values.iter().map(|v| download(v).map_err(Error::candle(format_args!("copying features back from {}", self.device())))).collect()
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -
     affine(&centred.broadcast_div(&deviation)?, weight, bias)
 }
 
-/// How one axis of a pooled map is cut into windows.
+/// Windows along one axis of a pooled map.
 #[derive(Clone, Copy)]
 struct Axis {
     length: usize,

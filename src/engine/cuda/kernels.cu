@@ -1,4 +1,4 @@
-// What the libraries leave to do: one thread makes LANES neighbouring channels of one pixel, or one number where the layout changes.
+// The steps that the libraries leave: one thread makes LANES neighbouring channels of one pixel, or one number where the layout changes.
 //
 // Maps lie as [image][row][column][channel]. Compiled at run time by NVRTC, for bf16 or f16 where BF16 or F16 is defined, for LANES 8 (128-bit loads of
 // these) and 1 (channel counts that 8 does not divide). No headers, no shared memory and no barriers, and only what C and C++ have in common:

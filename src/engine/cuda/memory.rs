@@ -1,4 +1,4 @@
-//! Where things lie: constants one behind the other, maps and scratch in an arena, each at a place that is free while it lives.
+//! The memory plan of a program: constants one behind the other; maps and scratch in an arena, each at a place that is free while it lives.
 
 use super::program::{Element, Place, Space};
 use crate::plan::arrange;
@@ -10,7 +10,7 @@ const ALIGNMENT: usize = 256;
 pub struct Memory {
     /// Weights.
     pub constants: Vec<u8>,
-    /// The step at hand, counted from 1; 0 is the input's arrival.
+    /// The current step, counted from 1; 0 is the input's arrival.
     pub step: usize,
     /// Bytes of each storage.
     sizes: Vec<usize>,
@@ -23,7 +23,7 @@ impl Memory {
         Memory { constants: vec![], step: 0, sizes: vec![], lives: vec![] }
     }
 
-    /// Room for so many bytes from one step to another; its number.
+    /// Reserves `bytes` bytes from one step to another; returns the storage's number.
     pub fn storage(&mut self, bytes: usize, life: [usize; 2]) -> usize {
         self.sizes.push(bytes.next_multiple_of(ALIGNMENT));
         self.lives.push(Some(life));
@@ -37,7 +37,7 @@ impl Memory {
         }
     }
 
-    /// Room for so many bytes during the step at hand.
+    /// Reserves `bytes` bytes during the current step.
     pub fn scratch(&mut self, bytes: usize) -> Place {
         Place { space: Space::Arena, at: self.storage(bytes, [self.step; 2]) }
     }

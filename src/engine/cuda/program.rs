@@ -1,10 +1,10 @@
-//! What the GPU is told to do: a list of calls over a few blocks of memory, known entirely beforehand.
+//! The program of a GPU: a list of calls over a few blocks of memory, known entirely beforehand.
 
 use half::{bf16, f16};
 
 use crate::engine::Compute;
 
-/// The numbers that maps and weights are made of. Sums are f32 in either case.
+/// The type of the numbers of maps and weights. Sums are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// f32 throughout, TF32 off.
@@ -26,7 +26,7 @@ impl From<Compute> for Element {
 }
 
 impl Element {
-    /// What `kernels.cu` is told of it.
+    /// The macro that selects it in `kernels.cu`.
     pub const fn define(self) -> Option<&'static str> {
         match self {
             Element::F32 => None,
@@ -62,7 +62,7 @@ pub enum Space {
     Constants,
     /// The batch as it came: bytes, or f32.
     Input,
-    /// How bytes become numbers: scale and shift of each channel, then 1 where blue comes first.
+    /// The map from bytes to numbers: scale and shift of each channel, then 1 where blue comes first.
     Normalise,
     /// The taps' values, f32.
     Features,
@@ -77,7 +77,7 @@ pub struct Place {
     pub at: usize,
 }
 
-/// The numbers that every kernel takes; what they mean stands beside each kernel.
+/// The numbers that every kernel takes; their meaning is documented beside each kernel.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Numbers {
@@ -89,7 +89,7 @@ pub struct Numbers {
     pub f: f32,
 }
 
-/// Which of the compiled kernels of a name.
+/// One of the compiled variants of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
     /// The numbers of the maps that it reads and writes.
@@ -103,11 +103,11 @@ pub struct Variant {
 pub struct Kernel {
     /// Its name there.
     pub name: &'static str,
-    /// Which one.
+    /// The variant.
     pub variant: Variant,
-    /// What it writes.
+    /// Output.
     pub y: Place,
-    /// What it reads.
+    /// Input.
     pub x: Place,
     /// A second input.
     pub z: Option<Place>,
@@ -165,7 +165,7 @@ pub struct Convolution {
     pub y: Place,
 }
 
-/// What follows a sum of products: bias, residual, activation.
+/// The end of a sum of products: bias, residual, activation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finish {
     /// Bias of each output channel, in the output's numbers.
@@ -198,7 +198,7 @@ pub struct Tap {
     pub length: usize,
 }
 
-/// A plan made ready for so many images.
+/// A plan compiled for a number of images.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Images of every batch.
@@ -211,7 +211,7 @@ pub struct Program {
     pub pixels: Kernel,
     /// From floats, channel by channel, to the first map.
     pub planes: Kernel,
-    /// All that follows.
+    /// All steps after that.
     pub calls: Vec<Call>,
     /// Weights as they lie on the device.
     pub constants: Vec<u8>,
@@ -237,17 +237,17 @@ impl Finish {
 }
 
 impl Call {
-    /// Gives each place of the arena, so far the number of a storage, its offset.
-    pub fn settle(&mut self, offsets: &[usize]) {
-        let settle = |place: &mut Place| {
+    /// Turns each place of the arena from the number of a storage into that storage's offset.
+    pub fn assign_offsets(&mut self, offsets: &[usize]) {
+        let assign = |place: &mut Place| {
             if place.space == Space::Arena {
                 place.at = offsets[place.at];
             }
         };
         match self {
-            Call::Kernel(kernel) => kernel.places_mut().for_each(settle),
-            Call::Product(p, finish) => [&mut p.x, &mut p.y].into_iter().chain(finish.places_mut()).for_each(settle),
-            Call::Convolution(c, finish) => [&mut c.x, &mut c.y].into_iter().chain(finish.places_mut()).for_each(settle),
+            Call::Kernel(kernel) => kernel.places_mut().for_each(assign),
+            Call::Product(p, finish) => [&mut p.x, &mut p.y].into_iter().chain(finish.places_mut()).for_each(assign),
+            Call::Convolution(c, finish) => [&mut c.x, &mut c.y].into_iter().chain(finish.places_mut()).for_each(assign),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a plan's steps to prepared kernels: the choice is a function of shape and instruction set alone, never of a timing.
+//! From a plan's steps to prepared kernels. The choice is a function of shape, instruction set and dtype alone, never of a timing.
 
 use std::ops::Range;
 
@@ -34,19 +34,19 @@ pub struct Prepared {
     pub shape: String,
     /// Floating-point operations of one image, counted as for a direct computation.
     pub flops: u64,
-    /// What does it.
+    /// Its kernel.
     pub kernel: Box<dyn Kernel>,
 }
 
 /// A plan ready to run: first image by image, then, from where weights weigh more than maps, all images together.
 pub struct Program {
-    /// Steps that do something.
+    /// Steps that have work to do.
     pub steps: Vec<Prepared>,
-    /// How many of them run image by image.
+    /// Number of them that run image by image.
     pub alone: usize,
-    /// Where the input goes.
+    /// Place of the input.
     pub input: Operand,
-    /// Where the taps are found in the end.
+    /// Places of the taps after the last step.
     pub taps: Vec<Operand>,
     /// Size of a worker's arena in floats.
     pub local: usize,
@@ -58,7 +58,7 @@ pub struct Program {
     pub scratch: [usize; 2],
 }
 
-/// What a plan is computed in.
+/// Instruction set and number formats of a plan.
 #[derive(Clone, Copy)]
 struct Computing {
     isa: Isa,
@@ -69,7 +69,7 @@ struct Computing {
 }
 
 impl Computing {
-    /// In delicate networks bf16 stands for two digits.
+    /// In delicate networks bf16 means two digits.
     fn new(plan: &Plan, NativeOptions { isa, bf16 }: NativeOptions) -> Computing {
         let tiles = isa.amx().map(|amx| (amx, if bf16 { Split::Two } else { Split::Three }));
         Computing { isa, tiles, packs: bf16 && tiles.is_some() && !plan.is_delicate }
@@ -113,7 +113,7 @@ pub fn compile(plan: &Plan, options: NativeOptions, batch: usize) -> Result<Prog
     Ok(Program { steps, alone, input: operands[0], taps, local, shared, common, scratch })
 }
 
-/// Which values lie in memory as bf16 numbers.
+/// Whether each value lies in memory as bf16 numbers.
 fn packed(all: &Rewritten, options: Computing) -> Vec<bool> {
     let planar = is_planar(all);
     let size = |plan: &Plan, step: &Step| {
@@ -194,7 +194,7 @@ fn pair(first: &Step, second: &Step, between: &Shape, options: Computing, operan
             output: input + 1,
         });
         let Layer::Conv { conv, weight, bias, act, .. } = &first.layer else {
-            return Err(Error::graph(&first.name, "is no convolution, but computed as one"));
+            return Err(Error::internal(format!("the step `{}` was paired as a convolution and is none", first.name)));
         };
         let spec = DenseSpec { conv: *conv, weight, bias, input, output: between, epilogue: Epilogue::new(None, *act) };
         let kernels = [Box::new(Dense::new(options.isa, spec)) as Box<dyn Kernel>, prepare(&second, None, options, &places)?];
@@ -247,7 +247,7 @@ fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Computing) -> boo
     weights * bytes > IN_CACHE && bytes * rate * 5 > 2 * pixels
 }
 
-/// How a convolution is computed.
+/// The algorithm of a convolution.
 enum Strategy {
     Depthwise,
     Winograd(usize, Products),

@@ -2,7 +2,7 @@
 //!
 //! *Shape class*: everything but depthwise. *Algorithm*: implicit GEMM. A register tile of P output pixels of one row × V blocks of
 //! sixteen output channels is summed over all input channels and window cells without leaving the registers; an input value is broadcast
-//! from where it lies, nothing is unfolded. *Layout*: blocked maps with a halo (or a planar image), weights packed
+//! directly from the map, nothing is unfolded. *Layout*: blocked maps with a halo (or a planar image), weights packed
 //! `[tile of V blocks][input block, ky, kx][channel][V · 16]` in the order of reading. Bias starts the sum; residual and activation end it.
 //! A row's last tile overlaps the one before instead of being cut. Where no row has a gap, a 1×1 convolution takes the map as one row.
 //!
@@ -57,7 +57,7 @@ pub struct Dense {
     weights_first: bool,
 }
 
-/// What a row function is given.
+/// Arguments of a row function.
 struct Row {
     input: *const f32,
     runs: *const Run,
@@ -107,7 +107,7 @@ impl<const P: usize, const V: usize, const STEP: usize> Vectorized for RowWork<'
 /// All of the row's pointers are valid for P pixels from here on, for every run and block.
 #[inline(always)]
 unsafe fn tile<S: Simd, const P: usize, const V: usize, const STEP: usize>(s: S, row: &Row, input: *const f32, step: usize, at: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that every pointer of the row is valid for P pixels, for every run and block.
     unsafe {
         let mut bias = [s.splat(0.0); V];
         for (v, bias) in bias.iter_mut().enumerate() {
@@ -180,7 +180,7 @@ unsafe fn channel<S: Simd, const P: usize, const V: usize>(
     step: usize,
     weights: *const f32,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: as for `tile`, whose caller's promise covers each channel of each run.
     unsafe {
         let mut w = [s.splat(0.0); V];
         for (v, w) in w.iter_mut().enumerate() {
@@ -252,7 +252,7 @@ fn row_kernel(isa: Isa, v: usize, p: usize, step: usize) -> RowKernel {
     }
 }
 
-/// First block and width of each tile of a [`Product`] with so many output blocks.
+/// First block and width of each tile of a [`Product`] with `blocks` output blocks.
 pub fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
     cut(blocks, if isa.avx512().is_some() { 2 } else { 1 })
 }
@@ -299,13 +299,14 @@ impl Product {
                 bounds: [f32::NEG_INFINITY, f32::INFINITY],
                 act: None,
             };
-            // SAFETY: the kernel was chosen for this ISA and row count; the assertions above bound every access.
+            // SAFETY: `row_function` was given a token of the kernel's instruction set, and its P is at most the number of rows; the
+            // assertions above bound every access.
             unsafe { self.kernels[width](&row) };
         }
     }
 }
 
-/// What a convolution is prepared from.
+/// Specification of a convolution.
 pub struct DenseSpec<'a> {
     /// Geometry.
     pub conv: ConvShape,
@@ -317,7 +318,7 @@ pub struct DenseSpec<'a> {
     pub input: Operand,
     /// The map it makes.
     pub output: Operand,
-    /// What follows the sum.
+    /// The end of the sum.
     pub epilogue: Epilogue,
 }
 
@@ -438,8 +439,9 @@ impl Dense {
             bounds: self.epilogue.bounds,
             act: self.epilogue.act,
         };
-        // SAFETY: kernels were chosen for this ISA and these columns; maps lie inside the arena (`Unit::at`), and shape inference has
-        // every window inside the input's halo. Tasks write disjoint blocks and rows.
+        // SAFETY: `row_function` was given a token of the kernel's instruction set, and its P is at most the number of columns.
+        // `Unit::at` checked that the maps lie inside the arena, and shape inference has every window inside the input's halo.
+        // Tasks write disjoint blocks and rows.
         unsafe { self.kernels[tile.width](&row) };
     }
 }

@@ -52,7 +52,7 @@ impl<const P: usize, const STEP: usize> Vectorized for RowWork<'_, P, STEP> {
         let step = if STEP == 0 { row.step } else { STEP };
         let mut x = 0;
         loop {
-            // SAFETY: a row has at least P pixels and x + P never exceeds it; windows lie inside the halo by shape inference.
+            // SAFETY: a row has at least P pixels and x + P never exceeds it; shape inference has every window inside the halo.
             unsafe {
                 let bias = s.load(row.bias);
                 let mut sum = [[bias; 1]; P];
@@ -186,7 +186,8 @@ impl Kernel for Depthwise {
                 bounds: self.epilogue.bounds,
                 act: self.epilogue.act,
             };
-            // SAFETY: the kernel fits the ISA and the columns; `Unit::at` checks the maps; each task has a block of its own.
+            // SAFETY: `row_function` was given a token of the kernel's instruction set, and P is at most the number of columns.
+            // `Unit::at` checked that the maps lie inside the arena; each task has a block of its own.
             unsafe { (self.row)(&row) };
         }
     }

@@ -1,4 +1,4 @@
-//! What follows a sum: residual, activation, store. Also the activations on their own.
+//! The end of a sum: residual, activation, store. Also the activations on their own.
 
 use super::memory::Operand;
 use crate::graph::Act;
@@ -48,7 +48,7 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     act: Option<Act>,
 ) {
     let (low, high) = (s.splat(bounds[0]), s.splat(bounds[1]));
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises P lines in each of V blocks, of the output and of a residual that is not null.
     unsafe {
         if residual.is_null() {
             for (p, sum) in sum.iter().enumerate() {
@@ -76,9 +76,9 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
 pub struct Activate {
     /// First of the values, valid for `lines` lines.
     pub values: *mut f32,
-    /// How many lines.
+    /// Number of lines.
     pub lines: usize,
-    /// What to apply.
+    /// The activation.
     pub act: Act,
 }
 
@@ -90,7 +90,7 @@ impl Vectorized for Activate {
         #[inline(always)]
         fn each<S: Simd>(s: S, work: &Activate, f: impl Fn(S::V) -> S::V) {
             for i in 0..work.lines {
-                // SAFETY: `values` is valid for `lines` lines: the maker's promise.
+                // SAFETY: `values` is valid for `lines` lines, as its field's text demands.
                 unsafe {
                     let at = work.values.add(i * LANES);
                     s.store(at, f(s.load(at)));

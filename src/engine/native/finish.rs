@@ -1,4 +1,4 @@
-//! What follows a product in tiles: bias, residual and activation, and where its rows go.
+//! The end of a product in tiles: bias, residual and activation, and the copy of its rows to the map.
 
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
@@ -7,7 +7,7 @@ use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// Output pixels side by side.
 pub struct Segment {
-    /// Row of the product of the first.
+    /// Row of the product that belongs to the first.
     pub row: usize,
     /// Its image.
     pub image: usize,
@@ -15,12 +15,12 @@ pub struct Segment {
     pub y: usize,
     /// Its column.
     pub x: usize,
-    /// How many.
+    /// Number of pixels.
     pub len: usize,
 }
 
 impl Segment {
-    /// Where its first pixel lies in a block of a map.
+    /// The address of its first pixel in a block of a map.
     fn place(&self, unit: &Unit<'_>, operand: &Operand, block: usize, [image, y]: [usize; 2]) -> *mut f32 {
         unit.at(operand, image + self.image).wrapping_add(operand.map.at(block, y + self.y, self.x))
     }
@@ -29,7 +29,7 @@ impl Segment {
 /// A convolution's end.
 pub struct Finish {
     isa: Isa,
-    /// The map it makes.
+    /// Output map.
     pub output: Operand,
     epilogue: Epilogue,
     bias: Vec<Line>,
@@ -73,7 +73,7 @@ impl Vectorized for FinishBlock<'_> {
     fn run<S: Simd>(self, s: S) {
         let Finish { output, epilogue, bias, .. } = self.finish;
         let [low, high] = epilogue.bounds.map(|b| s.splat(b));
-        // SAFETY: a line holds sixteen values.
+        // SAFETY: a `Line` holds sixteen values.
         let bias = unsafe { s.load(bias[self.block].0.as_ptr()) };
         for segment in self.segments {
             let sums = &self.sums[segment.row * LANES..][..segment.len * LANES];
@@ -106,7 +106,7 @@ struct FinishPair<'a> {
     first: [usize; 2],
 }
 
-/// Where the lines of both blocks of a segment begin, and the distance from line to line; or the lines that hold both.
+/// Start of the lines of both blocks of a segment, and the distance from line to line; or the lines that hold both.
 #[derive(Clone, Copy)]
 enum Lines {
     Packed(*mut f32),
@@ -137,7 +137,7 @@ impl Vectorized for FinishPair<'_> {
         for segment in self.segments {
             let sums = [0, 1].map(|half| self.sums[(half * self.rows + segment.row) * LANES..][..segment.len * LANES].as_ptr().cast_mut());
             let mut residual = epilogue.residual.as_ref().map(|r| self.lines(r, segment, zeros));
-            // SAFETY: lines hold sixteen values.
+            // SAFETY: each `Line` holds sixteen values.
             let mut bias = unsafe { [s.load(bias[2 * self.pair].0.as_ptr()), s.load(bias[2 * self.pair + 1].0.as_ptr())] };
             let to = self.lines(output, segment, unread);
             // Macros, as a closure that is used twice would not be compiled with the ISA's instructions.

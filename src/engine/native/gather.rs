@@ -8,7 +8,7 @@ use super::memory::{Operand, Unit};
 use super::step::Kernel;
 use crate::simd::LANES;
 
-/// Which channel of which source an output channel is.
+/// Source and channel that an output channel is a copy of.
 pub type Source = (usize, usize);
 
 /// Channels that move together.
@@ -84,7 +84,7 @@ impl Kernel for Gather {
                     continue;
                 }
                 for (i, lanes) in lanes.chunks(TOGETHER).enumerate() {
-                    // Behind the last channel its own numbers stand once more, for nobody to read.
+                    // Lanes behind the last channel repeat its numbers; no kernel uses them.
                     let sources: [*const f32; TOGETHER] = std::array::from_fn(|k| from(lanes[k.min(lanes.len() - 1)]));
                     for x in 0..strip.len {
                         let values = sources.map(|source| *source.add(x * LANES));
@@ -126,7 +126,7 @@ impl Kernel for Flatten {
         // SAFETY: earlier steps are complete, and each task has an image of its own.
         let input = unsafe { unit.read(&self.input, task) };
         for block in 0..self.output.map.blocks() {
-            // SAFETY: as above.
+            // SAFETY: as for the input: no other task uses this image.
             let to = unsafe { unit.write(&self.output, task, block) };
             let values = to[self.output.map.origin..].iter_mut().take(LANES.min(self.output.map.channels - block * LANES));
             for (lane, value) in values.enumerate() {
@@ -136,7 +136,7 @@ impl Kernel for Flatten {
     }
 }
 
-/// Where the `index`-th number of a map in C, H, W order lies.
+/// Offset of the `index`-th number of a map in C, H, W order.
 pub fn planar_offset(operand: &Operand, index: usize) -> usize {
     let map = &operand.map;
     let (channel, pixel) = (index / map.pixels(), index % map.pixels());

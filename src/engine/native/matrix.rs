@@ -1,9 +1,10 @@
 //! Convolutions as matrix products in AMX tiles.
 //!
 //! *Shape class*: dense convolutions of sixteen channels and more, any window and stride. *Algorithm*: implicit GEMM. A task takes some
-//! output pixels (of several images where these go through a layer together), writes what their windows see as a panel of digits, a row for
-//! each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at once. *Layout*: blocked
-//! maps with a halo; panels and weights as [`super::split_int8`] has them, rows going through the cells of a window and the blocks of a cell.
+//! output pixels (of several images where these go through a layer together), writes the inputs under their windows as a panel of
+//! digits, a row for each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at
+//! once. *Layout*: blocked maps with a halo; panels and weights as in [`super::split_int8`], rows going through the cells of a window
+//! and the blocks of a cell.
 
 use std::ops::Range;
 
@@ -31,11 +32,11 @@ pub struct Matrix {
     finish: Finish,
     /// Rows and columns of output as they are walked: one row where none has a gap.
     output: [usize; 2],
-    /// Where the first output pixel's window begins.
+    /// Offset of the first output pixel's window.
     window: usize,
     /// From there to the window of the pixel below, and of the next one.
     strides: [usize; 2],
-    /// What a window is made of.
+    /// The runs of a window.
     runs: Vec<Run>,
     weights: Weights,
     /// Most pixels of a task.
@@ -74,7 +75,7 @@ pub fn weights(digits: Split, deep: f64, wide: f64) -> f64 {
     deep * wide * digits.count() as f64 / BYTES
 }
 
-/// What follows a product.
+/// The end of a product.
 pub fn finish(wide: f64) -> f64 {
     4.0 * wide / LANES as f64
 }
@@ -129,7 +130,7 @@ impl Matrix {
         segments
     }
 
-    /// Writes what the windows of up to sixteen pixels see.
+    /// Writes the input under the windows of up to sixteen pixels.
     fn fill(&self, unit: &Unit<'_>, pixels: Range<usize>, tile: &mut [f32]) {
         assert!(tile.len() >= self.digits.tile_floats(self.weights.steps()));
         let count = pixels.len();

@@ -1,9 +1,9 @@
-//! Where values lie: channel-blocked maps with a zero halo, in one arena whose size is known before the run.
+//! Layout of values in memory: channel-blocked maps with a zero halo, in one arena whose size is known before the run.
 //!
-//! A map is stored as blocks of sixteen channels, each block row by row, each pixel one 64-byte line: `[C/16][H][W][16]`. Around it lies
-//! the halo of zeros that padded windows read, so that kernels need no masks; the columns right of one row serve as those left of the
-//! next. Lanes behind the last channel hold numbers that nobody reads. An image given to a dense convolution stays planar (`[C][H][W]`).
-//! A line of a map in bf16 holds 32 channels; distances are those of a map of half as many.
+//! A map is stored as blocks of sixteen channels, each block row by row, each pixel one 64-byte line: `[C/16][H][W][16]`. Around it
+//! lies a halo of zeros for padded windows, so that kernels need no masks; the columns right of one row serve as those left of the
+//! next. Lanes behind the last channel hold numbers that no kernel uses. An image that a dense convolution reads stays planar
+//! (`[C][H][W]`). A line of a map in bf16 holds 32 channels; distances are those of a map of half as many.
 
 use std::marker::PhantomData;
 
@@ -90,7 +90,7 @@ impl Map {
         self.row == self.width * self.lane || self.height == 1
     }
 
-    /// Which lanes of a block are channels: none where there is no such block.
+    /// Mask of a block's lanes that are channels: empty for a block behind the last.
     pub fn wanted_lanes(&self, block: usize) -> u16 {
         match self.channels.saturating_sub(block * LANES) {
             0 => 0,
@@ -104,14 +104,14 @@ impl Map {
     }
 }
 
-/// Which memory a value lies in.
+/// The memory that a value lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Space {
-    /// A worker's own: the images of the unit at hand.
+    /// A worker's own: the images of its unit.
     Local,
-    /// Of all workers: all images of the batch.
+    /// That of all workers: all images of the batch.
     Shared,
-    /// Of one task: what lies between the two halves of a pair.
+    /// That of one task: the map between the two halves of a pair.
     Scratch,
 }
 
@@ -120,9 +120,9 @@ pub enum Space {
 pub struct Operand {
     /// Layout of each image.
     pub map: Map,
-    /// Whose memory.
+    /// Its memory.
     pub space: Space,
-    /// Where the first image begins.
+    /// Offset of the first image.
     pub offset: usize,
     /// Distance from image to image.
     pub image: usize,
@@ -142,9 +142,9 @@ pub struct Unit<'a> {
     local: (*mut f32, usize),
     shared: (*mut f32, usize),
     scratch: (*mut f32, usize),
-    /// The first of the images at hand in local memory.
+    /// The first of the unit's images in local memory.
     local_first: usize,
-    /// Images at hand.
+    /// Images of the unit.
     pub images: usize,
     /// The first of them in the batch.
     pub first: usize,
@@ -153,14 +153,14 @@ pub struct Unit<'a> {
 
 // SAFETY: a `Unit` is a mutable borrow of its memory handed to tasks that write disjoint parts and read what earlier steps wrote.
 unsafe impl Send for Unit<'_> {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for Unit<'_> {}
 
 /// The memory of all workers, lent to several units at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedMemory<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
 
-// SAFETY: it is only reached through units, whose tasks write disjoint parts.
+// SAFETY: the memory is reached through units alone, whose tasks write disjoint parts.
 unsafe impl Sync for SharedMemory<'_> {}
 
 impl<'a> SharedMemory<'a> {
@@ -210,7 +210,7 @@ impl<'a> Unit<'a> {
     /// # Safety
     /// No task at work writes to it.
     pub unsafe fn read(&self, operand: &Operand, image: usize) -> &'a [f32] {
-        // SAFETY: `at` checks the bounds; the caller promises that nobody writes.
+        // SAFETY: `at` checks the bounds; the caller promises that no task writes meanwhile.
         unsafe { std::slice::from_raw_parts(self.at(operand, image), operand.map.floats()) }
     }
 
@@ -221,7 +221,7 @@ impl<'a> Unit<'a> {
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn write(&self, operand: &Operand, image: usize, block: usize) -> &'a mut [f32] {
         assert!(block < operand.map.blocks());
-        // SAFETY: `at` checks the bounds; the caller promises that nobody else uses the block.
+        // SAFETY: `at` checks the bounds; the caller promises that no other task uses the block meanwhile.
         unsafe { std::slice::from_raw_parts_mut(self.at(operand, image).add(block * operand.map.block), operand.map.block) }
     }
 }
@@ -230,9 +230,9 @@ impl<'a> Unit<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Common<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
 
-// SAFETY: it is a mutable borrow of memory of which tasks use disjoint parts.
+// SAFETY: a `Common` is a mutable borrow of its memory handed to tasks that write disjoint parts.
 unsafe impl Send for Common<'_> {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for Common<'_> {}
 
 impl<'a> Common<'a> {
@@ -241,28 +241,28 @@ impl<'a> Common<'a> {
         Common(memory.as_mut_ptr(), memory.len(), PhantomData)
     }
 
-    /// So many floats from `first` on.
+    /// The address of `len` floats from `first` on.
     pub fn at(&self, first: usize, len: usize) -> *mut f32 {
         assert!(first + len <= self.1, "a part lies inside the memory");
         self.0.wrapping_add(first)
     }
 
-    /// So many floats from `first` on, to read.
+    /// The `len` floats from `first` on, for reading.
     ///
     /// # Safety
     /// No task at work writes to them.
     pub unsafe fn read(&self, first: usize, len: usize) -> &'a [f32] {
-        // SAFETY: `at` checks the bounds; the caller promises that nobody writes.
+        // SAFETY: `at` checks the bounds; the caller promises that no task writes meanwhile.
         unsafe { std::slice::from_raw_parts(self.at(first, len), len) }
     }
 
-    /// So many floats from `first` on, to write.
+    /// The `len` floats from `first` on, for writing.
     ///
     /// # Safety
     /// No other task at work reads or writes them.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn write(&self, first: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: `at` checks the bounds; the caller promises that nobody else uses them.
+        // SAFETY: `at` checks the bounds; the caller promises that no other task uses the part meanwhile.
         unsafe { std::slice::from_raw_parts_mut(self.at(first, len), len) }
     }
 }
@@ -275,7 +275,7 @@ pub fn zero_halo(unit: &Unit<'_>, operand: &Operand) {
     }
     let bottom = map.origin + map.height * map.row - map.halo[2] * map.lane;
     for (image, block) in (0..unit.images).flat_map(|i| (0..map.blocks()).map(move |b| (i, b))) {
-        // SAFETY: halos are set before a step's tasks begin.
+        // SAFETY: halos are set before a step's tasks begin, by one thread.
         let plane = unsafe { unit.write(operand, image, block) };
         plane[..map.origin].fill(0.0);
         plane[bottom..].fill(0.0);

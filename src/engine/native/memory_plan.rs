@@ -1,4 +1,4 @@
-//! The memory plan: which values share storage as views, how wide each halo is, where everything lies in the arena.
+//! The memory plan: which values share storage as views, how wide each halo is, and where every value lies in the arena.
 
 use super::memory::{Map, Operand, Space, as_map};
 use super::rewrite::Rewritten;
@@ -8,7 +8,7 @@ use crate::simd::LANES;
 /// Input channels up to which an image stays planar.
 const PLANAR: usize = 4;
 
-/// A value's place, or its being part of another value.
+/// A value as part of a storage, its own or another value's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct View {
     root: ValueId,
@@ -20,7 +20,7 @@ struct View {
 pub struct MemoryPlan {
     /// One for each value of the plan.
     pub operands: Vec<Operand>,
-    /// Steps whose output is already in its place when they come, or that nobody needs: they do nothing.
+    /// Steps without work: their output is in its place already, or no step reads it.
     pub done: Vec<bool>,
     /// Size of a worker's arena in floats.
     pub local: usize,
@@ -106,7 +106,7 @@ fn join(plan: &Plan, inputs: &[ValueId], output: ValueId, views: &mut [Option<Vi
     if starts.iter().any(|s| s % LANES != 0) || inputs.contains(&0) {
         return false;
     }
-    // Where an input already lies somewhere, the whole must lie around it.
+    // An input that has a place already fixes the place of the whole.
     let placed = inputs.iter().zip(&starts).find_map(|(&v, s)| views[v].map(|view| (view, s / LANES)));
     let whole = match (views[output], placed) {
         (Some(whole), _) => whole,
@@ -116,7 +116,7 @@ fn join(plan: &Plan, inputs: &[ValueId], output: ValueId, views: &mut [Option<Vi
     };
     let wanted: Vec<View> = starts.iter().map(|s| View { root: whole.root, block: whole.block + s / LANES }).collect();
     let repeated = inputs.iter().enumerate().any(|(i, v)| inputs[..i].contains(v));
-    // A value without a place may get one; unless `whole` is new, that needs the space to be nobody else's: then all must fit already.
+    // A value without a place may get one. Unless `whole` is new, its space may belong to another value: then all must fit already.
     let fits = |(&v, want): (&ValueId, &View)| views[v].is_none_or(|has| has == *want);
     let adopts = placed.is_some() && views[output].is_none() && inputs.iter().any(|&v| views[v].is_none());
     if repeated || adopts || !inputs.iter().zip(&wanted).all(fits) {

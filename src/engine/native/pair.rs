@@ -1,8 +1,8 @@
-//! Two steps in turn, some blocks of channels at a time: what lies between them is never whole and stays in the second-level cache.
+//! Two steps in turn, some blocks of channels at a time: the map between them is never whole and stays in the second-level cache.
 //!
 //! *Shape class*: a direct convolution whose map is larger than that cache and is read once, by a depthwise convolution or a pool. The
-//! expanded maps of inverted residuals (96 channels of 112×112 are 4.8 MB) would be written to the third-level cache and read from there.
-//! *Layout*: as both steps have it; the map between is made of one block or two and lies in scratch memory.
+//! expanded maps of inverted residuals (96 channels of 112×112 are 4.8 MB) would be written to the third-level cache and read from
+//! there. *Layout*: that of both steps; the map between them has one block or two and lies in scratch memory.
 
 use super::memory::{Operand, Unit, zero_halo};
 use super::step::Kernel;
@@ -11,7 +11,7 @@ use super::step::Kernel;
 pub struct Part {
     /// The kernels, prepared for these channels alone.
     pub kernels: [Box<dyn Kernel>; 2],
-    /// What the first makes and the second reads.
+    /// The first one's output and the second one's input.
     pub between: Operand,
 }
 

@@ -8,7 +8,7 @@ use super::step::Kernel;
 use crate::graph::Act;
 use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
-/// What a pass computes from its input x.
+/// The computation of a pass on its input x.
 pub enum Pass {
     /// x + the second input
     Add(Operand),
@@ -63,7 +63,7 @@ impl Vectorized for Block<'_> {
     fn run<S: Simd>(self, s: S) {
         let Pointwise { input, output, pass, epilogue, .. } = self.kernel;
         let [low, high] = epilogue.bounds.map(|b| s.splat(b));
-        // SAFETY: slices of sixteen values.
+        // SAFETY: the slice was cut to sixteen values.
         let line = |from: &[f32]| unsafe { s.load(from[..LANES].as_ptr()) };
         let (scale, shift) = match (pass, self.other) {
             (Pass::Channels { scale, shift }, _) => (line(&scale[self.block].0), line(&shift[self.block].0)),
@@ -82,7 +82,7 @@ impl Vectorized for Block<'_> {
                     Some(added) => s.add(line(from), line(&added[i * LANES..])),
                     None => s.fma(line(from), scale, shift),
                 };
-                // SAFETY: `to` has sixteen values.
+                // SAFETY: `to` is a slice of sixteen values.
                 unsafe { s.store(to.as_mut_ptr(), s.min(high, s.max(low, x))) };
             }
             if let Some(act) = epilogue.act {
@@ -117,7 +117,7 @@ impl Kernel for Pointwise {
             Pass::Add(other) | Pass::Gate(other) => Some(other),
             _ => None,
         };
-        // SAFETY: earlier steps are complete, and each task has an output block of its own.
+        // SAFETY: the steps that write to the inputs are complete, and each task has an output block of its own.
         let (input, other, output) =
             unsafe { (unit.read(&self.input, image), second.map(|o| unit.read(o, image)), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { kernel: self, block, input, other, output });
@@ -154,7 +154,7 @@ struct Pixel<'a> {
 #[inline(always)]
 fn lanes_sum<S: Simd>(s: S, v: S::V) -> f32 {
     let mut lanes = [0.0; LANES];
-    // SAFETY: sixteen values.
+    // SAFETY: `lanes` holds sixteen values.
     unsafe { s.store(lanes.as_mut_ptr(), v) };
     lanes.iter().sum()
 }

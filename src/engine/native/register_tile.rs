@@ -1,4 +1,5 @@
-//! The register tile of a direct convolution: how many pixels × output blocks a row function sums at once, by a model of its cycles.
+//! The register tile of a direct convolution: number of pixels × output blocks that a row function sums at once, by a model of its
+//! cycles.
 
 use crate::simd::Isa;
 

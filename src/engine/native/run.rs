@@ -72,7 +72,7 @@ struct Work<'a> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What these mutexes guard is never left half-changed.
+    // The data behind these mutexes is never left half-changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -138,7 +138,7 @@ impl NativeEngine {
         }
     }
 
-    /// Runs a batch; `note` is told of each step's share of the wall time.
+    /// Runs a batch; `note` receives each step's share of the wall time.
     fn execute(&self, batch: Batch<'_>, note: &(dyn Fn(usize, f64) + Sync)) -> Result<Vec<Vec<f32>>> {
         self.check(&batch)?;
         let mut taps: Vec<Vec<f32>> = self.tap_lengths.iter().map(|&len| vec![0.0; batch.images() * len]).collect();
@@ -179,7 +179,7 @@ impl NativeEngine {
         work.par_iter_mut().for_each(|work| self.store(Space::Shared, &unit, work.image - first, &mut work.taps));
     }
 
-    /// The steps that run image by image, by so many workers together.
+    /// The steps that run image by image, by `workers` workers together.
     fn image(
         &self,
         batch: &Batch<'_>,
@@ -232,7 +232,7 @@ impl NativeEngine {
     /// Copies out the taps that lie in `space`.
     fn store(&self, space: Space, unit: &Unit<'_>, slot: usize, taps: &mut [&mut [f32]]) {
         for (operand, to) in self.program.taps.iter().zip(taps).filter(|(operand, _)| operand.space == space) {
-            // SAFETY: all steps that write to this space are complete.
+            // SAFETY: all steps that write to this space are complete, and no task is at work.
             io::store(&operand.map, unsafe { unit.read(operand, slot) }, to);
         }
     }

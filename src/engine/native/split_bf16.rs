@@ -1,15 +1,17 @@
-//! Matrix products in AMX tiles: 16 × 32 by 32 × 16 bf16 products summed in f32, one instruction each. The first convolution's: what
-//! follows is faster in int8 ([`split_int8`](super::split_int8)).
+//! Matrix products in AMX tiles of bf16 by splitting: 16 × 32 by 32 × 16 products summed in f32, one instruction each. They serve
+//! the first convolution of an image and maps in bf16; other convolutions are faster in int8 ([`split_int8`](super::split_int8)).
 //!
-//! An f32 number is the exact sum of three bf16 numbers (8 + 8 + 8 bits). Of the nine products of two such sums the six largest give what
-//! f32 arithmetic gives, at twice the speed of AVX-512; the other three are below its rounding. Two parts and their three largest products keep
-//! sixteen bits, in half the time. One part would keep eight: its noise differs from image to image, and features are what tells images apart.
+//! An f32 number is the exact sum of three bf16 numbers (8 + 8 + 8 bits). Of the nine products of two such sums the six largest
+//! give the precision of f32 arithmetic at twice the speed of AVX-512; the other three are below its rounding. Two parts and their
+//! three largest products keep sixteen bits, in half the time. One part alone would keep eight: its noise differs from image to
+//! image, and features are what tells images apart. The splitting is that of Henry, Tang & Heinecke 2019, "Leveraging the bfloat16
+//! artificial intelligence datatype for higher-precision computations"; oneMKL offers it as the compute modes `float_to_bf16x2` and
+//! `float_to_bf16x3`, cuBLAS (with all nine products) as `BF16x9`.
 //!
-//! *Panel* (left side): parts one after the other, in each of which a row of a step is 64 bytes wherever a [`Walk`] says; rows may overlap.
-//! *Weights*: `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
+//! *Panel* (left side): parts one after the other, in each of which a row of a step is the 64 bytes that a [`Walk`] points to; rows
+//! may overlap. *Weights*: `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
 //!
-//! Registers and instructions are asked for by inline assembly: the compiler's own intrinsics are not stable. On Linux a process asks
-//! for the tiles' state once.
+//! Tile instructions are written as inline assembly, because the compiler's intrinsics for them are not stable.
 
 use super::split::Split;
 use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles, zeroed_lines};
@@ -32,7 +34,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Zeros for products of so many steps and output blocks.
+    /// Zeros for products of `steps` steps and `blocks` output blocks.
     pub fn zeros(parts: Split, steps: usize, blocks: usize) -> Weights {
         let pairs = blocks.div_ceil(2);
         let values = zeroed_lines(pairs * steps * parts.count() * PAIR / 2);
@@ -97,8 +99,8 @@ impl Weights {
         self.steps
     }
 
-    /// Multiplies one tile of bf16 numbers or two, wherever they lie, by the weights to one pair of output blocks: `to` is `[2][2 · 16][16]`.
-    /// `offsets` are the bytes from a tile to what each step multiplies, `row` those from row to row.
+    /// Multiplies one tile of bf16 numbers or two, which may lie anywhere, by the weights to one pair of output blocks: `to` is
+    /// `[2][2 · 16][16]`. `offsets` are the bytes from a tile to the left side of each step, `row` those from row to row.
     ///
     /// # Safety
     /// The lines of all rows of both tiles (as many as `tiles` has) are valid for reading at each of `offsets`.
@@ -140,7 +142,7 @@ struct Block {
     panel: *const u8,
     /// From the first tile of sixteen rows to the second.
     second: usize,
-    /// From a tile to what each step multiplies.
+    /// From a tile to the left side of each step.
     offsets: *const usize,
     row: usize,
     part: usize,
@@ -150,9 +152,9 @@ struct Block {
     to_block: usize,
 }
 
-/// Where a product finds its left side in a panel; distances in bytes.
+/// Places of a product's left side in a panel; distances in bytes.
 pub struct Walk {
-    /// From a tile to what each step of the weights multiplies.
+    /// From a tile to the left side of each step of the weights.
     offsets: Vec<usize>,
     /// From the panel's start to each tile of sixteen rows.
     tiles: Vec<usize>,
@@ -163,7 +165,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Tiles of a panel whose parts and rows are so many bytes apart: each row is the 64 bytes from there on.
+    /// Tiles of a panel whose parts are `part` bytes apart and whose rows `row` bytes: each row is the 64 bytes from there on.
     pub fn new(part: usize, row: usize, tiles: Vec<usize>, offsets: Vec<usize>) -> Walk {
         let most = |of: &[usize]| of.iter().max().copied().unwrap_or(0);
         assert!(most(&tiles) + most(&offsets) + (TILE_ROWS - 1) * row + LINE <= part, "tiles lie inside the panel");

@@ -1,4 +1,4 @@
-//! The instructions: detection, configuration, the inner loops, and splitting f32 into bf16 parts.
+//! The instructions: the inner loops, and splitting f32 into bf16 parts.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -154,7 +154,7 @@ product!(three_by_one,
     ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
 );
 
-/// Writes pixels of up to four planes as so many bf16 parts, the four channels of a pixel side by side; zeros where there is no plane or pixel.
+/// Writes pixels of up to four planes as `parts` bf16 parts, the four channels of a pixel side by side; zeros for absent planes and pixels.
 ///
 /// # Safety
 /// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen) times eight bytes written to each part, `part`
@@ -168,7 +168,8 @@ pub unsafe fn interleave(_: Avx512, parts: usize, planes: [Option<*const f32>; 4
     let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
     for i in (0..count).step_by(16) {
         let wanted = ((1u32 << there.saturating_sub(i).min(16)) - 1) as u16;
-        // SAFETY: the caller's promise.
+        // SAFETY: the mask keeps loads within the `there` values that the caller promises of each plane, and stores within the
+        // parts that it promises.
         unsafe {
             let mut x = planes.map(|plane| match plane {
                 Some(from) => _mm512_maskz_loadu_ps(wanted, from.add(i)),

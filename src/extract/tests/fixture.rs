@@ -12,7 +12,7 @@ use crate::data::{self, Dataset, Digest, ImageSource, ListOptions, digests};
 use crate::engine::{Batch, Engine};
 use crate::extract::{EngineFactory, Job, JobTap, Observer, Outcome, Part, run};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::{Dtype, Key, LocalFiles, Objects, Wait};
+use crate::store::{Deferred, Dtype, Key, LocalFiles, Objects, Wait};
 
 pub const SIZE: usize = 6;
 
@@ -56,6 +56,7 @@ pub struct World {
     pub group: u64,
     pub partial: bool,
     pub part: Option<Part>,
+    pub deferred: Deferred,
     pub cache: PathBuf,
     pub pause: Duration,
 }
@@ -74,6 +75,7 @@ impl World {
             group: 8,
             partial: false,
             part: None,
+            deferred: Deferred::default(),
             cache,
             pause: Duration::ZERO,
         };
@@ -158,6 +160,7 @@ impl World {
             engine,
             wait: Wait::Moment,
             part: self.part,
+            deferred: self.deferred,
         })
     }
 

@@ -2,33 +2,22 @@
 
 use candle_core::{Device, Result as CandleResult};
 
-use super::failed;
-use super::stack::{Batch, Common, Rates, Stack};
+use super::batch::Batch;
+use super::common::Common;
+use super::error::failed;
+use super::member::Member;
+use super::rates::Rates;
+use super::stack::Stack;
 use crate::Result;
+use crate::heads::features::order::order;
+use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::Ahead;
-use crate::heads::fitted::head::{BatchNorm, Head};
-use crate::heads::random::{Dropout, order, window_rows};
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::features::task::Task;
+use crate::heads::fitted::batch_norm::BatchNorm;
+use crate::heads::fitted::head::Head;
 use crate::heads::training::lockstep::{self, Roll};
-use crate::heads::training::loss::Targets;
-use crate::heads::training::run::{Pass, Task};
-
-/// A head of the group.
-pub struct Member {
-    spec: HeadSpec,
-    /// Of each layer's input.
-    pub dropouts: Vec<Dropout>,
-}
-
-impl Member {
-    fn new(spec: &HeadSpec) -> Member {
-        Member { spec: spec.clone(), dropouts: Dropout::of(spec) }
-    }
-
-    pub fn weight_decay(&self) -> f64 {
-        self.spec.params().weight_decay
-    }
-}
+use crate::heads::training::objective::Targets;
+use crate::heads::training::trainer::Pass;
 
 /// Heads that agree in what `CandleTrainer::in_common` keeps.
 pub struct Group<'a> {
@@ -65,7 +54,7 @@ impl lockstep::Group for Group<'_> {
         };
         let stack = self.stacks.iter().find(holds);
         let layers = stack.map_or_else(|| Ok(vec![]), |stack| stack.layers(at)).map_err(failed("reading weights"))?;
-        Ok(Head { spec, batch_norm: self.batch_norm.clone(), layers, neighbours: None })
+        Ok(Head::new(&spec, self.batch_norm.clone(), layers))
     }
 
     fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
@@ -80,7 +69,7 @@ impl<'a> Group<'a> {
         let common = Common::new(device, &first.spec, task);
         let stacks = vec![Stack::new(&common, starts)?];
         let roll = Roll::new(starts.iter().map(|head| (&head.spec, Member::new(&head.spec))));
-        Ok(Group { task, common, roll, stacks, batch_norm: first.batch_norm.clone(), steps: 0 })
+        Ok(Group { task, common, roll, stacks, batch_norm: first.batch_norm().cloned(), steps: 0 })
     }
 
     fn drop_who_left(&mut self) -> CandleResult<()> {

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::stack::Rates;
-use crate::heads::settings::choices::OptimizerKind;
+use super::rates::Rates;
+use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
 
 /// One parameter of all heads, `[heads, …]`, with what the optimiser remembers of it.
@@ -26,24 +26,25 @@ impl Parameter {
         }
         let lr = &rates.lr;
         let moved = |old: &Tensor, new: &Tensor, keep: f64| (old * keep)? + (new * (1.0 - keep))?;
-        let stride = match o.kind {
-            OptimizerKind::Sgd => {
+        let stride = match o {
+            Optimizer::Sgd(o) => {
                 if o.momentum > 0.0 {
                     s[0] = if step == 1 { g.clone() } else { ((&s[0] * o.momentum)? + (&g * (1.0 - o.dampening))?)? };
                     g = if o.nesterov { (g + (&s[0] * o.momentum)?)? } else { s[0].clone() };
                 }
                 g.broadcast_mul(lr)?
             }
-            OptimizerKind::Rmsprop => {
+            Optimizer::Rmsprop(o) => {
                 s[0] = moved(&s[0], &g.sqr()?, o.alpha)?;
                 let mut square = s[0].clone();
                 if o.centered {
                     s[1] = moved(&s[1], &g, o.alpha)?;
                     square = (square - s[1].sqr()?)?;
                 }
-                let root = if o.keras { (square + o.eps)?.sqrt()? } else { (square.sqrt()? + o.eps)? };
+                let is_keras = o.preset == Preset::Keras;
+                let root = if is_keras { (square + o.eps)?.sqrt()? } else { (square.sqrt()? + o.eps)? };
                 let mut stride = (g / root)?;
-                if o.keras {
+                if is_keras {
                     stride = stride.broadcast_mul(lr)?;
                 }
                 if o.momentum > 0.0 {
@@ -51,16 +52,16 @@ impl Parameter {
                     s[last] = ((&s[last] * o.momentum)? + stride)?;
                     stride = s[last].clone();
                 }
-                if o.keras { stride } else { stride.broadcast_mul(lr)? }
+                if is_keras { stride } else { stride.broadcast_mul(lr)? }
             }
-            OptimizerKind::Adam | OptimizerKind::Adamw => {
+            Optimizer::Adam(o) | Optimizer::Adamw(o) => {
                 s[0] = moved(&s[0], &g, o.betas[0])?;
                 s[1] = moved(&s[1], &g.sqr()?, o.betas[1])?;
                 if o.amsgrad {
                     s[2] = s[2].maximum(&s[1])?;
                 }
                 let [c1, c2] = o.betas.map(|beta| 1.0 - beta.powi(step));
-                let denominator = ((s[if o.amsgrad { 2 } else { 1 }].sqrt()? / c2.sqrt())? + o.adam_eps(step))?;
+                let denominator = ((s[if o.amsgrad { 2 } else { 1 }].sqrt()? / c2.sqrt())? + o.eps_at(step))?;
                 (&s[0] / denominator)?.broadcast_mul(&(lr / c1)?)?
             }
         };

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::heads::evaluation::metrics::{ln, most_probable};
 use crate::heads::features::groups::{Groups, folds};
-use crate::heads::features::table::Labels;
+use crate::heads::features::labels::Labels;
 
 /// Logarithm of the largest temperature, and of one over the smallest.
 const BOUND: f64 = 2.0 * LN_10;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::heads::features::table::Labels;
+use crate::heads::features::labels::Labels;
 
 /// Names of all metrics and whether more is better.
 pub const METRICS: &[(&str, bool)] =

@@ -2,8 +2,8 @@
 //!
 //! | file | what for |
 //! |---|---|
-//! | `calibration` | temperature scaling |
 //! | `metrics` | accuracy, loss, recall, F1, calibration error, area under the curve, confusion |
+//! | `calibration` | temperature scaling |
 
 pub(super) mod calibration;
 pub(super) mod metrics;

@@ -11,10 +11,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::for_each_row;
 use crate::heads::features::table::FeatureTable;
-use crate::heads::random::{AUGMENT, MIXUP, window_rows};
 use crate::heads::settings::params::Params;
+use crate::heads::streams::AUGMENT;
+use crate::heads::streams::MIXUP;
 use crate::rng::{Draws, Philox};
 
 /// Tables of the same rows, one a view. A training row is read from another one each epoch, shifted and mixed with another row; every other

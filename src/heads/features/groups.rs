@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crate::heads::features::table::{Labels, Partition};
-use crate::heads::random::HOLD_OUT;
+use crate::heads::features::labels::Labels;
+use crate::heads::features::partition::Partition;
+use crate::heads::streams::HOLD_OUT;
 use crate::rng::Philox;
 
 /// Which rows stay together.

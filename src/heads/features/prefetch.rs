@@ -1,7 +1,8 @@
 //! Rows asked for before they are read: those of a cache larger than memory come from disk while what came before is worked on.
 
+use crate::heads::features::order::blocks;
+use crate::heads::features::order::window_rows;
 use crate::heads::features::table::FeatureTable;
-use crate::heads::random::{blocks, window_rows};
 
 /// Rows that whoever goes through many of them reads at a time, on each thread.
 pub const BLOCK: usize = 256;
@@ -89,7 +90,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::heads::random::order;
+    use crate::heads::features::order::order;
 
     /// A table that remembers what was asked of it, and of which nothing is read that was not.
     struct Disk {

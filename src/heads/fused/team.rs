@@ -120,7 +120,7 @@ impl Shared {
 
     /// The first value's address and the number of values, for kernels that write some columns of some rows.
     pub fn pointer(&self) -> (*mut f32, usize) {
-        // SAFETY: the buffer itself is never changed while shared, only its values.
+        // SAFETY: while shared, only the values behind the buffer's own pointer change, never the buffer.
         let values = unsafe { &*self.0.get() };
         (values.pointer(), values.len())
     }
@@ -132,7 +132,7 @@ impl Shared {
     pub unsafe fn read(&self, range: Range<usize>) -> &[f32] {
         let (start, len) = self.pointer();
         assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
-        // SAFETY: within the buffer; the caller's promise.
+        // SAFETY: the range lies within the buffer, as asserted; the caller promises that no thread writes to it meanwhile.
         unsafe { std::slice::from_raw_parts(start.add(range.start), range.len()) }
     }
 
@@ -144,7 +144,7 @@ impl Shared {
     pub unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
         let (start, len) = self.pointer();
         assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
-        // SAFETY: within the buffer; the caller's promise.
+        // SAFETY: the range lies within the buffer, as asserted; the caller promises that it is used by no one else meanwhile.
         unsafe { std::slice::from_raw_parts_mut(start.add(range.start), range.len()) }
     }
 }
@@ -159,7 +159,7 @@ mod tests {
             let buffer = Shared::new(100);
             Team::run(members, |member| {
                 for round in 1..50 {
-                    // SAFETY: shares do not overlap, and barriers part writing from reading.
+                    // SAFETY: shares do not overlap, and barriers separate writing from reading.
                     unsafe {
                         buffer.part(member.share(100)).fill(round as f32);
                         member.meet();
@@ -178,7 +178,7 @@ mod tests {
             Team::run(members, |member| {
                 for _ in 0..50 {
                     while let Some(item) = member.take(20) {
-                        // SAFETY: an item is one member's alone.
+                        // SAFETY: between two barriers an item is taken by one member alone.
                         unsafe { times.part(item..item + 1)[0] += 1.0 };
                     }
                     member.meet();

@@ -54,7 +54,38 @@ words! {
 impl HeadKind {
     /// Whether it is solved for, without a learning rate, rather than trained.
     pub const fn is_solved(self) -> bool {
-        matches!(self, HeadKind::Ridge | HeadKind::Logreg | HeadKind::Knn | HeadKind::NearestMean)
+        match self {
+            HeadKind::Ridge | HeadKind::Logreg | HeadKind::Knn | HeadKind::NearestMean => true,
+            HeadKind::Linear | HeadKind::Dense | HeadKind::Gap | HeadKind::GapDropout | HeadKind::Classifier => false,
+        }
+    }
+
+    /// Whether it pools maps before its first layer.
+    pub const fn pools(self) -> bool {
+        match self {
+            HeadKind::Gap | HeadKind::GapDropout => true,
+            HeadKind::Linear
+            | HeadKind::Dense
+            | HeadKind::Classifier
+            | HeadKind::Ridge
+            | HeadKind::Logreg
+            | HeadKind::Knn
+            | HeadKind::NearestMean => false,
+        }
+    }
+
+    /// Whether it has hidden layers.
+    pub const fn has_hidden_layers(self) -> bool {
+        match self {
+            HeadKind::Dense | HeadKind::Classifier => true,
+            HeadKind::Linear
+            | HeadKind::Gap
+            | HeadKind::GapDropout
+            | HeadKind::Ridge
+            | HeadKind::Logreg
+            | HeadKind::Knn
+            | HeadKind::NearestMean => false,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub enum Kind {
 
 /// One key of a trial's settings.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub struct SettingSpec {
     /// As it stands in a sweep file.
     pub name: &'static str,
     /// What it may hold.
@@ -49,12 +49,12 @@ const SHARE: Kind = Kind::Number { min: 0.0, below: 1.0, closed: true };
 /// Units of a hidden layer at most.
 const MOST_UNITS: u64 = 1 << 20;
 
-const fn key(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> Key {
-    Key { name, kind, about, optional: false, when }
+const fn key(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> SettingSpec {
+    SettingSpec { name, kind, about, optional: false, when }
 }
 
-const fn optional(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> Key {
-    Key { name, kind, about, optional: true, when }
+const fn optional(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> SettingSpec {
+    SettingSpec { name, kind, about, optional: true, when }
 }
 
 fn always(_: &Params) -> bool {
@@ -99,7 +99,7 @@ fn step(p: &Params) -> bool {
 }
 
 /// All keys, those first that decide whether others count.
-pub static KEYS: &[Key] = &[
+pub static KEYS: &[SettingSpec] = &[
     key("head", Kind::Word(HeadKind::WORDS), always, "kind of head"),
     key("hidden", Kind::Counts, dense, "units of the hidden layers of a dense head: one number, or a list for several layers"),
     key("activation", Kind::Word(Activation::WORDS), dense, "activation of the hidden layers"),
@@ -150,12 +150,12 @@ pub static KEYS: &[Key] = &[
     key("seed", Kind::Count(0), trained, "seed of initial weights, dropout and order"),
 ];
 
-impl Key {
+impl SettingSpec {
     /// The key of a name.
     ///
     /// # Errors
     /// An unknown name: the message carries the nearest one.
-    pub fn find(name: &str) -> Result<&'static Key> {
+    pub fn find(name: &str) -> Result<&'static SettingSpec> {
         KEYS.iter()
             .find(|key| key.name == name)
             .ok_or_else(|| Error::setting(format!("`{name}` is not a parameter"), did_you_mean(name, KEYS.iter().map(|k| k.name))))
@@ -252,10 +252,10 @@ mod tests {
 
     #[test]
     fn a_typo_names_its_neighbour() {
-        assert!(Key::find("droput").unwrap_err().to_string().contains("did you mean `dropout`?"));
-        let optimizer = Key::find("optimizer").unwrap();
+        assert!(SettingSpec::find("droput").unwrap_err().to_string().contains("did you mean `dropout`?"));
+        let optimizer = SettingSpec::find("optimizer").unwrap();
         assert!(optimizer.check(&"rmsporp".into()).unwrap_err().to_string().contains("did you mean `rmsprop`?"));
-        assert!(Key::find("hidden").unwrap().check(&serde_json::json!([256, 0])).is_err());
-        assert!(Key::find("epochs").unwrap().check(&serde_json::json!(1.5)).is_err());
+        assert!(SettingSpec::find("hidden").unwrap().check(&serde_json::json!([256, 0])).is_err());
+        assert!(SettingSpec::find("epochs").unwrap().check(&serde_json::json!(1.5)).is_err());
     }
 }

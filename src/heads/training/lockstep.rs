@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
-use crate::heads::settings::optimizer::LearningRate;
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::training::run::{Pass, Session, Task};
+use crate::heads::settings::learning_rate::LearningRate;
+use crate::heads::settings::spec::HeadSpec;
+use crate::heads::training::trainer::Pass;
+use crate::heads::training::trainer::Session;
 use crate::{Error, Result};
 
 /// Heads that a trainer brings on together.

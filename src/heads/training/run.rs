@@ -5,106 +5,15 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::trainer::{Pass, Session, Trainer};
 use crate::Result;
 use crate::heads::evaluation::metrics::{Evaluation, Metrics};
 use crate::heads::features::prefetch::in_parts;
-use crate::heads::features::table::{FeatureTable, Labels, Partition};
+use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
-use crate::heads::settings::optimizer::LearningRate;
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::settings::learning_rate::LearningRate;
+use crate::heads::settings::spec::HeadSpec;
 use crate::heads::solvers::Solver;
-
-/// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
-pub const MOST_TOGETHER: usize = 64;
-
-/// What heads are trained and judged on; features went through the transform already.
-#[derive(Clone, Copy)]
-pub struct Task<'a> {
-    /// Features.
-    pub features: &'a dyn FeatureTable,
-    /// Their classes.
-    pub labels: &'a Labels,
-    /// Which rows serve what.
-    pub partition: &'a Partition,
-}
-
-/// Something that trains heads: candle on any device, or the fused CPU trainer.
-pub trait Trainer: Send + Sync {
-    /// `candle` or `fused`, with whatever else its last bits depend on.
-    fn name(&self) -> &'static str;
-
-    /// A head before its first step, which starts from the weights of `start`.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
-
-    /// What heads on the same task, of so many rows, must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
-    /// itself. Never asked of heads that are solved for: they may have no layer.
-    fn in_common(&self, _spec: &HeadSpec, _rows: usize) -> Option<HeadSpec> {
-        None
-    }
-
-    /// Most heads like this one, on so many rows, that are worth beginning together.
-    fn at_once(&self, _spec: &HeadSpec, _rows: usize) -> usize {
-        MOST_TOGETHER
-    }
-
-    /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
-    /// device's memory holds. Their sessions go on epoch by epoch: none begins one before all others had the one before, or are settled.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
-        starts.into_iter().map(|start| self.begin(task, start)).collect()
-    }
-}
-
-/// A head in training.
-pub trait Session: Send {
-    /// One pass over the training rows.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass>;
-
-    /// The head will not be trained further: those that it was trained with go on without it.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn settle(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    /// The head as it is now.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn head(&self) -> Result<Head>;
-
-    /// Class probabilities of rows of the task, `[rows, classes]`.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn classify(&self, rows: &[usize]) -> Result<Vec<f32>>;
-}
-
-/// How a pass over the training rows went, as its steps met them: with dropout, and while the weights changed (what Keras reports, too).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Pass {
-    /// Mean loss of its steps, weighted by rows.
-    pub loss: f64,
-    /// Share of the rows whose most probable class was (among) theirs.
-    pub acc1: f64,
-}
-
-impl Pass {
-    /// Of sums over `rows` training rows.
-    pub fn new(loss: f64, right: f64, rows: usize) -> Pass {
-        let rows = rows.max(1) as f64;
-        Pass { loss: loss / rows, acc1: right / rows }
-    }
-}
 
 /// What happened in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -330,8 +239,8 @@ pub fn score(metrics: &Metrics, (name, more): (&str, bool)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::fitted::head::Layer;
-    use crate::heads::{Fit, Matrix, Params};
+    use crate::heads::fitted::layer::Layer;
+    use crate::heads::{Fit, Labels, Matrix, Params, Partition};
 
     /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers that are none, [`NO_LOSS`] a pass whose loss
     /// is none.
@@ -393,7 +302,7 @@ mod tests {
     fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
         let of = |patience, epochs| {
             let (seen, trained) = trained(&[1, 3, 2, 3, 6], patience, epochs);
-            (seen, trained.epochs, trained.head.layers[0].bias[0], trained.val.acc1)
+            (seen, trained.epochs, trained.head.layers()[0].bias[0], trained.val.acc1)
         };
         assert_eq!(of(2, 5), (4, 2, 2.0, 0.5));
         assert_eq!(of(3, 5), (5, 5, 5.0, 1.0));

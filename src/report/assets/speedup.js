@@ -1,7 +1,8 @@
 (() => {
-  const { report, at, css, short, narrow, base, plot, drawing } = page;
+  const { report, at, css, short, narrow, base, plot } = page;
   const ways = ["base in the loop", "on cached features"];
-  const color = () => ({ legend: true, domain: ways, range: [css("--wrong"), css("--accent")] });
+  const color = () => ({ domain: ways, range: [css("--wrong"), css("--accent")] });
+  const legend = () => ways.map((label, i) => ({ label, color: color().range[i] }));
   const words = (s) => (s < 1 ? `${Math.round(s * 1000)} ms` : s < 90 ? `${short(Number(s.toPrecision(3)))} s` : s < 5400 ? `${short(Number((s / 60).toPrecision(3)))} min` : `${short(Number((s / 3600).toPrecision(3)))} h`);
   // Powers of ten are no round times: a log axis takes what people count in, from a second to a month.
   const round = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 36000, 86400, 259200, 864000, 2592000];
@@ -31,7 +32,7 @@
           Plot.dot(measured, { x: "epoch", y: "y", fill: "way", r: 2.5 }),
           Plot.tip(data, Plot.pointer({ x: "epoch", y: "y", title: (p) => `${p.way}\nepoch ${p.epoch}: ${words(p.y)}${p.measured ? "" : " (scaled)"}` })),
         ],
-      }));
+      }), legend());
     },
 
     trials() {
@@ -51,7 +52,7 @@
           Plot.dot(data, { x: "n", y: "y", fill: "way", r: 3 }),
           Plot.tip(data, Plot.pointer({ x: "n", y: "y", title: (p) => `${p.way}\n${p.n} trials: ${words(p.y)}` })),
         ],
-      }));
+      }), legend());
     },
 
     phases() {
@@ -72,5 +73,5 @@
     },
   };
 
-  drawing(charts);
+  Object.entries(charts).forEach(([section, draw]) => page.charts.set(section, draw));
 })();

@@ -5,15 +5,25 @@ use std::path::{Path, PathBuf};
 
 use super::names::{
     CONFIG_FILE, CONFUSION_FILE, EARLIER_FOLDER, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE,
-    TENSORBOARD_FOLDER, is_best_by_file,
+    RUN_FILE, TENSORBOARD_FOLDER, is_best_by_file,
 };
 use crate::files::{create_folder, sync_folder};
 use crate::heads::BEST_FOLDER;
 use crate::{Error, Result};
 
 /// Files of a sweep and of its report, beside its config.
-const FILES: [&str; 9] =
-    [LOG_FILE, RESULTS_FILE, PREDICTIONS_FILE, CONFUSION_FILE, PER_CLASS_FILE, NOTES_FILE, BEST_FOLDER, REPORT_FILE, TENSORBOARD_FOLDER];
+const FILES: [&str; 10] = [
+    LOG_FILE,
+    RESULTS_FILE,
+    PREDICTIONS_FILE,
+    CONFUSION_FILE,
+    PER_CLASS_FILE,
+    NOTES_FILE,
+    BEST_FOLDER,
+    RUN_FILE,
+    REPORT_FILE,
+    TENSORBOARD_FOLDER,
+];
 
 /// Moves the files of the sweep in a directory into a folder of their own. Returns that folder; `None`
 /// where there was no sweep.

@@ -16,6 +16,8 @@ pub const CONFUSION_FILE: &str = "confusion.csv";
 pub const PER_CLASS_FILE: &str = "per_class.csv";
 /// Notes for the user, a line each.
 pub const NOTES_FILE: &str = "notes.txt";
+/// The command that made the sweep, and when it ended; `report` writes it.
+pub const RUN_FILE: &str = "run.json";
 /// The page that `report` writes.
 pub const REPORT_FILE: &str = "report.html";
 /// The folder of TensorBoard's event files.

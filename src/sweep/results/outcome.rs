@@ -12,30 +12,31 @@ use crate::heads::Metrics;
 pub struct BestOf {
     /// The parameter's value.
     pub value: Value,
-    /// The trial's number.
+    /// Number of the trial.
     pub trial: usize,
     /// Its metrics on val and, where there is a test split, on test.
     pub metrics: Map<String, Value>,
 }
 
-/// What a sweep found.
+/// The outcome of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepOutcome {
-    /// The directory that it left.
+    /// The directory of its files.
     pub folder: PathBuf,
     /// All trials, the best first.
     pub leaderboard: Vec<TrialResult>,
-    /// What they were compared by, `val.acc1`.
+    /// The metric that they were compared by: `val.acc1`.
     pub metric: String,
     /// Metrics of the best trial on test, where there is a test split.
     pub test: Option<Metrics>,
-    /// Of several repeats of the best trial the mean on test, with the deviation as `test.acc1.std` beside `test.acc1`.
+    /// Means on test over the repeats of the best trial, where there are several, with the deviation as
+    /// `test.acc1.std` beside `test.acc1`.
     pub test_of_repeats: Map<String, Value>,
-    /// Where `report_best_by` names a parameter: the best trial of each of its values.
+    /// The best trial of each value of the parameter that `report_best_by` names.
     pub best_by: Vec<BestOf>,
-    /// Trials that an earlier run had finished.
+    /// Number of trials that an earlier run had finished.
     pub reused: usize,
-    /// What the user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
     /// Wall time of this run.
     pub seconds: f64,

@@ -35,17 +35,18 @@ impl Predictions {
     }
 }
 
-/// A CSV file, whole or not at all.
-fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
+/// Writes a CSV file, whole or not at all.
+pub(crate) fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
     let mut csv = csv::Writer::from_writer(vec![]);
-    let refused = |e: &dyn std::fmt::Display| Error::cache(path, e, "this is a mistake in headstart");
+    let refused = |e: &dyn std::fmt::Display| Error::internal(format!("{} cannot be made: {e}", path.display()));
     for record in records {
         csv.write_record(&record).map_err(|e| refused(&e))?;
     }
     replace(path, &csv.into_inner().map_err(|e| refused(&e))?)
 }
 
-/// `results.csv`: one row a trial in the order of their numbers, the epoch whose weights count, settings and metrics.
+/// `results.csv`: a row for each trial in the order of their numbers, with the epoch whose weights are
+/// kept, settings and metrics.
 pub(crate) fn write_results(folder: &Path, results: &[TrialResult], metrics: impl Iterator<Item = &'static str>) -> Result<()> {
     let mut results: Vec<&TrialResult> = results.iter().collect();
     results.sort_unstable_by_key(|r| r.number);
@@ -71,7 +72,7 @@ pub(crate) fn write_results(folder: &Path, results: &[TrialResult], metrics: imp
     write_csv(&folder.join(RESULTS_FILE), std::iter::once(header).chain(results.iter().map(row)))
 }
 
-/// `notes.txt`: what the user should know, a line each. No file where that is nothing.
+/// `notes.txt`: the notes, a line each. No file where there are none.
 pub(crate) fn write_notes(folder: &Path, notes: &[String]) -> Result<()> {
     let file = folder.join(NOTES_FILE);
     if notes.is_empty() { remove_if_there(&file) } else { replace(&file, (notes.join("\n") + "\n").as_bytes()) }
@@ -86,11 +87,12 @@ pub(crate) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     replace(&best.join(MODEL_FILE), &model)
 }
 
-/// Classes of which each has a column in `predictions.csv`; more make the file larger than it is of use.
+/// Largest number of classes with columns of their own in `predictions.csv`: more would make the file
+/// unwieldy.
 pub(crate) const MOST_CLASSES: usize = 1000;
 
-/// `predictions.csv`: one row an image of val (of folds: out of fold) and test, with the best head's answer and, as `predict` gives them, the
-/// probabilities of all classes.
+/// `predictions.csv`: a row for each image of val (with folds, predicted out of fold) and test, with the
+/// best head's answer and the probabilities of all classes, as `predict` gives them.
 pub(crate) fn write_predictions(folder: &Path, source: &Source, val: &Predictions, test: &Predictions) -> Result<()> {
     let classes = source.classes.len();
     let each: &[String] = if classes <= MOST_CLASSES { &source.classes } else { &[] };
@@ -104,7 +106,8 @@ pub(crate) fn write_predictions(folder: &Path, source: &Source, val: &Prediction
     write_csv(&folder.join(PREDICTIONS_FILE), std::iter::once(header).chain(val).chain(test))
 }
 
-/// A row of `predictions.csv`. The answer is the most probable class; of rows with several classes, all of at least one half.
+/// A row of `predictions.csv`. The answer is the most probable class; where rows have several classes,
+/// all classes of a probability of at least one half.
 fn prediction(source: &Source, split: &str, row: usize, p: &[f32], each: usize) -> Vec<String> {
     let most = most_probable(p);
     let labels = source.labels.of(row);
@@ -121,13 +124,14 @@ fn prediction(source: &Source, split: &str, row: usize, p: &[f32], each: usize) 
     head.into_iter().chain([p[most], own].iter().chain(&p[..each]).map(|p| format!("{p:.6}"))).collect()
 }
 
-/// `confusion.csv` (a row a class, a column an answer) and `per_class.csv` (recall, precision and F1 of each class).
+/// `confusion.csv` (a row for each class, a column for each answer) and `per_class.csv` (recall,
+/// precision and F1 of each class).
 pub(crate) fn write_confusion(folder: &Path, source: &Source, judged: &Predictions) -> Result<()> {
     let Predictions { rows, probabilities } = judged;
     let n = source.classes.len();
     let table = folder.join(CONFUSION_FILE);
     if source.labels.are_many() {
-        // Several classes and several answers a row: none of them stands against one other.
+        // With several classes and answers in a row, no answer stands against one class.
         remove_if_there(&table)?;
     } else {
         let header = std::iter::once("class".to_owned()).chain(source.classes.iter().cloned()).collect();
@@ -149,7 +153,7 @@ pub(crate) fn write_confusion(folder: &Path, source: &Source, judged: &Predictio
 
 /// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and test.
 pub(crate) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
-    // Those that have no repeats have no deviations: not each has all.
+    // A trial without repeats has no deviations, so the metrics differ.
     let names: BTreeSet<&String> = found.iter().flat_map(|best| best.metrics.keys()).collect();
     let header = [key.to_owned(), "trial".to_owned()].into_iter().chain(names.iter().map(|n| (*n).clone())).collect();
     let cell = |value: Option<&Value>| value.filter(|v| !v.is_null()).map(plain).unwrap_or_default();

@@ -9,16 +9,16 @@ use crate::heads::{Epoch, METRICS, Metrics};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// All epochs, or its own early stopping.
+    /// After all epochs, or by its own early stopping.
     Done,
-    /// Stopped by the sweep, because others did better.
+    /// By the sweep, since others did better.
     Stopped,
     /// The loss left the finite numbers.
     Diverged,
 }
 
 impl Status {
-    /// Its word in files.
+    /// Its name in files.
     pub const fn name(self) -> &'static str {
         match self {
             Status::Done => "done",
@@ -55,7 +55,7 @@ pub struct EpochRecord {
     /// Mean training loss of its steps.
     #[serde(rename = "train.loss")]
     pub train_loss: Option<f64>,
-    /// Seconds.
+    /// Seconds that it took.
     pub seconds: f64,
     /// `val.acc1` and so on.
     #[serde(flatten)]
@@ -69,7 +69,7 @@ pub struct FinalRecord {
     pub trial: usize,
     /// Digest of everything that decides its numbers.
     pub id: String,
-    /// What the sweep file says of it.
+    /// Its settings, without those that its head does not use.
     pub settings: Map<String, Value>,
     /// How it ended.
     pub status: Status,
@@ -96,7 +96,7 @@ fn is_first(run: &usize) -> bool {
 }
 
 impl EpochRecord {
-    /// What is written of an epoch.
+    /// The record of an epoch.
     pub fn new(trial: usize, id: &str, run: usize, epoch: &Epoch) -> EpochRecord {
         let trained = Some(epoch.train.acc1).filter(|a| a.is_finite()).map(|a| ("train.acc1".to_owned(), rounded(a).into()));
         EpochRecord {
@@ -117,12 +117,12 @@ impl EpochRecord {
     }
 }
 
-/// Ten digits: more says nothing, and as many are read back as the very number that was written.
+/// Ten digits: enough, and few enough to be read back as the very number that was written.
 pub(crate) fn rounded(x: f64) -> f64 {
     format!("{x:.9e}").parse().unwrap_or(x)
 }
 
-/// Metrics as `split.name` → value; what is no number is null.
+/// Metrics as `split.name` → value; one that is not finite is null.
 pub fn flat(split: &str, metrics: &Metrics) -> Map<String, Value> {
     let value = |name: &str| metrics.get(name).map(|x| Value::from(rounded(x)));
     METRICS.iter().filter_map(|(name, _)| value(name).map(|v| (format!("{split}.{name}"), v))).collect()

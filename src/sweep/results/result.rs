@@ -1,4 +1,4 @@
-//! What became of a trial, summed up over its runs.
+//! The result of a trial, summed up over its runs.
 
 use std::borrow::Borrow;
 
@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 use super::record::{EpochRecord, FinalRecord, Status, rounded};
 use crate::sweep::settings::metric::{Metric, Rank};
 
-/// What became of a trial.
+/// The result of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrialResult {
     /// Its number in the sweep.
     pub number: usize,
-    /// What the sweep file says of it.
+    /// Its settings, without those that its head does not use.
     pub settings: Map<String, Value>,
     /// How it ended.
     pub status: Status,
-    /// The epoch whose weights count; of several runs the mean.
+    /// Number of the epoch whose weights are kept; of several runs, the mean.
     pub epochs: usize,
-    /// Seconds, in the run that trained it.
+    /// Seconds that its training took.
     pub seconds: f64,
     /// `val.acc1` and so on; of several runs the mean, with `val.acc1.std` beside it.
     pub metrics: Map<String, Value>,
@@ -37,12 +37,12 @@ impl TrialResult {
         self.metrics.get(name).and_then(Value::as_f64)
     }
 
-    /// What trials are sorted by; what diverged comes last.
+    /// The rank by which trials are sorted; a trial that diverged comes last.
     pub(crate) fn rank(&self, metric: &Metric) -> Rank {
         if self.status == Status::Diverged { Rank::DIVERGED } else { metric.rank(&self.metrics) }
     }
 
-    /// Epochs that its training took, of several runs the longest.
+    /// Number of epochs that its training took; of several runs, the largest.
     pub(crate) fn trained(&self) -> usize {
         self.history.iter().map(|e| e.epoch).max().unwrap_or(1)
     }
@@ -62,14 +62,14 @@ fn runs(history: &[EpochRecord]) -> Vec<Vec<&EpochRecord>> {
     (0..runs).map(|run| history.iter().filter(|e| e.run == run).collect()).collect()
 }
 
-/// How well a trial did after `epoch` epochs; runs that were over by then count as they ended. An epoch that diverged has no metrics, and with
-/// one of its runs the trial has none: the least of ranks.
+/// How well a trial did after `epoch` epochs; runs that were over by then count as they ended. An epoch
+/// that diverged has no metrics, and with one of its runs the trial has none: the lowest rank.
 pub(crate) fn rank_at(history: &[EpochRecord], epoch: usize, metric: &Metric) -> Rank {
     let last: Vec<usize> = runs(history).iter().map(|run| run.iter().map(|e| e.epoch).filter(|&e| e <= epoch).max().unwrap_or(0)).collect();
     metric.rank(&summary(history, &last).metrics)
 }
 
-/// The epoch that counts in each run: with `patience` the best, else the last.
+/// Number of the epoch that counts in each run: with `patience` the best, else the last.
 pub(crate) fn kept_epochs(history: &[EpochRecord], patience: usize, metric: &Metric) -> Vec<usize> {
     let kept = |run: &Vec<&EpochRecord>| {
         let score = |e: &EpochRecord| metric.rank(&e.metrics).score;
@@ -102,7 +102,7 @@ pub(crate) fn summary(history: &[EpochRecord], kept: &[usize]) -> Summary {
     Summary { epochs, metrics: spread(&all) }
 }
 
-/// Mean and standard deviation (of a sample, over n − 1) of each metric; one that is missing somewhere is null.
+/// Mean and standard deviation (of a sample, over n − 1) of each metric; null where one value is missing.
 pub(crate) fn spread(all: &[&Map<String, Value>]) -> Map<String, Value> {
     let n = all.len() as f64;
     let mut metrics = Map::new();

@@ -66,7 +66,7 @@ impl Features {
         self.view(trial, rows, 0, sources, |table| Transform::fit(trial.spec.params(), table, &partition.train))
     }
 
-    /// The features that a trial is trained on: those of [`Features::of`], with all views and shifts that its settings ask for.
+    /// The features that a trial is trained on: those of [`Features::of`], with the views and shifts of its settings.
     pub(super) fn for_training(
         &self,
         trial: &Trial,
@@ -121,7 +121,8 @@ impl Features {
         if trial.spec.pools() { Ok(self.kept(Arc::new(Pooled::new(table, &tap(&trial.inputs[0]).shape)?))) } else { Ok(table) }
     }
 
-    /// A table as a matrix in memory, if there is room: read often, it is made once. Its numbers are the same either way.
+    /// A table as a matrix in memory, if there is room, so that it is computed once. Its numbers are the
+    /// same either way.
     fn kept(&self, table: Arc<dyn FeatureTable>) -> Arc<dyn FeatureTable> {
         let bytes = table.rows().saturating_mul(table.dim()).saturating_mul(4);
         let fits = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes)).is_ok();

@@ -12,11 +12,11 @@ use crate::{Error, Result};
 /// Refuses a metric that no trial can have, before any is trained.
 ///
 /// # Errors
-/// `auc` where no val has rows with and rows without some class.
+/// `auc` where no val has both rows of some class and others.
 pub(crate) fn refuse_early(config: &SweepConfig, sources: &[Source]) -> Result<()> {
     let protocol = config.protocol();
     let has_area = |source: &Source| {
-        // Rows that cannot be parted are refused elsewhere.
+        // Rows that cannot be split are refused elsewhere.
         let parts = (0..protocol.runs()).map_while(|run| partition(source, protocol, Rows::Run { run, shots: None }).ok());
         parts.into_iter().all(|rows| has_area(&source.labels, source.classes.len(), &rows.val))
     };
@@ -33,10 +33,11 @@ fn has_area(labels: &Labels, classes: usize, rows: &[usize]) -> bool {
     counts.iter().any(|&n| n > 0 && n < rows.len())
 }
 
-/// Trials without the metric come last; what there is to say of them.
+/// A note on the trials without the metric, which come last.
 ///
 /// # Errors
-/// None has it: a best one would be chosen by something else. (Of those that diverged nothing is known; that is said elsewhere.)
+/// No trial has it: the best one would be chosen by something else. (Nothing is known of trials that
+/// diverged; another note says so.)
 pub(crate) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Option<String>> {
     let name = format!("val.{}", config.metric.name);
     let usable: Vec<&TrialResult> = results.iter().filter(|r| r.status != Status::Diverged).collect();
@@ -53,5 +54,5 @@ pub(crate) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Opt
 }
 
 fn refused(metric: &str, why: &str, others: &[&str]) -> Error {
-    Error::setting(format!("no trial has `val.{metric}`: {why}"), format!("choose by one that there is: {}", others.join(", ")))
+    Error::setting(format!("no trial has `val.{metric}`: {why}"), format!("choose by one of: {}", others.join(", ")))
 }

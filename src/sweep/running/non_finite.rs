@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::heads::in_parts;
+use crate::steps::EXTRACT_AGAIN;
 use crate::store::{Cache, Status};
 use crate::sweep::search::trial::{Input, Trial};
 use crate::sweep::sources::source::Source;
@@ -28,7 +29,8 @@ impl FiniteTables {
     /// # Errors
     /// The first one that is not a finite number: its place, and the way out.
     pub(super) fn check(&self, trial: &Trial, sources: &[Source]) -> Result<()> {
-        // Held meanwhile, so that trials which diverge side by side look once. One thread reads: work that others could steal would wait for it.
+        // Held meanwhile, so that trials which diverge side by side search once. One thread reads: work
+        // that others could steal would wait for it.
         let mut finite = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let views = 0..trial.spec.params().views;
         for table in trial.inputs.iter().flat_map(|&input| views.clone().map(move |view| Table { input, view })) {
@@ -70,7 +72,7 @@ fn refused(source: &Source, tap: &str, view: usize, &NonFinite { row, value }: &
     let problem =
         format!("tap `{tap}` has the value {value} in row {number}, {}{of_view}: no head can be trained on that", source.paths[row]);
     let hint = match shard {
-        Some(file) => format!("delete {file} there and run `headstart features` again as before: it computes that shard anew"),
+        Some(file) => format!("delete {file} there and {EXTRACT_AGAIN} as before: that shard is computed anew"),
         None => "give features that are finite numbers".into(),
     };
     let place = if source.folder.is_empty() { &source.name } else { &source.folder };

@@ -1,14 +1,17 @@
-//! What the user should know before a sweep starts: what serves for choosing, and settings that the data leave little of.
+//! Notes before a sweep starts: on the rows that serve for choosing, and on settings that do not suit
+//! the data.
 
 use std::collections::BTreeSet;
 
 use super::job::SweepJob;
 use crate::heads::{Labels, Params, Partition};
+use crate::steps::EXTRACT_AGAIN;
 use crate::sweep::results::output::MOST_CLASSES;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::settings::domain::Domain;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
+use crate::text::counted;
 
 /// All notes on a sweep.
 pub(crate) fn about(job: &SweepJob) -> Vec<String> {
@@ -25,7 +28,7 @@ pub(crate) fn about(job: &SweepJob) -> Vec<String> {
     notes
 }
 
-/// Several seeds are no settings to choose from.
+/// Several seeds are repeats, not settings to choose from.
 fn about_seeds(config: &SweepConfig) -> Option<String> {
     let repeats = config.protocol().repeats;
     (repeats > config.repeats)
@@ -46,7 +49,7 @@ fn about_data(sources: &[Source]) -> Option<String> {
     ))
 }
 
-/// Which rows serve for choosing.
+/// The rows that serve for choosing.
 fn about_val(job: &SweepJob) -> Option<String> {
     let config = &job.config;
     let source = job.sources.iter().find(|s| s.partition.val.is_empty());
@@ -57,15 +60,15 @@ fn about_val(job: &SweepJob) -> Option<String> {
             let rows = partition(source, config.protocol(), Rows::Run { run: 0, shots: None }).ok()?;
             let (val, train) = (rows.val.len(), rows.train.len());
             Some(format!(
-                "no val split: a fifth of train, class by class, serves for choosing ({val} of {} rows, {train} train)",
-                val + train
+                "no val split: a fifth of train, class by class, serves for choosing ({val} of {}, {train} train)",
+                counted(val + train, "row", "rows")
             ))
         }
         (false, None) => None,
     }
 }
 
-/// What is kept together, and what the data's own splits have parted.
+/// Rows that are kept together, and related rows that the data's own splits have parted.
 fn about_copies(job: &SweepJob) -> Vec<String> {
     let (config, source) = (&job.config, &job.sources[0]);
     let Partition { train, val, test } = &source.partition;
@@ -75,24 +78,27 @@ fn about_copies(job: &SweepJob) -> Vec<String> {
     let is_parted = config.folds > 1 || val.is_empty() || config.axis("shots").is_some();
     let (copies, images) = source.copies.count(&learnt);
     if is_parted && copies > 0 {
-        notes.push(format!("{copies} of {} rows are identical copies: those of an image ({images} images) stay on one side", learnt.len()));
+        let (rows, images) = (counted(learnt.len(), "row", "rows"), counted(images, "image", "images"));
+        notes.push(format!("{copies} of {rows} are identical copies: those of an image ({images}) stay on one side"));
     }
     if is_parted && source.groups != source.copies {
         let (rows, groups) = source.groups.count(&learnt);
-        notes.push(format!("{rows} of {} rows stand in {groups} groups, each of which stays on one side", learnt.len()));
+        let (all, groups) = (counted(learnt.len(), "row", "rows"), counted(groups, "group", "groups"));
+        notes.push(format!("{rows} of {all} stand in {groups}, each of which stays on one side"));
     }
     let judges = if joins_val { test.clone() } else { [&val[..], test].concat() };
     let by = if joins_val || val.is_empty() { "test" } else { "val or test" };
     let [same, related] = [&source.copies, &source.groups].map(|groups| groups.shared(&learnt, &judges));
     if same > 0 {
         notes.push(format!(
-            "{same} rows to train on are identical to rows of {by}, by the data's own splits: figures there are too good (`headstart features --dedupe` takes such rows out of train)"
+            "{} identical to rows of {by}, by the data's own splits: figures there are too good ({EXTRACT_AGAIN} with option `dedupe` to leave such rows out of train)",
+            counted(same, "row to train on is", "rows to train on are")
         ));
     }
     if related > same {
         notes.push(format!(
-            "{} rows to train on share a group with rows of {by}, by the data's own splits: figures there are too good",
-            related - same
+            "{} a group with rows of {by}, by the data's own splits: figures there are too good",
+            counted(related - same, "row to train on shares", "rows to train on share")
         ));
     }
     notes
@@ -104,7 +110,7 @@ fn about_size(source: &Source) -> Option<String> {
         .then(|| format!("predictions.csv leaves out the probabilities of the single classes: {classes} are more than {MOST_CLASSES}"))
 }
 
-/// Classes that are too small for what is asked of them.
+/// Classes that are too small for `folds` or `shots`.
 fn about_classes(config: &SweepConfig, source: &Source, rows: &Partition) -> Vec<String> {
     let mut notes = vec![];
     let counts = class_counts(&source.labels, source.classes.len(), &rows.train);
@@ -123,7 +129,7 @@ fn about_classes(config: &SweepConfig, source: &Source, rows: &Partition) -> Vec
         let counts = class_counts(&source.labels, source.classes.len(), of);
         let least = source.classes.iter().zip(counts).filter(|(_, n)| *n > 0).min_by_key(|(_, n)| *n);
         if let Some((class, n)) = least.filter(|(_, n)| *n < wanted) {
-            notes.push(format!("`{key}: {wanted}`: class `{class}` has {n} rows, {so}"));
+            notes.push(format!("`{key}: {wanted}`: class `{class}` has {}, {so}", counted(n, "row", "rows")));
         }
     };
     if config.folds > 1 {
@@ -139,14 +145,14 @@ fn class_counts(labels: &Labels, classes: usize, rows: &[usize]) -> Vec<usize> {
     counts
 }
 
-/// A batch of all rows is another method than its optimiser's settings were meant for.
+/// A batch that holds all rows makes an epoch a single step.
 fn about_batches(config: &SweepConfig, rows: &Partition) -> Option<String> {
     let size = most(config, "batch_size").unwrap_or(Params::default().batch_size);
     (config.trains() && size > rows.train.len())
         .then(|| format!("`batch_size: {size}` is more than the {} training rows: an epoch is one step", rows.train.len()))
 }
 
-/// Heads whose training is over before they are judged first.
+/// Early termination that comes too late for every head.
 fn about_early_end(config: &SweepConfig) -> Option<String> {
     let early = config.early_terminate?;
     let epochs = most(config, "epochs").unwrap_or(Params::default().epochs);
@@ -154,7 +160,7 @@ fn about_early_end(config: &SweepConfig) -> Option<String> {
         .then(|| format!("`early_terminate` ends no trial: its `min_iter: {}` is not below `epochs: {epochs}`", early.min_iter))
 }
 
-/// The largest number that a parameter may be.
+/// The largest value that a parameter may take.
 fn most(config: &SweepConfig, key: &str) -> Option<usize> {
     match &config.axis(key)?.domain {
         Domain::Range(range) => Some(range.max as usize),

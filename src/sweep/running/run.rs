@@ -24,6 +24,7 @@ use crate::sweep::search::halving::Halving;
 use crate::sweep::search::plan::Search;
 use crate::sweep::search::trial::{Observed, Trial};
 use crate::sweep::sources::splits::{Rows, partition};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Grows when the same settings lead to other numbers: the log of an earlier version then does not
@@ -83,7 +84,8 @@ pub fn run(job: SweepJob, observer: &dyn Observer) -> Result<SweepOutcome> {
     let numbers: HashMap<&str, usize> = trials.iter().map(|t| (t.id.as_str(), t.number)).collect();
     let earlier = runner.log.finish(&numbers)?;
     if earlier > 0 {
-        notes.extend([format!("{} of an earlier sweep in this folder are kept in {EARLIER_LOG_FILE}", trials_of(earlier))]);
+        notes
+            .extend([format!("{} of an earlier sweep in this folder are kept in {EARLIER_LOG_FILE}", counted(earlier, "trial", "trials"))]);
     }
     output::write_notes(&job.out, &notes.all)?;
     let told = notes.all.len();
@@ -147,11 +149,9 @@ fn about_divergence(results: &[TrialResult]) -> Option<String> {
     let way_out = "a smaller `lr`, `clip_norm` or `standardise: true` helps";
     match results.iter().filter(|r| r.status == Status::Diverged).count() {
         0 => None,
-        all if all == results.len() => Some(format!("all {} diverged, so the best head is of no use: {way_out}", trials_of(all))),
-        some => Some(format!("{some} of {} diverged and come last: {way_out}", trials_of(results.len()))),
+        all if all == results.len() => {
+            Some(format!("all {} diverged, so the best head is of no use: {way_out}", counted(all, "trial", "trials")))
+        }
+        some => Some(format!("{some} of {} diverged and come last: {way_out}", counted(results.len(), "trial", "trials"))),
     }
-}
-
-fn trials_of(n: usize) -> String {
-    if n == 1 { "1 trial".into() } else { format!("{n} trials") }
 }

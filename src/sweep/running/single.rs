@@ -1,4 +1,4 @@
-//! One trial by itself, for whoever trains it step by step.
+//! One trial by itself, for callers that train it step by step.
 
 use std::sync::Arc;
 
@@ -9,24 +9,25 @@ use crate::sweep::search::trial::Trial;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::sources::source::Source;
 use crate::sweep::sources::splits::{Rows, partition};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// The only trial of a sweep, trained once on features as they are.
 pub struct Single {
     /// The trial.
     pub trial: Trial,
-    /// Which rows serve what, as in the sweep.
+    /// Rows of train, val and test, as in a sweep.
     pub partition: Partition,
-    /// What it is trained on.
+    /// The cache that it is trained on.
     pub source: Source,
 }
 
 impl Single {
-    /// Takes a sweep that has one trial.
+    /// The trial of a sweep that has just one.
     ///
     /// # Errors
-    /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on augmented features or on few rows, and heads
-    /// that are solved for.
+    /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on augmented
+    /// features or on few rows, and heads that are solved for.
     pub fn new(config: &SweepConfig, source: Source, trainer: &str) -> Result<Single> {
         let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
         let mut search = Search::new(config, std::slice::from_ref(&source), trainer)?;
@@ -34,7 +35,10 @@ impl Single {
         let trial = match search.next(&[])?.pop() {
             Some(trial) if total == 1 => trial,
             _ => {
-                return refuse(format!("the settings make {total} trials, and one head is wanted"), "give each setting one value: lr=1e-3");
+                return refuse(
+                    format!("the settings make {}, and one head is wanted", counted(total, "trial", "trials")),
+                    "give each setting one value: lr=1e-3",
+                );
             }
         };
         let params = trial.spec.params();
@@ -54,7 +58,8 @@ impl Single {
         Ok(Single { trial, partition, source })
     }
 
-    /// Features as the head sees them (pooled, transformed), out of the values of its tap: those of the source, or others for the same rows.
+    /// Features as the head sees them (pooled, transformed), from values of its tap: those of the source,
+    /// or others for the same rows.
     ///
     /// # Errors
     /// A table that does not fit the tap.
@@ -70,7 +75,7 @@ impl Single {
         self.source.taps[self.trial.inputs[0].tap].features.clone()
     }
 
-    /// What the head is trained on, with features that [`Single::prepare`] made.
+    /// The head's training task, on features that [`Single::prepare`] made.
     pub fn task<'a>(&'a self, features: &'a dyn FeatureTable) -> Task<'a> {
         Task { features, labels: &self.source.labels, partition: &self.partition }
     }

@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::trial::{Input, Trial};
-use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, fits, plain};
+use crate::heads::{Fit, HeadKind, HeadSpec, Params, SettingSpec, did_you_mean, fits, plain};
 use crate::rng::Philox;
+use crate::steps::EXTRACT_AGAIN;
 use crate::sweep::settings::axis::Axis;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::settings::domain::Domain;
@@ -45,7 +46,7 @@ impl<'a> TrialBuilder<'a> {
         let has = |key: &str| self.config.axes.iter().any(|a| a.key == key);
         let added =
             |key: &str, values: Vec<String>| Axis { key: key.into(), line: 0, domain: Domain::of(values.into_iter().map(Value::from)) };
-        // A sweep file that reports by cache does for a single one as well.
+        // A sweep file that reports by cache serves for a single cache too.
         let is_reported = self.config.report_best_by.as_ref().is_some_and(|by| by.parameter == "cache");
         if (self.sources.len() > 1 || is_reported) && !has("cache") {
             axes.push(added("cache", self.sources.iter().map(|s| s.name.clone()).collect()));
@@ -54,7 +55,7 @@ impl<'a> TrialBuilder<'a> {
             let mut names: Vec<String> = self.sources.iter().flat_map(|s| &s.taps).map(|t| t.name.clone()).collect();
             names.sort_unstable();
             names.dedup();
-            // Logits answer another question; they are swept where the file asks for them.
+            // Logits are the pretrained classes' own: they are swept only where the file names them.
             if names.len() > 1 {
                 names.retain(|n| n != "logits");
             }
@@ -84,13 +85,13 @@ impl<'a> TrialBuilder<'a> {
     /// Settings that no trial of the sweep can have: an unknown cache or tap.
     pub(super) fn trial(&self, settings: Map<String, Value>) -> Result<Candidate> {
         let all = self.params(&settings)?;
-        let used = |key: &str| INPUTS.contains(&key) || Key::find(key).is_ok_and(|k| k.applies(&all));
+        let used = |key: &str| INPUTS.contains(&key) || SettingSpec::find(key).is_ok_and(|k| k.applies(&all));
         let settings: Map<String, Value> = settings.into_iter().filter(|(key, _)| used(key)).collect();
         let shots = settings.get("shots").and_then(Value::as_u64).map(|n| n as usize);
         // Without what the head does not use, so that two settings of the same head are the same.
         let params = self.params(&settings)?;
         let Some(inputs) = self.inputs(&settings)? else {
-            return Ok(Candidate::Conflict(Error::setting("this cache has no such tap", "extract it with `headstart features --tap`")));
+            return Ok(Candidate::Conflict(Error::setting("this cache has no such tap", format!("{EXTRACT_AGAIN} with option `tap`"))));
         };
         let views = inputs.iter().map(|&input| 1 + self.tap(input).views.len()).min().unwrap_or(1);
         if params.views > views {
@@ -98,14 +99,14 @@ impl<'a> TrialBuilder<'a> {
             return Ok(Candidate::Conflict(Error::parameter(
                 "views",
                 problem,
-                format!("extract more: `headstart features --views {}`", params.views),
+                format!("{EXTRACT_AGAIN} with option `views={}`", params.views),
             )));
         }
         let shape = self.shape(&inputs);
         let tap = settings.get("tap").map(plain).unwrap_or_default();
         let source = &self.sources[inputs[0].source];
         let fit = Fit { tap: &tap, shape: &shape, classes: source.classes.len(), many: source.labels.are_many() };
-        let classifier = source.classifier.as_ref().filter(|_| inputs.len() == 1);
+        let classifier = source.classifier.as_ref().map(|layers| &layers.hidden).filter(|_| inputs.len() == 1);
         let joins_val = self.config.folds > 1 || self.config.refit;
         let most = source.partition.train.len() + if joins_val { source.partition.val.len() } else { 0 };
         let rows = shots.map_or(most, |shots| most.min(shots.saturating_mul(source.classes.len() * source.groups.largest())));
@@ -123,7 +124,7 @@ impl<'a> TrialBuilder<'a> {
         let head = settings.get("head").and_then(|head| serde_json::from_value(head.clone()).ok()).unwrap_or(HeadKind::Linear);
         let base = Params { seed: self.config.seed, ..Params::of(head) };
         let Value::Object(mut all) = serde_json::to_value(base).map_err(|e| self.mistake(&e))? else {
-            return Err(self.mistake(&"settings are no map"));
+            return Err(self.mistake(&"settings are not a map"));
         };
         all.extend(settings.iter().filter(|(key, _)| !INPUTS.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())));
         serde_json::from_value(all.into()).map_err(|e| self.mistake(&e))
@@ -150,7 +151,11 @@ impl<'a> TrialBuilder<'a> {
             }
         }
         if inputs.iter().any(|input| self.sources[input.source].paths != self.sources[inputs[0].source].paths) {
-            return Err(self.at("cache", "the joined caches hold different images".into(), "extract both from the same folder".into()));
+            return Err(self.at(
+                "cache",
+                "the joined caches hold different images".into(),
+                "extract the features of both from the same folder".into(),
+            ));
         }
         Ok(Some(inputs))
     }
@@ -173,7 +178,8 @@ impl<'a> TrialBuilder<'a> {
             inputs.iter().map(|&input| [self.digests[input.source].as_str(), self.tap(input).name.as_str()]).collect();
         let config = self.config;
         let rows = serde_json::json!([config.folds, config.protocol().repeats, config.seed, shots]);
-        // The metric and what ends trials early decide how long one is trained; of what is solved for there is no long and short.
+        // The metric and early termination decide how long a head is trained. A head that is solved for
+        // does not depend on them.
         let ends = (!spec.params().head.is_solved()).then(|| {
             let judged =
                 (spec.params().patience > 0 || config.early_terminate.is_some()).then_some((config.metric.name, config.metric.more));

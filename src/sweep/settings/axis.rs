@@ -6,7 +6,7 @@ use super::distribution;
 use super::domain::{Choice, Domain};
 use super::keys::{SETTABLE, TOP_LEVEL, is_whole, parameters};
 use super::yaml::{Entry, Origin};
-use crate::heads::{Key, did_you_mean, plain};
+use crate::heads::{SettingSpec, did_you_mean, plain};
 use crate::{Error, Result};
 
 /// One parameter and the values that it may take.
@@ -47,7 +47,7 @@ impl Axis {
         Axis::checked(&entry.key, entry.line, distribution::read(entry, origin)?, origin)
     }
 
-    /// An axis over values from the command line, where the words beside the parameters can be meant too.
+    /// An axis over values that come from no file, where a key of the top level may be meant too.
     ///
     /// # Errors
     /// As [`Axis::read`].
@@ -91,7 +91,7 @@ impl Axis {
                 None => Ok(()),
             };
         }
-        let Ok(key) = Key::find(&self.key) else { return Ok(()) };
+        let Ok(key) = SettingSpec::find(&self.key) else { return Ok(()) };
         checked.iter().try_for_each(|choice| key.check(&choice.value).map_err(origin.at(choice.line)))
     }
 }
@@ -143,22 +143,18 @@ mod tests {
             ("lr: 0.1", "needs value", "{value: 0.1}"),
             ("taps: {value: gap}", "is not a parameter", "`tap`"),
             ("folds: {value: 5}", "s.yaml:1: `folds` is not a parameter", "stands beside `parameters`"),
-            (
-                "lr:\n  value: 0.1\n  min: 0.01\n  max: 1",
-                "s.yaml:3: `min` of `lr` counts for nothing beside `value`",
-                "use value, values, or",
-            ),
-            ("lr:\n  values: [0.1]\n  value: 0.2", "s.yaml:2: `values` of `lr` counts for nothing beside `value`", "use value, values, or"),
+            ("lr:\n  value: 0.1\n  min: 0.01\n  max: 1", "s.yaml:3: `min` of `lr` has no effect beside `value`", "use value, values, or"),
+            ("lr:\n  values: [0.1]\n  value: 0.2", "s.yaml:2: `values` of `lr` has no effect beside `value`", "use value, values, or"),
             (
                 "lr:\n  value: 0.1\n  distribution: uniform",
-                "s.yaml:2: `value` of `lr` counts for nothing beside `distribution`",
+                "s.yaml:2: `value` of `lr` has no effect beside `distribution`",
                 "use value, values, or",
             ),
             ("lr:\n  distribution: constant", "s.yaml:1: `lr` has no `value`", "write `value: …`"),
-            ("lr:\n  min: 0.1\n  max: 1.0\n  q: 0.1", "s.yaml:4: `q` of `lr` counts for nothing", "`distribution: q_uniform`"),
+            ("lr:\n  min: 0.1\n  max: 1.0\n  q: 0.1", "s.yaml:4: `q` of `lr` has no effect", "`distribution: q_uniform`"),
             (
                 "lr: {distribution: log_uniform_values, min: 0.1, max: 1, q: 0.1}",
-                "s.yaml:1: `q` of `lr` counts for nothing",
+                "s.yaml:1: `q` of `lr` has no effect",
                 "q_log_uniform_values",
             ),
             (

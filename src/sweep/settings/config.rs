@@ -22,27 +22,28 @@ use crate::{Error, Result};
 pub struct SweepConfig {
     /// How trials are chosen.
     pub method: Method,
-    /// What they are compared by.
+    /// The metric that they are compared by.
     pub metric: Metric,
     /// The search space.
     pub axes: Vec<Axis>,
     /// Largest number of trials.
     pub run_cap: Option<usize>,
-    /// Seed of the search and, where `seed` is no parameter, of the trials.
+    /// Seed of the search and, unless `seed` is a parameter, of the trials.
     pub seed: u64,
-    /// Parts of train and val together, each of which serves as val once; 1 for a fixed val.
+    /// Number of parts of train and val together, each of which serves as val once; 1 for a fixed val.
     pub folds: usize,
-    /// Times that each trial is run, with seeds and splits of their own, where `seed` lists no seeds: see [`SweepConfig::protocol`].
+    /// Number of repeats of each trial, with their own seeds and splits, unless `seed` lists several: see
+    /// [`SweepConfig::protocol`].
     pub repeats: usize,
-    /// Whether the chosen head is trained again on train and val.
+    /// Whether the chosen head is trained again on train and val together.
     pub refit: bool,
-    /// How trials that do badly are ended early.
+    /// Early termination of trials that do badly.
     pub early_terminate: Option<EarlyTermination>,
     /// Time after which no trial is begun.
     pub time_cap: Option<Duration>,
     /// The parameter for each of whose values the best trial is judged on test.
     pub report_best_by: Option<ReportBestBy>,
-    /// Where it was read.
+    /// The file that it was read from.
     pub origin: Origin,
 }
 
@@ -55,10 +56,10 @@ pub struct ReportBestBy {
     pub parameter: String,
 }
 
-/// More heads for one trial than anybody means.
+/// Largest number of heads for one trial.
 const MOST_RUNS: usize = 100_000;
 
-/// What is swept where no file is given: two heads, a few learning rates, dropout or none.
+/// The sweep where no file is given: two heads, a few learning rates, dropout or none.
 pub const DEFAULT: &str = "\
 method: grid
 metric: {name: val.acc1, goal: maximize}
@@ -86,11 +87,22 @@ impl SweepConfig {
     ///
     /// # Errors
     /// A mistake in it, with its line.
+    ///
+    /// ```
+    /// use headstart::sweep::SweepConfig;
+    ///
+    /// let text = "parameters:\n  head: {value: linear}\n  lr: {values: [0.1, 0.01]}\n";
+    /// let mut config = SweepConfig::parse(text, "sweep.yaml".as_ref())?;
+    /// config.set("epochs=5")?;
+    /// let mistake = SweepConfig::parse("parameters:\n  lt: {value: 1}\n", "sweep.yaml".as_ref()).unwrap_err();
+    /// assert!(mistake.to_string().contains("sweep.yaml"));
+    /// # Ok::<(), headstart::Error>(())
+    /// ```
     pub fn parse(text: &str, path: &Path) -> Result<SweepConfig> {
         let origin = Origin(path.into());
         let tree = Node::parse(text, path)?;
         let hint = "a sweep file starts with `method: grid` and has `parameters:`";
-        let fields = tree.entries().ok_or_else(|| origin.mistake(1, "is no sweep file", hint))?;
+        let fields = tree.entries().ok_or_else(|| origin.mistake(1, "is not a sweep file", hint))?;
         if let Some(unknown) = fields.iter().find(|f| !TOP_LEVEL.contains(&f.key.as_str())) {
             let problem = format!("`{}` is not a word of a sweep file", unknown.key);
             let hint = match parameters().find(|name| *name == unknown.key) {
@@ -103,7 +115,7 @@ impl SweepConfig {
         let parameters = field("parameters").ok_or_else(|| origin.mistake(1, "has no `parameters`", hint))?;
         let entries = parameters.value.entries().filter(|e| !e.is_empty());
         let entries =
-            entries.ok_or_else(|| origin.mistake(parameters.line, "`parameters` names none", "for instance `lr: {value: 1.0e-3}`"))?;
+            entries.ok_or_else(|| origin.mistake(parameters.line, "`parameters` is empty", "for instance `lr: {value: 1.0e-3}`"))?;
         let axes: Vec<Axis> = entries.iter().map(|e| Axis::read(e, &origin)).collect::<Result<_>>()?;
         let mut config = SweepConfig {
             method: Method::Grid,
@@ -143,13 +155,13 @@ impl SweepConfig {
         Ok(())
     }
 
-    /// Replaces (or adds) a parameter by `KEY=V1,V2`; `method=…`, `folds=…` and so on set what stands beside the parameters.
+    /// Replaces or adds a parameter by `KEY=V1,V2`. Keys of the top level (`method=…`, `folds=…`) are set too.
     ///
     /// # Errors
     /// A text of another form, an unknown key, a value that the key cannot hold.
     pub fn set(&mut self, text: &str) -> Result<()> {
         let form = "write KEY=VALUE or KEY=V1,V2, for instance lr=1e-3,1e-4";
-        let (key, values) = text.split_once('=').ok_or_else(|| Error::setting(format!("`{text}` is no setting"), form))?;
+        let (key, values) = text.split_once('=').ok_or_else(|| Error::setting(format!("`{text}` is not a setting"), form))?;
         let list = Node::parse(&format!("[{values}]"), Path::new("command line"));
         let values = match list.ok().as_ref().and_then(Node::items) {
             Some(items) if !values.trim().is_empty() => items.to_vec(),
@@ -166,10 +178,10 @@ impl SweepConfig {
         Ok(())
     }
 
-    /// Checks what only the whole can tell; called again after overrides.
+    /// Checks the settings against each other. Called again after overrides.
     ///
     /// # Errors
-    /// A grid over a distribution, seeds that are no repeats.
+    /// A grid over a distribution, seeds that cannot be repeats.
     pub fn check(&self) -> Result<()> {
         self.check_seeds()?;
         let Protocol { folds, repeats, .. } = self.protocol();
@@ -186,7 +198,7 @@ impl SweepConfig {
         Ok(())
     }
 
-    /// Several seeds are repeats: of seeds the best one is luck, and no setting to choose.
+    /// Several seeds are repeats: the best seed is luck, not a setting to choose.
     fn check_seeds(&self) -> Result<()> {
         let Some(axis) = self.axis("seed") else { return Ok(()) };
         let refuse = |problem: &str, hint: String| Err(self.origin.mistake(axis.line, problem, hint));
@@ -212,12 +224,12 @@ impl SweepConfig {
         self.axes.iter().find(|a| a.key == key)
     }
 
-    /// The line of a parameter in the sweep file; 0 where it is not there.
+    /// The line of a parameter in the sweep file; 0 where the file does not name it.
     pub(crate) fn line(&self, key: &str) -> usize {
         self.axis(key).map_or(0, |a| a.line)
     }
 
-    /// Whether some head may be trained, rather than all be solved for.
+    /// Whether some head may be trained by batches, rather than all be solved for.
     pub(crate) fn trains(&self) -> bool {
         let is_solved = |head: &Value| serde_json::from_value(head.clone()).is_ok_and(HeadKind::is_solved);
         match self.axis("head").map(|a| &a.domain) {
@@ -226,7 +238,7 @@ impl SweepConfig {
         }
     }
 
-    /// On which rows trials are trained and judged.
+    /// The rows on which trials are trained and judged, and how often.
     pub fn protocol(&self) -> Protocol {
         let seeds = self.axis("seed").map_or(1, |axis| axis.domain.len());
         Protocol { folds: self.folds, repeats: self.repeats.max(seeds), seed: self.seed }
@@ -302,7 +314,7 @@ mod tests {
             ("parameters:\n  lr: {value: 1}\nmetric: {name: val.acc1, goal: maximise}", "sweep.yaml:3", "`maximize`"),
             ("parameters:\n  lr: {value: 1}\nmetric:\n  name: loss\n  gaol: minimize", "sweep.yaml:5: `gaol`", "did you mean `goal`?"),
             ("parameters:\n  lr: {value: 1}\nmetric: {goal: minimize}", "sweep.yaml:3: `metric` has no `name`", "val.acc1"),
-            ("parameters:\n", "names none", "lr"),
+            ("parameters:\n", "`parameters` is empty", "lr"),
             ("lr: 0.1\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `lr` is not a word", "goes into `parameters`"),
             ("run_cap: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `run_cap: 0`", "at least 1"),
         ];

@@ -1,4 +1,4 @@
-//! What an entry of `parameters` says a parameter may be: one value, several, or a distribution.
+//! From an entry of `parameters` to a domain: one value, several, or a distribution.
 
 use super::domain::{Choice, Domain, Range};
 use super::keys::is_whole;
@@ -36,7 +36,7 @@ pub(crate) fn read(entry: &Entry, origin: &Origin) -> Result<Domain> {
     };
     let fields = Fields { entry, all, origin };
     if let Some(unknown) = all.iter().find(|f| !FIELDS.contains(&f.key.as_str())) {
-        let problem = format!("`{}` says nothing about a parameter", unknown.key);
+        let problem = format!("`{}` is not a field of a parameter", unknown.key);
         return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS.iter().copied())));
     }
     let word = fields.distribution()?;
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
             return Ok(Some(word));
         }
         let hint = match nearest(&word, DISTRIBUTIONS.iter().copied()) {
-            // There the ends are exponents of e: to take them for values, or values for them, would be another search than was meant.
+            // Its ends are exponents of e in W&B: values in their place would make another search.
             _ if word.ends_with("log_uniform") => format!("write `{word}_values`, with the values themselves as min and max; "),
             Some(near) => format!("did you mean `{near}`? "),
             None => String::new(),
@@ -76,7 +76,8 @@ impl<'a> Fields<'a> {
         Err(self.origin.mistake(node.line, format!("`{word}` is not a distribution"), format!("{hint}there are: {known}")))
     }
 
-    /// Which field decides: `value`, `values`, or the distribution. What would count for nothing beside it is refused.
+    /// The field that decides: `value`, `values`, or the distribution. Fields without effect beside it
+    /// are refused.
     fn way(&self, word: Option<&str>) -> Result<&'static str> {
         let ways = ["value", "values", "distribution"];
         let way = match word {
@@ -88,7 +89,7 @@ impl<'a> Fields<'a> {
         let beside: &[&str] = if way == "distribution" { &["min", "max", "q"] } else { &["distribution"] };
         match self.all.iter().find(|f| f.key != way && !beside.contains(&f.key.as_str())) {
             Some(other) => {
-                let problem = format!("`{}` of `{}` counts for nothing beside `{way}`", other.key, self.entry.key);
+                let problem = format!("`{}` of `{}` has no effect beside `{way}`", other.key, self.entry.key);
                 Err(self.origin.mistake(other.line, problem, "use value, values, or a distribution with min and max"))
             }
             None => Ok(way),
@@ -99,7 +100,7 @@ impl<'a> Fields<'a> {
         let node = self.need("values")?;
         let Some(items) = node.items() else {
             let hint = format!("write `values: [{}]`", plain(&node.to_json()));
-            return Err(self.origin.mistake(node.line, format!("`values` of `{}` is no list", self.entry.key), hint));
+            return Err(self.origin.mistake(node.line, format!("`values` of `{}` is not a list", self.entry.key), hint));
         };
         Ok(Domain::Values(items.iter().map(|i| Choice { line: i.line, value: i.to_json() }).collect()))
     }
@@ -132,7 +133,7 @@ impl<'a> Fields<'a> {
         value.as_f64().map(|x| Number { line: node.line, value: x, whole: !value.is_f64() }).ok_or_else(refuse)
     }
 
-    /// What a distribution rounds to multiples of; 0 where it does not round.
+    /// The step to whose multiples a distribution rounds; 0 for none.
     fn step(&self, word: &str) -> Result<f64> {
         if self.get("q").is_none() {
             return Ok(if word.starts_with("q_") { 1.0 } else { 0.0 });
@@ -140,7 +141,7 @@ impl<'a> Fields<'a> {
         let Number { line, value: q, .. } = self.number("q")?;
         if !word.starts_with("q_") {
             let rounds = if word.contains("log") { "q_log_uniform_values" } else { "q_uniform" };
-            let problem = format!("`q` of `{}` counts for nothing: `{word}` does not round", self.entry.key);
+            let problem = format!("`q` of `{}` has no effect: `{word}` does not round", self.entry.key);
             return Err(self.origin.mistake(line, problem, format!("did you mean `distribution: {rounds}`?")));
         }
         let (fits, hint) = if is_whole(&self.entry.key) { (q.fract() == 0.0, "a whole number") } else { (true, "a number") };

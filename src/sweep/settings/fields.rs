@@ -1,4 +1,4 @@
-//! What stands beside the parameters of a sweep file, entry by entry.
+//! The entries of a sweep file beside its parameters.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
     let own = [Entry { line: field.line, key: "name".into(), value: field.value.clone() }];
     let entries = field.value.entries().unwrap_or(&own);
     if let Some(unknown) = entries.iter().find(|e| !FIELDS.contains(&e.key.as_str())) {
-        let problem = format!("`{}` says nothing about the metric", unknown.key);
+        let problem = format!("`{}` is not a field of the metric", unknown.key);
         return Err(origin.mistake(unknown.line, problem, did_you_mean(&unknown.key, FIELDS)));
     }
     let Some(named) = entries.iter().find(|e| e.key == "name") else {
@@ -82,7 +82,7 @@ pub(crate) fn duration(field: &Entry, origin: &Origin) -> Result<Duration> {
     };
     let seconds = number.trim().parse::<f64>().ok().map(|n| n * unit).filter(|s| *s > 0.0);
     seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(|| {
-        let problem = format!("`{}: {text}` is no time", field.key);
+        let problem = format!("`{}: {text}` is not a duration", field.key);
         origin.mistake(field.value.line, problem, "use a number of seconds, or for instance 90s, 10m, 1.5h")
     })
 }
@@ -120,17 +120,17 @@ pub(crate) fn early_terminate(field: &Entry, origin: &Origin) -> Result<Option<E
             "max_iter" => last = Some(count(entry, 1, origin)?),
             "s" => rungs = Some(count(entry, 1, origin)?),
             other => {
-                let problem = format!("`{other}` says nothing about early termination");
+                let problem = format!("`{other}` is not a field of early termination");
                 return Err(origin.mistake(entry.line, problem, did_you_mean(other, FIELDS)));
             }
         }
     }
     found.min_iter = match (first, last, rungs) {
         (first, None, None) => first.unwrap_or(found.min_iter),
-        // W&B's other way to say it: after max_iter / eta, max_iter / eta², … epochs, `s` times.
+        // The other form in W&B: after max_iter / eta, max_iter / eta², … epochs, `s` times.
         (None, Some(last), Some(rungs)) => (last / found.eta.saturating_pow(rungs as u32)).max(1),
         _ => {
-            let problem = "`early_terminate` says by half, or twice, when trials are judged first";
+            let problem = "`early_terminate` does not say when trials are judged first, or says it twice";
             return Err(origin.mistake(field.line, problem, "give `min_iter`, or `max_iter` and `s` as in W&B"));
         }
     };

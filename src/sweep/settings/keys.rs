@@ -1,6 +1,6 @@
 //! The words that a sweep file may contain: keys of its top level and names of parameters.
 
-use crate::heads::{KEYS, Key, Kind};
+use crate::heads::{KEYS, Kind, SettingSpec};
 
 /// Keys of the top level.
 pub(super) const TOP_LEVEL: &[&str] = &[
@@ -36,5 +36,5 @@ pub(super) fn parameters() -> impl Iterator<Item = &'static str> + Clone {
 
 /// Whether a parameter takes whole numbers only.
 pub(super) fn is_whole(key: &str) -> bool {
-    key == "shots" || Key::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
+    key == "shots" || SettingSpec::find(key).is_ok_and(|key| matches!(key.kind, Kind::Count(_) | Kind::Counts))
 }

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// A value and the line on which it starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// 1-based; 0 where it is not known (a value from the command line).
+    /// From 1; 0 where it is not known, as for a value that comes from no file.
     pub line: usize,
     /// The value.
     pub yaml: Yaml,
@@ -49,7 +49,7 @@ impl Node {
         serde_saphyr::from_str::<Spanned<Yaml>>(text).map(Node::from).map_err(|e| Error::Config {
             path: file.into(),
             line: e.location().map(|l| l.line() as usize),
-            problem: "is not YAML as a sweep file needs it".into(),
+            problem: "is not the YAML of a sweep file".into(),
             hint: e.without_snippet().to_string(),
         })
     }
@@ -63,7 +63,7 @@ impl Node {
         }
     }
 
-    /// The same value, as if it came from elsewhere than a file.
+    /// The same value without lines.
     pub fn without_lines(&self) -> Node {
         let yaml = match &self.yaml {
             Yaml::Scalar(value) => Yaml::Scalar(value.clone()),
@@ -98,12 +98,12 @@ impl From<Spanned<Yaml>> for Node {
     }
 }
 
-/// Where a sweep comes from, to say what is wrong in it.
+/// The file of a sweep, for messages about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(pub PathBuf);
 
 impl Origin {
-    /// A mistake on a line of the file; of a value from the command line (line 0), a mistake in a setting.
+    /// A mistake on a line of the file; on line 0, a mistake in a setting.
     pub fn mistake(&self, line: usize, problem: impl fmt::Display, hint: impl fmt::Display) -> Error {
         if line == 0 {
             return Error::setting(problem, hint);
@@ -111,7 +111,7 @@ impl Origin {
         Error::Config { path: self.0.clone(), line: Some(line), problem: problem.to_string(), hint: hint.to_string() }
     }
 
-    /// A mistake found by a check that knows nothing of lines.
+    /// The same mistake, found by a check that does not know its line.
     pub fn at(&self, line: usize) -> impl Fn(Error) -> Error + '_ {
         move |error| match error {
             Error::Setting { problem, hint, .. } => self.mistake(line, problem, hint),
@@ -148,7 +148,7 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_f64<E>(self, v: f64) -> std::result::Result<Yaml, E> {
-        // JSON has no infinity: as a text it is refused where a number is needed.
+        // JSON has no infinity. As a text it is refused where a number is needed.
         Ok(Yaml::Scalar(serde_json::Number::from_f64(v).map_or_else(|| v.to_string().into(), Value::Number)))
     }
 

@@ -1,12 +1,13 @@
-//! What a sweep calls its caches: the shortest words that tell them apart.
+//! Names of a sweep's caches: the shortest words that tell them apart.
 
 use super::source::Source;
 use crate::heads::did_you_mean;
 use crate::store::Key;
 use crate::{Error, Result};
 
-/// The words for a source, the shortest first and its folder last. One without a key has but its name.
-fn words(source: &Source) -> Vec<String> {
+/// Possible names of a source, the shortest first and its folder last. A source without a key has its
+/// name alone.
+fn candidates(source: &Source) -> Vec<String> {
     let Some(key) = &source.key else { return vec![source.name.clone()] };
     let (dataset, backbone, version) = (&source.dataset, &key.backbone, version(key));
     let folder = source.folder.clone();
@@ -17,7 +18,7 @@ fn version(key: &Key) -> String {
     format!("{}@{}", key.backbone, &key.digest()[..12])
 }
 
-/// Gives each source a name of its own: the backbone's, and as much more as it takes.
+/// Gives each source a name of its own: its backbone's, and as much more as it takes.
 ///
 /// # Errors
 /// One cache given twice: its trials could not be told apart, and each would be trained once only.
@@ -29,7 +30,7 @@ pub(crate) fn name_apart(sources: &mut [Source]) -> Result<()> {
             return Err(Error::setting(problem, "name each cache once"));
         }
     }
-    let all: Vec<Vec<String>> = sources.iter().map(words).collect();
+    let all: Vec<Vec<String>> = sources.iter().map(candidates).collect();
     for (i, source) in sources.iter_mut().enumerate() {
         let is_taken = |place: usize| all.iter().enumerate().any(|(j, other)| j != i && other.get(place) == all[i].get(place));
         let place = (0..all[i].len()).find(|&place| !is_taken(place)).unwrap_or(all[i].len() - 1);
@@ -38,15 +39,16 @@ pub(crate) fn name_apart(sources: &mut [Source]) -> Result<()> {
     Ok(())
 }
 
-/// The source that a word of the `cache` parameter means: its name, or any other word that is its alone.
+/// The source that a value of the `cache` parameter means: by its name, or by a possible name that is
+/// its alone.
 ///
 /// # Errors
-/// A word for none of them, or for several.
+/// A value for none of them, or for several.
 pub(crate) fn find(sources: &[Source], word: &str) -> Result<usize> {
     if let Some(named) = sources.iter().position(|s| s.name == word) {
         return Ok(named);
     }
-    let meant: Vec<usize> = (0..sources.len()).filter(|&s| words(&sources[s]).iter().any(|w| w == word)).collect();
+    let meant: Vec<usize> = (0..sources.len()).filter(|&s| candidates(&sources[s]).iter().any(|w| w == word)).collect();
     let names = |of: &[usize]| of.iter().map(|&s| sources[s].name.as_str()).collect::<Vec<_>>();
     match meant.as_slice() {
         [one] => Ok(*one),

@@ -1,4 +1,4 @@
-//! What a sweep is run on: caches, opened and checked, with labels and a partition into train, val and test.
+//! A cache as a sweep sees it: features, labels, and a partition into train, val and test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,8 +6,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::data::Split;
-use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
+use crate::heads::{FeatureTable, Groups, InputFeatures, Labels, Partition, PretrainedLayers};
+use crate::steps::{EXTRACT, EXTRACT_AGAIN};
 use crate::store::{Cache, Key, Row, Status};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Share of train that serves as val where there is no val split.
@@ -29,32 +31,33 @@ pub struct TapFeatures {
 /// A cache as a sweep sees it.
 #[derive(Clone)]
 pub struct Source {
-    /// What the `cache` parameter calls it: `backbone`, or as much more as tells it apart from the others: `backbone@key`, `dataset/backbone`,
-    /// `dataset/backbone@key`, the folder.
+    /// Its name in the `cache` parameter: `backbone`, or as much more as tells it apart from the others:
+    /// `backbone@key`, `dataset/backbone`, `dataset/backbone@key`, the folder.
     pub name: String,
     /// Its folder, for messages and `model.json`.
     pub folder: String,
-    /// The data set's name.
+    /// Name of the data set.
     pub dataset: String,
-    /// The words that get the backbone's weights again; empty for features that came from no cache.
+    /// The words that name the backbone's weights; empty for features that come from no cache.
     pub weights: String,
-    /// Everything that decides its features; `None` for features that came from no cache.
+    /// Everything that decides its features; `None` for features that come from no cache.
     pub key: Option<Key>,
     /// Its taps.
     pub taps: Vec<TapFeatures>,
-    /// The backbone's own fully connected layers, for `head: classifier`; set by whoever knows backbones.
-    pub classifier: Option<Classifier>,
+    /// The backbone's own fully connected layers, for `head: classifier`. The caller sets
+    /// them: a sweep knows no backbones.
+    pub classifier: Option<PretrainedLayers>,
     /// Class names.
     pub classes: Vec<String>,
     /// Identity of each row: the image's path.
     pub paths: Vec<String>,
     /// Classes of each row.
     pub labels: Labels,
-    /// Which rows serve what.
+    /// Rows of train, val and test.
     pub partition: Partition,
     /// Rows whose images are the same to the last byte.
     pub copies: Groups,
-    /// Rows that are never parted: copies, and whatever else belongs together.
+    /// Rows that are never parted: copies, and rows of one group.
     pub groups: Groups,
 }
 
@@ -68,21 +71,22 @@ impl Source {
     }
 
     fn of(cache: &Cache, folder: &Path) -> Result<Source> {
+        cache.settled()?;
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
         for (name, tap) in &manifest.taps {
             let features = cache.features(name, 0)?;
             if !features.row_ids().iter().copied().eq(rows.iter().map(|r| r.row)) {
-                let problem = format!("tap `{name}` has features of {} of {} images", features.len(), rows.len());
-                return Err(Error::cache(folder, problem, "finish the extraction: start `headstart features` again as before"));
+                let problem = format!("tap `{name}` has features of {} of {}", features.len(), counted(rows.len(), "image", "images"));
+                return Err(Error::cache(folder, problem, format!("finish the extraction: {EXTRACT_AGAIN} as before")));
             }
             let views = (1..).map_while(|view| cache.features(name, view).ok().filter(|v| v.row_ids() == features.row_ids()));
             let views = views.map(|v| Arc::new(v) as Arc<dyn FeatureTable>).collect();
             taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features), views });
         }
         let labels = rows.iter().map(|r| r.labels.iter().map(|&l| l as u32).collect()).collect();
-        let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
+        let splits: Vec<Split> = rows.iter().filter_map(|r| r.split).collect();
         let paths = rows.iter().map(|r| r.path.clone()).collect();
         let mut source = Source::new(taps, manifest.classes.clone(), paths, labels, &splits)?;
         source.copies.join(rows.len(), rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.digest?))));
@@ -96,10 +100,10 @@ impl Source {
         Ok(source)
     }
 
-    /// A source in memory. Where no row is for val, a sweep holds some of train out.
+    /// A source in memory. Where no row is for val, a sweep holds out a part of train.
     ///
     /// # Errors
-    /// No tap, no training row, fewer than two classes, or lengths that differ.
+    /// No tap, no training row, fewer than two classes, or different numbers of rows.
     pub fn new(
         taps: Vec<TapFeatures>,
         classes: Vec<String>,
@@ -110,23 +114,29 @@ impl Source {
         let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
         let rows = labels.len();
         if taps.is_empty() {
-            return refuse("the cache holds no tap".into(), "extract features first: `headstart features --tap gap`");
+            return refuse("the cache holds no tap".into(), &format!("{EXTRACT} with option `tap=gap`"));
         }
         if taps.iter().any(|t| t.features.rows() != rows) || paths.len() != rows || splits.len() != rows {
             return refuse("features, labels and splits have different numbers of rows".into(), "give one of each a row");
         }
+        let found = counted(classes.len(), "class", "classes");
         if classes.len() < 2 || labels.iter().flatten().any(|&l| l as usize >= classes.len()) {
-            return refuse(format!("there are {} classes", classes.len()), "a classifier needs two, and labels below their number");
+            return refuse(
+                format!("there {} {found}", if classes.len() == 1 { "is" } else { "are" }),
+                "a classifier needs two classes, and labels below their number",
+            );
         }
         let partition = Partition::new(splits);
         if partition.train.is_empty() {
-            return refuse("no row is for training".into(), "put images into a `train` folder, or split them with --split hash:80/10/10");
+            return refuse(
+                "no row is for training".into(),
+                "put images into a `train` folder, or split them with option `split=hash:80/10/10`",
+            );
         }
-        let (name, folder, dataset) = ("features".into(), String::new(), String::new());
         Ok(Source {
-            name,
-            folder,
-            dataset,
+            name: "features".into(),
+            folder: String::new(),
+            dataset: String::new(),
             weights: String::new(),
             key: None,
             taps,
@@ -140,10 +150,10 @@ impl Source {
         })
     }
 
-    /// Whether all features could be read so far: asked before results count.
+    /// Checks that all features could be read so far. Asked before results count.
     ///
     /// # Errors
-    /// A file that was cut short meanwhile or that the disk cannot read.
+    /// A file that was cut short meanwhile, or that the disk cannot read.
     pub fn intact(&self) -> Result<()> {
         self.taps.iter().flat_map(|tap| std::iter::once(&tap.features).chain(&tap.views)).try_for_each(|table| table.intact())
     }
@@ -153,7 +163,8 @@ impl Source {
         self.taps.iter().find(|t| t.name == name)
     }
 
-    /// Digest of rows, labels, partition and what stays together: with the key and the tap, all that a trial's numbers depend on beside its settings.
+    /// Digest of key, rows, labels, partition and groups: with the tap, everything beside its settings
+    /// that a trial's numbers depend on.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -174,7 +185,7 @@ impl Source {
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// What `model.json` says of one of its taps.
+    /// The description of one of its taps in `model.json`.
     pub fn describe(&self, tap: &TapFeatures) -> InputFeatures {
         InputFeatures {
             cache: self.folder.clone(),

@@ -1,25 +1,26 @@
-//! Which rows each run of a trial is trained and judged on: held-out parts, folds, few-shot subsets.
+//! The rows on which each run of a trial is trained and judged: held-out parts, folds, few-shot subsets.
 
 use super::source::{HELD_OUT, Source};
 use crate::heads::{Partition, few, folds};
 use crate::sweep::settings::protocol::Protocol;
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// The rows of one training of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Rows {
-    /// Those of a run; run `r · folds + f` is fold `f` of repeat `r`.
+    /// The rows of a run; run `r · folds + f` is fold `f` of repeat `r`.
     Run {
-        /// Its number.
+        /// Number of the run.
         run: usize,
-        /// Training rows a class, where they are limited.
+        /// Number of training rows of each class, where they are limited.
         shots: Option<usize>,
     },
     /// Train and val together, nothing held out.
     All {
-        /// Which repeat.
+        /// Number of the repeat.
         repeat: usize,
-        /// Training rows a class, where they are limited.
+        /// Number of training rows of each class, where they are limited.
         shots: Option<usize>,
     },
 }
@@ -27,7 +28,7 @@ pub(crate) enum Rows {
 /// The partition for one training. Test stays as it is.
 ///
 /// # Errors
-/// Too few rows to hold any out.
+/// Too few rows to hold some out.
 pub(crate) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Result<Partition> {
     let mut partition = source.partition.clone();
     let (run, shots) = match rows {
@@ -41,7 +42,7 @@ pub(crate) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Resu
     };
     let (repeat, fold) = (run / protocol.folds, run % protocol.folds);
     let seed = protocol.seed + repeat as u64;
-    // Before anything is made of so many.
+    // Checked before memory is taken for the folds.
     if protocol.folds > source.labels.len() {
         return Err(too_few(source, protocol));
     }
@@ -64,9 +65,13 @@ fn too_few(source: &Source, protocol: Protocol) -> Error {
     let (train, val) = (source.partition.train.len(), source.partition.val.len());
     let rows = [&source.partition.train[..], if protocol.folds > 1 { &source.partition.val } else { &[] }].concat();
     let (together, groups) = source.groups.count(&rows);
-    let kept = if groups > 0 { format!(" ({together} of them stay together in {groups} groups)") } else { String::new() };
-    let problem = format!("{train} training rows and {val} of val{kept} are too few to train on some and to choose by others");
-    Error::setting(problem, "add a val split, use fewer `folds`, or give more images a class")
+    let kept =
+        if groups > 0 { format!(" ({together} of them stay together in {})", counted(groups, "group", "groups")) } else { String::new() };
+    let problem = format!(
+        "{} and {val} of val{kept} are too few to train on some and to choose by others",
+        counted(train, "training row", "training rows")
+    );
+    Error::setting(problem, "add a val split, use fewer `folds`, or add images to the small classes")
 }
 
 fn limit(partition: &mut Partition, source: &Source, shots: Option<usize>, seed: u64) {

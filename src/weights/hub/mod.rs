@@ -4,6 +4,7 @@
 //! crates; its 0.5 resumes wrongly after a failed retry and sends the token on to whatever host a redirect names.
 //! The protocol is that of `huggingface_hub/file_download.py`: a HEAD tells commit, digest and size, a ranged GET fetches.
 
+#[cfg(feature = "hub")]
 mod download;
 mod settings;
 
@@ -11,7 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::wheel::file_sha256;
-use crate::{Error, Result, files};
+#[cfg(feature = "hub")]
+use crate::files;
+use crate::{Error, Result};
+#[cfg(feature = "hub")]
 use download::Remote;
 pub use settings::Hub;
 
@@ -88,6 +92,12 @@ impl Hub {
         self.download(file, progress)
     }
 
+    #[cfg(not(feature = "hub"))]
+    fn download(&self, file: &HubFile, _: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+        Err(file.fail("is not on this machine", super::wheel::NOT_BUILT))
+    }
+
+    #[cfg(feature = "hub")]
     fn download(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         if self.offline {
             let hint = format!("unset HF_HUB_OFFLINE once to fetch it, or copy it into {}", file.folder(self).display());
@@ -127,6 +137,7 @@ fn is_sha256(text: &str) -> bool {
 }
 
 /// Lets `pointer` stand for `blob`, `depth` folders below the repository's own: a relative link, or a copy where links are not to be had.
+#[cfg(feature = "hub")]
 fn point(pointer: &Path, blob: &Path, depth: usize) -> Result<()> {
     let folder = pointer.parent().unwrap_or(pointer);
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
@@ -147,5 +158,5 @@ fn point(pointer: &Path, blob: &Path, depth: usize) -> Result<()> {
     files::write(pointer, |out| std::io::copy(&mut from, out).map(drop).map_err(Error::io("write", pointer)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "hub"))]
 mod tests;

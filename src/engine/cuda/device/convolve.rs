@@ -1,4 +1,4 @@
-//! Convolutions by cuDNN: descriptors, algorithm and workspace settled once.
+//! Convolutions by cuDNN: descriptors, algorithm and workspace chosen once.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::cudnn::result::{self, CudnnError};
 use candle_core::cuda_backend::cudarc::cudnn::sys;
 use candle_core::cuda_backend::cudarc::driver::CudaStream;
 
-use super::Workspace;
+use super::address::{Addresses, Workspace};
 use crate::engine::cuda::program::{Convolution, Element};
 
 /// Algorithms that cuDNN knows.
@@ -31,19 +31,9 @@ impl Dnn {
 
 impl Drop for Dnn {
     fn drop(&mut self) {
-        // SAFETY: made by `create_handle`, destroyed once. There is nobody to tell that this failed.
+        // SAFETY: `create_handle` made it, and it is destroyed once. A failure here has no recipient.
         let _ = unsafe { result::destroy_handle(self.0) };
     }
-}
-
-/// Where a convolution finds things on the device.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    pub x: u64,
-    pub weight: u64,
-    pub y: u64,
-    pub bias: u64,
-    pub residual: Option<u64>,
 }
 
 /// A convolution that is ready to run.
@@ -139,7 +129,7 @@ impl Convolve {
         let best = found.iter().take(count.max(0) as usize).find(usable);
         let best = best.ok_or(CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED))?;
         self.algorithm = best.algo;
-        // SAFETY: as above.
+        // SAFETY: the same descriptors; the library writes one size.
         self.workspace =
             unsafe { result::get_convolution_forward_workspace_size(dnn.0, self.x, self.weight, self.conv, self.y, self.algorithm) }?;
         Ok(())

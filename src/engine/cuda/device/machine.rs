@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaEvent, CudaGraph, CudaSlice, CudaStream, sys};
 
-use super::convolve::{Addresses, Convolve, Dnn};
+use super::address::{Addresses, Workspace, address};
+use super::convolve::{Convolve, Dnn};
+use super::failure::failed;
 use super::launch::{Kernels, Launch};
 use super::multiply::{self, Blas, Multiply};
-use super::{Workspace, failed};
 use crate::Result;
 use crate::engine::cuda::program::{Call, Convolution, Finish, Kernel, Place, Product, Program, Space};
 
@@ -65,7 +66,7 @@ impl Blocks {
         })
     }
 
-    /// The address of a place. That of the input is told by each batch: 0 stands for it.
+    /// The address of a place. The input's comes with each batch: 0 stands for it.
     fn address(&self, place: Place) -> u64 {
         let base = match place.space {
             Space::Arena => address(&self.arena, &self.stream),
@@ -76,12 +77,6 @@ impl Blocks {
         };
         base + place.at as u64
     }
-}
-
-/// The address of memory whose uses this engine orders by itself: events are not tracked for it.
-pub fn address<T>(slice: &CudaSlice<T>, stream: &CudaStream) -> u64 {
-    use candle_core::cuda_backend::cudarc::driver::DevicePtr;
-    slice.device_ptr(stream).0
 }
 
 /// Prepares calls.
@@ -248,7 +243,7 @@ impl Machine {
         done.record(&self.stream).map_err(failed("marking the features"))
     }
 
-    /// How it runs, in words.
+    /// A summary in words.
     pub fn summary(&self) -> String {
         let (mut fused, mut apart, mut kernels) = (0, 0, 0);
         for step in &self.steps {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, PinnedHostSlice, result, sys};
 
-use super::failed;
-use super::machine::address;
+use super::address::address;
+use super::failure::failed;
 use crate::Result;
 use crate::engine::cuda::program::Program;
 
@@ -83,8 +83,8 @@ impl Slot {
         Ok(taps.collect())
     }
 
-    /// Waits until nothing uses the slot any more, whatever became of its batch.
-    pub fn settle(&self) {
+    /// Waits until nothing uses the slot any more, whether its batch succeeded or failed.
+    pub fn wait(&self) {
         let _ = self.stream.synchronize();
     }
 }

@@ -13,10 +13,10 @@ use proptest::prelude::*;
 use super::lower::compile;
 use super::program::{Call, Element, Finish, Kernel, Place, Program, Space};
 use crate::backbones::{self, Options};
-use crate::engine::{Batch, CandleEngine, Engine, centred_error, compensate_for_gpu, test_images};
+use crate::engine::{Batch, CandleEngine, Engine, centred_error, compensate_for_gpu};
 use crate::graph::{Act, Conv, Graph, Op, Padding, Pool};
 use crate::plan::Plan;
-use crate::preprocess::Normalise;
+use crate::preprocess::{Normalise, synthetic_images};
 use crate::weights::Formula;
 
 /// The emulator for each kind of number, built once; `None` where there is no C compiler.
@@ -133,7 +133,7 @@ fn errors(graph: &Graph, taps: &[&str], size: [usize; 2]) -> Option<Vec<[f64; 4]
     let (images, input) = (3, [3, size[0], size[1]]);
     let weights = Formula::new(graph.parameters(), 5);
     let plan = Plan::new(graph, &weights, &taps, input).unwrap();
-    let rgb = test_images(1, images, size);
+    let rgb = synthetic_images(1, images, size);
     let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &SOME };
     let want = CandleEngine::new(graph, &weights, &taps, input, &Device::Cpu, DType::F32).unwrap().run(batch).unwrap();
     let got = [(Element::F32, true), (Element::F32, false), (Element::Bf16, true), (Element::F16, true)]
@@ -176,7 +176,7 @@ networks! {
     networks_with_other_norms: "convnext_tiny" "gap" at 48, "xception" "gap" at 72;
 }
 
-/// What 16 bits may cost, of networks of every kind; in bf16 with biases that make up for it, and but for those that stay f32.
+/// Bounds on the error of 16 bits, for networks of every kind; in bf16 with corrected biases, except those that stay f32.
 #[test]
 fn features_in_sixteen_bits_are_within_two_hundredths() {
     for (name, side) in [
@@ -191,10 +191,10 @@ fn features_in_sixteen_bits_are_within_two_hundredths() {
         let (images, taps, input) = (3, ["gap".to_string()], [3, side, side]);
         let weights = Formula::new(graph.parameters(), 5);
         let plan = Plan::new(&graph, &weights, &taps, input).unwrap();
-        let (rgb, size) = (test_images(1, images, [side; 2]), [side; 2]);
+        let (rgb, size) = (synthetic_images(1, images, [side; 2]), [side; 2]);
         let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &SOME };
         let want = CandleEngine::new(&graph, &weights, &taps, input, &Device::Cpu, DType::F32).unwrap().run(batch).unwrap();
-        let sample = SOME.planar(&test_images(2, 1, size), side * side);
+        let sample = SOME.planar(&synthetic_images(2, 1, size), side * side);
         let balanced = compensate_for_gpu(plan.clone(), &sample).unwrap();
         for (element, plan) in [(Element::F16, plan), (Element::Bf16, balanced)] {
             if element == Element::Bf16 && graph.magnifies_rounding() {

@@ -1,11 +1,12 @@
 //! Convolutions of maps in bf16 by AMX tiles, sums in f32.
 //!
-//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's rows are output pixels, loaded straight from
-//! where their channels lie, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels
-//! × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation follow at once, and a line of a pixel
-//! is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time; one in bf16 is copied where strides would leave
-//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights as [`split_bf16`](crate::engine::native::split_bf16) has
-//! them, steps going through the blocks of 32 channels and the cells of a block, so that a block's pixels stay in the first-level cache.
+//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's rows are output pixels,
+//! loaded directly from their channels in the map, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or
+//! converted. Two tiles of pixels × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation
+//! follow at once, and a line of a pixel is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time;
+//! a map in bf16 is copied where strides would leave tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be
+//! f32); weights as in [`split_bf16`](crate::engine::native::split_bf16), steps going through the blocks of 32 channels and the cells of
+//! a block, so that a block's pixels stay in the first-level cache.
 
 use std::ops::Range;
 
@@ -37,13 +38,13 @@ pub struct Conv {
     finish: Finish,
     conv: ConvShape,
     weights: Weights,
-    /// Bytes from a tile to what each step multiplies.
+    /// Bytes from a tile to the left side of each step.
     offsets: Vec<usize>,
     /// Bytes from row to row of a tile.
     row: usize,
     /// Output rows of a task.
     rows: usize,
-    /// Tiles of so many rows, and of the last task's.
+    /// Tiles of a task's rows, and of the last task's.
     layouts: [Layout; 2],
     /// Groups whose pixels stay in the first-level cache while weights go by.
     together: usize,
@@ -73,7 +74,7 @@ impl Conv {
         let panel = Panel::new(&conv, to.width, rows);
         let copied = [rows, rest].map(|rows| layout(rows, panel.pitch, [1, 1]));
         let weights = pack(&conv, weight);
-        // A line takes twenty cycles to copy, or so, for each share of the outputs.
+        // Copying a line takes about twenty cycles for each share of the outputs.
         let products = |layout: &Layout, rows: usize| layout.cost() * weights.steps() * weights.pairs() * to.height.div_ceil(rows);
         let copying = 20 * blocks * panel.block() * to.height.div_ceil(rows) * shares(&weights);
         let direct = from.packed && products(&plain[0], whole) <= products(&copied[0], rows) + copying;
@@ -134,7 +135,7 @@ impl Conv {
     }
 }
 
-/// Into how many shares outputs are cut so that the weights of one stay in a core's cache.
+/// Number of shares that outputs are cut into so that the weights of one stay in a core's cache.
 fn shares(weights: &Weights) -> usize {
     const SHARE: usize = 1 << 20;
     (weights.pairs() * weights.steps() * STEP).div_ceil(SHARE)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::engine::native::finish::Segment;
 use crate::simd::TILE_ROWS;
 
-/// Geometry of some rows of output, as tiles see it.
+/// Geometry of some rows of output.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows {
     /// Rows of output.
@@ -18,11 +18,11 @@ pub struct Rows {
     pub stride: [usize; 2],
 }
 
-/// Two tiles, or one: what the weights of an output pair are used for at a time.
+/// The one or two tiles that the weights of an output pair are used for at a time.
 pub struct Group {
     /// Input pixels from the first window's to each tile's.
     pub tiles: [Option<usize>; 2],
-    /// Which segments its rows are.
+    /// Segments that its rows belong to.
     pub segments: Range<usize>,
 }
 
@@ -32,11 +32,11 @@ pub struct Layout {
     pub rows: usize,
     /// Pairs of tiles.
     pub groups: Vec<Group>,
-    /// Where the rows of all groups go, images and rows counted from the first; numbers of rows are those in their group's sums.
+    /// Targets of the rows of all groups, images and rows counted from the first; a segment's `row` is that in its group's sums.
     pub segments: Vec<Segment>,
 }
 
-/// Tiles for so many positions: how many, and their rows. An even number, as two share the weights.
+/// Number of tiles for `positions` positions, and their rows. An even number, as two share the weights.
 fn cut(positions: usize) -> (usize, usize) {
     let tiles = match positions.div_ceil(TILE_ROWS) {
         1 => 1,
@@ -46,13 +46,13 @@ fn cut(positions: usize) -> (usize, usize) {
     (positions.div_ceil(rows), rows)
 }
 
-/// Cycles of a step of so many tiles with so many rows, two at a time, nearly: four products, or reading the weights.
+/// Approximate cycles of a step of `tiles` tiles with `rows` rows, two at a time: four products, or reading the weights.
 fn cost((tiles, rows): (usize, usize)) -> usize {
     tiles / 2 * (4 * rows + 12).max(52) + tiles % 2 * (2 * rows + 12).max(40)
 }
 
 impl Layout {
-    /// Cycles of a step of all tiles, nearly.
+    /// Approximate cycles of a step of all tiles.
     pub fn cost(&self) -> usize {
         cost((self.groups.iter().flat_map(|group| group.tiles).flatten().count(), self.rows))
     }

@@ -3,19 +3,19 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::Winograd;
+use super::tiling::Winograd;
 use super::transform::{MOST, Tile};
 use crate::engine::native::epilogue::Activate;
 use crate::engine::native::memory::Unit;
 use crate::simd::{LANES, Simd, Vectorized};
 
-/// The first `n` of [`MOST`] vectors, from where `at` says.
+/// The first `n` of [`MOST`] vectors, from the addresses that `at` gives.
 ///
 /// # Safety
 /// `at` gives pointers to sixteen values.
 #[inline(always)]
 unsafe fn line_of<S: Simd>(s: S, n: usize, at: impl Fn(usize) -> *const f32) -> [S::V; MOST] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises sixteen values at each pointer that `at` gives.
     std::array::from_fn(|i| if i < n { unsafe { s.load(at(i)) } } else { s.splat(0.0) })
 }
 
@@ -25,19 +25,19 @@ pub struct InputTransform<'a, T, F> {
     pub kernel: &'a Winograd,
     /// Its size of tiles.
     pub tile: PhantomData<T>,
-    /// Where its maps are.
+    /// Memory of its maps.
     pub unit: &'a Unit<'a>,
     /// The tiles.
     pub tiles: Range<usize>,
-    /// Where they go.
+    /// Target of the transforms.
     pub to: &'a mut [f32],
     /// Floats from point to point.
     pub point: usize,
     /// Floats from block to block.
     pub block: usize,
-    /// Floats from tile to tile: none where each is done with before the next one comes.
+    /// Floats from tile to tile: none where each is used up before the next one is made.
     pub distance: usize,
-    /// What is done with each.
+    /// Called with each tile after its transform.
     pub then: F,
 }
 
@@ -61,7 +61,7 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
             if inside != [n, n] {
                 edge.fill([0.0; LANES]);
             }
-            // SAFETY: earlier steps are complete.
+            // SAFETY: the steps that write to the input are complete; this step's tasks write to other values.
             let input = unsafe { self.unit.read(&w.input, image) };
             for block in 0..blocks {
                 let corner = block * map.block + map.origin - map.halo[0] * map.row - map.halo[2] * LANES + y * map.row + x * LANES;
@@ -99,7 +99,7 @@ pub struct OutputTransform<'a, T> {
     pub kernel: &'a Winograd,
     /// Its size of tiles.
     pub tile: PhantomData<T>,
-    /// Where its maps are.
+    /// Memory of its maps.
     pub unit: &'a Unit<'a>,
     /// The tiles.
     pub tiles: Range<usize>,

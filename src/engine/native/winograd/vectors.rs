@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::apply::{InputTransform, OutputTransform};
+use super::tiling::{Winograd, by_side, points};
 use super::transform::Tile;
-use super::{Winograd, by_side, points};
 use crate::engine::native::dense::Product;
 use crate::engine::native::memory::{Operand, Unit};
 use crate::engine::native::step::Kernel;
