@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use headstart::data::{ImageSource, LabelledImages, ListOptions, Pixels, Split, decode, open};
+use headstart::data::{ImageSource, LabelledImages, ListOptions, Orientation, Pixels, Split, decode, open};
 
 /// Images by class; two sides and a shade tell them apart.
 const IMAGES: [(&str, &str); 4] = [("day", "day/a.png"), ("day", "day/b.png"), ("night", "night/a.png"), ("night", "night/c.png")];
@@ -36,7 +36,7 @@ fn keeps_the_contract(source: &dyn ImageSource) {
         let classes: Vec<&str> = entry.labels.iter().map(|&label| listed.classes[label].as_str()).collect();
         assert_eq!(classes, [class], "labels are indices of classes");
         assert_eq!(entry.split.is_some(), listed.own_splits, "all images have a split, or none");
-        let pixels = decode(&source.read(uri).unwrap()).unwrap();
+        let pixels = decode(&source.read(uri).unwrap(), uri, Orientation::AsStored).unwrap();
         assert_eq!((pixels.width, pixels.height, &pixels.rgb[..3]), (3, 2, &shade(uri)[..]), "`read` gives an image file");
         assert_eq!(source.stamp(uri).unwrap(), source.stamp(uri).unwrap(), "unchanged images have equal stamps");
         assert!(source.locate(uri).contains(uri), "messages name the image");

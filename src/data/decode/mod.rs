@@ -64,7 +64,7 @@ impl Orientation {
 /// Decodes an image file; its format is found by content, whatever its name. `location` names it in errors.
 ///
 /// JPEG, PNG, WebP, GIF (both: first frame), BMP and TIFF are read as Pillow's `convert("RGB")` reads them: alpha is dropped, not composited;
-/// gray becomes three equal channels; colour profiles are ignored; a TIFF's own orientation is followed always. docs/images.md tells what is read
+/// gray becomes three equal channels; colour profiles are ignored; a TIFF's own orientation is followed always. docs/image-files.md tells what is read
 /// of each, and what differs.
 ///
 /// # Errors
