@@ -8,7 +8,7 @@ use super::epoch_features::EpochFeatures;
 use super::job::{Arm, ComparisonJob, Observer};
 use super::record::{self, Agreement, CachedArm, Epoch, InLoopArm};
 use crate::engine::{Batch, Engine};
-use crate::extract::{self, Job, Outcome, Seconds};
+use crate::extract::{self, ExtractionJob, Outcome, Seconds};
 use crate::extraction::OfPipeline;
 use crate::files::Scratch;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
@@ -109,7 +109,7 @@ impl Arms<'_> {
             Some(engine) if batch == of_job.batch => Ok(Box::new(Shared(engine.clone())) as Box<dyn Engine>),
             _ => (of_job.engine)(taps, batch),
         };
-        let job = Job { folder, engine: &engine, ..*of_job };
+        let job = ExtractionJob { folder, engine: &engine, ..*of_job };
         let outcome = extract::run_in(&job, objects, &mut OfPipeline(observer))?;
         if outcome.left > 0 {
             return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: finished arms are kept"));
@@ -135,12 +135,7 @@ impl Arms<'_> {
             let task = single.task(features);
             let training = match &mut training {
                 Some(training) => training,
-                none => none.insert(Training::begin(
-                    self.comparison.trainer,
-                    task,
-                    Head::initial(&single.trial.spec),
-                    (metric.name, metric.more),
-                )?),
+                none => none.insert(Training::begin(self.comparison.trainer, task, Head::initial(&single.trial.spec), *metric)?),
             };
             let mut val = None;
             training.advance(epochs.len() + 1, &mut |epoch| {
@@ -173,7 +168,7 @@ fn agreement([a, b]: &[Vec<f32>; 2], classes: usize, epochs: usize) -> Agreement
     }
 }
 
-fn changed(job: &Job<'_>) -> Error {
+fn changed(job: &ExtractionJob<'_>) -> Error {
     Error::data(job.source.locate(""), "changed during the comparison", "leave the images unchanged, and start again")
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::epoch_features::EpochFeatures;
 use crate::data::Split;
-use crate::extract::Job;
+use crate::extract::ExtractionJob;
 use crate::extraction;
 use crate::heads::Trainer;
 use crate::sweep::{Single, Source, SweepConfig, TapFeatures};
@@ -36,7 +36,7 @@ parameters:
 pub(crate) struct ComparisonJob<'a> {
     /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the cached
     /// features.
-    pub job: &'a Job<'a>,
+    pub job: &'a ExtractionJob<'a>,
     /// The head: a sweep of one trial.
     pub config: &'a SweepConfig,
     /// The trainer of the head.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest;
-use super::reader::Cache;
-use super::rows::{self, Row, Status};
 use crate::data::{Digest, Entry};
+use crate::store::disk::manifest;
+use crate::store::disk::manifest::MANIFEST;
+use crate::store::disk::rows::{self, Row, Status};
+use crate::store::reading::cache::Cache;
 use crate::{Error, Result, files};
 
 const ORIGIN: &str = "origin.json";
@@ -46,7 +47,7 @@ pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<Strin
 }
 
 /// As [`known_rows`], where the rows of the cache in `own` are at hand.
-pub(super) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
+pub(in crate::store) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
     let mut warnings = vec![];
     rows.retain(|row| row.split.is_some());
     rows.sort_by_key(|row| (row.status == Status::Deleted, row.row));
@@ -145,16 +146,16 @@ fn read(folder: &Path) -> Option<String> {
 /// The caches in the folder of a data set, by name.
 fn caches_beside(own: &Path) -> Vec<PathBuf> {
     let Some(listed) = own.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return vec![] };
-    let mut found: Vec<PathBuf> = listed.flatten().map(|e| e.path()).filter(|p| p.join(super::MANIFEST).is_file()).collect();
+    let mut found: Vec<PathBuf> = listed.flatten().map(|e| e.path()).filter(|p| p.join(MANIFEST).is_file()).collect();
     found.sort();
     found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::with_rows;
-    use super::super::{Dtype, Writer};
     use super::*;
+    use crate::store::tests::with_rows;
+    use crate::store::{Dtype, Writer};
 
     fn digests(range: std::ops::Range<u8>) -> Vec<Option<Digest>> {
         range.map(|n| Some(Digest([n; 32]))).collect()

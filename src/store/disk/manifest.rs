@@ -6,8 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dtype, Key, Row, RowSet, Status};
+use super::dtype::Dtype;
+use super::rows::{Row, Status};
+use super::rowset::RowSet;
 use crate::data::SplitRule;
+use crate::store::key::Key;
 use crate::{Error, Result, files, nearest, steps};
 
 /// Version of the format on disk that this library writes and reads.
@@ -238,7 +241,7 @@ impl Manifest {
     }
 
     /// Writes it, whole or not at all.
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+    pub(in crate::store) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(MANIFEST);
         let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"))?;
         text.push(b'\n');
@@ -284,7 +287,7 @@ impl Manifest {
     }
 
     /// Puts shards and failures in their order, so that the manifest does not tell in which order they came.
-    pub(super) fn sort(&mut self) {
+    pub(in crate::store) fn sort(&mut self) {
         self.shards.sort_by(|a, b| (&a.tap, a.view, a.rows.first(), &a.file).cmp(&(&b.tap, b.view, b.rows.first(), &b.file)));
         self.failed.sort_by_key(|f| f.row);
     }
@@ -297,7 +300,7 @@ struct Version {
 }
 
 /// Whether an earlier version made the cache in `folder`: its key is not one of ours, its rows are written as ours are.
-pub(super) fn is_earlier(folder: &Path) -> bool {
+pub(in crate::store) fn is_earlier(folder: &Path) -> bool {
     let version = fs::read(folder.join(MANIFEST)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     version.is_some_and(|Version { format }| format < FORMAT)
 }

@@ -31,7 +31,7 @@ impl RowSet {
     }
 
     /// The rows of several sets; `None` where one is in two of them. Counts ranges, never rows.
-    pub(super) fn union<'a>(sets: impl Iterator<Item = &'a RowSet>) -> Option<RowSet> {
+    pub(in crate::store) fn union<'a>(sets: impl Iterator<Item = &'a RowSet>) -> Option<RowSet> {
         let mut all: Vec<[u64; 2]> = sets.flat_map(|set| set.ranges.iter().copied()).collect();
         all.sort_unstable();
         let mut ranges: Vec<[u64; 2]> = Vec::with_capacity(all.len());
@@ -57,7 +57,7 @@ impl RowSet {
     }
 
     /// Whether the ranges are in order, apart and not empty, as [`RowSet::from_iter`] leaves them.
-    pub(super) fn is_canonical(&self) -> bool {
+    pub(in crate::store) fn is_canonical(&self) -> bool {
         self.ranges.iter().all(|[start, end]| start < end) && self.ranges.windows(2).all(|w| w[0][1] < w[1][0])
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Failure, Manifest};
-use super::reader::Cache;
-use super::rows::Status;
-use super::{Dtype, Key};
 use crate::Result;
 use crate::data::Split;
+use crate::store::disk::dtype::Dtype;
+use crate::store::disk::manifest::{Failure, Manifest};
+use crate::store::disk::rows::Status;
+use crate::store::key::Key;
+use crate::store::reading::cache::Cache;
 
 /// Summary of a cache.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

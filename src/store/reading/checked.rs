@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 use std::{panic, thread};
 
-use super::manifest::ShardInfo;
-use super::verify::{compare, suspect};
+use super::sound::{compare, suspect};
+use crate::store::disk::manifest::ShardInfo;
 use crate::{Error, Result, files};
 
 const CHECKED: &str = ".checked.csv";
@@ -26,7 +26,7 @@ type Stamp = [String; 4];
 ///
 /// # Errors
 /// A shard that is not as it was written, and how many there are: `headstart features` makes them again.
-pub(super) fn check(folder: &Path, shards: &[ShardInfo]) -> Result<()> {
+pub(in crate::store) fn check(folder: &Path, shards: &[ShardInfo]) -> Result<()> {
     let mut known = load(folder);
     let stamps: Vec<Option<Stamp>> = shards.iter().map(|s| stamp(folder, s)).collect();
     let unknown: Vec<usize> =

@@ -3,31 +3,33 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::key::{Key, folder_name};
-use super::lock::{Lock, Wait};
-use super::manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
-use super::objects::{LocalFiles, Objects};
-use super::rows::{self, Row, Status};
-use super::shard::{self, Head};
-use super::verify::{self, Damage};
-use super::{Dtype, FORMAT, RowSet, Unstorable, commit, recover};
 use crate::data::Digest;
-use crate::{Error, Result, files};
+use crate::store::disk::commit;
+use crate::store::disk::dtype::{Dtype, Unstorable};
+use crate::store::disk::lock::Lock;
+use crate::store::disk::manifest::{Deferred, FORMAT, Failure, Manifest, ShardInfo, Tap};
+use crate::store::disk::objects::Objects;
+use crate::store::disk::rows::{self, Row, Status};
+use crate::store::disk::rowset::RowSet;
+use crate::store::disk::shard::{self, Head};
+use crate::store::key::folder_name;
+use crate::store::reading::sound::{Damage, changed};
+use crate::{Error, Result};
 
 /// The folder of shards below a cache's folder.
-pub(super) const FEATURES: &str = "features";
+pub(in crate::store) const FEATURES: &str = "features";
 
 /// A cache opened for writing; nobody else can write it meanwhile.
 #[derive(Debug)]
 pub struct Writer {
-    pub(super) folder: PathBuf,
-    pub(super) objects: Box<dyn Objects>,
-    pub(super) manifest: Manifest,
-    pub(super) rows: Vec<Row>,
+    pub(in crate::store) folder: PathBuf,
+    pub(in crate::store) objects: Box<dyn Objects>,
+    pub(in crate::store) manifest: Manifest,
+    pub(in crate::store) rows: Vec<Row>,
     /// Why the rows are perhaps not those of the manifest: until they are set, they are only what could be read.
-    doubt: Option<String>,
-    pub(super) warnings: Vec<String>,
-    _lock: Lock,
+    pub(super) doubt: Option<String>,
+    pub(in crate::store) warnings: Vec<String>,
+    pub(super) _lock: Lock,
 }
 
 /// Features of some rows for one tap and view, to be stored as one file.
@@ -61,38 +63,6 @@ pub struct Group {
 }
 
 impl Writer {
-    /// Takes the lock of the cache in `folder`, makes it if it is not there, and takes up what a killed writer left.
-    ///
-    /// # Errors
-    /// Another process writes it; a damaged manifest or `rows.csv`; a cache with another key.
-    pub fn open(folder: &Path, key: &Key, dataset: &str, wait: Wait) -> Result<Writer> {
-        Writer::open_in(folder, key, dataset, wait, Box::new(LocalFiles::new(folder)))
-    }
-
-    /// As [`Writer::open`], with shards going to `objects`.
-    ///
-    /// # Errors
-    /// As [`Writer::open`].
-    pub fn open_in(folder: &Path, key: &Key, dataset: &str, wait: Wait, objects: Box<dyn Objects>) -> Result<Writer> {
-        let lock = Lock::take(folder, wait)?;
-        files::remove_temporaries(folder, usize::MAX)?;
-        let (mut manifest, is_new) = match Manifest::read(folder) {
-            Err(Error::Cache { .. }) if !folder.join(super::MANIFEST).exists() => (Manifest::new(key.clone(), dataset), true),
-            read => (read?, false),
-        };
-        if let Some(differs) = manifest.key.difference(key) {
-            let hint = "give another --cache folder, or delete this one";
-            return Err(Error::cache(folder, format!("holds features that were made in another way: {differs}"), hint));
-        }
-        let found = if is_new { commit::without_manifest(folder, &mut manifest)? } else { commit::settle(folder, &manifest)? };
-        let mut writer =
-            Writer { folder: folder.into(), objects, manifest, rows: found.rows, doubt: found.doubt, warnings: vec![], _lock: lock };
-        if recover::take_up(&mut writer)? || is_new {
-            writer.save(true)?;
-        }
-        Ok(writer)
-    }
-
     /// The cache's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -117,7 +87,7 @@ impl Writer {
     ///
     /// # Errors
     /// Why they are doubted.
-    pub(super) fn believe_rows(&self) -> Result<()> {
+    pub(in crate::store) fn believe_rows(&self) -> Result<()> {
         self.doubt.as_ref().map_or(Ok(()), |doubt| Err(Error::cache(&self.folder, doubt, rows::RELIST)))
     }
 
@@ -129,7 +99,7 @@ impl Writer {
     /// # Errors
     /// The system's own.
     pub fn drop_damaged(&mut self, wanted: impl Fn(&str, u32) -> bool) -> Result<()> {
-        for Damage { file, problem } in verify::changed(&self.folder, &self.manifest, |s| wanted(&s.tap, s.view))? {
+        for Damage { file, problem } in changed(&self.folder, &self.manifest, |s| wanted(&s.tap, s.view))? {
             self.warnings.push(format!("{} {problem}: it is made again", self.folder.join(&file).display()));
             self.objects.remove(&file)?;
             self.manifest.shards.retain(|s| s.file != file);
@@ -255,18 +225,18 @@ impl Writer {
     }
 
     /// Enters a shard that is there.
-    pub(super) fn enter(&mut self, tap: Tap, info: ShardInfo) {
+    pub(in crate::store) fn enter(&mut self, tap: Tap, info: ShardInfo) {
         self.manifest.taps.insert(info.tap.clone(), tap);
         self.manifest.shards.push(info);
     }
 
     /// Marks rows as failed for what is wrong with their image.
-    pub(super) fn add_failures(&mut self, failed: impl IntoIterator<Item = (u64, String)>) {
+    pub(in crate::store) fn add_failures(&mut self, failed: impl IntoIterator<Item = (u64, String)>) {
         self.fail(failed.into_iter().map(|(row, reason)| Failure::of_image(row, "", reason)));
     }
 
     /// Marks rows as failed. The manifest lists them under the path that they have now.
-    pub(super) fn fail(&mut self, failed: impl IntoIterator<Item = Failure>) {
+    pub(in crate::store) fn fail(&mut self, failed: impl IntoIterator<Item = Failure>) {
         let mut known: BTreeMap<u64, Failure> = self.manifest.failed.drain(..).map(|f| (f.row, f)).collect();
         for failure in failed {
             self.set_status(failure.row, Status::Failed);
@@ -286,7 +256,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn save(&mut self, with_rows: bool) -> Result<()> {
+    pub(in crate::store) fn save(&mut self, with_rows: bool) -> Result<()> {
         self.manifest.sort();
         commit::write(&self.folder, &mut self.manifest, with_rows.then_some(&self.rows))
     }
@@ -305,6 +275,6 @@ impl NewShard {
 }
 
 /// Where the shard that begins with row `first` is: a row is first in one shard of a tap and view at most, so names never meet.
-pub(super) fn file_name(tap: &str, view: u32, first: u64) -> String {
+pub(in crate::store) fn file_name(tap: &str, view: u32, first: u64) -> String {
     format!("{FEATURES}/{}/v{view}-{first:05}.safetensors", folder_name(tap))
 }

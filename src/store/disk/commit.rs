@@ -21,7 +21,7 @@ use crate::data::Digest;
 use crate::{Error, Result, files};
 
 /// Rows that the manifest may name before they are `rows.csv`.
-pub(super) const PENDING: &str = "rows.next.csv";
+pub(in crate::store) const PENDING: &str = "rows.next.csv";
 
 /// How often a reader looks again while a writer is at work.
 const TRIES: usize = 100;
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// The system's own: the state on disk is then the one before, or this one.
-pub(super) fn write(folder: &Path, manifest: &mut Manifest, changed: Option<&[Row]>) -> Result<()> {
+pub(in crate::store) fn write(folder: &Path, manifest: &mut Manifest, changed: Option<&[Row]>) -> Result<()> {
     let Some(rows) = changed else { return manifest.write(folder) };
     let text = rows::encode(rows, &manifest.classes)?;
     let digest = Some(Digest::of(&text).to_string());
@@ -57,7 +57,7 @@ fn finish(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// No cache there, a damaged manifest, or rows that do not belong to it.
-pub(super) fn read(folder: &Path) -> Result<(Manifest, Vec<Row>)> {
+pub(in crate::store) fn read(folder: &Path) -> Result<(Manifest, Vec<Row>)> {
     let mut manifest = Manifest::read(folder)?;
     let mut steady = 0;
     for tried in 1.. {
@@ -92,7 +92,7 @@ fn rows_of(folder: &Path, manifest: &Manifest) -> Result<Vec<Row>> {
 }
 
 /// What a writer finds.
-pub(super) struct Found {
+pub(in crate::store) struct Found {
     pub rows: Vec<Row>,
     /// Why the rows are perhaps not those of the manifest.
     pub doubt: Option<String>,
@@ -102,7 +102,7 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// `rows.csv` is missing; the system's own.
-pub(super) fn settle(folder: &Path, manifest: &Manifest) -> Result<Found> {
+pub(in crate::store) fn settle(folder: &Path, manifest: &Manifest) -> Result<Found> {
     let path = folder.join(ROWS);
     let (mut current, pending) = (text(folder, ROWS)?, text(folder, PENDING)?);
     match pending {
@@ -130,7 +130,7 @@ pub(super) fn settle(folder: &Path, manifest: &Manifest) -> Result<Found> {
 ///
 /// # Errors
 /// A `rows.csv` of which nothing can be read; the system's own.
-pub(super) fn without_manifest(folder: &Path, manifest: &mut Manifest) -> Result<Found> {
+pub(in crate::store) fn without_manifest(folder: &Path, manifest: &mut Manifest) -> Result<Found> {
     files::remove_if_there(&folder.join(PENDING))?;
     let Some(text) = text(folder, ROWS)? else { return Ok(Found { rows: vec![], doubt: None }) };
     manifest.classes = rows::all_names(&text);

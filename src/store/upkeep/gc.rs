@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::lock::Wait;
-use super::manifest::{Manifest, ShardInfo};
-use super::rows::Status;
-use super::shard;
-use super::verify::read_sound;
-use super::writer::Writer;
 use crate::Result;
 use crate::data::Digest;
+use crate::store::disk::lock::Wait;
+use crate::store::disk::manifest::{Manifest, ShardInfo};
+use crate::store::disk::rows::Status;
+use crate::store::disk::shard;
+use crate::store::reading::sound::read_sound;
+use crate::store::writing::writer::Writer;
 
 /// What [`gc`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]

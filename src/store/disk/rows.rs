@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::data::{Digest, Settled, Split};
 use crate::{Error, Result};
 
-pub(super) const ROWS: &str = "rows.csv";
+pub(in crate::store) const ROWS: &str = "rows.csv";
 /// The last column is there where the data has groups: files without it are as they always were.
 const HEADER: [&str; 8] = ["row", "path", "class", "label", "split", "sha256", "status", "group"];
 const WITHOUT_GROUPS: usize = 7;
@@ -67,10 +67,10 @@ impl Row {
 }
 
 /// The way out of a `rows.csv` that is not what was written.
-pub(super) const RELIST: &str = "run `headstart features` again as before: it keeps the rows that can be read and sets paths, labels and splits anew; or put back a copy";
+pub(in crate::store) const RELIST: &str = "run `headstart features` again as before: it keeps the rows that can be read and sets paths, labels and splits anew; or put back a copy";
 
 /// The text of `rows.csv`. `class` repeats the labels as names, several as `a|b`.
-pub(super) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
+pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
     let path = Path::new(ROWS);
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
     let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
@@ -97,7 +97,7 @@ pub(super) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// A damaged file, or labels that are not those of `classes`.
-pub(super) fn decode(path: &Path, text: &[u8], classes: &[String]) -> Result<Vec<Row>> {
+pub(in crate::store) fn decode(path: &Path, text: &[u8], classes: &[String]) -> Result<Vec<Row>> {
     let damaged = |problem: String| Error::cache(path, problem, RELIST);
     let mut csv = csv::Reader::from_reader(text);
     let is_header = |h: &csv::StringRecord| *h == HEADER[..WITHOUT_GROUPS] || h == HEADER.as_slice();
@@ -122,7 +122,7 @@ pub(super) fn decode(path: &Path, text: &[u8], classes: &[String]) -> Result<Vec
 }
 
 /// What can be read of a file that is not what was written, and how many lines cannot. Names decide over labels, and a name that is unknown gives none.
-pub(super) fn salvage(text: &[u8], classes: &[String]) -> (Vec<Row>, usize) {
+pub(in crate::store) fn salvage(text: &[u8], classes: &[String]) -> (Vec<Row>, usize) {
     let mut rows: Vec<Row> = vec![];
     let mut lost = 0;
     for record in csv::Reader::from_reader(text).records() {
@@ -139,7 +139,7 @@ pub(super) fn salvage(text: &[u8], classes: &[String]) -> (Vec<Row>, usize) {
 }
 
 /// All class names in a file, sorted: what the manifest knew, where that is lost.
-pub(super) fn all_names(text: &[u8]) -> Vec<String> {
+pub(in crate::store) fn all_names(text: &[u8]) -> Vec<String> {
     let records: Vec<csv::StringRecord> = csv::Reader::from_reader(text).records().flatten().collect();
     let all: BTreeSet<&str> = records.iter().flat_map(names).filter(|name| !name.is_empty()).collect();
     all.into_iter().map(String::from).collect()

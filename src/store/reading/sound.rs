@@ -1,19 +1,19 @@
-//! Is a cache whole? `verify` reads every digest; a writer that starts looks only where something changed.
+//! Whether shards are as they were written: held against their entries in the manifest, and against their digests.
 //!
 //! Files are read here, not mapped: a bad sector is then an error with the file's name.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Deref;
 use std::path::Path;
 use std::time::SystemTime;
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::manifest::{MANIFEST, Manifest, ShardInfo};
-use super::reader::{Cache, fits_entry, open_shard};
-use super::shard::{RECOMPUTE, Shard};
 use crate::data::Digest;
+use crate::store::disk::manifest::{MANIFEST, Manifest, ShardInfo, Tap};
+use crate::store::disk::shard::{RECOMPUTE, Shard};
 use crate::{Error, Result};
 
 /// A shard that is not as it was written.
@@ -25,45 +25,20 @@ pub struct Damage {
     pub problem: String,
 }
 
-/// What [`verify`] found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Verified {
-    /// Shards that were read.
-    pub shards: usize,
-    /// Bytes that were read.
-    pub bytes: u64,
-    /// Those that are damaged: `headstart features` makes them again.
-    pub damaged: Vec<Damage>,
-}
-
-/// Reads every shard and compares its digest with the manifest's.
-///
-/// A damaged shard's modification time is set to now, so that the next `headstart features` looks at it and makes it again.
-///
-/// # Errors
-/// No cache there, a damaged manifest or `rows.csv`, a folder that the system refuses to read.
-pub fn verify(folder: &Path) -> Result<Verified> {
-    let cache = Cache::open(folder)?;
-    let manifest = cache.manifest();
-    let damaged = damaged(folder, manifest, |_| true, |_| true)?;
-    damaged.iter().for_each(|damage| suspect(&folder.join(&damage.file)));
-    Ok(Verified { shards: manifest.shards.len(), bytes: manifest.shards.iter().map(|s| s.bytes).sum(), damaged })
-}
-
 /// Makes the next `headstart features` look at a shard: it reads those that changed after the manifest. A cache that cannot be written is read all the
 /// same.
-pub(super) fn suspect(shard: &Path) {
+pub(in crate::store) fn suspect(shard: &Path) {
     let _ = File::options().append(true).open(shard).and_then(|f| f.set_modified(SystemTime::now()));
 }
 
 /// Damaged shards among the wanted. A shard that was modified before the manifest, which is written last, is not read whole.
-pub(super) fn changed(folder: &Path, manifest: &Manifest, wanted: impl Fn(&ShardInfo) -> bool) -> Result<Vec<Damage>> {
+pub(in crate::store) fn changed(folder: &Path, manifest: &Manifest, wanted: impl Fn(&ShardInfo) -> bool) -> Result<Vec<Damage>> {
     let modified = |file: &str| fs::metadata(folder.join(file)).and_then(|m| m.modified());
     let written = modified(MANIFEST).unwrap_or(SystemTime::UNIX_EPOCH);
     damaged(folder, manifest, wanted, |shard| !modified(&shard.file).is_ok_and(|m| m < written))
 }
 
-fn damaged(
+pub(in crate::store) fn damaged(
     folder: &Path,
     manifest: &Manifest,
     wanted: impl Fn(&ShardInfo) -> bool,
@@ -92,7 +67,7 @@ fn check(folder: &Path, manifest: &Manifest, info: &ShardInfo, whole: bool) -> R
 }
 
 /// Reads a shard, piece by piece, and compares its size and digest with its entry.
-pub(super) fn compare(folder: &Path, info: &ShardInfo) -> Result<()> {
+pub(in crate::store) fn compare(folder: &Path, info: &ShardInfo) -> Result<()> {
     let path = folder.join(&info.file);
     let damaged = |problem: String| Error::cache(&path, problem, RECOMPUTE);
     let file = File::open(&path).map_err(|e| match e.kind() {
@@ -124,11 +99,31 @@ fn digest(mut file: File) -> io::Result<Digest> {
 }
 
 /// Reads a shard into memory that is to be copied or written anew: damage must not get a digest that fits.
-pub(super) fn read_sound(folder: &Path, manifest: &Manifest, info: &ShardInfo) -> Result<Shard<Vec<u8>>> {
+pub(in crate::store) fn read_sound(folder: &Path, manifest: &Manifest, info: &ShardInfo) -> Result<Shard<Vec<u8>>> {
     let path = folder.join(&info.file);
     let shard = Shard::read(&path)?;
     if Digest::of(shard.bytes()).to_string() != info.sha256 {
         return Err(Error::cache(&path, OTHER_DIGEST, RECOMPUTE));
     }
     fits_entry(&path, shard, info, manifest.tap(&info.tap)?)
+}
+
+/// Maps a shard and holds it against its entry: size, tap, view, type, shape and rows (not the digest, which would read it all).
+pub(in crate::store) fn open_shard(folder: &Path, info: &ShardInfo, tap: &Tap) -> Result<Shard> {
+    let path = folder.join(&info.file);
+    fits_entry(&path, Shard::open(&path)?, info, tap)
+}
+
+/// The shard in the file at `path`, if it is the one that its entry describes.
+pub(in crate::store) fn fits_entry<B: Deref<Target = [u8]>>(path: &Path, shard: Shard<B>, info: &ShardInfo, tap: &Tap) -> Result<Shard<B>> {
+    let damaged = |problem: String| Err(Error::cache(path, problem, RECOMPUTE));
+    let size = shard.bytes().len() as u64;
+    if size != info.bytes {
+        return damaged(format!("is damaged: it has {size} bytes instead of {}", info.bytes));
+    }
+    let is_that = shard.head.tap == info.tap && shard.head.view == info.view && shard.shape == tap.shape && shard.dtype == tap.dtype;
+    if !is_that || !shard.rows.iter().copied().eq(info.rows.iter()) {
+        return damaged("is not the shard that the manifest describes".into());
+    }
+    Ok(shard)
 }

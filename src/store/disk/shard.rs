@@ -11,7 +11,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
-use super::{Dtype, FORMAT};
+use super::dtype::Dtype;
+use super::manifest::FORMAT;
 use crate::map::{BROKEN, Map};
 use crate::{Error, Result};
 
@@ -23,7 +24,7 @@ const FEATURES: &str = "features";
 const ASKED: usize = 128 << 10;
 
 /// The way out of every damaged shard.
-pub(super) const RECOMPUTE: &str = "run `headstart features` again: it recomputes that shard";
+pub(in crate::store) const RECOMPUTE: &str = "run `headstart features` again: it recomputes that shard";
 
 /// What a shard says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

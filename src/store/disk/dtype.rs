@@ -85,7 +85,7 @@ impl Dtype {
         }
     }
 
-    pub(super) const fn safetensors(self) -> safetensors::Dtype {
+    pub(in crate::store) const fn safetensors(self) -> safetensors::Dtype {
         match self {
             Dtype::F32 => safetensors::Dtype::F32,
             Dtype::F16 => safetensors::Dtype::F16,

@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::manifest::{ShardInfo, Tap};
-use super::rows::{Row, Status};
-use super::shard::{Head, RECOMPUTE, Shard};
 use super::writer::{FEATURES, Writer, file_name};
 use crate::data::Digest;
+use crate::store::disk::manifest::{ShardInfo, Tap};
+use crate::store::disk::rows::{Row, Status};
+use crate::store::disk::shard::{Head, RECOMPUTE, Shard};
 use crate::{Error, Result};
 
 /// Enters whole groups of unlisted shards, deletes other unlisted files below `features/`. Returns whether it entered any.
 ///
 /// A shard's file appears under its name only after it was synced, so it is whole; its head says what it is. Shards of several taps and
 /// views that were made in one pass count together or not at all.
-pub(super) fn take_up(writer: &mut Writer) -> Result<bool> {
+pub(in crate::store) fn take_up(writer: &mut Writer) -> Result<bool> {
     let listed: HashSet<&str> = writer.manifest.shards.iter().map(|s| s.file.as_str()).collect();
     let prefix = format!("{FEATURES}/");
     let unlisted: Vec<String> = writer.objects.list(&prefix)?.into_iter().filter(|f| !listed.contains(f.as_str())).collect();

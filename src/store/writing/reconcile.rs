@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::rows::{Row, Status};
 use crate::data::{Dataset, Digest};
+use crate::store::disk::rows::{Row, Status};
 
 /// What matching changed, counted in images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -73,7 +73,7 @@ impl Objects for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::shard::{Head, encode};
+    use crate::store::disk::shard::{Head, encode};
     use crate::store::{Dtype, FORMAT};
 
     fn shard(rows: &[u64], values: &[f32]) -> Vec<u8> {

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::RowSet;
 use super::compare::{other_images, other_labels};
-use super::lock::Wait;
-use super::manifest::{Deferred, Failure, Manifest, ShardInfo};
-use super::origin::known_rows_with;
-use super::reader::Cache;
-use super::rows::{Row, Status};
-use super::shard::RECOMPUTE;
-use super::verify::read_sound;
-use super::writer::Writer;
-use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates};
+use super::settle::settle;
+use crate::data::{Assigned, SplitRule};
+use crate::store::disk::lock::Wait;
+use crate::store::disk::manifest::{Deferred, Failure, Manifest, ShardInfo};
+use crate::store::disk::rows::{Row, Status};
+use crate::store::disk::rowset::RowSet;
+use crate::store::disk::shard::RECOMPUTE;
+use crate::store::reading::cache::Cache;
+use crate::store::reading::sound::read_sound;
+use crate::store::writing::writer::Writer;
 use crate::{Error, Result};
 
 /// What [`merge`] did.
@@ -200,55 +200,19 @@ fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &
     for part in parts {
         part.rows().iter().zip(&mut rows).for_each(|(other, row)| row.split = row.split.or(other.split));
     }
-    let is_settled = settle(&mut rows, &classes, deferred, writer.folder(), merged)?;
+    let decided = settle(&mut rows, &classes, deferred, writer.folder())?;
     if lags && writer.manifest.weights.is_empty() {
         writer.set_weights(&first.manifest().weights)?;
     }
     let is_failed = |failure: &Failure| rows.iter().any(|r| r.row == failure.row && r.status == Status::Failed);
     let failed = failed.into_iter().filter(is_failed).collect();
-    if !is_settled {
+    let Some(decided) = decided else {
         writer.defer(deferred)?;
-    }
-    writer.set_rows(rows, classes, next_row, failed)?;
-    if is_settled { writer.defer(Deferred::default()) } else { Ok(()) }
-}
-
-/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all images would have: by the same rule, which goes by
-/// their digests, groups and classes, and by what this cache and those beside it know. Returns whether that could be done: whether every image was read.
-fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path, merged: &mut Merged) -> Result<bool> {
-    let mut live: Vec<usize> = (0..rows.len()).filter(|&i| rows[i].status != Status::Deleted).collect();
-    let is_open = live.iter().any(|&i| rows[i].split.is_none());
-    if !is_open && !deferred.dedupe {
-        return Ok(true);
-    }
-    if live.iter().any(|&i| rows[i].status == Status::Ok && rows[i].digest.is_none()) {
-        return Ok(false);
-    }
-    // The order of a listing.
-    live.sort_by(|&a, &b| rows[a].path.cmp(&rows[b].path));
-    let entry = |&i: &usize| {
-        let Row { path, labels, split, group, .. } = &rows[i];
-        Entry { uri: path.clone(), labels: labels.clone(), split: *split, group: group.clone() }
+        return writer.set_rows(rows, classes, next_row, failed);
     };
-    let digests: Vec<Option<Digest>> = live.iter().map(|&i| rows[i].digest).collect();
-    let mut dataset = Dataset { classes: classes.to_vec(), entries: live.iter().map(entry).collect(), ..Dataset::default() };
-    if is_open {
-        let Some(rule) = deferred.split else {
-            let hint = "run `headstart features --part` again as before in the parts, or over all of the data";
-            return Err(Error::cache(folder, "has images without a split, and no part says how to split them", hint));
-        };
-        let (known, warnings) = known_rows_with(folder, rows.to_vec(), &digests);
-        let settled: Vec<Settled<'_>> = known.iter().filter_map(Row::settled).collect();
-        merged.split = rule.assign(&mut dataset, &digests, &settled).map(|done| (rule, done));
-        merged.warnings.extend(warnings);
-    }
-    let copies = if deferred.dedupe { dedupe(&dataset.entries, &duplicates(&dataset.entries, &digests)) } else { vec![] };
-    merged.deduped = copies.len();
-    for (&i, entry) in live.iter().zip(&dataset.entries) {
-        rows[i].split = entry.split;
-    }
-    copies.into_iter().for_each(|copy| rows[live[copy]].status = Status::Deleted);
-    Ok(true)
+    (merged.split, merged.deduped, merged.warnings) = (decided.split, decided.deduped, decided.warnings);
+    writer.set_rows(rows, classes, next_row, failed)?;
+    writer.defer(Deferred::default())
 }
 
 fn copy(writer: &mut Writer, part: &Cache, infos: &[ShardInfo], merged: &mut Merged) -> Result<()> {

@@ -1,8 +1,6 @@
-//! How caches differ, in the words of the options that made them.
+//! How two keys differ, in the words of the options that made them.
 
-use super::Key;
-use super::reader::Cache;
-use super::rows::Row;
+use super::key::Key;
 
 impl Key {
     /// What differs from another key, option by option; `None` where nothing does. `other` is what "here" means.
@@ -32,39 +30,6 @@ impl Key {
         let found: Vec<String> = options.into_iter().filter_map(differs).collect();
         (!found.is_empty()).then(|| found.join("; "))
     }
-}
-
-/// Whether two rows stand for one image. Where one of them was never read, the path decides.
-pub(super) fn is_same_image(a: &Row, b: &Row) -> bool {
-    match (a.digest, b.digest) {
-        (Some(a), Some(b)) => a == b,
-        _ => a.path == b.path,
-    }
-}
-
-/// The first difference between two numberings of images, and how many there are; `None` where both number the same images alike.
-pub(super) fn other_images(there: &[Row], here: &[Row]) -> Option<String> {
-    let name = |row: Option<&Row>| row.map_or("nothing".to_string(), |r| format!("row {} is {}", r.row, r.path));
-    let longest = there.len().max(here.len());
-    let is_other = |i: &usize| match (there.get(*i), here.get(*i)) {
-        (Some(a), Some(b)) => a.row != b.row || !is_same_image(a, b),
-        _ => true,
-    };
-    let others: Vec<usize> = (0..longest).filter(is_other).collect();
-    let first = *others.first()?;
-    let (a, b) = (name(there.get(first)), name(here.get(first)));
-    let changed = if a == b { ", and the file is another one" } else { "" };
-    Some(format!("{} of {} rows are other images: {a} there, {b} here{changed}", others.len(), longest))
-}
-
-/// Rows of a part whose path, split or classes are others here. A split that is open is no other one.
-pub(super) fn other_labels(part: &Cache, here: &[Row], classes: &[String]) -> usize {
-    let named = |labels: &[usize], classes: &[String]| -> Vec<String> { labels.iter().filter_map(|&l| classes.get(l).cloned()).collect() };
-    let theirs = &part.manifest().classes;
-    let differs = |(a, b): &(&Row, &Row)| {
-        a.path != b.path || a.split.is_some() && a.split != b.split || named(&a.labels, theirs) != named(&b.labels, classes)
-    };
-    part.rows().iter().zip(here).filter(differs).count()
 }
 
 #[cfg(test)]
