@@ -13,8 +13,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::weights::hex;
 use crate::Result;
+use crate::weights::hex;
 
 const FILE: HubFile = HubFile::safetensors("timm/resnet50.tv_in1k");
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
