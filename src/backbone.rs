@@ -342,7 +342,7 @@ impl Backbone {
 /// Where a base runs, and by which engine.
 fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
     let device = engine::device(&settings.device)?;
-    let transformer = info.graph(&backbones::Options::default()).has_tokens();
+    let transformer = info.graph(&backbones::BuildOptions::default()).has_tokens();
     let kind = settings.engine.unwrap_or(usual_engine(&device, transformer));
     check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {

@@ -15,7 +15,6 @@
 
 mod classes;
 mod decode;
-pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;

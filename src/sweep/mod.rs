@@ -1,4 +1,14 @@
-//! Sweeps: many heads on cached features, and the directory that they leave.
+//! Sweeps: many heads trained and compared on cached features.
+//!
+//! | folder | what for |
+//! |---|---|
+//! | `settings/` | the sweep file and its search space, checked |
+//! | `sources/` | the caches, with labels and splits |
+//! | `search/` | trials: a grid, random or Bayesian draws, early termination |
+//! | `results/` | records, results, and the files of a sweep's directory |
+//! | `running/` | the trials trained, the best head judged |
+//!
+//! Each folder depends only on those above it.
 
 mod results;
 mod running;
@@ -20,7 +30,7 @@ pub use results::record::{EpochRecord, FinalRecord, FinishedTrial, Record, Statu
 pub use results::result::TrialResult;
 pub use running::job::{Observer, SweepJob};
 pub use running::run::run;
-pub use running::single::Single;
+pub use running::single::SingleTrial;
 pub use search::plan::Search;
 pub use search::trial::{Input, Observed, Trial};
 pub use settings::axis::Axis;

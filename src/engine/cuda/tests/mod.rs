@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::lower::compile;
 use super::program::{Call, Element, Finish, Kernel, Place, Program, Space};
-use crate::backbones::{self, Options};
+use crate::backbones::{self, BuildOptions};
 use crate::engine::{Batch, CandleEngine, Engine, centred_error, correct_biases_for_gpu};
 use crate::graph::{Act, Conv, Graph, Op, Padding, Pool};
 use crate::plan::Plan;
@@ -164,7 +164,7 @@ macro_rules! networks {
         fn $test() {
             for (name, tap, size) in [$(($name, $tap, $size)),+] {
                 let info = backbones::find(name).unwrap();
-                agrees(&info.graph(&Options::default()), &[tap], [size, size], name);
+                agrees(&info.graph(&BuildOptions::default()), &[tap], [size, size], name);
             }
         }
     )+};
@@ -192,7 +192,7 @@ fn features_in_sixteen_bits_are_within_two_hundredths() {
         ("mobilenet_v2", 96),
         ("shufflenet_v2_x0_5", 96),
     ] {
-        let graph = backbones::find(name).unwrap().graph(&Options::default());
+        let graph = backbones::find(name).unwrap().graph(&BuildOptions::default());
         let (images, taps, input) = (3, ["gap".to_string()], [3, side, side]);
         let weights = Formula::new(graph.parameters(), 5);
         let plan = Plan::new(&graph, &weights, &taps, input).unwrap();
@@ -271,7 +271,7 @@ fn floats_come_in_channel_by_channel() {
 #[test]
 fn a_transformer_is_refused_and_a_batch_beyond_all_bounds_is_a_lack_of_memory() {
     let info = backbones::find("vit_b_16").unwrap();
-    let graph = info.graph(&Options::default());
+    let graph = info.graph(&BuildOptions::default());
     let plan = Plan::new(&graph, &Formula::new(graph.parameters(), 0), &["gap".into()], [3, 224, 224]).unwrap();
     assert!(compile(&plan, Element::Bf16, 1).unwrap_err().to_string().contains("transformer"));
     let graph = odd_one();

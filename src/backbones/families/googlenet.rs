@@ -1,11 +1,14 @@
 //! GoogLeNet (Szegedy et al. 2014) with batch norm, as torchvision has it: 3×3 where the paper has 5×5, no auxiliary classifiers.
 
-use super::build::{Net, Value, Window};
-use super::{BackboneInfo, Options};
+use crate::backbones::entry::WeightsEntry;
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Value, Window};
+use crate::backbones::options::BuildOptions;
 use crate::graph::Graph;
+use crate::preprocess::Interp;
 
 pub(super) const ALL: [BackboneInfo; 1] =
-    [BackboneInfo { name: "googlenet", family: "GoogLeNet", size: 224, classifier: Some("fc.weight"), build }];
+    [BackboneInfo { classifier: Some("fc.weight"), entries: WEIGHTS, ..BackboneInfo::new("googlenet", "GoogLeNet", 224, build) }];
 
 /// Name, then channels: 1×1; 3×3 reduced and whole; "5×5" reduced and whole; after the pool. A pool may follow.
 struct Module(&'static str, [usize; 6], Option<(&'static str, usize)>);
@@ -22,7 +25,7 @@ const MODULES: [Module; 9] = [
     Module("inception5b", [384, 192, 384, 48, 128, 128], None),
 ];
 
-fn build(options: &Options) -> Graph {
+fn build(options: &BuildOptions) -> Graph {
     let (mut net, x) = Net::new(1e-3);
     let x = net.input_transform(x, options);
     let x = net.basic("conv1", x, 64, Window::square(7).stride(2).centred());
@@ -55,3 +58,7 @@ fn module(net: &mut Net, name: &str, x: Value, [one, three_in, three, five_in, f
     net.tap(name, out);
     out
 }
+
+const WEIGHTS: &[WeightsEntry] =
+    &[WeightsEntry::torchvision("googlenet.IMAGENET1K_V1", "googlenet", "googlenet-1378be20.pth", [256, 224], Interp::Bilinear, 0.69778)
+        .transforming_input()];

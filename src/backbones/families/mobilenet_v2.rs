@@ -2,13 +2,31 @@
 //!
 //! Keras's pads as TensorFlow does where it strides (below and right of maps with an even side), and its norms add 1e-3 to the variance.
 
-use super::build::{Net, Value, Window};
-use super::{BackboneInfo, Options};
+use crate::backbones::entry::{APACHE, WeightsEntry};
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Value, Window};
+use crate::backbones::options::BuildOptions;
+use crate::backbones::usual;
+use crate::graph::Parameter;
 use crate::graph::{Act, Graph};
+use crate::preprocess::Interp;
+use crate::weights::mapping::keras::by_layer;
+use crate::weights::mapping::timm::{Part, by_module};
+use crate::weights::mapping::{Axes, Dialect, NameMap, Names, Naming};
 
 pub(super) const ALL: [BackboneInfo; 2] = [
-    BackboneInfo { name: "mobilenet_v2", family: "MobileNet V2", size: 224, classifier: Some("classifier.1.weight"), build },
-    BackboneInfo { name: "mobilenet_v2_keras", family: "MobileNet V2", size: 224, classifier: Some("predictions.weight"), build: keras },
+    BackboneInfo {
+        classifier: Some("classifier.1.weight"),
+        twin: Some("mobilenet_v2_keras"),
+        entries: WEIGHTS,
+        naming: Naming::with(&[TIMM]),
+        ..BackboneInfo::new("mobilenet_v2", "MobileNet V2", 224, build)
+    },
+    BackboneInfo {
+        twin: Some("mobilenet_v2"),
+        naming: Naming { maps: &[SLIM], ..Naming::KERAS },
+        ..BackboneInfo::keras("mobilenet_v2_keras", "MobileNet V2", 224, usual::keras_tf, keras)
+    },
 ];
 
 /// Expansion, channels, blocks, stride of each stage.
@@ -21,7 +39,7 @@ fn blocks() -> impl Iterator<Item = [usize; 3]> {
     })
 }
 
-fn build(options: &Options) -> Graph {
+fn build(options: &BuildOptions) -> Graph {
     let (mut net, x) = Net::new(1e-5);
     let mut x = net.unit("features.0", x, 32, Window::square(3).stride(2).centred(), Some(Act::Relu6));
     for (index, block) in blocks().enumerate() {
@@ -52,7 +70,7 @@ fn inverted(net: &mut Net, name: &str, input: Value, [expansion, channels, strid
     x
 }
 
-fn keras(options: &Options) -> Graph {
+fn keras(options: &BuildOptions) -> Graph {
     let (mut net, x) = Net::new(1e-3);
     let mut x = keras_unit(&mut net, ["Conv1", "bn_Conv1", "Conv1_relu"], x, 32, Window::square(3).stride(2).same());
     for (index, block) in blocks().enumerate() {
@@ -90,4 +108,78 @@ fn keras_inverted(net: &mut Net, name: &str, input: Value, [expansion, channels,
     };
     net.tap(tap, x);
     x
+}
+
+const WEIGHTS: &[WeightsEntry] = &[
+    WeightsEntry::timm(
+        "mobilenetv2_100.ra_in1k",
+        "mobilenet_v2",
+        "timm/mobilenetv2_100.ra_in1k",
+        [256, 224],
+        Interp::Bicubic,
+        Some(0.72976),
+        APACHE,
+    ),
+    WeightsEntry::torchvision(
+        "mobilenet_v2.IMAGENET1K_V1",
+        "mobilenet_v2",
+        "mobilenet_v2-b0353104.pth",
+        [256, 224],
+        Interp::Bilinear,
+        0.71878,
+    ),
+    WeightsEntry::torchvision(
+        "mobilenet_v2.IMAGENET1K_V2",
+        "mobilenet_v2",
+        "mobilenet_v2-7ebf99e0.pth",
+        [232, 224],
+        Interp::Bilinear,
+        0.72154,
+    ),
+];
+
+/// timm's names.
+const TIMM: NameMap = NameMap { dialect: Dialect::Timm, witness: "features.0.0.weight", rename: timm };
+
+fn timm(p: &Parameter, names: &Names) -> Option<(String, Axes)> {
+    by_module(p, |module| {
+        Some(match module {
+            "conv_stem" => "features.0.0".into(),
+            "bn1" => "features.0.1".into(),
+            "conv_head" => "features.18.0".into(),
+            "bn2" => "features.18.1".into(),
+            "classifier" => "classifier.1".into(),
+            _ => {
+                let part = Part::of(module, names)?;
+                // The last unit has no activation, and torchvision spreads it over two places.
+                let (unit, norm) = part.unit()?;
+                let place = if unit > usize::from(part.expands) { (unit + norm).to_string() } else { format!("{unit}.{norm}") };
+                format!("features.{}.conv.{place}", part.before + 1)
+            }
+        })
+    })
+}
+
+/// TF-Slim's names, under which TensorFlow Hub has it.
+const SLIM: NameMap = NameMap { dialect: Dialect::Keras, witness: "Conv1.weight", rename: slim };
+
+/// `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, norms below them as `BatchNorm`; under the names of
+/// Keras's own.
+fn slim(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
+    by_layer(weight, |layer| {
+        let (layer, norm) = layer.strip_suffix("/BatchNorm").map_or((layer, false), |layer| (layer, true));
+        let (block, part) = match (layer, norm) {
+            ("Conv", false) => return Some("Conv1".into()),
+            ("Conv", true) => return Some("bn_Conv1".into()),
+            ("Conv_1", false) => return Some("Conv_1".into()),
+            ("Conv_1", true) => return Some("Conv_1_bn".into()),
+            _ => layer.strip_prefix("expanded_conv")?.split_once('/')?,
+        };
+        let block = match block.strip_prefix('_') {
+            Some(index) => format!("block_{}", index.parse::<usize>().ok()?),
+            None => "expanded_conv".into(),
+        };
+        let norm = if norm { "_BN" } else { "" };
+        matches!(part, "expand" | "depthwise" | "project").then(|| format!("{block}_{part}{norm}"))
+    })
 }

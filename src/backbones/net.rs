@@ -1,6 +1,6 @@
 //! Words in which the families are written down: a thin layer over [`Graph`] that keeps channel counts.
 
-use super::Options;
+use super::options::BuildOptions;
 use crate::graph::{Act, Conv, Graph, NodeId, Op, Padding, Pool, Tokens};
 
 /// A value inside a network under construction.
@@ -228,7 +228,7 @@ impl Net {
     }
 
     /// Where the weights were made for inputs in −1 .. 1 but are fed torchvision's: one range to the other.
-    pub fn input_transform(&mut self, x: Value, options: &Options) -> Value {
+    pub fn input_transform(&mut self, x: Value, options: &BuildOptions) -> Value {
         if !options.input_transform {
             return x;
         }

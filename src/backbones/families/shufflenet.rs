@@ -1,8 +1,11 @@
 //! ShuffleNet v2 (Ma et al. 2018): half the channels pass by, the others are shuffled in.
 
-use super::build::{Net, Value, Window};
-use super::{BackboneInfo, Options};
+use crate::backbones::entry::WeightsEntry;
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Value, Window};
+use crate::backbones::options::BuildOptions;
 use crate::graph::Graph;
+use crate::preprocess::Interp;
 
 pub(super) const ALL: [BackboneInfo; 4] = [
     info("shufflenet_v2_x0_5", |o| build(o, [48, 96, 192, 1024])),
@@ -11,11 +14,11 @@ pub(super) const ALL: [BackboneInfo; 4] = [
     info("shufflenet_v2_x2_0", |o| build(o, [244, 488, 976, 2048])),
 ];
 
-const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "ShuffleNet v2", size: 224, classifier: Some("fc.weight"), build }
+const fn info(name: &'static str, build: fn(&BuildOptions) -> Graph) -> BackboneInfo {
+    BackboneInfo { classifier: Some("fc.weight"), entries: WEIGHTS, ..BackboneInfo::new(name, "ShuffleNet v2", 224, build) }
 }
 
-fn build(options: &Options, [stage2, stage3, stage4, last]: [usize; 4]) -> Graph {
+fn build(options: &BuildOptions, [stage2, stage3, stage4, last]: [usize; 4]) -> Graph {
     let (mut net, x) = Net::new(1e-5);
     let x = unit(&mut net, "conv1", 0, x, 24, Window::square(3).stride(2).centred());
     net.tap("conv1", x);
@@ -67,3 +70,38 @@ fn shuffled(net: &mut Net, name: &str, input: Value, channels: usize) -> Value {
     net.tap(name, out);
     out
 }
+
+const WEIGHTS: &[WeightsEntry] = &[
+    WeightsEntry::torchvision(
+        "shufflenet_v2_x0_5.IMAGENET1K_V1",
+        "shufflenet_v2_x0_5",
+        "shufflenetv2_x0.5-f707e7126e.pth",
+        [256, 224],
+        Interp::Bilinear,
+        0.60552,
+    ),
+    WeightsEntry::torchvision(
+        "shufflenet_v2_x1_0.IMAGENET1K_V1",
+        "shufflenet_v2_x1_0",
+        "shufflenetv2_x1-5666bf0f80.pth",
+        [256, 224],
+        Interp::Bilinear,
+        0.69362,
+    ),
+    WeightsEntry::torchvision(
+        "shufflenet_v2_x1_5.IMAGENET1K_V1",
+        "shufflenet_v2_x1_5",
+        "shufflenetv2_x1_5-3c479a10.pth",
+        [232, 224],
+        Interp::Bilinear,
+        0.72996,
+    ),
+    WeightsEntry::torchvision(
+        "shufflenet_v2_x2_0.IMAGENET1K_V1",
+        "shufflenet_v2_x2_0",
+        "shufflenetv2_x2_0-8be3c8ee.pth",
+        [232, 224],
+        Interp::Bilinear,
+        0.7623,
+    ),
+];

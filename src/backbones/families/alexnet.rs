@@ -1,13 +1,16 @@
 //! AlexNet in torchvision's one-column form (Krizhevsky 2014).
 
-use super::build::{Net, Window};
-use super::{BackboneInfo, Options};
+use crate::backbones::entry::WeightsEntry;
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Window};
+use crate::backbones::options::BuildOptions;
 use crate::graph::Graph;
+use crate::preprocess::Interp;
 
 pub(super) const ALL: [BackboneInfo; 1] =
-    [BackboneInfo { name: "alexnet", family: "AlexNet", size: 224, classifier: Some("classifier.6.weight"), build }];
+    [BackboneInfo { classifier: Some("classifier.6.weight"), entries: WEIGHTS, ..BackboneInfo::new("alexnet", "AlexNet", 224, build) }];
 
-fn build(options: &Options) -> Graph {
+fn build(options: &BuildOptions) -> Graph {
     let (mut net, x) = Net::new(0.0);
     let conv = |net: &mut Net, x, index: usize, channels, window: Window| {
         let x = net.conv(format!("features.{index}"), x, channels, window.bias());
@@ -32,3 +35,6 @@ fn build(options: &Options) -> Graph {
     );
     net.finish()
 }
+
+const WEIGHTS: &[WeightsEntry] =
+    &[WeightsEntry::torchvision("alexnet.IMAGENET1K_V1", "alexnet", "alexnet-owt-7be5be79.pth", [256, 224], Interp::Bilinear, 0.56522)];

@@ -3,23 +3,30 @@
 //! torchvision strides in the 3×3 convolution of a bottleneck ("v1.5"), Keras's ResNet-50 in its first 1×1 one, as the paper does; its
 //! convolutions have biases, and its norms an epsilon of their own.
 
-use super::build::{Net, Value, Window};
-use super::{BackboneInfo, Options};
+use crate::backbones::entry::{BSD, WeightsEntry};
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Value, Window};
+use crate::backbones::options::BuildOptions;
+use crate::backbones::usual;
 use crate::graph::Graph;
+use crate::preprocess::Interp;
 
 pub(super) const ALL: [BackboneInfo; 8] = [
     info("resnet18", |o| build(o, [2, 2, 2, 2], Block::Basic)),
     info("resnet34", |o| build(o, [3, 4, 6, 3], Block::Basic)),
-    info("resnet50", |o| build(o, [3, 4, 6, 3], Block::PLAIN)),
+    BackboneInfo { twin: Some("resnet50_keras"), ..info("resnet50", |o| build(o, [3, 4, 6, 3], Block::PLAIN)) },
     info("resnet101", |o| build(o, [3, 4, 23, 3], Block::PLAIN)),
     info("resnet152", |o| build(o, [3, 8, 36, 3], Block::PLAIN)),
     info("resnext50_32x4d", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 32, base: 4 })),
     info("wide_resnet50_2", |o| build(o, [3, 4, 6, 3], Block::Bottleneck { groups: 1, base: 128 })),
-    BackboneInfo { classifier: Some("predictions.weight"), ..info("resnet50_keras", |o| keras(o, [3, 4, 6, 3])) },
+    BackboneInfo {
+        twin: Some("resnet50"),
+        ..BackboneInfo::keras("resnet50_keras", "ResNet", 224, usual::keras_caffe, |o| keras(o, [3, 4, 6, 3]))
+    },
 ];
 
-const fn info(name: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "ResNet", size: 224, classifier: Some("fc.weight"), build }
+const fn info(name: &'static str, build: fn(&BuildOptions) -> Graph) -> BackboneInfo {
+    BackboneInfo { classifier: Some("fc.weight"), entries: WEIGHTS, ..BackboneInfo::new(name, "ResNet", 224, build) }
 }
 
 #[derive(Clone, Copy)]
@@ -44,7 +51,7 @@ fn stride(stage: usize, block: usize) -> usize {
     if stage > 0 && block == 0 { 2 } else { 1 }
 }
 
-fn build(options: &Options, blocks: [usize; 4], kind: Block) -> Graph {
+fn build(options: &BuildOptions, blocks: [usize; 4], kind: Block) -> Graph {
     let (mut net, x) = Net::new(1e-5);
     let x = net.conv("conv1", x, 64, STEM);
     let x = net.norm("bn1", x);
@@ -91,7 +98,7 @@ fn residual(net: &mut Net, name: &str, input: Value, channels: usize, stride: us
     out
 }
 
-fn keras(options: &Options, blocks: [usize; 4]) -> Graph {
+fn keras(options: &BuildOptions, blocks: [usize; 4]) -> Graph {
     let (mut net, x) = Net::new(1.001e-5);
     let x = net.conv("conv1_conv", x, 64, STEM.bias());
     let x = net.norm("conv1_bn", x);
@@ -122,3 +129,69 @@ fn keras_block(net: &mut Net, name: &str, input: Value, channels: usize, stride:
     let sum = net.add(format!("{name}_add"), shortcut, x);
     net.relu(format!("{name}_out"), sum)
 }
+
+const WEIGHTS: &[WeightsEntry] = &[
+    WeightsEntry::timm("resnet18.tv_in1k", "resnet18", "timm/resnet18.tv_in1k", [256, 224], Interp::Bilinear, Some(0.6976), BSD),
+    WeightsEntry::timm("resnet34.tv_in1k", "resnet34", "timm/resnet34.tv_in1k", [256, 224], Interp::Bilinear, Some(0.73314), BSD),
+    WeightsEntry::timm("resnet50.tv_in1k", "resnet50", "timm/resnet50.tv_in1k", [256, 224], Interp::Bilinear, Some(0.7613), BSD),
+    WeightsEntry::timm("resnet101.tv_in1k", "resnet101", "timm/resnet101.tv_in1k", [256, 224], Interp::Bilinear, Some(0.77376), BSD),
+    WeightsEntry::timm("resnet152.tv_in1k", "resnet152", "timm/resnet152.tv_in1k", [256, 224], Interp::Bilinear, Some(0.78322), BSD),
+    WeightsEntry::timm(
+        "resnext50_32x4d.tv_in1k",
+        "resnext50_32x4d",
+        "timm/resnext50_32x4d.tv_in1k",
+        [256, 224],
+        Interp::Bilinear,
+        Some(0.77618),
+        BSD,
+    ),
+    WeightsEntry::timm(
+        "wide_resnet50_2.tv_in1k",
+        "wide_resnet50_2",
+        "timm/wide_resnet50_2.tv_in1k",
+        [256, 224],
+        Interp::Bilinear,
+        Some(0.78468),
+        BSD,
+    ),
+    WeightsEntry::torchvision("resnet18.IMAGENET1K_V1", "resnet18", "resnet18-f37072fd.pth", [256, 224], Interp::Bilinear, 0.69758),
+    WeightsEntry::torchvision("resnet34.IMAGENET1K_V1", "resnet34", "resnet34-b627a593.pth", [256, 224], Interp::Bilinear, 0.73314),
+    WeightsEntry::torchvision("resnet50.IMAGENET1K_V1", "resnet50", "resnet50-0676ba61.pth", [256, 224], Interp::Bilinear, 0.7613),
+    WeightsEntry::torchvision("resnet50.IMAGENET1K_V2", "resnet50", "resnet50-11ad3fa6.pth", [232, 224], Interp::Bilinear, 0.80858),
+    WeightsEntry::torchvision("resnet101.IMAGENET1K_V1", "resnet101", "resnet101-63fe2227.pth", [256, 224], Interp::Bilinear, 0.77374),
+    WeightsEntry::torchvision("resnet101.IMAGENET1K_V2", "resnet101", "resnet101-cd907fc2.pth", [232, 224], Interp::Bilinear, 0.81886),
+    WeightsEntry::torchvision("resnet152.IMAGENET1K_V1", "resnet152", "resnet152-394f9c45.pth", [256, 224], Interp::Bilinear, 0.78312),
+    WeightsEntry::torchvision("resnet152.IMAGENET1K_V2", "resnet152", "resnet152-f82ba261.pth", [232, 224], Interp::Bilinear, 0.82284),
+    WeightsEntry::torchvision(
+        "resnext50_32x4d.IMAGENET1K_V1",
+        "resnext50_32x4d",
+        "resnext50_32x4d-7cdf4587.pth",
+        [256, 224],
+        Interp::Bilinear,
+        0.77618,
+    ),
+    WeightsEntry::torchvision(
+        "resnext50_32x4d.IMAGENET1K_V2",
+        "resnext50_32x4d",
+        "resnext50_32x4d-1a0047aa.pth",
+        [232, 224],
+        Interp::Bilinear,
+        0.81198,
+    ),
+    WeightsEntry::torchvision(
+        "wide_resnet50_2.IMAGENET1K_V1",
+        "wide_resnet50_2",
+        "wide_resnet50_2-95faca4d.pth",
+        [256, 224],
+        Interp::Bilinear,
+        0.78468,
+    ),
+    WeightsEntry::torchvision(
+        "wide_resnet50_2.IMAGENET1K_V2",
+        "wide_resnet50_2",
+        "wide_resnet50_2-9ba9bcbe.pth",
+        [232, 224],
+        Interp::Bilinear,
+        0.81602,
+    ),
+];

