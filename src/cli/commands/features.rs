@@ -7,7 +7,7 @@ use serde_json::json;
 use super::changes;
 use crate::Result;
 use crate::backbone::Backbone;
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::args::Features;
 use crate::cli::screen::{Screen, bytes, name, seconds, thousands};
 use crate::cli::signals;

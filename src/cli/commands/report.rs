@@ -3,7 +3,7 @@
 use crate::report;
 use serde_json::json;
 
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::args::Report;
 use crate::cli::screen::{Screen, bytes, name};
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::features::announce;
 use crate::Result;
 use crate::backbone::Backbone;
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::args::Speedup;
 use crate::cli::screen::{Screen, table};
 use crate::cli::signals;

@@ -6,7 +6,7 @@ use crate::backbones;
 use crate::weights::{self, Audit};
 use serde_json::json;
 
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Fetches an entry; its file's path goes to stdout.
