@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 
-use super::TensorSource;
+use super::source::TensorSource;
 use crate::{Error, Result, files};
 
 /// What [`convert`] wrote.

@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::digest::hex;
 use super::element::{Element, Layout};
-use super::{Tensor, TensorSource, hex, no_tensor};
+use super::source::{Tensor, TensorSource, no_tensor};
 use crate::graph::Parameter;
 use crate::map::Map;
 use crate::{Error, Result};

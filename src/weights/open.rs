@@ -7,7 +7,8 @@ use super::archive::Archive;
 use super::file::{Mapped, Problem, Tensors, WeightsFile};
 use super::keras::{self, LayerNames};
 use super::sniff::{self, Format};
-use super::{TensorSource, hdf5, safetensors, torch};
+use super::source::TensorSource;
+use super::{hdf5, safetensors, torch};
 use crate::Result;
 
 /// Opens a weights file: safetensors, PyTorch's `.pth` (zip or legacy), Keras's `.h5` or `.keras`; told apart by content, not by name.

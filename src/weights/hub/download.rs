@@ -8,8 +8,9 @@ use ureq::http::Response;
 use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
 use ureq::{Body, RequestBuilder};
 
-use super::{Hub, HubFile, is_sha256, wrong_digest};
-use crate::weights::wheel::file_sha256;
+use super::file::{HubFile, is_sha256, wrong_digest};
+use super::settings::Hub;
+use crate::weights::digest::file_sha256;
 use crate::{Error, Result};
 
 /// Attempts at one file before giving up; each goes on where the last one stopped.

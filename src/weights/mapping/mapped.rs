@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::Result;
 use crate::graph::Parameter;
+use crate::weights::digest::hex;
 use crate::weights::element::Layout;
-use crate::weights::{Tensor, TensorSource, hex, no_tensor};
+use crate::weights::source::{Tensor, TensorSource, no_tensor};
 
 /// How a stored tensor becomes the one that a graph wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
