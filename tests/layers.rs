@@ -228,7 +228,10 @@ fn a_circle_within_a_room_is_found() {
     // Files that stand for a part of their parent on one platform count as the parent.
     let parts = [
         ("low/mod.rs", "mod part;\npub use part::{One, Two as Other};"),
-        ("low/part.rs", "use crate::Error;\npub struct One(Error);\npub struct Two;\n#[path = \"part_x86.rs\"]\nmod sys;\nfn f() { sys::g() }"),
+        (
+            "low/part.rs",
+            "use crate::Error;\npub struct One(Error);\npub struct Two;\n#[path = \"part_x86.rs\"]\nmod sys;\nfn f() { sys::g() }",
+        ),
         ("low/part_x86.rs", "use super::One;\npub fn g() { crate::high::run() }"),
     ];
     assert!(faults(&parts, PAGE).contains(&"a circle of files: high/mod.rs, low/part.rs".to_owned()));

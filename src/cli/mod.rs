@@ -3,8 +3,8 @@
 mod args;
 mod bench;
 mod commands;
-mod ending;
 mod demo;
+mod ending;
 mod results;
 mod screen;
 mod signals;

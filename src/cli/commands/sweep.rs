@@ -11,8 +11,8 @@ use comfy_table::Table;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use crate::cli::ending::Ending;
 use crate::cli::args::Sweep;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, name, seconds, table, thousands};
 use crate::cli::signals;
 
