@@ -68,7 +68,7 @@ fuzz: ## Fuzz TARGET, or all targets, for SECONDS each; needs cargo-fuzz (docs/r
 check: ## Formatting, lints, the library without its features, documentation, each with warnings as errors; dependencies where cargo-deny is installed
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTFLAGS="-D warnings" $(CARGO) check --locked --no-default-features --lib --target-dir target/bare
+	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check; else echo "skipped: dependencies are not checked, for lack of cargo-deny"; fi
 
