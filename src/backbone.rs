@@ -285,13 +285,13 @@ impl Backbone {
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
         }
-        NativeEngine::new(&engine::compensate_for_native(plan, options, &self.sample(size))?, batch, options)
+        NativeEngine::new(&engine::correct_biases_for_native(plan, options, &self.sample(size))?, batch, options)
     }
 
     /// The plan for a GPU, its biases making up for weights rounded to bf16.
     fn plan_for_gpu(&self, taps: &[String], size: [usize; 2]) -> Result<Plan> {
         let plan = self.plan(taps, size)?;
-        if self.compute_on_gpu() == Compute::Bf16 { engine::compensate_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
+        if self.compute_on_gpu() == Compute::Bf16 { engine::correct_biases_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
     }
 
     /// What a GPU computes in: a network that magnifies rounding stays f32 where bf16 is asked for, as two digits do on a CPU; maps in bf16 alone

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use headstart::backbone::{Backbone, BackboneSettings};
 use headstart::backbones::{self, Flavour, Options};
 use headstart::engine::native::{self, NativeEngine};
-use headstart::engine::{Batch, CandleEngine, Engine, centred_error, compensate_for_native};
+use headstart::engine::{Batch, CandleEngine, Engine, centred_error, correct_biases_for_native};
 use headstart::graph::Graph;
 use headstart::plan::Plan;
 use headstart::weights::Formula;
@@ -111,7 +111,7 @@ fn check(name: &str) {
         };
         let bf16 = native::NativeOptions { bf16: true, ..native::NativeOptions::default() };
         let typical: Vec<f32> = image(1, 100, size).into_iter().map(|v| v * scale).collect();
-        let rounded = || NativeEngine::new(&compensate_for_native(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
+        let rounded = || NativeEngine::new(&correct_biases_for_native(plan.clone(), bf16, &typical).unwrap(), IMAGES, bf16).unwrap();
         let coarse = (bf16.check().is_ok() && !graph.has_tokens()).then(rounded);
         let reference = cpu(&graph, &weights, &taps, size);
         let engines = [(&reference as &dyn Engine, 5e-5), (&*fast, 5e-5)];

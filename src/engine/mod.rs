@@ -8,13 +8,13 @@
 //! | `choice.rs`, `device.rs` | the device that a user asks for; opening it |
 //! | `compute.rs` | the dtype that a backbone computes in |
 //! | `fitting.rs` | batches halved where memory runs out |
-//! | `compensate.rs` | biases corrected for weights rounded to bf16 |
+//! | `bias_correction.rs` | biases corrected for weights rounded to bf16 |
 //! | `accuracy.rs` | distance of features from the right ones |
 
 mod accuracy;
+mod bias_correction;
 mod candle;
 mod choice;
-mod compensate;
 mod compute;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
@@ -26,9 +26,9 @@ use crate::Result;
 use crate::preprocess::Normalise;
 
 pub use accuracy::centred_error;
+pub use bias_correction::{correct_biases_for_gpu, correct_biases_for_native};
 pub use candle::{CandleEngine, Parameters, forward, parameters};
 pub use choice::DeviceChoice;
-pub use compensate::{compensate_for_gpu, compensate_for_native};
 pub use compute::Compute;
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaEngine, without_tf32};

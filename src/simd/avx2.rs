@@ -72,7 +72,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn others(self, x: V) -> u16 {
+    fn nonzero_lanes(self, x: V) -> u16 {
         // SAFETY: `self` proves that the CPU has AVX2 and FMA.
         let [low, high] = x.map(|x| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())) as u16 });
         low | high << 8

@@ -76,7 +76,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn others(self, x: __m512) -> u16 {
+    fn nonzero_lanes(self, x: __m512) -> u16 {
         // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL).
         unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps()) }
     }

@@ -13,7 +13,7 @@ pub struct Line(pub [f32; LANES]);
 pub fn zeroed_lines(floats: usize) -> Vec<Line> {
     let count = floats.div_ceil(LANES);
     let mut lines = Vec::with_capacity(count);
-    // Before anything is written: pages are there only then.
+    // Before the first write, which is when pages come into being.
     in_huge_pages(&lines);
     lines.resize(count, Line([0.0; LANES]));
     lines
@@ -22,7 +22,7 @@ pub fn zeroed_lines(floats: usize) -> Vec<Line> {
 /// Bytes of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Asks for huge pages where a buffer is sure to fill one: walks over maps and weights would wait for translations of addresses.
+/// Asks for huge pages where a buffer is sure to fill one, so that walks over maps and weights do not wait for address translation.
 #[cfg(target_os = "linux")]
 fn in_huge_pages<T>(buffer: &Vec<T>) {
     const PAGE: usize = 4096;
@@ -44,12 +44,13 @@ fn in_huge_pages<T>(_: &Vec<T>) {}
 #[repr(C, align(0x20_0000))]
 pub struct Page([Line; HUGE / size_of::<Line>()]);
 
-/// Lines in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two starts anywhere, and so holds none.
+/// Lines, in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two starts at any address, and so may
+/// contain no whole huge page.
 pub enum Lines {
-    /// Few of them.
-    Few(Vec<Line>),
-    /// As many as the number says.
-    Many(Vec<Page>, usize),
+    /// Anywhere in memory.
+    Plain(Vec<Line>),
+    /// In huge pages, and the number of lines.
+    Huge(Vec<Page>, usize),
 }
 
 impl Lines {
@@ -58,7 +59,7 @@ impl Lines {
         let count = floats.div_ceil(LANES);
         let bytes = count * size_of::<Line>();
         if bytes <= HUGE / 2 {
-            return Lines::Few(zeroed_lines(floats));
+            return Lines::Plain(zeroed_lines(floats));
         }
         let pages = bytes.div_ceil(HUGE);
         let mut many: Vec<Page> = Vec::with_capacity(pages);
@@ -68,7 +69,7 @@ impl Lines {
             many.as_mut_ptr().write_bytes(0, pages);
             many.set_len(pages);
         }
-        Lines::Many(many, count)
+        Lines::Huge(many, count)
     }
 }
 
@@ -77,9 +78,9 @@ impl Deref for Lines {
 
     fn deref(&self) -> &[Line] {
         match self {
-            Lines::Few(lines) => lines,
+            Lines::Plain(lines) => lines,
             // SAFETY: a `Page` is an array of lines without padding, and `zeroed` made enough pages for `count` lines.
-            Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
+            Lines::Huge(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
         }
     }
 }
@@ -87,9 +88,9 @@ impl Deref for Lines {
 impl DerefMut for Lines {
     fn deref_mut(&mut self) -> &mut [Line] {
         match self {
-            Lines::Few(lines) => lines,
+            Lines::Plain(lines) => lines,
             // SAFETY: as in `deref`; the borrow of `self` is exclusive.
-            Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), *count) },
+            Lines::Huge(pages, count) => unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), *count) },
         }
     }
 }
@@ -120,7 +121,7 @@ mod tests {
             values.fill(i as f32);
         }
         for (i, (lines, count)) in all.iter().zip([0, 1, 17, page / 2, page / 2 + 1, page, 2 * page + 5]).enumerate() {
-            assert!(matches!(lines, Lines::Many(..)) == (count > page / 2) && lines.len() == count.div_ceil(LANES), "{count}");
+            assert!(matches!(lines, Lines::Huge(..)) == (count > page / 2) && lines.len() == count.div_ceil(LANES), "{count}");
             assert!(floats(lines).iter().all(|&v| v == i as f32) && lines.as_ptr().addr().is_multiple_of(align_of::<Line>()));
         }
     }

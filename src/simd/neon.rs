@@ -58,7 +58,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn others(self, x: V) -> u16 {
+    fn nonzero_lanes(self, x: V) -> u16 {
         const BITS: [u32; 4] = [1, 2, 4, 8];
         // SAFETY: `self` proves that the CPU has Advanced SIMD; `BITS` holds the four words that are loaded. A lane of all ones where it equals 0 leaves no bit, else its own; the four are added up.
         let quarters = x.map(|x| unsafe { vaddvq_u32(vbicq_u32(vld1q_u32(BITS.as_ptr()), vceqzq_f32(x))) as u16 });

@@ -41,7 +41,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn others(self, x: V) -> u16 {
+    fn nonzero_lanes(self, x: V) -> u16 {
         x.iter().enumerate().fold(0, |bits, (i, &x)| bits | u16::from(x != 0.0) << i)
     }
 

@@ -62,7 +62,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
         at
     }
     /// Mask of the lanes that are not 0, the first lane in the lowest bit.
-    fn others(self, x: Self::V) -> u16;
+    fn nonzero_lanes(self, x: Self::V) -> u16;
     /// The 32 bf16 numbers in a line's words: those in the lower halves, and those in the upper ones.
     ///
     /// # Safety

@@ -1,4 +1,9 @@
 //! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked against.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `forward.rs` | graphs and plans run over candle's tensors |
+//! | `ops.rs`, `tokens.rs` | the layers of convolutional networks, and those of transformers, in candle's ops |
 
 mod forward;
 mod ops;
@@ -30,7 +35,7 @@ enum Network {
 }
 
 impl CandleEngine {
-    /// The reference: runs the graph op by op as it stands, nothing folded.
+    /// The reference: runs the graph op by op, unchanged, nothing folded.
     ///
     /// # Errors
     /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the device's own failure.

@@ -1,8 +1,8 @@
-//! Moving channels: concatenations, slices and shuffles that no view can express, flattening.
+//! Moves of channels: concatenations, slices and shuffles that no view can express, flattening.
 //!
-//! *Layout*: blocked maps. Blocks that come whole are copied by lines, else channels go four at a time, a strip of pixels after the other that
-//! stays in the first-level cache. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this
-//! kernel is not used; chains of moves come as one ([`super::rewrite`]).
+//! *Layout*: blocked maps. Whole blocks are copied by lines; other channels are moved four at a time, in strips of pixels that stay in
+//! the first-level cache. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this
+//! kernel is not used; a chain of moves is one move ([`super::rewrite`]).
 
 use super::memory::{Operand, Unit};
 use super::step::Kernel;

@@ -6,7 +6,7 @@ use super::memory::{Operand, Unit};
 use super::step::Kernel;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// Rows (or columns) that one output cell reads, and what an average over the axis divides by.
+/// Rows (or columns) that one output cell reads, and the divisor of an average over the axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Window {
     start: usize,

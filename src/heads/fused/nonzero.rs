@@ -68,7 +68,7 @@ impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
                     some.as_ptr()
                 };
                 // SAFETY: both branches point to sixteen values: those of the row, or of a padded copy.
-                bits |= u64::from(s.others(unsafe { s.load(at) })) << (v * LANES);
+                bits |= u64::from(s.nonzero_lanes(unsafe { s.load(at) })) << (v * LANES);
             }
             word.store(bits, Relaxed);
         }

@@ -132,7 +132,7 @@ impl Vectorized for Judge<'_> {
         let largest = s.splat(fold(s, largest, f32::max));
         let mut best = outputs;
         for (v, z) in vectors.iter().enumerate() {
-            let others = s.others(s.sub(load(z), largest));
+            let others = s.nonzero_lanes(s.sub(load(z), largest));
             if others != u16::MAX {
                 best = v * LANES + others.trailing_ones() as usize;
                 break;

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::lower::compile;
 use super::program::{Call, Element, Finish, Kernel, Place, Program, Space};
 use crate::backbones::{self, Options};
-use crate::engine::{Batch, CandleEngine, Engine, centred_error, compensate_for_gpu};
+use crate::engine::{Batch, CandleEngine, Engine, centred_error, correct_biases_for_gpu};
 use crate::graph::{Act, Conv, Graph, Op, Padding, Pool};
 use crate::plan::Plan;
 use crate::preprocess::{Normalise, synthetic_images};
@@ -195,7 +195,7 @@ fn features_in_sixteen_bits_are_within_two_hundredths() {
         let batch = Batch::Pixels { images, size, rgb: &rgb, normalise: &SOME };
         let want = CandleEngine::new(&graph, &weights, &taps, input, &Device::Cpu, DType::F32).unwrap().run(batch).unwrap();
         let sample = SOME.planar(&synthetic_images(2, 1, size), side * side);
-        let balanced = compensate_for_gpu(plan.clone(), &sample).unwrap();
+        let balanced = correct_biases_for_gpu(plan.clone(), &sample).unwrap();
         for (element, plan) in [(Element::F16, plan), (Element::Bf16, balanced)] {
             if element == Element::Bf16 && graph.magnifies_rounding() {
                 continue;

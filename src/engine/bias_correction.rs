@@ -16,26 +16,26 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// As [`NativeEngine::new`]; a sample of another size.
-pub fn compensate_for_native(plan: Plan, options: NativeOptions, sample: &[f32]) -> Result<Plan> {
+pub fn correct_biases_for_native(plan: Plan, options: NativeOptions, sample: &[f32]) -> Result<Plan> {
     let rounds = plan.steps.iter().map(|step| native::rounds_weights(&plan, step, options)).collect();
-    compensate(plan, rounds, native::nearest_bf16, options.isa, sample)
+    correct_biases(plan, rounds, native::nearest_bf16, options.isa, sample)
 }
 
 /// A plan for a GPU, where bf16 rounds the weights of every convolution that is not depthwise; a transformer's as it is. The same on whatever CPU.
 ///
 /// # Errors
-/// As [`compensate_for_native`].
-pub fn compensate_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
+/// As [`correct_biases_for_native`].
+pub fn correct_biases_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
     if plan.steps.iter().any(|step| step.layer.is_of_tokens()) {
         return Ok(plan);
     }
     let rounds = plan.steps.iter().map(|step| matches!(&step.layer, Layer::Conv { conv, .. } if !conv.is_depthwise())).collect();
-    compensate(plan, rounds, |w| bf16::from_f32(w).to_f32(), Isa::Portable, sample)
+    correct_biases(plan, rounds, |w| bf16::from_f32(w).to_f32(), Isa::Portable, sample)
 }
 
 /// A plan whose biases make up for the weights that become `round` of what they are, in the convolutions that `rounds` marks, given an image
 /// `[C, H, W]` as the plan takes it; its means are computed by the instructions `isa`. The plan as it is where nothing is rounded.
-fn compensate(mut plan: Plan, rounds: Vec<bool>, round: fn(f32) -> f32, isa: Isa, sample: &[f32]) -> Result<Plan> {
+fn correct_biases(mut plan: Plan, rounds: Vec<bool>, round: fn(f32) -> f32, isa: Isa, sample: &[f32]) -> Result<Plan> {
     let mut read: Vec<ValueId> = plan.steps.iter().zip(&rounds).filter(|(_, rounds)| **rounds).map(|(step, _)| step.inputs[0]).collect();
     read.dedup();
     if read.is_empty() {
@@ -96,7 +96,7 @@ mod tests {
             NativeEngine::new(plan, 1, NativeOptions { isa: Isa::Portable, bf16: false }).unwrap().run(batch).unwrap().remove(0)
         };
         let exact = plan(layer(&weight, &[1.0; 4]));
-        let Layer::Conv { bias, .. } = &compensate_for_gpu(exact.clone(), &sample).unwrap().steps[0].layer else {
+        let Layer::Conv { bias, .. } = &correct_biases_for_gpu(exact.clone(), &sample).unwrap().steps[0].layer else {
             unreachable!("a convolution")
         };
         let rounded: Vec<f32> = weight.iter().map(|&w| bf16::from_f32(w).to_f32()).collect();
