@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
 use crate::graph::Graph;
 use crate::{Error, Result, nearest};
 
-pub use entries::{Opened, Source, WeightsEntry, entries, find_entry, open_weights};
+#[doc(hidden)]
+pub use entries::{Opened, open_weights};
+pub use entries::{Source, WeightsEntry, entries, find_entry};
 
 /// Which original a graph follows where two of the same name differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 mod classes;
 mod decode;
-pub mod demo;
+pub(crate) mod demo;
 mod digest;
 mod duplicates;
 mod folder;
@@ -24,17 +24,22 @@ mod walk;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
-pub use digest::{Digest, Digests, digests, forget};
-pub use duplicates::{Duplicate, dedupe, duplicates};
+pub use decode::Orientation;
+#[doc(hidden)]
+pub use decode::decode;
+pub(crate) use decode::{DECODER_VERSION, MAX_PIXELS, Turn, is_deep_gray, recorded_turn};
+pub use digest::Digest;
+pub(crate) use digest::{Digests, digests, forget};
+pub(crate) use duplicates::{Duplicate, dedupe, duplicates};
 pub use group::GroupRule;
 pub use image::Image;
 pub use local::{ListOptions, open};
 pub use memory::LabelledImages;
 pub use names::SplitNames;
 pub(crate) use patient::{is_of_the_system, patiently};
-pub use split::{Assigned, Settled, SplitRule};
-pub use text::name_some;
+pub use split::SplitRule;
+pub(crate) use split::{Assigned, Settled};
+pub(crate) use text::name_some;
 pub use walk::{Found, find_images};
 
 use crate::{Error, Result, nearest};

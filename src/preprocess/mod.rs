@@ -17,16 +17,18 @@ mod synthetic;
 mod tests;
 mod views;
 
-pub use geometry::RESIZE_VERSION;
+pub(crate) use geometry::RESIZE_VERSION;
 pub use spec::{Interp, Order, PreprocessSpec, Range, Resize};
+#[doc(hidden)]
 pub use synthetic::synthetic_images;
-pub use views::{Policy, View};
+pub use views::Policy;
+pub(crate) use views::View;
 
 /// Bytes to numbers: `(byte · scale[c] + shift[c])`, channels taken in RGB or BGR order.
 ///
 /// Every value range in use (torchvision, TensorFlow, Caffe, plain `/255`) is such a map, so an engine can apply it while it copies pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normalise {
+pub(crate) struct Normalise {
     /// Factor of each output channel.
     pub scale: [f32; 3],
     /// Offset of each output channel.

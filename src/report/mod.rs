@@ -30,11 +30,12 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
-pub use crate::sweep::REPORT_FILE;
-pub use content::Report;
+pub(crate) use crate::sweep::REPORT_FILE;
+pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
-pub use run::record_run;
-pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
+pub(crate) use run::record_run;
+pub(crate) use tensorboard::TENSORBOARD_FOLDER;
+pub use tensorboard::write_tensorboard;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,28 +31,35 @@ mod shard;
 mod verify;
 mod writer;
 
-pub use dtype::{Dtype, Unstorable};
+pub use dtype::Dtype;
+pub(crate) use dtype::Unstorable;
 #[cfg(feature = "parquet")]
 pub use export::export_parquet;
 pub use export::{Exported, Selection, export_npz};
 pub use find::find_cache;
 pub use gc::{Collected, gc};
 pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
-pub use key::{Key, folder_name};
+pub use key::Key;
+pub(crate) use key::folder_name;
 pub(crate) use lock::Lock;
 pub use lock::Wait;
+pub(crate) use manifest::FORMAT;
 pub(crate) use manifest::MANIFEST;
-pub use manifest::{Deferred, FORMAT, Failure, Manifest, ShardInfo, Tap};
-pub use memory::Memory;
+pub use manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
+pub(crate) use memory::Memory;
 pub use merge::{Merged, Missing, merge};
-pub use objects::{LocalFiles, Objects};
-pub use origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
-pub use reader::{Cache, FeatureMatrix, Table};
-pub use reconcile::{Changes, Known, Reconciled, reconcile};
+pub(crate) use objects::{LocalFiles, Objects};
+pub(crate) use origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
+pub(crate) use reader::Table;
+pub use reader::{Cache, FeatureMatrix};
+pub use reconcile::Changes;
+pub(crate) use reconcile::{Known, Reconciled, reconcile};
 pub use rows::{Row, Status};
-pub use rowset::RowSet;
+pub(crate) use rowset::RowSet;
 pub use verify::{Damage, Verified, verify};
-pub use writer::{Group, NewShard, Writer};
+#[doc(hidden)]
+pub use writer::Writer;
+pub(crate) use writer::{Group, NewShard};
 
 #[cfg(test)]
 pub(crate) use key::tests::example as example_key;

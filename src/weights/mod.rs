@@ -6,27 +6,28 @@ mod element;
 mod file;
 mod formula;
 mod hdf5;
-pub mod hub;
+pub(crate) mod hub;
 mod keras;
-pub mod mapping;
+pub(crate) mod mapping;
 mod open;
 mod pickle;
 mod safetensors;
 mod sniff;
 mod torch;
-pub mod wheel;
+pub(crate) mod wheel;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::graph::Parameter;
 use crate::{Error, Result, nearest};
 
+pub use crate::graph::Parameter;
 pub use convert::{Converted, convert};
 pub(crate) use file::Mapped;
+#[doc(hidden)]
 pub use formula::Formula;
 pub use open::open;
-pub use wheel::WheelEntry;
+pub(crate) use wheel::WheelEntry;
 
 /// What whoever waits for a file hears.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,7 @@ pub enum Fetching<'a> {
 ///
 /// # Errors
 /// None of these variables and no home is set.
-pub fn torch_home() -> Result<PathBuf> {
+pub(crate) fn torch_home() -> Result<PathBuf> {
     wheel::cache_folder("TORCH_HOME", "torch")
 }
 
@@ -150,7 +151,7 @@ impl fmt::Display for Audit {
 ///
 /// # Errors
 /// As [`TensorSource::read`], and a tensor of another shape.
-pub fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<Tensor> {
     let tensor = source.read(name)?;
     if tensor.shape != shape {
         let problem = format!("tensor `{name}` has shape {:?}, not {shape:?}", tensor.shape);

@@ -1,6 +1,6 @@
 //! A backbone's own fully connected layers as a head.
 
-use headstart::heads::{HiddenLayers, Layer, Predictor, PretrainedLayers};
+use headstart::internals::heads::{HiddenLayers, Layer, Predictor, PretrainedLayers};
 use headstart::sweep::{Source, SweepJob, run};
 
 use crate::{DIM, config, source, trainer};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headstart::data::Split;
-use headstart::heads::{HeadKind, Matrix};
+use headstart::internals::heads::{HeadKind, Matrix};
 use headstart::report;
 use headstart::sweep::{Source, Status, SweepJob, run};
 

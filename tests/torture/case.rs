@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use headstart::rng::Philox;
+use headstart::internals::rng::Philox;
 
 use crate::scenario::{Calls, GLOBAL, Scenario, binary, files, tried};
 
