@@ -224,7 +224,7 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     assert_eq!(classifier.start(&random).unwrap(), Head::initial(&random));
     let task = Task { features: &*x, labels: &labels, partition: &partition };
     let trained = |trainer: &dyn Trainer| {
-        let mut training = Training::begin(trainer, task, start.clone(), ("acc1", true)).unwrap();
+        let mut training = Training::begin(trainer, task, start.clone(), Metric { name: "acc1", more: true }).unwrap();
         training.advance(3, &mut |_| Watch::Continue).unwrap();
         training.finish().unwrap().head
     };
@@ -244,15 +244,15 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
 }
 
 /// Epochs and head of heads that were brought to their ends side by side, as many at once as the trainer takes.
-fn side_by_side(trainer: &dyn Trainer, task: Task<'_>, specs: &[HeadSpec], metric: (&str, bool)) -> Vec<(Vec<[f64; 4]>, Trained)> {
+fn side_by_side(trainer: &dyn Trainer, task: Task<'_>, specs: &[HeadSpec], metric: Metric) -> Vec<(Vec<[f64; 4]>, Trained)> {
     let mut all: Vec<(Vec<[f64; 4]>, Trained)> = vec![];
     while all.len() < specs.len() {
         let starts = specs[all.len()..].iter().map(Head::initial).collect();
-        let mut begun = Training::begin_together(trainer, task, starts, metric).unwrap();
+        let mut begun = Training::begin_lockstep(trainer, task, starts, metric).unwrap();
         let mut seen = vec![vec![]; begun.len()];
         while begun.iter().any(|training| !training.ended()) {
             let mut heads: Vec<_> = begun.iter_mut().collect();
-            Training::advance_together(&mut heads, &mut |at, e| {
+            Training::advance_lockstep(&mut heads, &mut |at, e| {
                 seen[at].push([e.lr, e.train.loss, e.train.acc1, e.val.loss]);
                 Watch::Continue
             })
@@ -282,7 +282,7 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
                 [(1.0, 0.0, 3, 0.5, 0), (0.3, 0.01, 1, 1.0, 0), (2.0, 0.1, 3, 0.0, 0), (30.0, 0.0, 5, 0.2, 1), (0.7, 0.0, 4, 0.2, 3)];
             let specs = differing.map(spec);
             assert!(specs.iter().all(|spec| trainer.in_common(spec, 100) == trainer.in_common(&specs[0], 100)));
-            let metric = ("loss", false);
+            let metric = Metric { name: "loss", more: false };
             let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(&trainer, task, std::slice::from_ref(spec), metric)).collect();
             assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "{params:?}");
             for holds in [[5, 2], [3, 1]] {
@@ -299,7 +299,7 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
 /// A batch that is packed once for all heads; more batches than a window has, heads of different shapes and optimisers, some of which end first.
 #[test]
 fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
-    let metric = ("loss", false);
+    let metric = Metric { name: "loss", more: false };
     let trainers = [[FusedTrainer::new(2), FusedTrainer::eager(2)], [FusedTrainer::eager(5), FusedTrainer::with_isa(Isa::Portable, 1)]];
     for (&batch_size, trainers) in [7, 50].iter().zip(&trainers) {
         let (x, labels, partition) = cloud(310, 140, false);
@@ -367,7 +367,7 @@ fn heads_side_by_side_read_each_batch_once() {
     let spec = Params { batch_size: 5, ..Params::default() }.check(Fit { tap: "t", shape: &[200], classes: 3, many: false }).unwrap();
     for heads in [1, 6] {
         let starts = (0..heads).map(|_| Head::initial(&spec)).collect();
-        let mut sessions = FusedTrainer::new(2).begin_together(task, starts).unwrap();
+        let mut sessions = FusedTrainer::new(2).begin_lockstep(task, starts).unwrap();
         table.1.store(0, Ordering::Relaxed);
         sessions.iter_mut().for_each(|session| assert!(session.epoch(0, 1e-3).unwrap().loss.is_finite()));
         assert_eq!(table.1.load(Ordering::Relaxed), partition.train.len() * 200, "{heads} heads");
@@ -420,7 +420,12 @@ fn a_table_larger_than_memory_is_read_once_for_several_heads_and_asked_for_in_ti
     let specs = [1e-3, 1e-4].map(spec);
     let trained = |trainer: &dyn Trainer, specs: &[HeadSpec]| {
         let table = Far::default();
-        let trained = side_by_side(trainer, Task { features: &table, labels: &labels, partition: &partition }, specs, ("acc1", true));
+        let trained = side_by_side(
+            trainer,
+            Task { features: &table, labels: &labels, partition: &partition },
+            specs,
+            Metric { name: "acc1", more: true },
+        );
         assert_eq!(table.1.into_inner(), 2 * once, "each value once an epoch");
         trained
     };
@@ -444,7 +449,7 @@ fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
     for other in [Params { seed: 9, ..Params::default() }, Params { batch_size: 7, ..Params::default() }, Params::of(HeadKind::Dense)] {
         assert_ne!(trainer.in_common(&base, 100), trainer.in_common(&spec(other), 100));
     }
-    let two = || trainer.begin_together(task, vec![Head::initial(&base), Head::initial(&base)]);
+    let two = || trainer.begin_lockstep(task, vec![Head::initial(&base), Head::initial(&base)]);
     let mut sessions = two().unwrap();
     sessions[0].epoch(0, 0.1).unwrap();
     assert!(sessions[0].epoch(1, 0.1).unwrap_err().to_string().contains("ahead"));

@@ -84,7 +84,7 @@ struct BundledBackbone {
 pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
     let refused =
         |e: &dyn std::fmt::Display| Error::setting(format!("the bundle cannot be written: {e}"), "this is a mistake in headstart");
-    let (_, head) = model.predictor.to_bytes()?;
+    let head = model.predictor.to_bytes()?.weights;
     let head = SafeTensors::deserialize(&head).map_err(|e| refused(&e))?;
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
         head.iter().map(|(name, t)| (format!("head.{name}"), t.dtype(), t.shape().to_vec(), t.data().to_vec())).collect();

@@ -141,8 +141,11 @@ impl Report {
         let (fixed, keys): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| trials.iter().all(|t| t.settings.get(key) == trials[0].settings.get(key)));
         let fixed = fixed.iter().filter_map(|key| Some(fact(key, plain(trials.first()?.settings.get(key)?)))).collect();
-        let metrics =
-            METRICS.iter().map(|(name, _)| format!("val.{name}")).filter(|m| trials.iter().any(|t| t.metrics.contains_key(m))).collect();
+        let metrics = METRICS
+            .iter()
+            .map(|metric| format!("val.{}", metric.name))
+            .filter(|m| trials.iter().any(|t| t.metrics.contains_key(m)))
+            .collect();
         let curves = trials.iter().take(CURVES).filter_map(|t| Some(curve(t.trial, files.epochs.get(&t.trial)?))).collect();
         match &files.model {
             None => notes.push("the sweep has not finished: there is no best head yet".into()),

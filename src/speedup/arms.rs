@@ -135,12 +135,7 @@ impl Arms<'_> {
             let task = single.task(features);
             let training = match &mut training {
                 Some(training) => training,
-                none => none.insert(Training::begin(
-                    self.comparison.trainer,
-                    task,
-                    Head::initial(&single.trial.spec),
-                    (metric.name, metric.more),
-                )?),
+                none => none.insert(Training::begin(self.comparison.trainer, task, Head::initial(&single.trial.spec), *metric)?),
             };
             let mut val = None;
             training.advance(epochs.len() + 1, &mut |epoch| {

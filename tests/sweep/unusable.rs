@@ -83,7 +83,7 @@ fn spoilt(value: f32, split: Split) -> (Source, usize) {
 
 #[test]
 fn features_that_are_no_numbers_end_a_sweep_of_any_head_and_are_named() {
-    let heads = HeadKind::WORDS.iter().filter(|head| !matches!(**head, "gap" | "gap-dropout" | "classifier"));
+    let heads = HeadKind::CHOICES.iter().filter(|head| !matches!(**head, "gap" | "gap-dropout" | "classifier"));
     for (head, value, split) in heads.flat_map(|head| {
         [
             (f32::NAN, Split::Train),

@@ -65,7 +65,7 @@ impl HeadsBench {
             let start = || Head::initial(&spec);
             let mut sessions = match at_once {
                 1 => (0..left).map(|_| trainer.begin(task, start())).collect::<Result<_>>()?,
-                most => trainer.begin_together(task, (0..left.min(most)).map(|_| start()).collect())?,
+                most => trainer.begin_lockstep(task, (0..left.min(most)).map(|_| start()).collect())?,
             };
             left -= sessions.len();
             for (epoch, seconds) in seconds.iter_mut().enumerate() {

@@ -131,7 +131,7 @@ fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
 
 /// Times epochs of heads on random features, all heads together.
 pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let words = OptimizerKind::WORDS;
+    let words = OptimizerKind::CHOICES;
     let optimizer = serde_json::from_value(json!(a.optimizer)).map_err(|_| {
         let near = crate::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
         Error::setting(format!("`{}` is no optimiser", a.optimizer), format!("did you mean `{near}`?"))

@@ -28,7 +28,7 @@ impl Trainer for CandleTrainer {
     }
 
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
-        let mut sessions = self.begin_together(task, vec![start])?;
+        let mut sessions = self.begin_lockstep(task, vec![start])?;
         sessions.pop().ok_or_else(|| Error::engine("candle", "training a head")("nothing was begun"))
     }
 
@@ -52,7 +52,7 @@ impl Trainer for CandleTrainer {
         Some(spec.with(params))
     }
 
-    fn begin_together<'a>(&self, task: Task<'a>, mut starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
+    fn begin_lockstep<'a>(&self, task: Task<'a>, mut starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
         let group = loop {
             match Group::new(&self.device, task, &starts).map_err(failed("copying weights")) {
                 Err(e) if e.is_out_of_memory() && starts.len() > 1 => starts.truncate(starts.len().div_ceil(2)),

@@ -5,11 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::metric::Metric;
 use crate::heads::features::labels::Labels;
-
-/// Names of all metrics and whether more is better.
-pub const METRICS: &[(&str, bool)] =
-    &[("acc1", true), ("acc5", true), ("loss", false), ("mean_per_class_recall", true), ("macro_f1", true), ("ece", false), ("auc", true)];
 
 /// Metrics of one split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -117,9 +114,9 @@ impl<'l> Evaluation<'l> {
         }
     }
 
-    /// What serves for judging by a metric of this name.
-    pub fn by(name: &str, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
-        Evaluation::new(classes, labels, name == "auc")
+    /// What serves for judging by a metric.
+    pub fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
+        Evaluation::new(classes, labels, metric.name == "auc")
     }
 
     fn of_all(mut self, probabilities: &[f32], rows: &[usize]) -> Metrics {
@@ -157,7 +154,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// All rows are there: what was kept for areas under the curve goes.
-    pub fn settle(&mut self) {
+    pub fn finish(&mut self) {
         let (rows, probabilities) = std::mem::take(&mut self.kept);
         if rows.is_empty() || self.is_unknown {
             return;
@@ -169,7 +166,7 @@ impl<'l> Evaluation<'l> {
 
     /// The metrics of all rows.
     pub fn metrics(mut self) -> Metrics {
-        self.settle();
+        self.finish();
         if self.is_unknown {
             return Metrics::UNKNOWN;
         }
@@ -279,6 +276,7 @@ fn area_under_curve(mut scored: Vec<(f32, bool)>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::METRICS;
 
     #[test]
     fn metrics_of_a_small_table_are_those_of_scikit_learn() {
@@ -322,12 +320,12 @@ mod tests {
         for labels in
             [Labels::One((0..n as u32).map(|i| i % 3).collect()), Labels::Many((0..n as u32).map(|i| vec![i % 3, i % 2]).collect())]
         {
-            for name in ["acc1", "auc"] {
-                let mut parts = Evaluation::by(name, classes, &labels);
+            for metric in METRICS {
+                let mut parts = Evaluation::by(*metric, classes, &labels);
                 for (rows, p) in rows.chunks(17).zip(p.chunks(17 * classes)) {
                     parts.add(p, rows);
                 }
-                let whole = if name == "auc" { Metrics::with_auc } else { Metrics::of };
+                let whole = if metric.name == "auc" { Metrics::with_auc } else { Metrics::of };
                 assert_eq!(parts.metrics(), whole(&p, classes, &labels, &rows));
             }
         }
@@ -364,7 +362,7 @@ mod tests {
         for p in [[f32::NAN; 4], [1.0, 0.0, f32::NAN, 0.5]] {
             for labels in [&one, &many] {
                 let m = Metrics::of(&p, 2, labels, &[0, 1]);
-                assert!(METRICS.iter().all(|(name, _)| m.get(name).is_none_or(f64::is_nan)), "{m:?}");
+                assert!(METRICS.iter().all(|metric| m.get(metric.name).is_none_or(f64::is_nan)), "{m:?}");
             }
         }
     }

@@ -41,7 +41,7 @@ pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnM
 
 /// The training rows of an epoch, asked for a window before they are read. Within a window they are read in any order, so it has to be there as a
 /// whole; and it is asked for in the order in which it is stored.
-pub struct Ahead<'a> {
+pub struct Prefetch<'a> {
     table: &'a dyn FeatureTable,
     rows: Vec<usize>,
     asked: usize,
@@ -51,9 +51,9 @@ pub struct Ahead<'a> {
     window: usize,
 }
 
-impl<'a> Ahead<'a> {
+impl<'a> Prefetch<'a> {
     /// For the epoch whose order of training rows [`crate::heads::random::order`] gives.
-    pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Ahead<'a> {
+    pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
         let window = window_rows(table.dim());
         let is_long = train.len() > window;
         let rows = match epoch {
@@ -64,7 +64,7 @@ impl<'a> Ahead<'a> {
             // It was read before, and takes so little memory that it most likely still is there.
             _ => vec![],
         };
-        Ahead { table, rows, asked: 0, is_long, window: window.max(table.block_rows()) }
+        Prefetch { table, rows, asked: 0, is_long, window: window.max(table.block_rows()) }
     }
 
     /// Rows after which more are asked for.
@@ -143,15 +143,15 @@ mod tests {
             let train: Vec<usize> = (0..count).filter(|row| row % 5 != 0).collect();
             for epoch in 0..epochs {
                 let disk = disk(count, block);
-                let mut ahead = Ahead::new(&disk, &train, (3, epoch));
+                let mut prefetch = Prefetch::new(&disk, &train, (3, epoch));
                 let order = order(3, epoch, &train, block, window);
                 for (batch, rows) in order.chunks(7).enumerate() {
-                    ahead.before(batch * 7 + rows.len());
+                    prefetch.before(batch * 7 + rows.len());
                     if train.len() > window || epoch == 0 {
                         rows.iter().for_each(|&row| disk.read(row, 0..0, &mut []));
                         assert!(
                             disk.asked.lock().unwrap().len() <= batch * 7 + rows.len() + window.max(block) + 4,
-                            "hardly more than a window ahead"
+                            "hardly more than a window prefetch"
                         );
                     }
                 }

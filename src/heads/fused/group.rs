@@ -16,10 +16,10 @@ use super::team::{Member, Team};
 use crate::Result;
 use crate::heads::features::order::order;
 use crate::heads::features::order::window_rows;
-use crate::heads::features::prefetch::{Ahead, is_large};
+use crate::heads::features::prefetch::{Prefetch, is_large};
 use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
-use crate::heads::training::lockstep::{self, Roll};
+use crate::heads::training::lockstep::{self, Members};
 use crate::heads::training::trainer::Pass;
 
 /// Bytes of the batches of a window: they are to stay in the cache that cores share.
@@ -48,7 +48,7 @@ pub struct Group<'a> {
     pool: Pool,
     task: Task<'a>,
     batches: PackedBatches<'a>,
-    roll: Roll<Learner>,
+    members: Members<Learner>,
     /// Batches of a window.
     window: usize,
     sharing: Sharing,
@@ -65,7 +65,7 @@ impl<'a> Group<'a> {
         // The batch behind a window is needed by the end of its last step.
         let batches = PackedBatches::new(pool.isa, task, spec, dropout, window + 1);
         let sharing = Sharing::new(&pool.active);
-        Group { pool: pool.clone(), task, batches, roll: Roll::new(specs.iter().zip(learners)), window, sharing }
+        Group { pool: pool.clone(), task, batches, members: Members::new(specs.iter().zip(learners)), window, sharing }
     }
 
     /// Threads for one head's pass over so many rows: how many there are changes nothing but the time.
@@ -83,35 +83,35 @@ impl<'a> Group<'a> {
     }
 
     fn epoch(&mut self, epoch: usize, lrs: &[f64]) -> Vec<Pass> {
-        let Some(first) = self.roll.members().next() else { return vec![] };
+        let Some(first) = self.members.values().next() else { return vec![] };
         let (params, features, train) = (first.spec.params(), self.task.features, &self.task.partition.train);
         let order = order(params.seed, epoch, train, features.block_rows(), window_rows(features.dim()));
         let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
-        let threads = self.roll.members().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
+        let threads = self.members.values().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
         let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(train.len())).collect();
         // Running statistics follow each batch once, for all heads; what comes from disk is read once for all of them.
-        if self.roll.len() > 1 && (self.roll.len() >= threads || self.batches.has_norm() || self.is_large()) {
+        if self.members.len() > 1 && (self.members.len() >= threads || self.batches.has_norm() || self.is_large()) {
             self.side_by_side((epoch, threads), lrs, &batches, &tallies);
         } else {
-            for ((learner, &lr), tally) in self.roll.members().zip(lrs).zip(&tallies) {
+            for ((learner, &lr), tally) in self.members.values().zip(lrs).zip(&tallies) {
                 let run = learner.run(self.pool.isa, self.task, &self.batches, (epoch, lr));
-                let mut ahead = self.ahead(epoch);
-                let leg = (ahead.stride() / params.batch_size).max(1);
-                for first in (0..batches.len()).step_by(leg) {
-                    let end = (first + leg).min(batches.len());
+                let mut prefetch = self.prefetch(epoch);
+                let stretch = (prefetch.stride() / params.batch_size).max(1);
+                for first in (0..batches.len()).step_by(stretch) {
+                    let end = (first + stretch).min(batches.len());
                     // The batch behind is packed with the last step.
-                    ahead.before((end + 1) * batches[0].len());
+                    prefetch.before((end + 1) * batches[0].len());
                     Team::run(threads, |member| run.steps(member, &batches, first..end, true, tally, &mut Scratch::default()));
                 }
             }
         }
-        self.roll.members_mut().for_each(|learner| learner.steps += batches.len() as i32);
+        self.members.values_mut().for_each(|learner| learner.steps += batches.len() as i32);
         tallies.into_iter().map(Tally::pass).collect()
     }
 
-    fn ahead(&self, epoch: usize) -> Ahead<'a> {
-        let seed = self.roll.members().next().map_or(0, |first| first.spec.params().seed);
-        Ahead::new(self.task.features, &self.task.partition.train, (seed, epoch))
+    fn prefetch(&self, epoch: usize) -> Prefetch<'a> {
+        let seed = self.members.values().next().map_or(0, |first| first.spec.params().seed);
+        Prefetch::new(self.task.features, &self.task.partition.train, (seed, epoch))
     }
 
     /// All heads through one window of batches after the other.
@@ -119,14 +119,14 @@ impl<'a> Group<'a> {
         let scratches = Mutex::new(vec![]);
         let pool = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packed = 0;
-        let mut ahead = self.ahead(epoch);
+        let mut prefetch = self.prefetch(epoch);
         for first in (0..batches.len()).step_by(self.window) {
             let end = (first + self.window).min(batches.len());
             let behind = (end + 1).min(batches.len());
-            ahead.before(behind * batches[0].len());
+            prefetch.before(behind * batches[0].len());
             self.batches.pack_all(epoch, batches, packed..behind);
             packed = behind;
-            let heads: Vec<_> = self.roll.members().zip(lrs).zip(tallies).collect();
+            let heads: Vec<_> = self.members.values().zip(lrs).zip(tallies).collect();
             let each = threads / heads.len();
             heads.into_par_iter().with_max_len(1).for_each(|((learner, &lr), tally)| {
                 let run = learner.run(self.pool.isa, self.task, &self.batches, (epoch, lr));
@@ -143,26 +143,26 @@ impl<'a> Group<'a> {
 
 impl lockstep::Group for Group<'_> {
     fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
-        if let Some(pass) = self.roll.done(id, epoch)? {
+        if let Some(pass) = self.members.take_pass(id, epoch)? {
             return Ok(pass);
         }
-        self.roll.drop_who_left();
-        let lrs = self.roll.rates(id, epoch, lr)?;
+        self.members.remove_left();
+        let lrs = self.members.rates(id, epoch, lr)?;
         let passes = self.epoch(epoch, &lrs);
-        self.roll.hand_out(id, epoch, passes)
+        self.members.distribute(id, epoch, passes)
     }
 
     fn leave(&mut self, id: usize) {
-        self.roll.leave(id);
+        self.members.leave(id);
     }
 
     fn head(&self, id: usize) -> Result<Head> {
-        Ok(self.roll.member(id)?.head(self.batches.norm()))
+        Ok(self.members.value(id)?.head(self.batches.norm()))
     }
 
     fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
-        let learner = self.roll.member(id)?;
-        let threads = self.threads(learner, rows.len()) / self.roll.len().max(1);
+        let learner = self.members.value(id)?;
+        let threads = self.threads(learner, rows.len()) / self.members.len().max(1);
         Ok(learner.classify(self.pool.isa, self.task.features, self.batches.norm().as_ref(), rows, threads.max(1)))
     }
 }

@@ -79,7 +79,7 @@ pub struct Judge<'a> {
 }
 
 /// What became of a row.
-pub struct Judged {
+pub struct RowOutcome {
     /// Its loss, unscaled.
     pub loss: f64,
     /// Whether it was answered right.
@@ -88,7 +88,7 @@ pub struct Judged {
 
 impl Judge<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) -> Judged {
+    pub fn run(self, isa: Isa) -> RowOutcome {
         match self.objective.loss {
             Loss::Sigmoid => {
                 let (logits, rest) = self.logits.split_at_mut(self.outputs);
@@ -96,7 +96,7 @@ impl Judge<'_> {
                 let is_right = self.objective.is_right(logits, self.labels);
                 let loss = self.objective.row(logits, &self.q[..self.outputs], self.mass, self.scale);
                 logits.iter_mut().for_each(|d| *d = (*d + FLOOR) - FLOOR);
-                Judged { loss, is_right }
+                RowOutcome { loss, is_right }
             }
             _ => dispatch(isa, self),
         }
@@ -115,10 +115,10 @@ fn fold<S: Simd>(s: S, v: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 impl Vectorized for Judge<'_> {
-    type Output = Judged;
+    type Output = RowOutcome;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Judged {
+    fn run<S: Simd>(self, s: S) -> RowOutcome {
         let Judge { logits, labels, q, mass, scale, outputs, .. } = self;
         let first = logits[0];
         logits[outputs..].fill(first);
@@ -157,7 +157,7 @@ impl Vectorized for Judge<'_> {
             // SAFETY: `z` is an array of sixteen values.
             unsafe { s.store(z.as_mut_ptr(), s.sub(gradient, floor)) };
         }
-        Judged { loss: f64::from(mass * sum.ln() - dot), is_right: labels.contains(&(best as u32)) }
+        RowOutcome { loss: f64::from(mass * sum.ln() - dot), is_right: labels.contains(&(best as u32)) }
     }
 }
 

@@ -42,9 +42,9 @@ pub fn block<S: Simd, R: Update>(
             let some = Features { bits: this.input(input), values: first, strides: [TILE * TILE, TILE], from: d, width };
             let at = input * width;
             for line in (0..width).step_by(LANES) {
-                let ahead = at + AHEAD * width + line;
-                s.prefetch(weights.wrapping_add(ahead));
-                states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(ahead)));
+                let prefetch = at + AHEAD * width + line;
+                s.prefetch(weights.wrapping_add(prefetch));
+                states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(prefetch)));
             }
             // SAFETY: weights and states hold the input's columns, the gradients those of every row of the batch.
             unsafe { each_part(s, panel.vectors, Step { some, update, weights, states, at }) };

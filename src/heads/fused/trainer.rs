@@ -11,7 +11,7 @@ use crate::heads::settings::choices::Loss;
 use crate::heads::settings::params::Params;
 use crate::heads::settings::spec::HeadSpec;
 use crate::heads::training::lockstep::sessions;
-use crate::heads::training::trainer::{MOST_TOGETHER, Session, Trainer};
+use crate::heads::training::trainer::{MOST_IN_LOCKSTEP, Session, Trainer};
 use crate::simd::Isa;
 use crate::{Error, Result};
 
@@ -56,7 +56,7 @@ impl Trainer for FusedTrainer {
     }
 
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>> {
-        let mut sessions = self.begin_together(task, vec![start])?;
+        let mut sessions = self.begin_lockstep(task, vec![start])?;
         sessions.pop().ok_or_else(|| Error::engine("trainer", "training a head")("nothing was begun"))
     }
 
@@ -81,7 +81,7 @@ impl Trainer for FusedTrainer {
 
     /// Few: what an interrupted sweep loses is what was begun and not ended.
     fn at_once(&self, spec: &HeadSpec, rows: usize) -> usize {
-        let most = (4 * self.0.threads).clamp(8, MOST_TOGETHER);
+        let most = (4 * self.0.threads).clamp(8, MOST_IN_LOCKSTEP);
         match weights(spec) {
             few if few < LARGE => most,
             many if is_large(rows, spec.dims()[0]) => (MOST_WEIGHTS / many).clamp(1, most),
@@ -89,7 +89,7 @@ impl Trainer for FusedTrainer {
         }
     }
 
-    fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
+    fn begin_lockstep<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
         let heads = starts.len();
         Ok(sessions(Group::new(&self.0, task, starts), heads, task))
     }

@@ -1,17 +1,22 @@
-//! Where the files of a head lie.
+//! The folder that holds the files of a head.
 
 use std::path::{Path, PathBuf};
 
+use super::digests::{Digests, sha256};
 use super::model::{BEST_FOLDER, HEAD_FILE, MODEL_FILE};
-use super::promise::{Promise, sha256};
 use crate::{Error, Result};
 
-/// Where a sweep directory has the best head: a folder that holds `model.json` itself will do.
+/// The folder of the best head: of a sweep directory its `best/`, of a folder that holds `model.json`
+/// the folder itself.
 pub fn best_of(folder: &Path) -> PathBuf {
     let best = folder.join(BEST_FOLDER);
     if best.join(MODEL_FILE).is_file() { best } else { folder.into() }
 }
 
+/// The bytes of one of a head's files.
+///
+/// # Errors
+/// A file that is missing or cannot be read.
 pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let path = folder.join(name);
     std::fs::read(&path).map_err(|e| match e.kind() {
@@ -25,25 +30,26 @@ pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// What is wrong with a head whose weights are not those that `model.json` promises.
-pub fn broken_promise(folder: &Path) -> Error {
+/// The error of weights that are not those whose digest `model.json` holds.
+pub fn wrong_weights(folder: &Path) -> Error {
     let problem = format!("is damaged, or another sweep's: its SHA-256 is not the one that {MODEL_FILE} promises");
     Error::data(folder.join(HEAD_FILE), problem, AGAIN)
 }
 
-/// What helps against a damaged head.
+/// The way out of a damaged head.
 pub const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
-/// Whether the best head's weights are those that `model.json` was written for; one that promises nothing is believed.
+/// Checks that the best head's weights are those that `model.json` was written for. Files of earlier
+/// versions that hold no digest pass.
 ///
 /// # Errors
-/// Files that are not there, that are damaged or do not belong together.
+/// Files that are missing, damaged or do not belong together.
 pub fn check_head_file(folder: impl AsRef<Path>) -> Result<()> {
     let folder = best_of(folder.as_ref());
     let path = folder.join(MODEL_FILE);
     let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), AGAIN);
-    let promise: Promise = serde_json::from_slice(&read(&folder, MODEL_FILE)?).map_err(no_model)?;
+    let digests: Digests = serde_json::from_slice(&read(&folder, MODEL_FILE)?).map_err(no_model)?;
     let weights = read(&folder, HEAD_FILE)?;
-    let is_kept = promise.head_sha256.is_none_or(|promised| promised == sha256(&weights));
-    if is_kept { Ok(()) } else { Err(broken_promise(&folder)) }
+    let is_kept = digests.head_sha256.is_none_or(|promised| promised == sha256(&weights));
+    if is_kept { Ok(()) } else { Err(wrong_weights(&folder)) }
 }

@@ -5,13 +5,13 @@
 //! | `model` | `model.json` as data |
 //! | `check` | whether the parts of a `model.json` fit each other |
 //! | `parse` | reading `model.json` |
-//! | `promise` | digests by which the files are known to belong together |
-//! | `folder` | where the files lie |
+//! | `digests` | the digests in `model.json`: its own, and that of the weights |
+//! | `folder` | the folder that holds the files |
 //! | `predictor` | `model.json` and `head.safetensors` together: features in, probabilities out |
 
 pub(super) mod check;
+pub(super) mod digests;
 pub(super) mod folder;
 pub(super) mod model;
 pub(super) mod parse;
 pub(super) mod predictor;
-pub(super) mod promise;

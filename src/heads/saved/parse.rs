@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::digests::Digests;
 use super::folder::AGAIN;
 use super::model::{MODEL_FORMAT, Model};
 use crate::{Error, Result, steps};
@@ -12,14 +13,19 @@ impl Model {
     /// Reads `model.json`; `path` is for messages.
     ///
     /// # Errors
-    /// Another version's file, or one whose parts do not fit each other.
+    /// A damaged file, another version's, or one whose parts do not fit each other.
     pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Model> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
+            #[serde(flatten)]
+            digests: Digests,
         }
         let no_model = |e: serde_json::Error| Error::data(path, format!("is no model: {e}"), AGAIN);
-        let Version { format } = serde_json::from_slice(text).map_err(no_model)?;
+        let Version { format, digests } = serde_json::from_slice(text).map_err(no_model)?;
+        if !digests.fit(text) {
+            return Err(Error::data(path, "is damaged: its content is not what its SHA-256 promises", AGAIN));
+        }
         if format != MODEL_FORMAT {
             let version = if format < MODEL_FORMAT { "an earlier" } else { "a later" };
             let problem = format!("was made by {version} version of headstart: it is in format {format}, this one reads {MODEL_FORMAT}");

@@ -5,9 +5,9 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::folder::{AGAIN, best_of, broken_promise, read};
+use super::digests::{Digests, model_file, sha256};
+use super::folder::{AGAIN, best_of, read, wrong_weights};
 use super::model::{HEAD_FILE, InputFeatures, MODEL_FILE, Model};
-use super::promise::{ModelFile, Promise, sha256};
 use crate::heads::evaluation::calibration::rescale;
 use crate::heads::features::combined::Pooled;
 use crate::heads::features::labels::Labels;
@@ -25,6 +25,15 @@ use crate::{Error, Result};
 const ROWS: &str = "neighbours.rows";
 /// Name of the tensor of their classes, −1 where a row has fewer than others.
 const VOTES: &str = "neighbours.classes";
+
+/// Contents of the two files of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadFiles {
+    /// `model.json`
+    pub model: Vec<u8>,
+    /// `head.safetensors`
+    pub weights: Vec<u8>,
+}
 
 /// A trained head with everything around it: features as they come from the cache in, class probabilities out.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,12 +64,12 @@ impl Predictor {
         let again = AGAIN;
         let path = origin.join(MODEL_FILE);
         let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), again);
-        let promise: Promise = serde_json::from_slice(model).map_err(no_model)?;
+        let digests: Digests = serde_json::from_slice(model).map_err(no_model)?;
         let model = Model::parse(model, &path)?;
         let path = origin.join(HEAD_FILE);
         let damaged = |problem: String| Error::data(&path, problem, again);
-        if promise.head_sha256.is_some_and(|promised| promised != sha256(weights)) {
-            return Err(broken_promise(origin));
+        if digests.head_sha256.is_some_and(|promised| promised != sha256(weights)) {
+            return Err(wrong_weights(origin));
         }
         let tensors = SafeTensors::deserialize(weights).map_err(|e| damaged(format!("is damaged: {e}")))?;
         let read = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
@@ -108,9 +117,8 @@ impl Predictor {
     ///
     /// # Errors
     /// None in practice: what serialising could refuse is never in a head.
-    pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
-        let refused =
-            |e: &dyn std::fmt::Display| Error::setting(format!("a head cannot be written: {e}"), "this is a mistake in headstart");
+    pub fn to_bytes(&self) -> Result<HeadFiles> {
+        let refused = |e: &dyn std::fmt::Display| Error::internal(format!("a head cannot be written: {e}"));
         let tensors = self.tensors();
         let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
         let mut views = vec![];
@@ -124,10 +132,8 @@ impl Predictor {
             views.push((VOTES, view));
         }
         let weights = safetensors::serialize(views, None).map_err(|e| refused(&e))?;
-        let file = ModelFile { model: &self.model, promise: Promise { head_sha256: Some(sha256(&weights)) } };
-        let mut model = serde_json::to_vec_pretty(&file).map_err(|e| refused(&e))?;
-        model.push(b'\n');
-        Ok((model, weights))
+        let model = model_file(&self.model, &weights).map_err(|e| refused(&e))?;
+        Ok(HeadFiles { model, weights })
     }
 
     /// Every tensor with its name and shape.
@@ -250,7 +256,7 @@ pub(crate) mod tests {
     fn a_head_comes_back_from_its_files_as_it_was() {
         let params = Params { head: HeadKind::Dense, hidden: vec![4, 5], batch_norm: true, ..Params::default() };
         let before = predictor(params, &[6]);
-        let (model, weights) = before.to_bytes().unwrap();
+        let HeadFiles { model, weights } = before.to_bytes().unwrap();
         let after = Predictor::from_bytes(&model, &weights, Path::new("x")).unwrap();
         assert_eq!(before, after);
         let p = after.probabilities((0..12).map(|i| i as f32).collect()).unwrap();
@@ -268,11 +274,11 @@ pub(crate) mod tests {
 
     #[test]
     fn damaged_files_are_refused_by_name() {
-        let (model, weights) = predictor(Params::default(), &[6]).to_bytes().unwrap();
+        let HeadFiles { model, weights } = predictor(Params::default(), &[6]).to_bytes().unwrap();
         let error = |model: &[u8], weights: &[u8]| Predictor::from_bytes(model, weights, Path::new("x")).unwrap_err().to_string();
         assert!(error(b"{}", &weights).contains("x/model.json"));
         assert!(error(&model, &weights[..weights.len() / 2]).contains("x/head.safetensors"));
-        let other = predictor(Params::default(), &[7]).to_bytes().unwrap().1;
+        let other = predictor(Params::default(), &[7]).to_bytes().unwrap().weights;
         assert!(error(&model, &other).contains("SHA-256"));
         for at in 0..weights.len() {
             let mut flipped = weights.clone();
@@ -280,10 +286,32 @@ pub(crate) mod tests {
             let said = error(&model, &flipped);
             assert!(said.contains("x/head.safetensors") && said.contains("SHA-256"), "byte {at}: {said}");
         }
-        // Written before there was a digest: read, and its tensors still have to fit.
-        let old: String = String::from_utf8(model).unwrap().lines().filter(|line| !line.contains("head_sha256")).collect();
+        // Written before there were digests: read, and its tensors still have to fit.
+        let old: String = String::from_utf8(model).unwrap().lines().filter(|line| !line.contains("_sha256")).collect();
         let old = old.replace(",}", "}").into_bytes();
         assert!(Predictor::from_bytes(&old, &weights, Path::new("x")).is_ok());
         assert!(error(&old, &other).contains("layers.0.weight"));
+    }
+
+    #[test]
+    fn a_bit_that_flips_in_model_json_is_refused_or_changes_nothing() {
+        let before = predictor(Params { head: HeadKind::Knn, ..Params::default() }, &[6]);
+        let HeadFiles { model, .. } = before.to_bytes().unwrap();
+        let parse = |text: &[u8]| Model::parse(text, Path::new("x/model.json"));
+        let whole = parse(&model).unwrap();
+        let mut accepted = 0;
+        for (at, bit) in (0..model.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut flipped = model.clone();
+            flipped[at] ^= 1 << bit;
+            match parse(&flipped) {
+                Ok(same) => {
+                    accepted += 1;
+                    assert_eq!(same, whole, "bit {bit} of byte {at}");
+                }
+                Err(e) => assert!(e.to_string().contains("x/model.json"), "bit {bit} of byte {at}: {e}"),
+            }
+        }
+        // The name of the digest itself: a file without one passes.
+        assert!(accepted <= 8 * "model_sha256".len(), "{accepted} flips are accepted");
     }
 }

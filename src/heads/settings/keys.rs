@@ -10,7 +10,7 @@ use crate::{Error, Result, nearest};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// One of a list of words.
-    Word(&'static [&'static str]),
+    Choice(&'static [&'static str]),
     /// A number from `min` to below `below`; `zero` tells whether `min` itself may be taken.
     Number {
         /// Lower end.
@@ -100,26 +100,26 @@ fn step(p: &Params) -> bool {
 
 /// All keys, those first that decide whether others count.
 pub static KEYS: &[SettingSpec] = &[
-    key("head", Kind::Word(HeadKind::WORDS), always, "kind of head"),
+    key("head", Kind::Choice(HeadKind::CHOICES), always, "kind of head"),
     key("hidden", Kind::Counts, dense, "units of the hidden layers of a dense head: one number, or a list for several layers"),
-    key("activation", Kind::Word(Activation::WORDS), dense, "activation of the hidden layers"),
+    key("activation", Kind::Choice(Activation::CHOICES), dense, "activation of the hidden layers"),
     key("dropout", SHARE, |p| trained(p) && p.head != HeadKind::Gap, "dropout rate: before a linear layer, behind each hidden layer"),
     key("input_dropout", SHARE, dense, "dropout rate of the features before a dense head"),
     key("batch_norm", Kind::Flag, trained, "batch norm without parameters on the features before the first layer"),
-    key("init", Kind::Word(Init::WORDS), trained, "initial weights"),
-    key("loss", Kind::Word(Loss::WORDS), trained, "what is minimised"),
+    key("init", Kind::Choice(Init::CHOICES), trained, "initial weights"),
+    key("loss", Kind::Choice(Loss::CHOICES), trained, "what is minimised"),
     key("label_smoothing", SHARE, trained, "share of the target spread over all classes"),
-    key("class_weights", Kind::Word(ClassWeights::WORDS), trained, "weights of the classes in the loss"),
-    key("optimizer", Kind::Word(OptimizerKind::WORDS), trained, "optimiser, as PyTorch defines it"),
+    key("class_weights", Kind::Choice(ClassWeights::CHOICES), trained, "weights of the classes in the loss"),
+    key("optimizer", Kind::Choice(OptimizerKind::CHOICES), trained, "optimiser, as PyTorch defines it"),
     key(
         "preset",
-        Kind::Word(Preset::WORDS),
+        Kind::Choice(Preset::CHOICES),
         |p| rmsprop(p) || adam(p),
         "whose update and whose defaults of `rho` and `eps`: PyTorch's or Keras's",
     ),
     key("lr", POSITIVE, trained, "learning rate"),
-    key("lr_scale", Kind::Word(LrScale::WORDS), trained, "whether `lr` is multiplied by batch size / 256"),
-    key("schedule", Kind::Word(Schedule::WORDS), trained, "how the learning rate changes over the epochs"),
+    key("lr_scale", Kind::Choice(LrScale::CHOICES), trained, "whether `lr` is multiplied by batch size / 256"),
+    key("schedule", Kind::Choice(Schedule::CHOICES), trained, "how the learning rate changes over the epochs"),
     key("step_size", Kind::Count(1), step, "epochs between two steps of `schedule: step`"),
     key("gamma", POSITIVE, step, "factor of each step of `schedule: step`"),
     key("warmup", Kind::Count(0), trained, "epochs over which the learning rate rises linearly"),
@@ -184,7 +184,7 @@ impl SettingSpec {
         let refuse = |hint: String| Err(Error::parameter(self.name, format!("`{}: {}` cannot be used", self.name, plain(value)), hint));
         match self.kind {
             _ if value.is_null() && self.optional => Ok(()),
-            Kind::Word(words) => match value.as_str() {
+            Kind::Choice(words) => match value.as_str() {
                 Some(word) if words.contains(&word) => Ok(()),
                 Some(word) => refuse(did_you_mean(word, words.iter().copied())),
                 None => refuse(format!("use one of: {}", words.join(", "))),

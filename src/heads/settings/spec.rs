@@ -176,3 +176,21 @@ impl HeadSpec {
         self.config.dropouts()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text that an earlier version wrote, whose settings were fields of one struct.
+    #[test]
+    fn files_hold_the_flat_settings_byte_for_byte_as_before() {
+        let text = include_str!("../../../tests/goldens/head_spec.json");
+        let spec: HeadSpec = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string_pretty(&spec).unwrap(), text.trim_end());
+        let HeadConfig::Classifier { hidden, dropout, drops } = spec.config() else { panic!("{:?}", spec.config()) };
+        assert_eq!((&**hidden, *dropout, &**drops), (&[4096, 4096][..], 0.5, &[true, true, false][..]));
+        let Optimizer::Rmsprop(rmsprop) = spec.optimizer() else { panic!("{:?}", spec.optimizer()) };
+        assert_eq!((rmsprop.alpha, rmsprop.eps), (0.95, 1e-8));
+        assert_eq!((spec.dims(), spec.dropouts()), (vec![9216, 4096, 4096, 3], vec![0.5, 0.5, 0.0]));
+    }
+}

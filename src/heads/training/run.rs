@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trainer::{Pass, Session, Trainer};
 use crate::Result;
+use crate::heads::evaluation::metric::Metric;
 use crate::heads::evaluation::metrics::{Evaluation, Metrics};
 use crate::heads::features::prefetch::in_parts;
 use crate::heads::features::task::Task;
@@ -56,7 +57,7 @@ pub struct Trained {
 pub struct Training<'a> {
     task: Task<'a>,
     spec: HeadSpec,
-    metric: (&'a str, bool),
+    metric: Metric,
     session: Box<dyn Session + 'a>,
     rate: LearningRate,
     epoch: usize,
@@ -68,26 +69,26 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// A head before its first epoch. Each epoch will be judged on val by `metric` (name, more is better).
+    /// A head before its first epoch. Each epoch will be judged on val by `metric`.
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: (&'a str, bool)) -> Result<Training<'a>> {
+    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
         let spec = start.spec.clone();
         Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
     }
 
-    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_together`].
+    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_lockstep`].
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin_together(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: (&'a str, bool)) -> Result<Vec<Training<'a>>> {
+    pub fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
         let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
-        let sessions = trainer.begin_together(task, starts)?;
+        let sessions = trainer.begin_lockstep(task, starts)?;
         Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
     }
 
-    fn of(session: Box<dyn Session + 'a>, task: Task<'a>, spec: HeadSpec, metric: (&'a str, bool)) -> Training<'a> {
+    fn of(session: Box<dyn Session + 'a>, task: Task<'a>, spec: HeadSpec, metric: Metric) -> Training<'a> {
         let rate = LearningRate::new(spec.params());
         Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false }
     }
@@ -110,7 +111,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn advance_together(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+    pub fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
@@ -133,14 +134,14 @@ impl<'a> Training<'a> {
     fn on_val(heads: &mut [&mut Training<'a>]) -> Result<Vec<Metrics>> {
         let Some(task) = heads.first().map(|head| head.task) else { return Ok(vec![]) };
         let mut found: Vec<Evaluation<'_>> =
-            heads.iter().map(|head| Evaluation::by(head.metric.0, head.spec.classes(), task.labels)).collect();
+            heads.iter().map(|head| Evaluation::by(head.metric, head.spec.classes(), task.labels)).collect();
         let mut parts = in_parts(task.features, &task.partition.val).peekable();
         while let Some(rows) = parts.next() {
             let is_last = parts.peek().is_none();
             let judge = |(head, found): (&mut &mut Training<'a>, &mut Evaluation<'_>)| {
                 found.add(&head.session.classify(rows)?, rows);
                 if is_last {
-                    found.settle();
+                    found.finish();
                 }
                 Ok(())
             };
@@ -161,7 +162,7 @@ impl<'a> Training<'a> {
         self.diverged = !val.loss.is_finite();
         let waited = self.remember(val)?;
         self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
-        if self.ended { self.session.settle() } else { Ok(()) }
+        if self.ended { self.session.finish() } else { Ok(()) }
     }
 
     /// Keeps the best head where `patience` is set; whether that is exhausted.
@@ -170,7 +171,7 @@ impl<'a> Training<'a> {
         if patience == 0 {
             return Ok(false);
         }
-        let score = score(&val, self.metric);
+        let score = self.metric.score(&val);
         if self.best.as_ref().is_none_or(|(so_far, _)| score > *so_far) {
             let trained = Trained { head: self.session.head()?, val, epochs: self.epoch, diverged: self.diverged };
             self.best = Some((score, trained));
@@ -201,7 +202,7 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Solves for a head that needs no training and judges it on val, as one epoch, by the metric of this name.
+/// Solves for a head that needs no training and judges it on val, as one epoch, by `metric`.
 ///
 /// # Errors
 /// As [`Solver::solve`].
@@ -209,7 +210,7 @@ pub fn solve(
     solver: &mut Solver,
     task: Task<'_>,
     spec: &HeadSpec,
-    metric: &str,
+    metric: Metric,
     watch: &mut dyn FnMut(&Epoch) -> Watch,
 ) -> Result<Trained> {
     let start = Instant::now();
@@ -220,20 +221,6 @@ pub fn solve(
     let val = val.metrics();
     watch(&Epoch { epoch: 1, lr: 0.0, train: Pass { loss: f64::NAN, acc1: f64::NAN }, val, seconds: start.elapsed().as_secs_f64() });
     Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
-}
-
-/// A metric as a number of which more is better; what is no number is worst.
-pub fn score(metrics: &Metrics, (name, more): (&str, bool)) -> f64 {
-    match metrics.get(name) {
-        Some(value) if value.is_finite() => {
-            if more {
-                value
-            } else {
-                -value
-            }
-        }
-        _ => f64::NEG_INFINITY,
-    }
 }
 
 #[cfg(test)]
@@ -287,7 +274,7 @@ mod tests {
         let task = Task { features: &features, labels: &labels, partition: &partition };
         let params = Params { patience, epochs, ..Params::default() };
         let spec = params.check(Fit { tap: "gap", shape: &[1], classes: 2, many: false }).unwrap();
-        let mut training = Training::begin(&Scripted(script), task, Head::initial(&spec), ("acc1", true)).unwrap();
+        let mut training = Training::begin(&Scripted(script), task, Head::initial(&spec), Metric { name: "acc1", more: true }).unwrap();
         let mut seen = 0;
         training
             .advance(usize::MAX, &mut |_| {

@@ -8,7 +8,7 @@ use crate::heads::fitted::head::Head;
 use crate::heads::settings::spec::HeadSpec;
 
 /// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
-pub const MOST_TOGETHER: usize = 64;
+pub const MOST_IN_LOCKSTEP: usize = 64;
 
 /// Something that trains heads: candle on any device, or the fused CPU trainer.
 pub trait Trainer: Send + Sync {
@@ -29,7 +29,7 @@ pub trait Trainer: Send + Sync {
 
     /// Most heads like this one, on so many rows, that are worth beginning together.
     fn at_once(&self, _spec: &HeadSpec, _rows: usize) -> usize {
-        MOST_TOGETHER
+        MOST_IN_LOCKSTEP
     }
 
     /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
@@ -37,7 +37,7 @@ pub trait Trainer: Send + Sync {
     ///
     /// # Errors
     /// The device's own failure.
-    fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
+    fn begin_lockstep<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
         starts.into_iter().map(|start| self.begin(task, start)).collect()
     }
 }
@@ -54,7 +54,7 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// The device's own failure.
-    fn settle(&mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 

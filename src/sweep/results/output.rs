@@ -9,7 +9,7 @@ use super::names::{CONFUSION_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE,
 use super::outcome::BestOf;
 use super::result::TrialResult;
 use crate::files::{create_folder, remove_if_there, replace};
-use crate::heads::{BEST_FOLDER, HEAD_FILE, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
+use crate::heads::{BEST_FOLDER, HEAD_FILE, HeadFiles, MODEL_FILE, Predictor, confusion, counts, most_probable, plain};
 use crate::sweep::sources::source::Source;
 use crate::{Error, Result};
 
@@ -82,7 +82,7 @@ pub(crate) fn write_notes(folder: &Path, notes: &[String]) -> Result<()> {
 pub(crate) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     let best = folder.join(BEST_FOLDER);
     create_folder(&best)?;
-    let (model, weights) = predictor.to_bytes()?;
+    let HeadFiles { model, weights } = predictor.to_bytes()?;
     replace(&best.join(HEAD_FILE), &weights)?;
     replace(&best.join(MODEL_FILE), &model)
 }

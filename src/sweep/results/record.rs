@@ -125,5 +125,5 @@ pub(crate) fn rounded(x: f64) -> f64 {
 /// Metrics as `split.name` → value; one that is not finite is null.
 pub fn flat(split: &str, metrics: &Metrics) -> Map<String, Value> {
     let value = |name: &str| metrics.get(name).map(|x| Value::from(rounded(x)));
-    METRICS.iter().filter_map(|(name, _)| value(name).map(|v| (format!("{split}.{name}"), v))).collect()
+    METRICS.iter().filter_map(|metric| Some((format!("{split}.{}", metric.name), value(metric.name)?))).collect()
 }

@@ -44,7 +44,7 @@ pub(super) fn finalize(runner: &Runner<'_>, trials: &[Trial], outcome: &mut Swee
     output::write_best(&job.out, &predictor)?;
     output::write_predictions(&job.out, source, &end.val, &end.test)?;
     output::write_confusion(&job.out, source, if end.test.rows.is_empty() { &end.val } else { &end.test })?;
-    output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|(name, _)| *name))?;
+    output::write_results(&job.out, &outcome.leaderboard, METRICS.iter().map(|metric| metric.name))?;
     outcome.test = end.on_test;
     outcome.test_of_repeats = end.repeats;
     if let Some(by) = &job.config.report_best_by {

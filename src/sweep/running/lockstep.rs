@@ -39,7 +39,7 @@ fn begin<'p>(runner: &'p Runner<'_>, members: &mut [&mut Member<'_, 'p>]) -> Res
     for number in 0..runner.job.config.protocol().runs() {
         let starts = members.iter().zip(&runs).take(count).map(|(m, runs)| runner.start(m.trial, &runs[number].spec));
         let task = runner.task(members[0].trial, &runs[0][number]);
-        let of_run = Training::begin_together(&*runner.job.trainer, task, starts.collect::<Result<_>>()?, runner.metric())?;
+        let of_run = Training::begin_lockstep(&*runner.job.trainer, task, starts.collect::<Result<_>>()?, runner.metric())?;
         count = of_run.len();
         begun.push(of_run.into_iter());
     }
@@ -68,7 +68,7 @@ fn advance_by_one<'p>(runner: &'p Runner<'_>, members: &mut [Member<'_, 'p>], ru
         return Ok(false);
     }
     let mut logged = Ok(());
-    Training::advance_together(&mut heads, &mut |at, epoch| {
+    Training::advance_lockstep(&mut heads, &mut |at, epoch| {
         if logged.is_ok() {
             logged = runner.record_epoch(trials[at], run, epoch, histories[at]);
         }

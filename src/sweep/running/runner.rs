@@ -9,7 +9,7 @@ use super::job::{Observer, SweepJob};
 use super::non_finite::FiniteTables;
 use super::state::{KeptHead, Run, State};
 use crate::Result;
-use crate::heads::{Epoch, Head, HeadKind, HeadSpec, Partition, Solver, Task, Training, Watch, solve};
+use crate::heads::{Epoch, Head, HeadKind, HeadSpec, Metric, Partition, Solver, Task, Training, Watch, solve};
 use crate::sweep::results::log::{Finished, Log};
 use crate::sweep::results::record::{EpochRecord, FinalRecord, Record, Status};
 use crate::sweep::results::result::{TrialResult, summary};
@@ -79,9 +79,9 @@ impl<'a> Runner<'a> {
         &self.job.sources[trial.source()]
     }
 
-    /// Name of the metric that heads are judged by, and whether more of it is better.
-    pub(super) fn metric(&self) -> (&str, bool) {
-        (self.job.config.metric.name, self.job.config.metric.more)
+    /// The metric that heads are judged by.
+    pub(super) fn metric(&self) -> Metric {
+        self.job.config.metric
     }
 
     /// Checks that all features could be read so far. Asked before numbers count: parts of a cache that
@@ -151,7 +151,7 @@ impl<'a> Runner<'a> {
         let run = self.prepare(trial, rows, spec)?;
         let task = self.task(trial, &run);
         let trained = if run.spec.params().head.is_solved() {
-            solve(&mut Solver::default(), task, &run.spec, self.metric().0, &mut |_| Watch::Continue)?
+            solve(&mut Solver::default(), task, &run.spec, self.metric(), &mut |_| Watch::Continue)?
         } else {
             let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &run.spec)?, self.metric())?;
             training.advance(epochs, &mut |_| Watch::Continue)?;

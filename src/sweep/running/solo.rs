@@ -67,7 +67,7 @@ fn solve_trial(runner: &Runner<'_>, trial: &Trial, runs: &[Run], solvers: &mut [
     let (mut history, mut heads) = (vec![], vec![]);
     for (number, (run, solver)) in runs.iter().zip(solvers).enumerate() {
         let mut logged = Ok(());
-        let trained = solve(solver, runner.task(trial, run), &run.spec, runner.metric().0, &mut |epoch| {
+        let trained = solve(solver, runner.task(trial, run), &run.spec, runner.metric(), &mut |epoch| {
             logged = runner.record_epoch(trial, number, epoch, &mut history);
             Watch::Continue
         });
