@@ -28,7 +28,9 @@ use crate::preprocess::Normalise;
 
 #[doc(hidden)]
 pub use accuracy::centred_error;
-pub(crate) use bias_correction::{correct_biases_for_gpu, correct_biases_for_native};
+pub(crate) use bias_correction::correct_biases_for_gpu;
+#[doc(hidden)]
+pub use bias_correction::correct_biases_for_native;
 #[doc(hidden)]
 pub use candle::CandleEngine;
 pub(crate) use candle::{Parameters, forward, parameters};

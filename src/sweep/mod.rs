@@ -9,7 +9,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use crate::heads::{Epoch, Metrics};
+pub(crate) use crate::heads::{Epoch, Metrics};
 pub(crate) use results::log::{Past, read_trials};
 pub(crate) use results::names::{
     CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, RUN_FILE,
