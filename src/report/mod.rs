@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
-pub use crate::sweep::REPORT_FILE;
+pub(crate) use crate::sweep::REPORT_FILE;
 pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
 pub(crate) use run::record_run;
