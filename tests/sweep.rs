@@ -2,10 +2,10 @@
 
 #[path = "sweep/classifier.rs"]
 mod classifier;
+#[path = "sweep/non_finite.rs"]
+mod non_finite;
 #[path = "sweep/trainers.rs"]
 mod trainers;
-#[path = "sweep/unusable.rs"]
-mod unusable;
 
 use std::path::Path;
 use std::sync::Arc;

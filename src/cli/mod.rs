@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod commands;
+mod demo;
 mod results;
 mod screen;
 mod signals;

@@ -55,8 +55,8 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
-/// Resolves `auto`: the GPU where this build can use one and one is present, else the CPU, and then, if the build looked for a GPU, a line
-/// that says so. Any other choice stays as it is.
+/// Resolves `auto`: the GPU where this build can use one and one is present, else the CPU, and
+/// then, if the build looked for a GPU, a line that says so. Any other choice stays as it is.
 pub fn resolve(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
     match (choice, Gpu::of_this_build()) {
         (DeviceChoice::Auto, Some(gpu)) => resolve_on(gpu, Gpu::open),

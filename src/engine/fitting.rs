@@ -8,8 +8,8 @@ use crate::{Error, Result};
 
 /// An engine that receives as many images at once as its device's memory holds.
 ///
-/// Features do not depend on the parts in which a batch is computed, but for the last bits that a GPU's library may round otherwise for another
-/// number of images.
+/// Features do not depend on the parts in which a batch is computed, but for the last bits that a
+/// GPU's library may round otherwise for another number of images.
 pub struct Fitting {
     engine: Box<dyn Engine>,
     /// Most images that it receives at once.
@@ -18,7 +18,8 @@ pub struct Fitting {
 }
 
 impl Fitting {
-    /// Builds an engine for `batch` images, or for half as many, and so on, as long as memory runs out.
+    /// Builds an engine for `batch` images, or for half as many, and so on, as long as memory runs
+    /// out.
     ///
     /// # Errors
     /// An error of `build` other than a lack of memory, or a lack of memory with a single image.

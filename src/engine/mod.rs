@@ -106,7 +106,8 @@ pub trait Engine: Send + Sync {
     /// The device in words: `cpu`, `cuda:0`, `metal`.
     fn device(&self) -> String;
 
-    /// Number of calls of [`Engine::run`] worth making at the same time: two where copying one batch overlaps with computing another.
+    /// Number of calls of [`Engine::run`] worth making at the same time: two where copying one
+    /// batch overlaps with computing another.
     fn in_flight(&self) -> usize {
         1
     }
@@ -116,7 +117,8 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// Computes the planned taps, in their order, for a batch: for each a row-major `[n, tap shape…]`.
+    /// Computes the planned taps, in their order, for a batch: for each a row-major
+    /// `[n, tap shape…]`.
     ///
     /// # Errors
     /// A batch of another shape than planned, or the device's own failure (out of memory).

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Job;
+use super::job::ExtractionJob;
 use crate::data::{Digest, ImageSource, Orientation, Turn, decode, is_deep_gray, is_of_the_system, patiently, recorded_turn};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::{Error, Result};
@@ -40,8 +40,8 @@ pub(super) enum Skip {
 pub(super) type Views = Result<Vec<Vec<u8>>, Skip>;
 
 impl<'a> Preparation<'a> {
-    pub fn new(job: &Job<'a>, views: &'a [u32]) -> Preparation<'a> {
-        let Job { source, orientation, preprocess: spec, policy, input, .. } = *job;
+    pub fn new(job: &ExtractionJob<'a>, views: &'a [u32]) -> Preparation<'a> {
+        let ExtractionJob { source, orientation, preprocess: spec, policy, input, .. } = *job;
         Preparation {
             source,
             orientation,

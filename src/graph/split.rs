@@ -101,11 +101,11 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
-    use crate::backbones::{self, Options};
+    use crate::backbones::{self, BuildOptions};
 
     #[test]
     fn classifiers_are_those_of_torchvision() {
-        let layers = |name: &str, tap: &str| backbones::find(name).unwrap().graph(&Options::default()).classifier(tap);
+        let layers = |name: &str, tap: &str| backbones::find(name).unwrap().graph(&BuildOptions::default()).classifier(tap);
         let told = |name: &str| -> Vec<(String, [usize; 2], bool)> {
             layers(name, "avgpool").unwrap().into_iter().map(|l| (l.name, [l.inputs, l.outputs], l.dropout)).collect()
         };

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::trained::{TrainedModel, UsedBackbone};
 use crate::backbone::Backbone;
-use crate::backbones::{self, Opened, Options};
+use crate::backbones::{self, BuildOptions, Opened};
 use crate::engine::DeviceChoice;
 use crate::files::{output, replace};
 use crate::graph::Parameter;
@@ -69,7 +69,7 @@ struct BundledBackbone {
     /// Where the weights came from.
     weights: String,
     /// What the backbone's graph depends on.
-    options: Options,
+    options: BuildOptions,
     preprocess: String,
     /// How photos are turned before they are preprocessed; the key says it as well, and bundles of earlier versions nowhere else.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! A backbone's own fully connected layers, handed to the sweeps, which know nothing of backbones.
 
-use crate::backbones::{self, Options};
+use crate::backbones::{self, BuildOptions};
 use crate::heads::{HiddenLayers, Layer, PretrainedLayers};
 use crate::store::Key;
 use crate::weights::read_shaped;
@@ -13,7 +13,7 @@ const TAP: &str = "avgpool";
 /// which are opened only when a head starts from them.
 pub fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
     let info = backbones::find(&key.backbone).ok()?;
-    let mut layers = info.graph(&Options::default()).classifier(TAP)?;
+    let mut layers = info.graph(&BuildOptions::default()).classifier(TAP)?;
     let dropouts = layers.iter().map(|layer| layer.dropout).collect();
     layers.pop();
     let hidden = layers.iter().map(|layer| layer.outputs).collect();

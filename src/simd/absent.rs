@@ -1,4 +1,5 @@
-//! Tokens of instruction sets that no CPU of this architecture has: types without a value, so that code for them cannot run.
+//! Tokens of instruction sets that no CPU of this architecture has: types without a value, so that
+//! code for them cannot run.
 
 macro_rules! absent {
     ($($(#[$attribute:meta])* $name:ident),* $(,)?) => {

@@ -12,8 +12,8 @@ pub fn polynomial<S: Simd, const N: usize>(s: S, x: S::V, coefficients: [f32; N]
     sum
 }
 
-/// 2ˣ within 2 units in the last place, x held to ±126: by the nearest integer, and the polynomial on ±½ whose largest relative error (2e-9)
-/// is least.
+/// 2ˣ within 2 units in the last place, x held to ±126: by the nearest integer, and the polynomial
+/// on ±½ whose largest relative error (2e-9) is least.
 #[inline(always)]
 pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
     let x = s.min(s.splat(126.0), s.max(s.splat(-126.0), x));

@@ -1,4 +1,5 @@
-//! A table of features whose values change from epoch to epoch, as a base in the loop computes them.
+//! A table of features whose values change from epoch to epoch, as a base in the loop computes
+//! them.
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -24,7 +24,8 @@ impl Line {
     }
 }
 
-/// The first epoch at whose end the cached way has taken no longer than the other one; `None` where it never does.
+/// The first epoch at whose end the cached way has taken no longer than the other one; `None` where
+/// it never does.
 pub fn break_even(in_loop: Line, cached: Line) -> Option<usize> {
     let (ahead, gain) = (cached.start - in_loop.start, in_loop.each - cached.each);
     if ahead <= gain {
@@ -44,8 +45,8 @@ pub struct Trials {
     pub cached: f64,
 }
 
-/// Seconds for several trials of `epochs` epochs. In the loop each trial starts anew; on cached features
-/// only the epochs repeat.
+/// Seconds for several trials of `epochs` epochs. In the loop each trial starts anew; on cached
+/// features only the epochs repeat.
 pub fn trials(in_loop: Line, cached: Line, epochs: usize, trials: usize) -> Trials {
     Trials { trials, in_loop: trials as f64 * in_loop.at(epochs), cached: cached.at(epochs * trials) }
 }

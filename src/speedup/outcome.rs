@@ -11,7 +11,7 @@ use super::record::{Agreement, Epoch, Record, to_json};
 use crate::extract::Seconds;
 use crate::files::replace;
 use crate::heads::Metrics;
-use crate::sweep::{Single, write_csv};
+use crate::sweep::{SingleTrial, write_csv};
 use crate::text::seconds;
 use crate::{Error, Result};
 
@@ -152,7 +152,7 @@ impl ArmTime {
 }
 
 impl Speedup {
-    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &Single, record: &Record) -> Result<Speedup> {
+    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &SingleTrial, record: &Record) -> Result<Speedup> {
         let job = comparison.job;
         let about = About {
             dataset: job.name.into(),

@@ -1,4 +1,5 @@
-//! The measurements of a comparison, kept arm by arm in its folder: an arm that is there is not run again.
+//! The measurements of a comparison, kept arm by arm in its folder: an arm that is there is not run
+//! again.
 
 use std::path::{Path, PathBuf};
 
@@ -104,7 +105,8 @@ impl InLoopArm {
 }
 
 impl Record {
-    /// The measurements in `folder` of the comparison with this digest; none in a new or empty folder.
+    /// The measurements in `folder` of the comparison with this digest; none in a new or empty
+    /// folder.
     ///
     /// # Errors
     /// A folder with another comparison or with other files; a damaged record.
@@ -139,8 +141,8 @@ impl Record {
     }
 }
 
-/// The same with every number rounded to thirteen digits. These are read back from JSON to the last bit,
-/// so that a comparison that is shown again shows the same numbers.
+/// The same with every number rounded to thirteen digits. These are read back from JSON to the last
+/// bit, so that a comparison that is shown again shows the same numbers.
 pub(super) fn rounded<T: Serialize + DeserializeOwned>(measured: T) -> Result<T> {
     fn round(value: &mut Value) {
         match value {

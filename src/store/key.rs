@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Dtype;
 use crate::data::{Digest, Orientation};
+use crate::store::disk::dtype::Dtype;
 
 /// Everything that decides the values in a cache. Not in it: the images, the taps, the number of views, the labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,14 @@
-//! Sweeps: many heads on cached features, and the directory that they leave.
+//! Sweeps: many heads trained and compared on cached features.
+//!
+//! | folder | what for |
+//! |---|---|
+//! | `settings/` | the sweep file and its search space, checked |
+//! | `sources/` | the caches, with labels and splits |
+//! | `search/` | trials: a grid, random or Bayesian draws, early termination |
+//! | `results/` | records, results, and the files of a sweep's directory |
+//! | `running/` | the trials trained, the best head judged |
+//!
+//! Each folder depends only on those above it.
 
 mod results;
 mod running;
@@ -9,7 +19,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::heads::{Epoch, Metrics};
+pub use crate::heads::{Epoch, Metrics};
 pub(crate) use results::log::{Past, read_trials};
 pub(crate) use results::names::{
     CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, RUN_FILE,
@@ -25,7 +35,7 @@ pub use running::job::Observer;
 pub use running::job::SweepJob;
 #[doc(hidden)]
 pub use running::run::run;
-pub(crate) use running::single::Single;
+pub(crate) use running::single::SingleTrial;
 #[doc(hidden)]
 pub use search::plan::Search;
 pub use search::trial::Trial;

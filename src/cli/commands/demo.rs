@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::demo;
+use crate::cli::demo;
 use crate::weights::wheel::MNIST_5K;
 use serde_json::json;
 

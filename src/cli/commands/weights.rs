@@ -13,7 +13,7 @@ use crate::cli::screen::{Screen, bytes, name, thousands};
 pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let entry = backbones::find_entry(entry)?;
     let path = entry.fetch(&screen.fetching())?;
-    screen.note(format_args!("{}: licence {}", entry.name, entry.licence().unwrap_or("none stated")));
+    screen.note(format_args!("{}: licence {}", entry.name, entry.licence()));
     if screen.json {
         screen.object(&json!({ "entry": entry.name, "file": name(&path), "licence": entry.licence() }));
     } else {

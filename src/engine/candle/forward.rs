@@ -28,12 +28,15 @@ pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dt
     Ok(all)
 }
 
-/// Runs a graph op by op, batch norm unfolded, and returns its taps' values `[N, …]` in the order in which the graph names them.
+/// Runs a graph op by op, batch norm unfolded, and returns its taps' values `[N, …]` in the order
+/// in which the graph names them.
 ///
-/// A value is dropped as soon as its last reader has run (and stays alive for gradients where a parameter is a variable).
+/// A value is dropped as soon as its last reader has run (and stays alive for gradients where a
+/// parameter is a variable).
 ///
 /// # Errors
-/// A parameter that is not in `parameters`, an input that does not fit; the device's own failure, running out of memory among them.
+/// A parameter that is not in `parameters`, an input that does not fit; the device's own failure,
+/// running out of memory among them.
 pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
     let of_one = input.dims().get(1..).and_then(|d| <[usize; 3]>::try_from(d).ok());
     let shapes = graph.shapes(of_one.ok_or_else(|| Error::graph("input", format!("needs [N, C, H, W], not {:?}", input.dims())))?)?;
@@ -56,7 +59,8 @@ pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result
     })
 }
 
-/// Computes values in order, value `i` from those that `inputs[i]` names, and drops each after its last reader.
+/// Computes values in order, value `i` from those that `inputs[i]` names, and drops each after its
+/// last reader.
 fn run(inputs: &[&[usize]], taps: &[usize], mut compute: impl FnMut(usize, &[&Tensor]) -> Result<Tensor>) -> Result<Vec<Tensor>> {
     let mut readers = vec![0usize; inputs.len()];
     inputs.iter().flat_map(|i| i.iter()).chain(taps).for_each(|&v| readers[v] += 1);

@@ -1,4 +1,5 @@
-//! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked against.
+//! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked
+//! against.
 //!
 //! | file | what for |
 //! |---|---|
@@ -38,7 +39,8 @@ impl CandleEngine {
     /// The reference: runs the graph op by op, unchanged, nothing folded.
     ///
     /// # Errors
-    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the device's own failure.
+    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the
+    /// device's own failure.
     pub fn new(
         graph: &Graph,
         weights: &dyn TensorSource,

@@ -1,9 +1,11 @@
-//! The memory plan of a program: constants one behind the other; maps and scratch in an arena, each at a place that is free while it lives.
+//! The memory plan of a program: constants one behind the other; maps and scratch in an arena, each
+//! at a place that is free while it lives.
 
 use super::program::{Element, Place, Space};
 use crate::plan::arrange;
 
-/// Every block begins at a multiple of this: what the libraries' widest loads want, and the allocator gives.
+/// Every block begins at a multiple of this: what the libraries' widest loads want, and the
+/// allocator gives.
 const ALIGNMENT: usize = 256;
 
 /// The memory of a program while it is made.

@@ -62,7 +62,8 @@ pub enum Space {
     Constants,
     /// The batch as it came: bytes, or f32.
     Input,
-    /// The map from bytes to numbers: scale and shift of each channel, then 1 where blue comes first.
+    /// The map from bytes to numbers: scale and shift of each channel, then 1 where blue comes
+    /// first.
     Normalise,
     /// The taps' values, f32.
     Features,
@@ -138,7 +139,8 @@ pub struct Product {
     pub y: Place,
 }
 
-/// A convolution of maps `[image][row][column][channel]` with weights `[output][row][column][input / groups]`.
+/// A convolution of maps `[image][row][column][channel]` with weights
+/// `[output][row][column][input / groups]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
     /// Numbers of x, weight and y.

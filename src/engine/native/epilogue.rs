@@ -48,7 +48,8 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     act: Option<Act>,
 ) {
     let (low, high) = (s.splat(bounds[0]), s.splat(bounds[1]));
-    // SAFETY: the caller promises P lines in each of V blocks, of the output and of a residual that is not null.
+    // SAFETY: the caller promises P lines in each of V blocks, of the output and of a residual that
+    // is not null.
     unsafe {
         if residual.is_null() {
             for (p, sum) in sum.iter().enumerate() {
@@ -72,7 +73,8 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// Applies an activation in place to lines side by side. Compiled once for an ISA, away from the register tiles.
+/// Applies an activation in place to lines side by side. Compiled once for an ISA, away from the
+/// register tiles.
 pub struct Activate {
     /// First of the values, valid for `lines` lines.
     pub values: *mut f32,
@@ -123,7 +125,8 @@ fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     s.reciprocal(s.add(s.splat(1.0), power))
 }
 
-/// erf x to a few units in the last place: the rational approximation on ±4 that Eigen uses (`generic_fast_erf_float`).
+/// erf x to a few units in the last place: the rational approximation on ±4 that Eigen uses
+/// (`generic_fast_erf_float`).
 #[inline(always)]
 fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     let x = s.min(s.splat(4.0), s.max(s.splat(-4.0), x));

@@ -1,8 +1,9 @@
 //! Moves of channels: concatenations, slices and shuffles that no view can express, flattening.
 //!
-//! *Layout*: blocked maps. Whole blocks are copied by lines; other channels are moved four at a time, in strips of pixels that stay in
-//! the first-level cache. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this
-//! kernel is not used; a chain of moves is one move ([`super::rewrite`]).
+//! *Layout*: blocked maps. Whole blocks are copied by lines; other channels are moved four at a
+//! time, in strips of pixels that stay in the first-level cache. Concatenations and slices at
+//! multiples of sixteen channels cost nothing: they are views, and this kernel is not used; a chain
+//! of moves is one move ([`super::rewrite`]).
 
 use super::memory::{Operand, Unit};
 use super::step::Kernel;
@@ -76,8 +77,8 @@ impl Kernel for Gather {
                 unit.at(operand, image).cast_const().wrapping_add(at)
             };
             let output = unit.at(&self.output, image).wrapping_add(to.at(block, strip.y, strip.x));
-            // SAFETY: `Unit::at` checks the maps, and all are of one size; earlier steps are complete, and each task has an output block
-            // of its own.
+            // SAFETY: `Unit::at` checks the maps, and all are of one size; earlier steps are
+            // complete, and each task has an output block of its own.
             unsafe {
                 if whole {
                     from(lanes[0]).copy_to_nonoverlapping(output, strip.len * LANES);

@@ -1,4 +1,5 @@
-//! Transfer between the caller's batches and the arena: pixels or floats in, row-major features out.
+//! Transfer between the caller's batches and the arena: pixels or floats in, row-major features
+//! out.
 
 use super::memory::{Map, Operand, Unit};
 use crate::engine::Batch;

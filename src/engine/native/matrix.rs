@@ -1,10 +1,11 @@
 //! Convolutions as matrix products in AMX tiles.
 //!
-//! *Shape class*: dense convolutions of sixteen channels and more, any window and stride. *Algorithm*: implicit GEMM. A task takes some
-//! output pixels (of several images where these go through a layer together), writes the inputs under their windows as a panel of
-//! digits, a row for each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at
-//! once. *Layout*: blocked maps with a halo; panels and weights as in [`super::split_int8`], rows going through the cells of a window
-//! and the blocks of a cell.
+//! *Shape class*: dense convolutions of sixteen channels and more, any window and stride.
+//! *Algorithm*: implicit GEMM. A task takes some output pixels (of several images where these go
+//! through a layer together), writes the inputs under their windows as a panel of digits, a row for
+//! each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and
+//! activation follow at once. *Layout*: blocked maps with a halo; panels and weights as in
+//! [`super::split_int8`], rows going through the cells of a window and the blocks of a cell.
 
 use std::ops::Range;
 
@@ -142,8 +143,8 @@ impl Matrix {
         let last = from[count - 1];
         from[count..].fill(last);
         let rows = Rows { from, count, runs: &self.runs };
-        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo; the tile has the
-        // floats that are written, as asserted.
+        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo;
+        // the tile has the floats that are written, as asserted.
         unsafe { rows.fill(self.amx.vectors(), self.digits, &Destination { tile: tile.as_mut_ptr(), index: 0, panel: None }) };
     }
 }

@@ -1,9 +1,12 @@
-//! Layout of values in memory: channel-blocked maps with a zero halo, in one arena whose size is known before the run.
+//! Layout of values in memory: channel-blocked maps with a zero halo, in one arena whose size is
+//! known before the run.
 //!
-//! A map is stored as blocks of sixteen channels, each block row by row, each pixel one 64-byte line: `[C/16][H][W][16]`. Around it
-//! lies a halo of zeros for padded windows, so that kernels need no masks; the columns right of one row serve as those left of the
-//! next. Lanes behind the last channel hold numbers that no kernel uses. An image that a dense convolution reads stays planar
-//! (`[C][H][W]`). A line of a map in bf16 holds 32 channels; distances are those of a map of half as many.
+//! A map is stored as blocks of sixteen channels, each block row by row, each pixel one 64-byte
+//! line: `[C/16][H][W][16]`. Around it lies a halo of zeros for padded windows, so that kernels
+//! need no masks; the columns right of one row serve as those left of the next. Lanes behind the
+//! last channel hold numbers that no kernel uses. An image that a dense convolution reads stays
+//! planar (`[C][H][W]`). A line of a map in bf16 holds 32 channels; distances are those of a map of
+//! half as many.
 
 use std::marker::PhantomData;
 
@@ -27,7 +30,8 @@ pub struct Map {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Words of a pixel in a block, and the distance from pixel to pixel: [`LANES`], or 1 where the map is planar.
+    /// Words of a pixel in a block, and the distance from pixel to pixel: [`LANES`], or 1 where the
+    /// map is planar.
     pub lane: usize,
     /// Distance from row to row.
     pub row: usize,
@@ -37,7 +41,8 @@ pub struct Map {
     pub origin: usize,
     /// Halo: rows above and below, columns left and right.
     pub halo: [usize; 4],
-    /// Whether each word of a line holds two channels of a block of 32 as bf16 numbers: one of the first sixteen, and the one sixteen behind it.
+    /// Whether each word of a line holds two channels of a block of 32 as bf16 numbers: one of the
+    /// first sixteen, and the one sixteen behind it.
     pub packed: bool,
 }
 
@@ -136,7 +141,8 @@ impl Operand {
     }
 }
 
-/// Memory while some images are computed; tasks of one step share it and write disjoint parts of it.
+/// Memory while some images are computed; tasks of one step share it and write disjoint parts of
+/// it.
 #[derive(Debug, Clone, Copy)]
 pub struct Unit<'a> {
     local: (*mut f32, usize),
@@ -151,7 +157,8 @@ pub struct Unit<'a> {
     memory: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: a `Unit` is a mutable borrow of its memory handed to tasks that write disjoint parts and read what earlier steps wrote.
+// SAFETY: a `Unit` is a mutable borrow of its memory handed to tasks that write disjoint parts and
+// read what earlier steps wrote.
 unsafe impl Send for Unit<'_> {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Unit<'_> {}
@@ -171,8 +178,8 @@ impl<'a> SharedMemory<'a> {
 }
 
 impl<'a> Unit<'a> {
-    /// Lends memory to the tasks of steps that compute `images` images of a batch from its `first` on. Units at work at the same time
-    /// have local memory and images of their own.
+    /// Lends memory to the tasks of steps that compute `images` images of a batch from its `first`
+    /// on. Units at work at the same time have local memory and images of their own.
     pub fn new(local: &'a mut [f32], shared: SharedMemory<'a>, first: usize, images: usize) -> Self {
         Unit {
             local: (local.as_mut_ptr(), local.len()),
@@ -221,12 +228,14 @@ impl<'a> Unit<'a> {
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn write(&self, operand: &Operand, image: usize, block: usize) -> &'a mut [f32] {
         assert!(block < operand.map.blocks());
-        // SAFETY: `at` checks the bounds; the caller promises that no other task uses the block meanwhile.
+        // SAFETY: `at` checks the bounds; the caller promises that no other task uses the block
+        // meanwhile.
         unsafe { std::slice::from_raw_parts_mut(self.at(operand, image).add(block * operand.map.block), operand.map.block) }
     }
 }
 
-/// Memory that the tasks of a step share from stage to stage: those of one stage write disjoint parts and read what earlier ones wrote.
+/// Memory that the tasks of a step share from stage to stage: those of one stage write disjoint
+/// parts and read what earlier ones wrote.
 #[derive(Debug, Clone, Copy)]
 pub struct Common<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
 
@@ -262,7 +271,8 @@ impl<'a> Common<'a> {
     /// No other task at work reads or writes them.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn write(&self, first: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: `at` checks the bounds; the caller promises that no other task uses the part meanwhile.
+        // SAFETY: `at` checks the bounds; the caller promises that no other task uses the part
+        // meanwhile.
         unsafe { std::slice::from_raw_parts_mut(self.at(first, len), len) }
     }
 }

@@ -1,8 +1,10 @@
-//! Two steps in turn, some blocks of channels at a time: the map between them is never whole and stays in the second-level cache.
+//! Two steps in turn, some blocks of channels at a time: the map between them is never whole and
+//! stays in the second-level cache.
 //!
-//! *Shape class*: a direct convolution whose map is larger than that cache and is read once, by a depthwise convolution or a pool. The
-//! expanded maps of inverted residuals (96 channels of 112×112 are 4.8 MB) would be written to the third-level cache and read from
-//! there. *Layout*: that of both steps; the map between them has one block or two and lies in scratch memory.
+//! *Shape class*: a direct convolution whose map is larger than that cache and is read once, by a
+//! depthwise convolution or a pool. The expanded maps of inverted residuals (96 channels of 112×112
+//! are 4.8 MB) would be written to the third-level cache and read from there. *Layout*: that of
+//! both steps; the map between them has one block or two and lies in scratch memory.
 
 use super::memory::{Operand, Unit, zero_halo};
 use super::step::Kernel;

@@ -1,6 +1,8 @@
-//! Kernels that take one pass over a map: sums, gates, channel maps, activations on their own, layer norm.
+//! Kernels that take one pass over a map: sums, gates, channel maps, activations on their own,
+//! layer norm.
 //!
-//! *Layout*: blocked maps; bound by memory. A task is one block of one image (for layer norm, one image).
+//! *Layout*: blocked maps; bound by memory. A task is one block of one image (for layer norm, one
+//! image).
 
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
@@ -117,7 +119,8 @@ impl Kernel for Pointwise {
             Pass::Add(other) | Pass::Gate(other) => Some(other),
             _ => None,
         };
-        // SAFETY: the steps that write to the inputs are complete, and each task has an output block of its own.
+        // SAFETY: the steps that write to the inputs are complete, and each task has an output
+        // block of its own.
         let (input, other, output) =
             unsafe { (unit.read(&self.input, image), second.map(|o| unit.read(o, image)), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { kernel: self, block, input, other, output });
@@ -166,7 +169,8 @@ impl Vectorized for Pixel<'_> {
     fn run<S: Simd>(self, s: S) {
         let LayerNorm { input, output, weight, bias, last, eps, .. } = self.kernel;
         let blocks = input.map.blocks();
-        // SAFETY: both pointers are pixels of maps inside the arena, each block a block's distance behind the one before.
+        // SAFETY: both pointers are pixels of maps inside the arena, each block a block's distance
+        // behind the one before.
         unsafe {
             let inside = |b: usize| s.load(if b + 1 == blocks { last.0.as_ptr() } else { [1.0; LANES].as_ptr() });
             let load = |b: usize| s.load(self.input.add(b * input.map.block));

@@ -1,6 +1,7 @@
 //! Pooling: maximum and mean over windows, the whole map or an adaptive grid.
 //!
-//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector operation for each window cell.
+//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector
+//! operation for each window cell.
 
 use super::memory::{Operand, Unit};
 use super::step::Kernel;
@@ -196,7 +197,8 @@ impl Kernel for Pooling {
         if self.input.map.packed {
             let output = |part: usize, parts: usize| {
                 let block = parts * block + part;
-                // SAFETY: no other task reads or writes the output blocks of this one's input block.
+                // SAFETY: no other task reads or writes the output blocks of this one's input
+                // block.
                 (part < parts && block < self.output.map.blocks()).then(|| unsafe { unit.write(&self.output, image, block) })
             };
             let parts = if self.output.map.packed { 1 } else { 2 };
@@ -205,7 +207,8 @@ impl Kernel for Pooling {
             let input = unsafe { unit.read(&self.input, image) };
             return dispatch(self.isa, PackedBlock { pooling: self, input: &input[block * self.input.map.block..], outputs });
         }
-        // SAFETY: the steps that write to the input are complete, and each task has an output block of its own.
+        // SAFETY: the steps that write to the input are complete, and each task has an output block
+        // of its own.
         let (input, output) = unsafe { (unit.read(&self.input, image), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { pooling: self, input: &input[block * self.input.map.block..], output });
     }

@@ -1,5 +1,5 @@
-//! The register tile of a direct convolution: number of pixels × output blocks that a row function sums at once, by a model of its
-//! cycles.
+//! The register tile of a direct convolution: number of pixels × output blocks that a row function
+//! sums at once, by a model of its cycles.
 
 use crate::simd::Isa;
 
@@ -12,7 +12,8 @@ fn tile_pixels(isa: Isa, v: usize) -> &'static [usize] {
     }
 }
 
-/// The tile for rows of `columns` pixels: fewest cycles for a row, by a model of arithmetic, loads and latency. Returns pixels and cost.
+/// The tile for rows of `columns` pixels: fewest cycles for a row, by a model of arithmetic, loads
+/// and latency. Returns pixels and cost.
 pub fn best_tile(isa: Isa, v: usize, columns: usize) -> (usize, f64) {
     let cost = |&p: &usize| {
         let arithmetic = (p * v) as f64 / 2.0;
@@ -25,7 +26,8 @@ pub fn best_tile(isa: Isa, v: usize, columns: usize) -> (usize, f64) {
     (best, cost(&best))
 }
 
-/// Blocks of a tile, and how many rows to walk as one where none has a gap: the cheapest by [`best_tile`]'s model.
+/// Blocks of a tile, and how many rows to walk as one where none has a gap: the cheapest by
+/// [`best_tile`]'s model.
 pub fn best_walk(isa: Isa, [height, width]: [usize; 2], blocks: usize, flat: bool) -> (usize, usize) {
     let widths: &[usize] = match (isa, blocks) {
         (Isa::Avx512(_), 4..) => &[2, 4],

@@ -1,7 +1,7 @@
 //! Number of parts that an operand of a product in tiles is split into.
 
-/// Number of parts, each of a size that tiles hold: bf16 numbers in [`split_bf16`](super::split_bf16), digits of eight bits in
-/// [`split_int8`](super::split_int8).
+/// Number of parts, each of a size that tiles hold: bf16 numbers in
+/// [`split_bf16`](super::split_bf16), digits of eight bits in [`split_int8`](super::split_int8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     /// Eight bits: bf16 numbers as they are.
@@ -36,7 +36,8 @@ impl Split {
         if self == Split::Three { "f32" } else { "bf16" }
     }
 
-    /// A number as bf16 numbers: the nearest one, or two or three by truncation. Three lose nothing.
+    /// A number as bf16 numbers: the nearest one, or two or three by truncation. Three lose
+    /// nothing.
     pub(super) fn parts(self, x: f32) -> [u16; 3] {
         if self == Split::One { [(nearest_bf16(x).to_bits() >> 16) as u16, 0, 0] } else { Split::bf16(x) }
     }

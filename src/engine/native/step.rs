@@ -20,7 +20,8 @@ pub trait Kernel: Send + Sync {
         0
     }
 
-    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs once.
+    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs
+    /// once.
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]);
 
     /// Number of stages: the tasks of one begin when all tasks of the one before are complete.

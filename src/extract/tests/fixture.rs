@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::data::{self, Dataset, Digest, ImageSource, ListOptions, digests};
 use crate::engine::{Batch, Engine};
-use crate::extract::{EngineFactory, Job, JobTap, Observer, Outcome, Part, run};
+use crate::extract::{EngineFactory, ExtractionJob, JobTap, Observer, Outcome, Part, run};
 use crate::preprocess::{Policy, PreprocessSpec};
 use crate::store::{Deferred, Dtype, Key, LocalFiles, Objects, Wait};
 
@@ -119,12 +119,12 @@ impl World {
     }
 
     /// Lists the data and hands over a job.
-    pub fn with_job<T>(&self, act: impl FnOnce(&Job<'_>) -> T) -> T {
+    pub fn with_job<T>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
         let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: self.pause }) as Box<dyn Engine>);
         self.with_engine(&engine, act)
     }
 
-    pub fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&Job<'_>) -> T) -> T {
+    pub fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
         let source = data::open(&self.data(), &ListOptions::default()).unwrap();
         let dataset = source.list().unwrap();
         self.with_source(source.as_ref(), &dataset, engine, act)
@@ -135,11 +135,11 @@ impl World {
         source: &dyn ImageSource,
         dataset: &Dataset,
         engine: &EngineFactory<'_>,
-        act: impl FnOnce(&Job<'_>) -> T,
+        act: impl FnOnce(&ExtractionJob<'_>) -> T,
     ) -> T {
         let digests: Vec<Result<Digest>> = digests(source, &dataset.entries, None, &|| {}).unwrap().each;
         let preprocess = PreprocessSpec::parse("resize=none,crop=none,range=unit", &PreprocessSpec::default()).unwrap();
-        act(&Job {
+        act(&ExtractionJob {
             weights: "random:0",
             folder: &self.cache,
             name: "photos",

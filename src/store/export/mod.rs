@@ -8,9 +8,10 @@ mod tests;
 
 use std::path::Path;
 
-use super::reader::{Cache, FeatureMatrix};
-use super::rows::Row;
 use crate::data::Split;
+use crate::store::disk::rows::Row;
+use crate::store::reading::cache::Cache;
+use crate::store::reading::matrix::FeatureMatrix;
 use crate::{Error, Result, files};
 
 /// Which features to export.

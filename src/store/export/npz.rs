@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::Chosen;
 use crate::data::Split;
-use crate::store::Dtype;
+use crate::store::disk::dtype::Dtype;
 
 type Zip<'a> = ZipWriter<BufWriter<&'a mut File>>;
 

@@ -14,7 +14,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::Chosen;
 use crate::data::Split;
-use crate::store::Row;
+use crate::store::disk::rows::Row;
 
 /// Bytes of features of a row group, which is put together in memory.
 const GROUP_BYTES: usize = 64 << 20;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keras::{Role, split, without_number};
-use super::{Adapted, Axes, Dialect, Mapped};
+use super::mapped::{Axes, Mapped};
+use super::naming::{Adapted, Dialect};
 use crate::graph::Parameter;
 use crate::weights::TensorSource;
 

@@ -6,8 +6,9 @@
 //! | `layout.rs` | output pixels cut into tiles |
 //! | `panel.rs` | input copied or rounded so that tiles can read it |
 //!
-//! A value is in bf16 if the kernel that makes it can write bf16 and all kernels that read it can read it: dense convolutions, first
-//! convolutions of an image, pools. Other values stay f32, and convolutions round them while copying.
+//! A value is in bf16 if the kernel that makes it can write bf16 and all kernels that read it can
+//! read it: dense convolutions, first convolutions of an image, pools. Other values stay f32, and
+//! convolutions round them while copying.
 
 mod conv;
 mod layout;
@@ -33,8 +34,8 @@ pub fn cost(conv: &ConvShape) -> f64 {
     1.4 * deep * wide / 512.0 + 0.6 * matrix::finish(wide)
 }
 
-/// Whether each value is in bf16. `convolves` says whether a step is a convolution that reads and writes bf16, `begins` whether it is
-/// one that writes it.
+/// Whether each value is in bf16. `convolves` says whether a step is a convolution that reads and
+/// writes bf16, `begins` whether it is one that writes it.
 pub fn packed(all: &Rewritten, convolves: impl Fn(&Plan, &Step) -> bool, begins: impl Fn(&Plan, &Step) -> bool) -> Vec<bool> {
     let plan = &all.plan;
     let is_pool = |step: &Step| matches!(step.layer, Layer::MaxPool(_) | Layer::AvgPool(_));

@@ -1,8 +1,10 @@
-//! A copy in bf16 of the input under the windows of some output rows, as if the convolution had no stride.
+//! A copy in bf16 of the input under the windows of some output rows, as if the convolution had no
+//! stride.
 //!
-//! Pixels a stride apart lie side by side: the pixels that a cell of the window meets are those of one phase (of row and column, modulo
-//! the stride), and each phase has a plane of its own, `[block of 32 channels][phase][row][column]`. Cells of a phase are a few pixels
-//! apart, and rows of output may be walked as one.
+//! Pixels a stride apart lie side by side: the pixels that a cell of the window meets are those of
+//! one phase (of row and column, modulo the stride), and each phase has a plane of its own,
+//! `[block of 32 channels][phase][row][column]`. Cells of a phase are a few pixels apart, and rows
+//! of output may be walked as one.
 
 use crate::engine::native::memory::Map;
 use crate::plan::ConvShape;
@@ -47,7 +49,8 @@ impl Panel {
         (phase * self.rows + y / sy) * self.pitch + x / sx
     }
 
-    /// Copies the input under the windows of `rows` output rows, the first of which begins at `window` of the map.
+    /// Copies the input under the windows of `rows` output rows, the first of which begins at
+    /// `window` of the map.
     pub fn fill(&self, isa: Isa, map: &Map, from: *const f32, window: usize, rows: usize, panel: &mut [f32]) {
         let ([sy, sx], [kh, kw]) = (self.stride, self.kernel);
         let there = |channel: usize| channel < map.channels;
@@ -92,7 +95,8 @@ impl Vectorized for Fill {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Fill { from: [low, high], packed, step, to, lines, wanted } = self;
-        // SAFETY: `Panel::fill` asserts that the sources' last line lies inside the map, and slices the target to `lines` lines.
+        // SAFETY: `Panel::fill` asserts that the sources' last line lies inside the map, and slices
+        // the target to `lines` lines.
         unsafe {
             if packed {
                 (0..lines).for_each(|i| s.store(to.add(i * LANES), s.load(low.add(i * step))));

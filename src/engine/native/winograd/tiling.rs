@@ -5,7 +5,8 @@ use crate::engine::native::memory::Operand;
 use crate::engine::native::split::Split;
 use crate::simd::{Isa, Line};
 
-/// The split of operands where products run in AMX tiles: transforms magnify the losses of fewer digits.
+/// The split of operands where products run in AMX tiles: transforms magnify the losses of fewer
+/// digits.
 pub const DIGITS: Split = Split::Three;
 
 /// A Winograd convolution but for its products.

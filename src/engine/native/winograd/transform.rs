@@ -1,9 +1,11 @@
-//! Winograd's transforms F(m×m, 3×3) for points 0, ±p₁, …, ∞ (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016;
-//! the choice of points after Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020).
+//! Winograd's transforms F(m×m, 3×3) for points 0, ±p₁, …, ∞ (Lavin & Gray, "Fast Algorithms for
+//! Convolutional Neural Networks", 2016; the choice of points after Barabasz et al., "Error
+//! Analysis and Improving the Accuracy of Winograd Convolution", 2020).
 //!
-//! For a tile of n = m + 2 values d and the polynomial M(x) = x · Π (x² − p²), the input transform at a point q is the product of d
-//! with the coefficients of M(x) / (x − q), the one at ∞ with those of M itself. Opposite points share their even and odd halves.
-//! Everything is a constant of the tile, so that a transform is some two dozen vector operations on registers.
+//! For a tile of n = m + 2 values d and the polynomial M(x) = x · Π (x² − p²), the input transform
+//! at a point q is the product of d with the coefficients of M(x) / (x − q), the one at ∞ with
+//! those of M itself. Opposite points share their even and odd halves. Everything is a constant of
+//! the tile, so that a transform is some two dozen vector operations on registers.
 
 use crate::simd::Simd;
 
@@ -26,7 +28,8 @@ pub trait Tile {
     fn output<S: Simd>(s: S, m: &[S::V; MOST]) -> [S::V; MOST];
 }
 
-/// The kernel transform's matrix: row q is (1, q, q²) / Π (q − other finite points), the last (0, 0, 1).
+/// The kernel transform's matrix: row q is (1, q, q²) / Π (q − other finite points), the last (0,
+/// 0, 1).
 pub fn kernel_rows<T: Tile>() -> Vec<[f64; 3]> {
     let row = |&q: &f64| {
         let scale: f64 = T::POINTS.iter().filter(|&&other| other != q).map(|other| q - other).product();
