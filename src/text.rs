@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::path::Path;
 
 /// `text` with its control characters as escapes (`\u{1b}`, `\n`), and with those that turn the direction of writing round: what is shown is what is there.
-pub fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
 /// As [`visible`], but lines stay lines: for messages and tables, whose own line ends are meant.
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 

@@ -40,9 +40,9 @@ use std::str::FromStr;
 pub use decode::Orientation;
 #[doc(hidden)]
 pub use decode::decode;
-pub(crate) use decode::{DECODER_VERSION, MAX_PIXELS, Turn, is_deep_gray, recorded_turn};
+pub(crate) use decode::{DECODER_VERSION, Turn, is_deep_gray, recorded_turn};
 pub use digest::Digest;
-pub(crate) use digest::{Digests, digests, forget};
+pub(crate) use digest::{digests, forget};
 pub(crate) use duplicates::{Duplicate, dedupe, duplicates};
 pub use group::GroupRule;
 pub use image::Image;

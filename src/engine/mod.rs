@@ -33,7 +33,8 @@ pub(crate) use bias_correction::correct_biases_for_gpu;
 pub use bias_correction::correct_biases_for_native;
 #[doc(hidden)]
 pub use candle::CandleEngine;
-pub(crate) use candle::{Parameters, forward, parameters};
+#[cfg(test)]
+pub(crate) use candle::{forward, parameters};
 pub use choice::DeviceChoice;
 pub use compute::Compute;
 #[cfg(feature = "cuda")]

@@ -19,11 +19,12 @@ mod trained;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use bundle::BUNDLE_FORMAT;
 pub use bundle::{Bundled, write_bundle};
+#[cfg(test)]
 pub(crate) use classifier::Views;
 pub use classifier::{Classifier, ClassifierBuilder, Prediction};
 pub(crate) use layers::backbone_classifier;
 pub use onnx::{Onnx, write_onnx};
 pub use trained::TrainedModel;
+#[cfg(test)]
 pub(crate) use trained::UsedBackbone;

@@ -20,7 +20,7 @@ const PHOTOS: usize = 150;
 
 /// An answer of the best head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The image.
     pub path: String,
     /// val or test.
@@ -40,7 +40,7 @@ pub struct Answer {
 }
 
 /// The answers that the page carries: mistakes, the surest first, then right answers, the least sure first. Photos are read from `source`.
-pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
+pub(super) fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
     let shown = shown(predictions);
     let with_photo: HashSet<usize> = with_photo(&shown).into_iter().collect();
     let answer = |(number, p): (usize, &&Prediction)| Answer {
@@ -57,7 +57,7 @@ pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, ori
 }
 
 /// Whether the page wants photos of some answers and found none of them, or not all.
-pub fn lacks_photos(answers: &[Answer]) -> bool {
+pub(super) fn lacks_photos(answers: &[Answer]) -> bool {
     answers.iter().filter(|a| !a.right).take(FIRST_PHOTOS).any(|a| a.photo.is_none())
 }
 

@@ -16,7 +16,7 @@ const DRAWS: [usize; 3] = [5_000_000, 1000, 20];
 
 /// A reliability diagram (Guo et al., "On calibration of modern neural networks", ICML 2017).
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// Whose answers.
     pub split: String,
     /// Bins that hold an answer.
@@ -32,7 +32,7 @@ pub struct Calibration {
 
 /// Answers of about the same confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bin {
+pub(crate) struct Bin {
     /// Answers in it.
     pub n: usize,
     /// Their mean probability.
@@ -45,7 +45,7 @@ pub struct Bin {
 
 impl Calibration {
     /// Of one split's answers; nothing where there are none.
-    pub fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
+    pub(crate) fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
         let own: Vec<&Prediction> = predictions.iter().filter(|p| p.split == split).collect();
         let mut sums = [(0usize, 0f64, 0f64); BINS];
         for p in &own {

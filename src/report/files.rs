@@ -11,7 +11,7 @@ use crate::sweep::{EpochRecord, FinalRecord, FinishedTrial, NOTES_FILE, RUN_FILE
 use crate::{Error, Result};
 
 /// What a sweep directory holds.
-pub struct SweepFiles {
+pub(super) struct SweepFiles {
     /// The sweep file as it ran.
     pub config: SweepConfig,
     /// Finished trials by number.
@@ -36,7 +36,7 @@ pub struct SweepFiles {
 
 /// A CSV file as it is.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// Names of the columns.
     pub header: Vec<String>,
     /// Cells.
@@ -45,7 +45,7 @@ pub struct Table {
 
 /// A row of `predictions.csv`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Prediction {
+pub(crate) struct Prediction {
     /// The image.
     pub path: String,
     /// val or test.
@@ -65,7 +65,7 @@ pub struct Prediction {
 
 /// A line of a cache's `extract.log.jsonl`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Extraction {
+pub(super) struct Extraction {
     /// Version of headstart.
     #[serde(default)]
     pub version: String,
@@ -91,7 +91,7 @@ impl SweepFiles {
     ///
     /// # Errors
     /// A folder without trials, a damaged file.
-    pub fn read(folder: &Path) -> Result<SweepFiles> {
+    pub(super) fn read(folder: &Path) -> Result<SweepFiles> {
         let log = folder.join("trials.jsonl");
         if !log.is_file() {
             return Err(Error::data(folder, "is no sweep: it has no trials.jsonl", "name a folder that `headstart sweep` has written"));
@@ -130,7 +130,7 @@ impl SweepFiles {
 ///
 /// # Errors
 /// A log that is there and cannot be read.
-pub fn extraction(cache: &Path) -> Result<Option<Extraction>> {
+pub(super) fn extraction(cache: &Path) -> Result<Option<Extraction>> {
     let Some(text) = optional(&cache.join("extract.log.jsonl"))? else { return Ok(None) };
     let all: Vec<Extraction> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     // A run that found everything in the cache still knows where the images are.

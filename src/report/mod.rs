@@ -34,6 +34,7 @@ pub(crate) use crate::sweep::REPORT_FILE;
 pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
 pub(crate) use run::record_run;
+#[cfg(test)]
 pub(crate) use tensorboard::TENSORBOARD_FOLDER;
 pub use tensorboard::write_tensorboard;
 

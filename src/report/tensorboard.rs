@@ -17,7 +17,7 @@ use crate::sweep::{EpochRecord, FinalRecord, Status};
 use crate::{Error, Result};
 
 /// The folder in a sweep directory.
-pub const TENSORBOARD_FOLDER: &str = "tensorboard";
+pub(crate) const TENSORBOARD_FOLDER: &str = "tensorboard";
 /// What every event file begins with.
 const VERSION: &str = "brain.Event:2";
 const PLUGIN: &str = "hparams";

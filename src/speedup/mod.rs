@@ -30,13 +30,14 @@ mod record;
 mod run;
 
 pub use comparison::{Comparison, ComparisonBuilder};
-pub(crate) use job::SAMPLED_EPOCHS;
 pub use job::{Arm, DEFAULT, Observer};
 pub use line::Trials;
-pub(crate) use line::{Line, break_even, trials};
+#[cfg(test)]
+pub(crate) use outcome::TABLE_FILE;
 pub use outcome::{About, ArmTime, Images, Speedup};
-pub(crate) use outcome::{PAGE_FILE, RESULT_FILE, TABLE_FILE};
+pub(crate) use outcome::{PAGE_FILE, RESULT_FILE};
 pub use record::{Agreement, Epoch};
+#[cfg(test)]
 pub(crate) use record::{CachedArm, InLoopArm, Record};
 
 #[cfg(test)]

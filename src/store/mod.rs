@@ -27,6 +27,7 @@ pub use disk::dtype::Dtype;
 pub(crate) use disk::dtype::Unstorable;
 pub(crate) use disk::lock::Lock;
 pub use disk::lock::Wait;
+#[cfg(test)]
 pub(crate) use disk::manifest::FORMAT;
 pub(crate) use disk::manifest::MANIFEST;
 pub use disk::manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
@@ -40,7 +41,6 @@ pub use export::{Exported, Selection, export_npz};
 pub use key::Key;
 pub(crate) use key::folder_name;
 pub use reading::cache::Cache;
-pub(crate) use reading::cache::Table;
 pub use reading::find::find_cache;
 pub use reading::matrix::FeatureMatrix;
 pub use reading::sound::Damage;
@@ -50,7 +50,7 @@ pub use upkeep::merge::{Merged, Missing, merge};
 pub(crate) use upkeep::origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
 pub use upkeep::verify::{Verified, verify};
 pub use writing::reconcile::Changes;
-pub(crate) use writing::reconcile::{Known, Reconciled, reconcile};
+pub(crate) use writing::reconcile::{Known, reconcile};
 #[doc(hidden)]
 pub use writing::writer::Writer;
 pub(crate) use writing::writer::{Group, NewShard};

@@ -20,15 +20,12 @@ mod sources;
 mod tests;
 
 pub use crate::heads::{Epoch, Metrics};
-pub(crate) use results::log::{Past, read_trials};
-pub(crate) use results::names::{
-    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, RUN_FILE,
-    TENSORBOARD_FOLDER,
-};
+pub(crate) use results::log::read_trials;
+pub(crate) use results::names::{NOTES_FILE, REPORT_FILE, RUN_FILE};
 pub use results::outcome::{BestOf, SweepOutcome};
 pub(crate) use results::output::write_csv;
 pub use results::record::Status;
-pub(crate) use results::record::{EpochRecord, FinalRecord, FinishedTrial, Record, flat};
+pub(crate) use results::record::{EpochRecord, FinalRecord, FinishedTrial};
 pub use results::result::TrialResult;
 pub use running::job::Observer;
 #[doc(hidden)]
@@ -38,22 +35,15 @@ pub use running::run::run;
 pub(crate) use running::single::SingleTrial;
 #[doc(hidden)]
 pub use search::plan::Search;
+#[cfg(test)]
+pub(crate) use search::trial::Input;
 pub use search::trial::Trial;
-pub(crate) use search::trial::{Input, Observed};
 #[doc(hidden)]
 pub use settings::axis::Axis;
+pub(crate) use settings::config::DEFAULT;
 pub use settings::config::SweepConfig;
-pub(crate) use settings::config::{DEFAULT, ReportBestBy};
 #[doc(hidden)]
 pub use settings::domain::Domain;
-pub(crate) use settings::domain::{Choice, Range};
-pub(crate) use settings::early::EarlyTermination;
-pub(crate) use settings::keys::INPUTS;
-pub(crate) use settings::method::Method;
-pub(crate) use settings::metric::Metric;
-pub(crate) use settings::protocol::Protocol;
-pub(crate) use settings::yaml::{Entry, Node, Origin, Yaml};
 pub(crate) use sources::open::open_all;
-pub(crate) use sources::source::HELD_OUT;
 #[doc(hidden)]
 pub use sources::source::{Source, TapFeatures};

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use crate::{Error, Result, nearest};
 
-pub(crate) use crate::graph::Parameter;
+pub use crate::graph::Parameter;
 pub use convert::{Converted, convert};
 pub(crate) use file::Mapped;
 #[doc(hidden)]

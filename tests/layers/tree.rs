@@ -12,7 +12,7 @@ const DEPTH: usize = 16;
 type ModulePath = Vec<String>;
 
 /// The crate.
-pub struct Tree {
+pub(crate) struct Tree {
     files: Vec<(ModulePath, String)>,
     edges: BTreeMap<(String, String), String>,
 }
@@ -26,7 +26,7 @@ struct Names {
 
 impl Tree {
     /// Follows `mod` from `lib.rs`, and from `main.rs` if there is one.
-    pub fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
+    pub(crate) fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
         let (mut names, mut scans, mut tests) = (Names::default(), Vec::new(), HashSet::new());
         let mut queue = vec![(Vec::new(), "lib.rs".to_owned())];
         if sources.contains_key("main.rs") {
@@ -73,12 +73,12 @@ impl Tree {
     }
 
     /// All files but those of tests.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|(_, file)| file.as_str())
     }
 
     /// Which file uses which other one, and by which path.
-    pub fn edges(&self) -> impl Iterator<Item = ((&str, &str), &str)> {
+    pub(crate) fn edges(&self) -> impl Iterator<Item = ((&str, &str), &str)> {
         self.edges.iter().map(|((from, to), path)| ((from.as_str(), to.as_str()), path.as_str()))
     }
 }

@@ -17,7 +17,7 @@ use crate::files;
 use crate::{Error, Result};
 #[cfg(feature = "hub")]
 use download::Remote;
-pub use settings::Hub;
+pub(crate) use settings::Hub;
 
 /// One file of a model repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl<'a> HubFile<'a> {
 
 impl Hub {
     /// The file on this machine, if it is there, whichever program fetched it.
-    pub fn cached(&self, file: &HubFile) -> Option<PathBuf> {
+    pub(crate) fn cached(&self, file: &HubFile) -> Option<PathBuf> {
         let folder = file.folder(self);
         let commit = fs::read_to_string(folder.join("refs").join(file.revision)).unwrap_or_else(|_| file.revision.into());
         let path = folder.join("snapshots").join(commit.trim()).join(file.file);
@@ -81,7 +81,7 @@ impl Hub {
     ///
     /// # Errors
     /// No such file or repository, one that needs a token or another one, no connection, `HF_HUB_OFFLINE`, a wrong digest, a full disk.
-    pub fn fetch(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         file.check()?;
         if let Some(path) = self.cached(file) {
             return match verify(file, &path) {
