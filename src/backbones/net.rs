@@ -215,7 +215,7 @@ impl Net {
         x
     }
 
-    /// torchvision's `SqueezeExcitation`: channels weighed by what the whole map says of them.
+    /// torchvision's `SqueezeExcitation`: channels weighed by gates computed from the mean of the whole map.
     pub fn squeeze_excite(&mut self, name: &str, x: Value, narrow: usize, act: Act, gate: Act) -> Value {
         let y = self.global_pool(format!("{name}.avgpool"), x);
         let y = self.conv(format!("{name}.fc1"), y, narrow, Window::square(1).bias());

@@ -72,7 +72,7 @@ impl Layout {
         Layout { offset: 0, shape, strides }
     }
 
-    /// Whether all elements lie inside a storage of `length` elements; says what is wrong where they do not.
+    /// Whether all elements lie inside a storage of `length` elements; names the fault where they do not.
     pub fn check(&self, length: usize) -> Result<(), String> {
         let outside = || format!("shape {:?} with strides {:?} lies outside its storage of {length} elements", self.shape, self.strides);
         if self.shape.len() != self.strides.len() {

@@ -14,7 +14,7 @@ use crate::graph::Parameter;
 use crate::map::Map;
 use crate::{Error, Result};
 
-/// What is wrong with a file, and the way out.
+/// A fault of a file, and the way out.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub problem: String,
@@ -62,7 +62,7 @@ impl Mapped {
         Ok(Mapped(Arc::new(Map::open(path)?)))
     }
 
-    /// Asked before what was read counts.
+    /// Asked before values that were read are used.
     ///
     /// # Errors
     /// The file was cut short meanwhile, or the disk cannot read a part of it.

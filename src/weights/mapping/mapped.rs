@@ -86,14 +86,14 @@ pub struct Mapped {
 }
 
 enum Route {
-    /// A stored tensor, or all of its parts in order, and what to do with their axes.
+    /// A stored tensor, or all of its parts in order, and the turning of their axes.
     Stored(Vec<(Parameter, Axes)>),
-    /// Ones, so many of them.
+    /// Ones, of this number.
     Ones(usize),
 }
 
 impl Mapped {
-    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do parts of what is not complete.
+    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do parts of a tensor that is not complete.
     pub fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
         let mut routes = BTreeMap::new();
         let mut parts: BTreeMap<String, Vec<(usize, usize, Parameter)>> = BTreeMap::new();
