@@ -81,8 +81,7 @@ impl<'a> Archive<'a> {
     pub fn unpack(&self, name: &str, most: usize) -> Result<Vec<u8>, Problem> {
         let entry = self.entries.get(name).ok_or_else(|| Problem::damaged(format!("`{name}` is not in it")))?;
         let too_large = || {
-            let hint =
-                "weights hardly shrink, so this is not a weights file; if it is one, unpack it and pack it again without compression (`zip -0`)";
+            let hint = "weights hardly shrink, so this is not a weights file; if it is one, unpack it and pack it again without compression (`zip -0`)";
             Problem::new(format!("`{name}` in it would be {} bytes unpacked, of {} packed", entry.size, self.bytes.len()), hint)
         };
         let size = usize::try_from(entry.size).ok().filter(|&size| size <= most).ok_or_else(too_large)?;
