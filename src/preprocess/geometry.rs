@@ -1,4 +1,4 @@
-//! The geometric part: resize and central crop with torchvision's rounding, computing only what the crop keeps.
+//! The geometric part: resize and central crop with torchvision's rounding, computing only the pixels that the crop keeps.
 
 use super::resize::{Axis, Source, resize};
 use super::{PreprocessSpec, Resize, View, effects};

@@ -1,12 +1,12 @@
 //! Everything from decoded pixels to the input tensor: a geometric part on bytes, a numeric part folded into one affine map.
 //!
-//! | file | holds |
+//! | file | what for |
 //! |---|---|
-//! | `spec.rs` | [`PreprocessSpec`]: what a backbone wants to see, as text |
+//! | `spec.rs` | [`PreprocessSpec`]: a backbone's input as text |
 //! | `geometry.rs` | resize and crop with torchvision's rounding |
 //! | `resize.rs` | Pillow's resampling |
 //! | `synthetic.rs` | images made by a formula |
-//! | `views.rs`, `effects.rs` | augmentation: what is drawn, and what it does to pixels |
+//! | `views.rs`, `effects.rs` | augmentation: random draws, and their effects on pixels |
 
 mod effects;
 mod geometry;
@@ -29,7 +29,7 @@ pub(crate) use views::View;
 /// Every value range in use (torchvision, TensorFlow, Caffe, plain `/255`) is such a map, so an engine can apply it while it copies pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(hidden)]
-pub struct Normalise {
+pub(crate) struct Normalise {
     /// Factor of each output channel.
     pub scale: [f32; 3],
     /// Offset of each output channel.

@@ -1,4 +1,4 @@
-//! `run.json` in a sweep directory: the command that made it, and when it ended.
+//! `run.json` in a sweep directory: the command that made it, and the time of its end.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,7 +20,7 @@ pub(super) struct Run {
     pub headstart: String,
 }
 
-/// Writes down the command line of a sweep that ends now, its words quoted where a shell needs it.
+/// Records the command line of a sweep that ends now, its words quoted where a shell needs it.
 ///
 /// # Errors
 /// A folder that cannot be written to.
@@ -35,7 +35,7 @@ fn unix_time(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).as_ref().map_or(0, Duration::as_secs)
 }
 
-/// When a file was last written to, in seconds since 1970.
+/// Time of the last change of a file in seconds since 1970.
 pub(super) fn written(file: &Path) -> Option<u64> {
     Some(unix_time(file.metadata().ok()?.modified().ok()?))
 }

@@ -34,8 +34,8 @@ parameters:
 
 /// A comparison to be run.
 pub(crate) struct ComparisonJob<'a> {
-    /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the cached
-    /// features.
+    /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the
+    /// cached features.
     pub job: &'a ExtractionJob<'a>,
     /// The head: a sweep of one trial.
     pub config: &'a SweepConfig,

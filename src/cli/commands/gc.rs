@@ -3,8 +3,8 @@
 use crate::store::{self, Wait, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::CacheArg;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes};
 
 /// Runs the verb.

@@ -3,8 +3,8 @@
 use crate::store::{self, Cache, Wait, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Merge;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, thousands};
 use crate::extraction::events_of_split;
 

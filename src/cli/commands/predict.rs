@@ -9,8 +9,8 @@ use crate::model::{Classifier, Prediction};
 use crate::{Error, Result, visible};
 use serde_json::{Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Predict;
+use crate::cli::ending::Ending;
 use crate::cli::results::Results;
 use crate::cli::screen::{Screen, name, thousands};
 use crate::cli::signals;

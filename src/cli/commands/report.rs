@@ -3,8 +3,8 @@
 use crate::report;
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Report;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name};
 
 /// Runs the verb. On stdout: the file that was written.

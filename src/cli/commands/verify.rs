@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Verify;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 use crate::extraction::{Rechecked, recheck};
 use crate::store::{self, Cache, find_cache};

@@ -61,7 +61,7 @@ impl Hub {
     }
 }
 
-/// Trusts what the system trusts, so that a company's own mirror works, and gives up on a silent server.
+/// Trusts the system's certificates, so that a company's own mirror works, and gives up on a silent server.
 #[cfg(feature = "hub")]
 fn agent() -> Agent {
     let patience = Some(Duration::from_secs(60));
