@@ -96,8 +96,8 @@ pub mod internals {
     }
     pub mod heads {
         pub use crate::heads::{
-            CandleTrainer, Fit, FusedTrainer, Head, HeadKind, HiddenLayers, Labels, Layer, Matrix, Metrics, Params, Partition, Predictor,
-            PretrainedLayers, Session, Solver, Task, Trainer,
+            CandleTrainer, Fit, FusedTrainer, Head, HeadKind, HiddenLayers, KEYS, Labels, Layer, Matrix, Metrics, Params, Partition,
+            Predictor, PretrainedLayers, Session, Solver, Task, Trainer,
         };
     }
     pub mod plan {

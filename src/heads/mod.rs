@@ -78,8 +78,10 @@ pub use settings::choices::HeadKind;
 pub(crate) use settings::choices::{Activation, Loss, OptimizerKind};
 #[cfg(test)]
 pub(crate) use settings::choices::{ClassWeights, Init, Schedule};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::keys::KEYS;
 pub(crate) use settings::keys::whole_number;
-pub(crate) use settings::keys::{KEYS, Kind, SettingSpec, did_you_mean, plain};
+pub(crate) use settings::keys::{Kind, SettingSpec, did_you_mean, plain};
 pub(crate) use settings::learning_rate::LearningRate;
 #[allow(unreachable_pub, reason = "re-exported further up")]
 pub use settings::params::Params;

@@ -29,7 +29,7 @@ pub(crate) use views::View;
 /// Every value range in use (torchvision, TensorFlow, Caffe, plain `/255`) is such a map, so an engine can apply it while it copies pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(hidden)]
-pub(crate) struct Normalise {
+pub struct Normalise {
     /// Factor of each output channel.
     pub scale: [f32; 3],
     /// Offset of each output channel.

@@ -31,7 +31,9 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
-pub(crate) use crate::sweep::{REPORT_FILE, TENSORBOARD_FOLDER};
+pub(crate) use crate::sweep::REPORT_FILE;
+#[cfg(test)]
+pub(crate) use crate::sweep::TENSORBOARD_FOLDER;
 pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
 pub(crate) use run::record_run;

@@ -21,7 +21,9 @@ mod tests;
 
 pub use crate::heads::{Epoch, Metrics};
 pub(crate) use results::log::read_trials;
-pub(crate) use results::names::{NOTES_FILE, REPORT_FILE, RUN_FILE};
+pub(crate) use results::names::{
+    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RUN_FILE, TENSORBOARD_FOLDER,
+};
 pub use results::outcome::{BestOf, SweepOutcome};
 pub(crate) use results::output::write_csv;
 pub use results::record::Status;
@@ -44,6 +46,7 @@ pub(crate) use settings::config::DEFAULT;
 pub use settings::config::SweepConfig;
 #[doc(hidden)]
 pub use settings::domain::Domain;
+pub use settings::keys::head_settings;
 pub(crate) use sources::open::open_all;
 #[doc(hidden)]
 pub use sources::source::{Source, TapFeatures};

@@ -40,7 +40,7 @@ pub use audit::Audit;
 pub use convert::{Converted, convert};
 pub(crate) use digest::hex;
 pub(crate) use file::Mapped;
-pub(crate) use folders::{home, torch_home};
+pub(crate) use folders::torch_home;
 #[doc(hidden)]
 pub use formula::Formula;
 pub use open::open;

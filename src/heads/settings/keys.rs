@@ -8,7 +8,7 @@ use crate::{Error, Result, nearest};
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// One of a list of words.
     Choice(&'static [&'static str]),
     /// A number from `min` to below `below`; `zero` tells whether `min` itself may be taken.
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 
 /// One key of a trial's settings.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SettingSpec {
+pub struct SettingSpec {
     /// As it stands in a sweep file.
     pub name: &'static str,
     /// What it may hold.
@@ -99,7 +99,7 @@ fn step(p: &Params) -> bool {
 }
 
 /// All keys, those first that decide whether others count.
-pub(crate) static KEYS: &[SettingSpec] = &[
+pub static KEYS: &[SettingSpec] = &[
     key("head", Kind::Choice(HeadKind::CHOICES), always, "kind of head"),
     key("hidden", Kind::Counts, dense, "units of the hidden layers of a dense head: one number, or a list for several layers"),
     key("activation", Kind::Choice(Activation::CHOICES), dense, "activation of the hidden layers"),
