@@ -39,13 +39,13 @@ pub struct WeightsEntry {
     pub backbone: &'static str,
     /// Its file.
     pub source: Source,
-    /// What the weights want to see.
+    /// The preprocess that the weights were trained with.
     pub preprocess: PreprocessSpec,
     /// Crop over resized side: how the preprocess goes over to other sizes.
     pub crop_pct: f64,
     /// Top-1 accuracy on ImageNet as published, a fraction.
     pub acc1: Option<f64>,
-    /// Which original the graph must follow.
+    /// The original that the graph must follow.
     pub flavour: Flavour,
     /// Whether the network turns torchvision's input range into its own: see [`BuildOptions::input_transform`].
     pub input_transform: bool,

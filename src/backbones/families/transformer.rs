@@ -1,16 +1,16 @@
-//! Vision transformers (Dosovitskiy et al. 2021): what ViT, DINOv2 and CLIP's image encoder share.
+//! Vision transformers (Dosovitskiy et al. 2021): the parts that ViT, DINOv2 and CLIP's image encoder share.
 //!
 //! Parameters have the names that DINOv2's own files and timm give them (`blocks.0.attn.qkv.weight`); torchvision's, Hugging Face's and OpenAI's
 //! are mapped to these by `weights::mapping`.
 //!
 //! Taps: `cls`, the class token behind the final norm; `patch-mean`, the mean of all other tokens behind it; `map`, these tokens `[D, H, W]` where
 //! their patches were; `flat`, that map flattened; `blocks.N`, all tokens behind block N as they are, `[1 + H · W, D]`, the class token first;
-//! `gap` = `cls`: what timm, Hugging Face and the originals pool.
+//! `gap` = `cls`, as timm, Hugging Face and the originals pool.
 
 use crate::backbones::net::{Net, Value, Window};
 use crate::graph::{Act, Tokens};
 
-/// What differs between the networks.
+/// Differences between the networks.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub width: usize,
@@ -31,12 +31,12 @@ pub(super) struct Shape {
 
 impl Shape {
     /// ViT-B: 12 blocks of width 768 with 12 heads.
-    pub const fn base(patch: usize, grid: usize) -> Shape {
+    pub(super) const fn base(patch: usize, grid: usize) -> Shape {
         Shape { width: 768, depth: 12, heads: 12, patch, grid, offset: 0.0, bias: true, scales: false, act: Act::Gelu }
     }
 
     /// The network up to its taps. Returns the class token and the mean of the others, both behind the final norm.
-    pub fn build(&self, net: &mut Net, x: Value) -> [Value; 2] {
+    pub(super) fn build(&self, net: &mut Net, x: Value) -> [Value; 2] {
         let window = Window::square(self.patch).stride(self.patch);
         let patches = net.conv("patch_embed.proj", x, self.width, if self.bias { window.bias() } else { window });
         let tokens = Tokens { channels: self.width, patch: self.patch, grid: self.grid, offset: self.offset };
@@ -71,7 +71,7 @@ impl Shape {
         x
     }
 
-    /// A branch, scaled if need be, added to what it branched off from.
+    /// A branch, scaled if need be, added to its input.
     fn add(&self, net: &mut Net, name: &str, branch: usize, x: Value, y: Value) -> Value {
         let y = if self.scales { net.token_scale(format!("{name}.ls{branch}.gamma"), y) } else { y };
         net.add(format!("{name}.add{branch}"), y, x)

@@ -19,7 +19,7 @@ pub struct HubFile<'a> {
 }
 
 impl<'a> HubFile<'a> {
-    /// The safetensors file on the main branch of a repository: what timm's repositories hold.
+    /// The safetensors file on the main branch of a repository, as timm's repositories have it.
     pub const fn safetensors(repo: &'a str) -> HubFile<'a> {
         HubFile { repo, revision: "main", file: "model.safetensors", sha256: None }
     }
@@ -49,7 +49,7 @@ impl<'a> HubFile<'a> {
         if plain(self.repo) && self.repo.matches('/').count() == 1 && plain(self.revision) && plain(self.file) {
             return Ok(());
         }
-        Err(self.fail("is no file of a model repository", "write OWNER/NAME, such as timm/resnet50.tv_in1k"))
+        Err(self.fail("is not a file of a model repository", "write OWNER/NAME, such as timm/resnet50.tv_in1k"))
     }
 }
 

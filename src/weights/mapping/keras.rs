@@ -6,7 +6,7 @@
 use super::mapped::Axes;
 use crate::graph::Parameter;
 
-/// What a weight is to its layer.
+/// The role of a weight in its layer.
 pub(super) struct Role {
     /// Keras's or TensorFlow's word for it.
     pub word: &'static str,
