@@ -139,7 +139,7 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     } else {
         return Ok(());
     };
-    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say --labels-are-classes";
+    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say option `labels-are-classes`";
     Err(Error::data(path, problem, hint))
 }
 
@@ -150,7 +150,7 @@ fn note_several_labels(entries: &[Entry], warnings: &mut Vec<String>, notes: &mu
     }
     let text = format!("{several} of {} images have several labels (`a|b`): each class is judged by itself", entries.len());
     if 10 * several < entries.len() {
-        warnings.push(format!("{text}. If `|` belongs to the names of classes, say --single-label"));
+        warnings.push(format!("{text}. If `|` belongs to the names of classes, say option `single-label`"));
     } else {
         notes.push(text);
     }

@@ -116,7 +116,11 @@ impl Seen {
     fn hint(&self, classes: &[String]) -> String {
         let [only] = classes else { return LAYOUT.into() };
         let below = self.folders.iter().filter(|f| f.split_once('/').is_some_and(|(top, rest)| top == only && !rest.contains('/'))).count();
-        if below > 1 { format!("if the folders in `{only}` are the classes, give --data DIR/{only}; else {LAYOUT}") } else { LAYOUT.into() }
+        if below > 1 {
+            format!("if the folders in `{only}` are the classes, give option `data=DIR/{only}`; else {LAYOUT}")
+        } else {
+            LAYOUT.into()
+        }
     }
 
     /// Names classes whose folder holds no image, and those that lack images in one of the splits.

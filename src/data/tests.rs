@@ -227,7 +227,7 @@ fn values_and_names_of_single_photos_are_no_classes() {
         let label = |i: usize| if label(i).contains(',') { format!("\"{}\"", label(i)) } else { label(i) };
         let (dir, data) = table(&label);
         let text = problem(data);
-        assert!(text.contains(says) && text.contains("--labels-are-classes"), "{text}");
+        assert!(text.contains(says) && text.contains("option `labels-are-classes`"), "{text}");
         let options = ListOptions { labels_are_classes: true, ..ListOptions::default() };
         assert!(open(&dir.path().join("photos.csv"), &options).unwrap().list().is_ok());
     }
@@ -243,7 +243,7 @@ fn several_labels_are_said_and_may_be_a_name() {
     let data = data.unwrap();
     assert_eq!(data.classes, ["x", "y"]);
     assert!(
-        data.warnings[0].starts_with("1 of 21 images have several labels") && data.warnings[0].contains("--single-label"),
+        data.warnings[0].starts_with("1 of 21 images have several labels") && data.warnings[0].contains("option `single-label`"),
         "{:?}",
         data.warnings
     );
@@ -367,13 +367,13 @@ fn what_only_looks_like_splits_is_refused_until_the_user_says_what_it_is() {
     for (files, suggestion) in [
         (
             &["flowers_train/a/1.jpg", "flowers_train/b/1.jpg", "flowers_test/a/1.jpg", "flowers_test/b/1.jpg"][..],
-            "--splits test=flowers_test,train=flowers_train",
+            "option `splits=test=flowers_test,train=flowers_train`",
         ),
-        (&["train/steam/1.jpg", "bus/1.jpg", "car/1.jpg"], "--splits train=train"),
-        (&["cats_train/1.jpg", "cats_test/1.jpg"], "--splits test=cats_test,train=cats_train"),
+        (&["train/steam/1.jpg", "bus/1.jpg", "car/1.jpg"], "option `splits=train=train`"),
+        (&["cats_train/1.jpg", "cats_test/1.jpg"], "option `splits=test=cats_test,train=cats_train`"),
     ] {
         let text = problem(list(folder(files).path()));
-        assert!(text.contains(suggestion) && text.contains("--splits none"), "{text}");
+        assert!(text.contains(suggestion) && text.contains("option `splits=none`"), "{text}");
     }
     let dir = folder(&["first/a/1.jpg", "second/b/1.jpg", "2024/a/1.jpg", "2024/b/1.jpg", "other/a/1.jpg"]);
     let data = with_splits(dir.path(), "train=first,train=second,test=2024").unwrap();
@@ -381,7 +381,7 @@ fn what_only_looks_like_splits_is_refused_until_the_user_says_what_it_is() {
     assert_eq!(data.warnings, ["passed over images beside the splits, in other"]);
     assert!(
         problem(with_splits(dir.path(), "train=frist"))
-            .contains("no folder `frist` with images in it, which --splits names\n  help: did you mean `first`?")
+            .contains("no folder `frist` with images in it, which option `splits` names\n  help: did you mean `first`?")
     );
     let data = with_splits(folder(&["train/steam/1.jpg", "bus/1.jpg", "car/1.jpg"]).path(), "none").unwrap();
     assert_eq!((data.classes.join(" "), data.own_splits), ("bus car train".into(), false));
@@ -408,7 +408,7 @@ fn folders_of_the_same_names_in_every_class_are_named() {
         data.warnings
     );
     let text = problem(list(folder(&["photos/cats/1.jpg", "photos/dogs/1.jpg"]).path()));
-    assert!(text.contains("single class, `photos`") && text.contains("give --data DIR/photos"), "{text}");
+    assert!(text.contains("single class, `photos`") && text.contains("give option `data=DIR/photos`"), "{text}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'a> Chosen<'a> {
             (None, several) => {
                 let names: Vec<&str> = several.iter().map(|t| t.as_str()).collect();
                 let problem = format!("{} has several taps: {}", cache.folder().display(), names.join(", "));
-                return Err(Error::setting(problem, "choose one with --tap"));
+                return Err(Error::setting(problem, "choose one with option `tap`"));
             }
         };
         if selection.split.is_some() {
@@ -96,7 +96,7 @@ impl<'a> Chosen<'a> {
         if rows.is_empty() {
             let split = selection.split.map_or("all".into(), |s| format!("the split {s}"));
             let problem = format!("{} has no features of tap `{tap}`, view {}, of {split} rows", cache.folder().display(), selection.view);
-            return Err(Error::setting(problem, "`headstart inspect` shows what is there"));
+            return Err(Error::setting(problem, "the summary of the cache shows what is there"));
         }
         matrix.check()?;
         let single = rows.iter().all(|(_, row)| row.labels.len() == 1);

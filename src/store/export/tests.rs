@@ -121,7 +121,7 @@ fn what_cannot_be_exported_is_said_and_leaves_no_file() {
     writer.commit(Group { shards: vec![shard("map", 0, &[0], Dtype::F32)], ..Group::default() }).unwrap();
     let two = Cache::open(&cache_folder).unwrap();
     let error = export_npz(&two, &Selection::default(), &to).unwrap_err().to_string();
-    assert!(error.contains("gap, map") && error.contains("--tap"), "{error}");
+    assert!(error.contains("gap, map") && error.contains("option `tap`"), "{error}");
 }
 
 /// A device that is always full.

@@ -99,7 +99,7 @@ pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Optio
     let made_from = from.unwrap_or_else(|| "another place".into());
     let whose = if partial { "the photos here" } else { "its photos" };
     let problem = format!("is not what {} was made from ({made_from}): {here} of {of} of {whose} are the same", folder.display());
-    let hint = "give this data set a name of its own with --name; if it shall take the other's place, delete that folder first";
+    let hint = "give this data set a name of its own with option `name`; if it shall take the other's place, delete that folder first";
     Err(Error::data(data, problem, hint))
 }
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(of(&own, first, 50..60, false).unwrap(), Origin::Same);
 
         let error = of(&own, second, 8..60, false).unwrap_err().to_string();
-        assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("--name"), "{error}");
+        assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("option `name`"), "{error}");
         let moved = Origin::Moved { from: Some(first.into()), here: 8, of: 10 };
         assert_eq!(of(&own, second, 2..60, false).unwrap(), moved, "grown meanwhile");
         assert!(of(&own, second, 0..3, false).is_err(), "a subset would delete the rest");

@@ -42,7 +42,7 @@ pub(super) fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, f
     let mut dataset = Dataset { classes: classes.to_vec(), entries: live.iter().map(entry).collect(), ..Dataset::default() };
     if is_open {
         let Some(rule) = deferred.split else {
-            let hint = "run `headstart features --part` again as before in the parts, or over all of the data";
+            let hint = "extract the features again with option `part` in each part, or over all of the data";
             return Err(Error::cache(folder, "has images without a split, and no part says how to split them", hint));
         };
         let (known, warnings) = known_rows_with(folder, rows.to_vec(), &digests);
