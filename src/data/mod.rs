@@ -40,7 +40,7 @@ use std::str::FromStr;
 
 pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
 pub use digest::{Digest, Digests, digests, forget};
-pub use duplicates::{Duplicate, dedupe, duplicates};
+pub use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
 pub use group::GroupRule;
 pub use image::Image;
 pub use local::open;

@@ -164,3 +164,31 @@ fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_kept() {
     headstart().arg("gc").arg(&cache_folder).assert().code(1).stderr(contains("symbolic link"));
     assert_eq!(fs::read_to_string(&thesis).unwrap(), "precious");
 }
+
+#[test]
+fn a_sample_is_computed_again_from_where_the_data_was() {
+    let (_dir, data, cache) = scene(&["a", "b"], 6);
+    let cache = folder(&run_features(&data, &cache, &[]));
+    headstart().arg("verify").arg(&cache).args(["--sample", "3"]).assert().success().stdout(contains("3 features computed again"));
+    fs::remove_file(cache.parent().unwrap().join("origin.json")).unwrap();
+    headstart()
+        .arg("verify")
+        .arg(&cache)
+        .args(["--sample", "3"])
+        .assert()
+        .code(1)
+        .stderr(contains("does not say where its images are").and(contains("--data")));
+}
+
+#[test]
+fn gc_names_shards_that_are_damaged() {
+    let (_dir, data, cache) = scene(&["a", "b"], 6);
+    let cache = folder(&run_features(&data, &cache, &[]));
+    fs::remove_file(shard(&cache)).unwrap();
+    headstart()
+        .arg("gc")
+        .arg(&cache)
+        .assert()
+        .success()
+        .stderr(contains("v0-00000.safetensors: is missing").and(contains("headstart features")));
+}

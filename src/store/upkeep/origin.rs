@@ -133,6 +133,16 @@ pub fn remember_origin(own: &Path, data: &Path) -> Result<()> {
     files::replace(&file, &json)
 }
 
+/// Where the data of a cache is, as the last extraction left it.
+///
+/// # Errors
+/// It is not known.
+pub fn origin_of(cache: &Path) -> Result<PathBuf> {
+    let cache = cache.canonicalize().map_err(Error::io("find", cache))?;
+    let from = cache.parent().and_then(read).map(PathBuf::from);
+    from.ok_or_else(|| Error::cache(&cache, "does not say where its images are", "name their place with option `data`"))
+}
+
 /// A path as it is written: names that are not UTF-8 come close enough to be told apart.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::origin::known_rows_with;
-use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates};
+use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates, emptied_classes};
 use crate::store::disk::manifest::Deferred;
 use crate::store::disk::rows::{Row, Status};
 use crate::{Error, Result};
@@ -52,6 +52,7 @@ pub(super) fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, f
     }
     let copies = if deferred.dedupe { dedupe(&dataset.entries, &duplicates(&dataset.entries, &digests)) } else { vec![] };
     decided.deduped = copies.len();
+    decided.warnings.extend(emptied_classes(&dataset.entries, &copies, classes));
     for (&i, entry) in live.iter().zip(&dataset.entries) {
         rows[i].split = entry.split;
     }
