@@ -89,7 +89,10 @@ def caches_and_heads(headstart):
 def sweep(run, folder, cache, head, settings):
     (folder / "sweep.yaml").write_text("method: grid\nparameters:\n  epochs: {value: 1}\n" + "".join(f"  {k}: {{value: {v}}}\n" for k, v in (s.split("=") for s in settings)))
     run("sweep", cache, "--config", "sweep.yaml", "--out", head)
-    write(f"model/{head}.json", (folder / head / "best/model.json").read_bytes())
+    model = json.loads((folder / head / "best/model.json").read_bytes())
+    # The file's own digest would stop every mutation.
+    del model["model_sha256"]
+    write(f"model/{head}.json", json.dumps(model, indent=2))
     write(f"heads/{head}.safetensors", (folder / head / "best/head.safetensors").read_bytes())
 
 

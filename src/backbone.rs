@@ -10,7 +10,7 @@ use crate::engine::native::{self, NativeEngine};
 use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
-use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize};
+use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
 use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result};
@@ -146,7 +146,7 @@ impl Backbone {
     /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
     pub fn engine_name(&self) -> String {
         match self.engine {
-            EngineKind::Native => format!("native ({})", native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name()),
+            EngineKind::Native => format!("native ({})", native::NativeOptions::best(self.compute == Compute::Bf16).isa.name()),
             kind => format!("{} ({})", kind.name(), engine::describe(&self.device)),
         }
     }
@@ -280,18 +280,18 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        let options = native::NativeOptions::computing(self.compute == Compute::Bf16);
+        let options = native::NativeOptions::best(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
         }
-        NativeEngine::new(&engine::compensate_for_native(plan, options, &self.sample(size))?, batch, options)
+        NativeEngine::new(&engine::correct_biases_for_native(plan, options, &self.sample(size))?, batch, options)
     }
 
     /// The plan for a GPU, its biases making up for weights rounded to bf16.
     fn plan_for_gpu(&self, taps: &[String], size: [usize; 2]) -> Result<Plan> {
         let plan = self.plan(taps, size)?;
-        if self.compute_on_gpu() == Compute::Bf16 { engine::compensate_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
+        if self.compute_on_gpu() == Compute::Bf16 { engine::correct_biases_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
     }
 
     /// What a GPU computes in: a network that magnifies rounding stays f32 where bf16 is asked for, as two digits do on a CPU; maps in bf16 alone
@@ -302,7 +302,7 @@ impl Backbone {
 
     /// An image to learn of the network by, `[3, height, width]`.
     fn sample(&self, size: [usize; 2]) -> Vec<f32> {
-        self.preprocess.normalise().planar(&engine::test_images(SAMPLE, 1, size), size[0] * size[1])
+        self.preprocess.normalise().planar(&synthetic_images(SAMPLE, 1, size), size[0] * size[1])
     }
 
     /// The reference: candle on the CPU in f32, the graph as it stands.
@@ -331,7 +331,7 @@ impl Backbone {
             store,
             engine: self.engine.name().into(),
             device: match self.engine {
-                EngineKind::Native => native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name().into(),
+                EngineKind::Native => native::NativeOptions::best(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: if self.compute == Compute::Bf16 { native::BF16_NUMERICS_VERSION } else { native::NUMERICS_VERSION },
@@ -342,7 +342,7 @@ impl Backbone {
 /// Where a base runs, and by which engine.
 fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
     let device = engine::device(&settings.device)?;
-    let transformer = info.graph(&backbones::Options::default()).has_tokens();
+    let transformer = info.graph(&backbones::BuildOptions::default()).has_tokens();
     let kind = settings.engine.unwrap_or(usual_engine(&device, transformer));
     check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {
@@ -350,7 +350,7 @@ fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, En
             let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
             return Err(Error::setting("the native engine computes in f32 and bf16", hint));
         }
-        native::NativeOptions::computing(settings.compute == Compute::Bf16).check()?;
+        native::NativeOptions::best(settings.compute == Compute::Bf16).check()?;
     }
     Ok((device, kind))
 }
@@ -438,7 +438,7 @@ mod tests {
         let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
         assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
-        let rgb = crate::engine::test_images(1, images, size);
+        let rgb = synthetic_images(1, images, size);
         let features = |compute| {
             let base = Backbone::open_with(&settings(compute, EngineKind::Candle), &|_| ()).unwrap();
             assert_eq!(base.key(Dtype::F32, Orientation::AsStored, &Policy::default(), 0).compute, compute.name());

@@ -3,9 +3,12 @@
 mod args;
 mod bench;
 mod commands;
+mod demo;
+mod ending;
 mod results;
 mod screen;
 mod signals;
+mod watch;
 mod wording;
 
 use std::ffi::OsString;
@@ -18,26 +21,20 @@ use std::sync::Mutex;
 use clap::Parser;
 
 use args::{Bench, Cli, Demo, Verb, Weights};
+use ending::Ending;
 use results::Results;
 use screen::Screen;
 use wording::in_commands;
-
-/// How a command ended, where it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// All done.
-    Done,
-    /// Done, but not to the strictness asked for.
-    Incomplete,
-    /// Stopped because a signal asked for it; what is finished is kept.
-    Stopped,
-}
 
 /// Runs a command line, whose first word is the program's name. The exit code is 0 where all was done, 1 for a failure, 2 for wrong usage or unusable
 /// input, and 128 or more where a signal stopped it.
 ///
 /// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
 /// once.
+///
+/// ```no_run
+/// headstart::cli::main(["headstart", "features", "--data", "photos", "--backbone", "efficientnet_lite0"]);
+/// ```
 pub fn main<I, A>(args: I) -> ExitCode
 where
     I: IntoIterator<Item = A>,
@@ -124,6 +121,7 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
         Verb::Merge(a) => commands::merge::run(a, screen),
         Verb::Sweep(a) => commands::sweep::run(a, device, screen),
         Verb::Speedup(a) => commands::speedup::run(a, device, screen),
+        #[cfg(feature = "report")]
         Verb::Report(a) => commands::report::run(a, screen),
         Verb::Predict(a) => commands::predict::run(a, device, screen),
         Verb::Export(a) => commands::export::run(a, device, screen),

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::options::ListOptions;
 use super::text::name_some;
-use super::{Dataset, Entry, GroupRule, ListOptions, Split, group};
+use super::{Dataset, Entry, GroupRule, Split, group};
 use crate::{Error, Result};
 
 /// From how many classes on labels may be something else.

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::classes::{self, Found, Item};
 use super::layout::{self, Layout, Place};
+use super::options::ListOptions;
 use super::passed::Passed;
 use super::text::name_some;
 use super::walk::{Step, Walk};
-use super::{Dataset, GroupRule, ListOptions, group};
+use super::{Dataset, GroupRule, group};
 use crate::{Error, Result};
 
 const LAYOUT: &str = "put the images into one folder a class (DIR/cats/…, DIR/dogs/…), these perhaps into DIR/train, DIR/val and DIR/test, \

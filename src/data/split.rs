@@ -25,7 +25,16 @@ use crate::{Error, Result};
 ///
 /// A split with a share of zero gets nothing. A file that cannot be read has no content to go by: it counts for train until it can be read, and is
 /// a new photo then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// ```
+/// use headstart::data::SplitRule;
+///
+/// let rule: SplitRule = "hash:70/15/15".parse()?;
+/// assert_eq!(rule, SplitRule::new(70, 15, 15)?);
+/// # Ok::<(), headstart::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SplitRule {
     shares: [u32; 3],
 }
@@ -48,7 +57,7 @@ pub struct Settled<'a> {
 }
 
 /// What [`SplitRule::assign`] did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Assigned {
     /// Photos in train, val and test.
     pub counts: [usize; 3],
@@ -296,6 +305,20 @@ impl<'a> Known<'a> {
 impl Default for SplitRule {
     fn default() -> Self {
         SplitRule { shares: [80, 10, 10] }
+    }
+}
+
+impl From<SplitRule> for String {
+    fn from(rule: SplitRule) -> String {
+        rule.to_string()
+    }
+}
+
+impl TryFrom<String> for SplitRule {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<SplitRule> {
+        text.parse()
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::classes::{self, Found, Item};
+use super::options::ListOptions;
 use super::text::name_some;
-use super::{Dataset, GroupRule, ListOptions, SplitNames, layout};
+use super::{Dataset, GroupRule, SplitNames, layout};
 use crate::{Error, Result, nearest};
 
 const FORM: &str = "the first line is `path,label`, perhaps with `split` and `group` behind; one image a line, several labels as `a|b`";

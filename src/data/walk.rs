@@ -27,7 +27,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Looks into files whose extension says nothing, and into no others.
-    pub fn new(root: &Path) -> Walk {
+    pub(super) fn new(root: &Path) -> Walk {
         let entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
         Walk { root: root.into(), entries, passed: Passed::default() }
     }
@@ -104,7 +104,8 @@ pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Found> {
     }
     if found.images.is_empty() {
         let first = paths.first().map_or(Path::new("."), AsRef::as_ref);
-        return Err(found.unreadable.into_iter().next().unwrap_or_else(|| Error::data(first, "holds no image", HINT)));
+        let problem = [vec!["holds no image".to_owned()], found.warnings].concat().join(": ");
+        return Err(found.unreadable.into_iter().next().unwrap_or_else(|| Error::data(first, problem, HINT)));
     }
     Ok(found)
 }

@@ -1,12 +1,11 @@
-//! How far computed features are from the right ones, and images to find out with.
-
-use crate::rng::Philox;
+//! Distance of computed features from the right ones.
 
 /// Error of the features of several images: ‖got − want‖ / ‖want − mean of want over images‖.
 ///
-/// Both are `[images, …]`. Features of different images share a large mean, and an error relative to the values themselves would hide
-/// mistakes behind it. For a single image, which has nothing to differ from, the error is relative to `want` itself. Infinite or
-/// not-a-number where `got` is, or where all images want the same and got something else.
+/// Both are `[images, …]`. Features of different images share a large mean, and an error relative
+/// to the values themselves would hide mistakes behind it. For a single image, which has nothing to
+/// differ from, the error is relative to `want` itself. Infinite or not-a-number where `got` is, or
+/// where all images want the same and got something else.
 ///
 /// # Panics
 /// If the lengths differ or do not divide by `images`.
@@ -23,23 +22,6 @@ pub fn centred_error(got: &[f32], want: &[f32], images: usize) -> f64 {
     let wrong = norm(&mut got.iter().zip(want).map(|(&g, &w)| f64::from(g) - f64::from(w)));
     let spread = norm(&mut want.iter().enumerate().map(|(i, &w)| f64::from(w) - means[i % length]));
     if wrong == 0.0 { 0.0 } else { wrong / spread }
-}
-
-/// Random images, `[images, height, width, 3]`, the same every time: noise over gradients that differ from image to image, so that their
-/// features differ as photos' do.
-pub fn test_images(seed: u64, images: usize, [height, width]: [usize; 2]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(images * height * width * 3);
-    for image in 0..images {
-        let mut random = Philox::new(seed, image as u64).draws([0, 0]);
-        let corners: [[f32; 3]; 4] = std::array::from_fn(|_| std::array::from_fn(|_| random.range(0.0, 200.0)));
-        for (y, x) in (0..height * width).map(|i| (i / width, i % width)) {
-            let (v, u) = (y as f32 / height as f32, x as f32 / width as f32);
-            let weights = [(1.0 - v) * (1.0 - u), (1.0 - v) * u, v * (1.0 - u), v * u];
-            let noise = random.range(0.0, 55.0);
-            rgb.extend((0..3).map(|c| (corners.iter().zip(weights).map(|(k, w)| k[c] * w).sum::<f32>() + noise) as u8));
-        }
-    }
-    rgb
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
-//! Where to compute, as the user asks for it.
+//! The device that a user asks for.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, Result, nearest};
 
-/// `--device auto|cpu|cuda[:N]|metal`.
+/// Where to compute: `auto`, `cpu`, `cuda`, `cuda:N` or `metal`.
+///
+/// ```
+/// use headstart::engine::DeviceChoice;
+///
+/// assert_eq!("cuda:1".parse::<DeviceChoice>()?, DeviceChoice::Cuda(1));
+/// assert_eq!(DeviceChoice::default().to_string(), "auto");
+/// # Ok::<(), headstart::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The GPU where the binary was built for one and one is there, else the CPU.
+    /// The GPU where the build supports one and one is present, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -44,7 +52,7 @@ impl FromStr for DeviceChoice {
             _ => {
                 let near = nearest(s, ["auto", "cpu", "cuda", "metal"]);
                 let hint = near.map_or("use auto, cpu, cuda, cuda:N or metal".into(), |n| format!("did you mean `{n}`?"));
-                Err(Error::setting(format!("`{s}` is no device"), hint))
+                Err(Error::setting(format!("`{s}` is not a device"), hint))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The numbers that a base computes in.
+//! The dtype that a backbone computes in.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use candle_core::DType;
 
 use crate::{Error, Result};
 
-/// `--dtype f32|bf16|f16`: what maps and weights are made of. Sums are f32 in any case.
+/// The dtype of maps and weights. Sums are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compute {
-    /// 24 bits.
+    /// 24 bits of significand.
     #[default]
     F32,
-    /// 8 bits, the range of f32.
+    /// 8 bits of significand, the range of f32.
     Bf16,
-    /// 11 bits, nothing above 65,504.
+    /// 11 bits of significand, nothing above 65,504.
     F16,
 }
 
 impl Compute {
-    /// Its name on the command line and in keys.
+    /// Its name in settings and keys.
     pub const fn name(self) -> &'static str {
         match self {
             Compute::F32 => "f32",
@@ -29,7 +29,7 @@ impl Compute {
         }
     }
 
-    /// candle's word for it.
+    /// The same as candle's type.
     pub const fn dtype(self) -> DType {
         match self {
             Compute::F32 => DType::F32,
@@ -38,15 +38,18 @@ impl Compute {
         }
     }
 
-    /// Whether features are numbers: f16 has none for what grows too large.
+    /// Checks that features are finite: f16 overflows where a network's values grow too large.
     ///
     /// # Errors
-    /// f16 and a feature that is infinite or no number, with the way out.
+    /// An f16 feature that is infinite or not a number, with the way out.
     pub fn check(self, features: &[Vec<f32>]) -> Result<()> {
         if self != Compute::F16 || features.iter().flatten().all(|v| v.is_finite()) {
             return Ok(());
         }
-        Err(Error::setting("a value inside the network is too large for f16, which ends at 65,504", "use --dtype bf16 or f32"))
+        Err(Error::setting(
+            "a value inside the network is too large for f16, which ends at 65,504",
+            "use option `dtype=bf16` or option `dtype=f32`",
+        ))
     }
 }
 
@@ -61,7 +64,7 @@ impl FromStr for Compute {
 
     fn from_str(s: &str) -> Result<Compute> {
         let known = [Compute::F32, Compute::Bf16, Compute::F16].into_iter().find(|c| c.name() == s);
-        known.ok_or_else(|| Error::setting(format!("`{s}` is nothing to compute in"), "use f32, bf16 or f16"))
+        known.ok_or_else(|| Error::setting(format!("`{s}` is not a dtype"), "use f32, bf16 or f16"))
     }
 }
 
@@ -78,6 +81,6 @@ mod tests {
         let features = [vec![1.0], vec![2.0, f32::INFINITY]];
         assert!(Compute::Bf16.check(&features).is_ok() && Compute::F16.check(&features[..1]).is_ok());
         let error = Compute::F16.check(&features).unwrap_err();
-        assert!(error.is_unusable_input() && error.to_string().contains("--dtype bf16"), "{error}");
+        assert!(error.is_unusable_input() && error.to_string().contains("option `dtype=bf16`"), "{error}");
     }
 }

@@ -47,7 +47,7 @@ impl Gpu {
 }
 
 /// The device in words: `cpu`, `cuda:0`, `metal`.
-pub fn describe(device: &Device) -> String {
+pub(crate) fn describe(device: &Device) -> String {
     match device.location() {
         DeviceLocation::Cpu => "cpu".into(),
         DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
@@ -55,29 +55,29 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
-/// What `auto` comes to here: the GPU where this build can use one and one is there, else the CPU, and then, where a GPU was looked for, the
-/// line that says so. Any other choice stays as it is.
-pub fn settle(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
+/// Resolves `auto`: the GPU where this build can use one and one is present, else the CPU, and
+/// then, if the build looked for a GPU, a line that says so. Any other choice stays as it is.
+pub(crate) fn resolve(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
     match (choice, Gpu::of_this_build()) {
-        (DeviceChoice::Auto, Some(gpu)) => settle_on(gpu, Gpu::open),
+        (DeviceChoice::Auto, Some(gpu)) => resolve_on(gpu, Gpu::open),
         (DeviceChoice::Auto, None) => (DeviceChoice::Cpu, None),
         (other, _) => (other, None),
     }
 }
 
-fn settle_on(gpu: Gpu, open: impl Fn(Gpu) -> candle_core::Result<Device>) -> (DeviceChoice, Option<String>) {
+fn resolve_on(gpu: Gpu, open: impl Fn(Gpu) -> candle_core::Result<Device>) -> (DeviceChoice, Option<String>) {
     match open(gpu) {
         Ok(_) => (gpu.choice(), None),
         Err(e) => (DeviceChoice::Cpu, Some(format!("no usable {} ({}): computing on the CPU", gpu.words(), one_line(&e)))),
     }
 }
 
-/// Opens the device that was asked for; `auto` as [`settle`] settles it.
+/// Opens the device that was asked for; `auto` as [`resolve`] does.
 ///
 /// # Errors
-/// A device that this build does not know or this machine does not have, with the way out.
+/// A device that this build does not support or this machine does not have, with the way out.
 pub fn device(choice: &DeviceChoice) -> Result<Device> {
-    match settle(*choice).0 {
+    match resolve(*choice).0 {
         DeviceChoice::Cpu | DeviceChoice::Auto => Ok(Device::Cpu),
         DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => Err(not_built_for("cuda")),
         DeviceChoice::Cuda(n) => opened(Gpu::Cuda(n), Gpu::open),
@@ -89,7 +89,7 @@ pub fn device(choice: &DeviceChoice) -> Result<Device> {
 fn opened(gpu: Gpu, open: impl Fn(Gpu) -> candle_core::Result<Device>) -> Result<Device> {
     open(gpu).map_err(|e| {
         let problem = format!("no usable {} on this machine: {}", gpu.words(), one_line(&e));
-        Error::setting(problem, "check its driver, or use `--device cpu`")
+        Error::setting(problem, "check its driver, or use option `device=cpu`")
     })
 }
 
@@ -101,7 +101,7 @@ fn one_line(e: &candle_core::Error) -> String {
 fn not_built_for(feature: &str) -> Error {
     Error::setting(
         format!("this headstart was built without {feature}"),
-        format!("build it with `cargo build --release --locked --features {feature}`, or use `--device cpu`"),
+        format!("build it with `cargo build --release --locked --features {feature}`, or use option `device=cpu`"),
     )
 }
 
@@ -115,16 +115,16 @@ mod tests {
 
     #[test]
     fn without_a_usable_gpu_auto_takes_the_cpu_and_says_so_in_one_line() {
-        let (choice, note) = settle_on(Gpu::Cuda(0), broken);
+        let (choice, note) = resolve_on(Gpu::Cuda(0), broken);
         assert_eq!(choice, DeviceChoice::Cpu);
         assert_eq!(note.unwrap(), "no usable CUDA GPU 0 (CUDA_ERROR_NO_DEVICE): computing on the CPU");
     }
 
     #[test]
     fn auto_takes_a_gpu_that_opens() {
-        assert_eq!(settle_on(Gpu::Cuda(0), |_| Ok(Device::Cpu)), (DeviceChoice::Cuda(0), None));
-        assert_eq!(settle_on(Gpu::Metal, |_| Ok(Device::Cpu)), (DeviceChoice::Metal, None));
-        assert_eq!(settle(DeviceChoice::Cuda(7)), (DeviceChoice::Cuda(7), None));
+        assert_eq!(resolve_on(Gpu::Cuda(0), |_| Ok(Device::Cpu)), (DeviceChoice::Cuda(0), None));
+        assert_eq!(resolve_on(Gpu::Metal, |_| Ok(Device::Cpu)), (DeviceChoice::Metal, None));
+        assert_eq!(resolve(DeviceChoice::Cuda(7)), (DeviceChoice::Cuda(7), None));
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         let error = opened(Gpu::Cuda(3), broken).unwrap_err();
         assert!(error.is_unusable_input(), "exit code 2");
         let text = error.to_string();
-        assert!(text.contains("CUDA GPU 3") && text.contains("CUDA_ERROR_NO_DEVICE") && text.contains("--device cpu"), "{text}");
+        assert!(text.contains("CUDA GPU 3") && text.contains("CUDA_ERROR_NO_DEVICE") && text.contains("option `device=cpu`"), "{text}");
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
             assert!(error.is_unusable_input() && error.to_string().contains("--features cuda"), "{error}");
         }
         if cfg!(not(any(feature = "cuda", feature = "metal"))) {
-            assert_eq!(settle(DeviceChoice::Auto), (DeviceChoice::Cpu, None));
+            assert_eq!(resolve(DeviceChoice::Auto), (DeviceChoice::Cpu, None));
             assert!(matches!(device(&DeviceChoice::Auto), Ok(Device::Cpu)));
         }
     }

@@ -1,28 +1,50 @@
-//! Engines run a planned backbone on a batch of images: same graph in, same taps out, nothing else known.
+//! Engines run a planned backbone on a batch of images: same graph in, same taps out.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `native/` | the fast CPU engine |
+//! | `cuda/` | the fast engine on NVIDIA GPUs |
+//! | `candle/` | the reference on any device, op by op; also Metal, and transformers |
+//! | `choice.rs`, `device.rs` | the device that a user asks for; opening it |
+//! | `compute.rs` | the dtype that a backbone computes in |
+//! | `fitting.rs` | batches halved where memory runs out |
+//! | `bias_correction.rs` | biases corrected for weights rounded to bf16 |
+//! | `accuracy.rs` | distance of features from the right ones |
 
 mod accuracy;
+mod bias_correction;
 mod candle;
 mod choice;
-mod compensate;
 mod compute;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
 mod device;
 mod fitting;
+#[doc(hidden)]
 pub mod native;
 
 use crate::Result;
 use crate::preprocess::Normalise;
 
-pub use accuracy::{centred_error, test_images};
-pub use candle::{CandleEngine, Parameters, forward, parameters};
+#[doc(hidden)]
+pub use accuracy::centred_error;
+pub(crate) use bias_correction::correct_biases_for_gpu;
+#[doc(hidden)]
+pub use bias_correction::correct_biases_for_native;
+#[doc(hidden)]
+pub use candle::CandleEngine;
+#[cfg(test)]
+pub(crate) use candle::{forward, parameters};
 pub use choice::DeviceChoice;
-pub use compensate::{compensate_for_gpu, compensate_for_native};
 pub use compute::Compute;
 #[cfg(feature = "cuda")]
-pub use cuda::{CudaEngine, without_tf32};
-pub use device::{describe, device, settle};
-pub use fitting::Fitting;
+pub(crate) use cuda::CudaEngine;
+#[cfg(feature = "cuda")]
+pub use cuda::without_tf32;
+#[doc(hidden)]
+pub use device::device;
+pub(crate) use device::{describe, resolve};
+pub(crate) use fitting::Fitting;
 
 /// A batch of images of one size.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +57,10 @@ pub enum Batch<'a> {
         size: [usize; 2],
         /// `images · height · width · 3` bytes.
         rgb: &'a [u8],
-        /// How bytes become the numbers that the backbone was trained on.
+        /// Map from bytes to the numbers that the backbone was trained on.
         normalise: &'a Normalise,
     },
-    /// Input tensors as they are, `[n, channels, height, width]`.
+    /// Input tensors, already normalised: `[n, channels, height, width]`.
     Floats {
         /// Number of images.
         images: usize,
@@ -85,17 +107,19 @@ pub trait Engine: Send + Sync {
     /// The device in words: `cpu`, `cuda:0`, `metal`.
     fn device(&self) -> String;
 
-    /// How many calls of [`Engine::run`] are worth making at the same time: two where copying one batch overlaps with computing another.
+    /// Number of calls of [`Engine::run`] worth making at the same time: two where copying one
+    /// batch overlaps with computing another.
     fn in_flight(&self) -> usize {
         1
     }
 
-    /// How it was made ready, in words for benchmarks: what is fused, how much memory it takes.
+    /// Preparation in words, for benchmarks: fused steps, memory.
     fn summary(&self) -> Option<String> {
         None
     }
 
-    /// Computes the planned taps, in their order, for a batch: for each a row-major `[n, tap shape…]`.
+    /// Computes the planned taps, in their order, for a batch: for each a row-major
+    /// `[n, tap shape…]`.
     ///
     /// # Errors
     /// A batch of another shape than planned, or the device's own failure (out of memory).

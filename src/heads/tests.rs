@@ -32,12 +32,12 @@ fn data(classes: usize, many: bool) -> (Matrix, Labels, Partition) {
 
 /// A head that starts from the goldens' weights.
 fn start(spec: &HeadSpec) -> Head {
-    let mut head = Head::initial(spec);
-    for (i, layer) in head.layers.iter_mut().enumerate() {
+    let mut layers = Head::initial(spec).fitted.into_layers();
+    for (i, layer) in layers.iter_mut().enumerate() {
         layer.weight = wave(layer.weight.len(), 0.9, i as f64).map(|v| v * 0.5).collect();
         layer.bias = wave(layer.bias.len(), 2.3, i as f64).map(|v| v * 0.1).collect();
     }
-    head
+    Head::of_layers(spec, layers)
 }
 
 fn spec(settings: &Value) -> (HeadSpec, bool) {
@@ -74,7 +74,7 @@ fn follows_its_peers(trainer: &dyn Trainer) {
             assert!((loss - want).abs() < 1e-5, "{settings}: loss of step {epoch} is {loss}, not {want}");
         }
         let head = session.head().unwrap();
-        let weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+        let weights: Vec<f32> = head.layers().iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
         let error = largest_difference(&weights, &floats(&case["weights"]));
         assert!(error < 1e-5, "{settings}: weights differ by {error}");
         let error = largest_difference(&head.logits(Matrix::of(&x).into_data()), &floats(&case["logits"]));
@@ -125,8 +125,8 @@ fn course(trainer: &dyn Trainer, x: &Arc<dyn FeatureTable>, labels: &Labels, par
     };
     let losses = (0..3).map(&mut epoch).flat_map(|pass| [pass.loss, pass.acc1]).collect();
     let head = session.head().unwrap();
-    let mut weights: Vec<f32> = head.layers.iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
-    weights.extend(head.batch_norm.iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
+    let mut weights: Vec<f32> = head.layers().iter().flat_map(|l| l.weight.iter().chain(&l.bias)).copied().collect();
+    weights.extend(head.batch_norm().iter().flat_map(|n| n.mean.iter().chain(&n.variance)));
     (losses, weights, session.classify(&task.partition.val).unwrap())
 }
 
@@ -212,24 +212,25 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
         weight: wave(inputs * outputs, 0.9, 0.1).map(|v| v * 0.1).collect(),
         bias: wave(outputs, 2.3, 0.0).map(|v| v * 0.1).collect(),
     };
-    let classifier = Classifier::new("avgpool", vec![40, 20], vec![true, true, false], move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
+    let shape = HiddenLayers { tap: "avgpool".into(), hidden: vec![40, 20], dropouts: vec![true, true, false] };
+    let classifier = PretrainedLayers::new(shape, move || Ok(vec![hidden(150, 40), hidden(40, 20)]));
     let fit = Fit { tap: "avgpool", shape: &[150], classes: 3, many: false };
     let params = Params { batch_size: 16, epochs: 3, ..Params::of(HeadKind::Classifier) };
-    let spec = params.check_with(fit, Some(&classifier)).unwrap();
+    let spec = params.check_with(fit, Some(&classifier.hidden)).unwrap();
     let start = classifier.start(&spec).unwrap();
-    assert_eq!(start.layers[1], hidden(40, 20));
-    assert_eq!(start.layers[2].weight.len(), 60);
-    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier)).unwrap();
+    assert_eq!(start.layers()[1], hidden(40, 20));
+    assert_eq!(start.layers()[2].weight.len(), 60);
+    let random = Params { init: Init::Random, ..params.clone() }.check_with(fit, Some(&classifier.hidden)).unwrap();
     assert_eq!(classifier.start(&random).unwrap(), Head::initial(&random));
     let task = Task { features: &*x, labels: &labels, partition: &partition };
     let trained = |trainer: &dyn Trainer| {
-        let mut training = Training::begin(trainer, task, start.clone(), ("acc1", true)).unwrap();
+        let mut training = Training::begin(trainer, task, start.clone(), Metric { name: "acc1", more: true }).unwrap();
         training.advance(3, &mut |_| Watch::Continue).unwrap();
         training.finish().unwrap().head
     };
     let (candle, fused) = (trained(&CandleTrainer { device: Device::Cpu }), trained(&FusedTrainer::new(2)));
-    assert_ne!(candle.layers[0], start.layers[0]);
-    for (a, b) in candle.layers.iter().zip(&fused.layers) {
+    assert_ne!(candle.layers()[0], start.layers()[0]);
+    for (a, b) in candle.layers().iter().zip(fused.layers()) {
         let wide: Vec<f64> = a.weight.iter().map(|&w| f64::from(w)).collect();
         assert!(largest_difference(&b.weight, &wide) < 1e-4);
     }
@@ -237,21 +238,21 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     let refused = |params: &Params, fit, classifier| params.check_with(fit, classifier).unwrap_err().to_string();
     assert!(refused(&params, fit, None).contains("the backbone of these features has none"));
     let gap = Fit { tap: "gap", ..fit };
-    assert!(refused(&params, gap, Some(&classifier)).contains("lies behind tap `avgpool`, not behind `gap`"));
+    assert!(refused(&params, gap, Some(&classifier.hidden)).contains("lies behind tap `avgpool`, not behind `gap`"));
     let linear = Params { init: Init::Pretrained, ..Params::default() };
     assert!(refused(&linear, gap, None).contains("`init: pretrained` is for head `classifier`"));
 }
 
 /// Epochs and head of heads that were brought to their ends side by side, as many at once as the trainer takes.
-fn side_by_side(trainer: &dyn Trainer, task: Task<'_>, specs: &[HeadSpec], metric: (&str, bool)) -> Vec<(Vec<[f64; 4]>, Trained)> {
+fn side_by_side(trainer: &dyn Trainer, task: Task<'_>, specs: &[HeadSpec], metric: Metric) -> Vec<(Vec<[f64; 4]>, Trained)> {
     let mut all: Vec<(Vec<[f64; 4]>, Trained)> = vec![];
     while all.len() < specs.len() {
         let starts = specs[all.len()..].iter().map(Head::initial).collect();
-        let mut begun = Training::begin_together(trainer, task, starts, metric).unwrap();
+        let mut begun = Training::begin_lockstep(trainer, task, starts, metric).unwrap();
         let mut seen = vec![vec![]; begun.len()];
         while begun.iter().any(|training| !training.ended()) {
             let mut heads: Vec<_> = begun.iter_mut().collect();
-            Training::advance_together(&mut heads, &mut |at, e| {
+            Training::advance_lockstep(&mut heads, &mut |at, e| {
                 seen[at].push([e.lr, e.train.loss, e.train.acc1, e.val.loss]);
                 Watch::Continue
             })
@@ -281,7 +282,7 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
                 [(1.0, 0.0, 3, 0.5, 0), (0.3, 0.01, 1, 1.0, 0), (2.0, 0.1, 3, 0.0, 0), (30.0, 0.0, 5, 0.2, 1), (0.7, 0.0, 4, 0.2, 3)];
             let specs = differing.map(spec);
             assert!(specs.iter().all(|spec| trainer.in_common(spec, 100) == trainer.in_common(&specs[0], 100)));
-            let metric = ("loss", false);
+            let metric = Metric { name: "loss", more: false };
             let alone: Vec<_> = specs.iter().flat_map(|spec| side_by_side(&trainer, task, std::slice::from_ref(spec), metric)).collect();
             assert_eq!(side_by_side(&trainer, task, &specs, metric), alone, "{params:?}");
             for holds in [[5, 2], [3, 1]] {
@@ -298,7 +299,7 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
 /// A batch that is packed once for all heads; more batches than a window has, heads of different shapes and optimisers, some of which end first.
 #[test]
 fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
-    let metric = ("loss", false);
+    let metric = Metric { name: "loss", more: false };
     let trainers = [[FusedTrainer::new(2), FusedTrainer::eager(2)], [FusedTrainer::eager(5), FusedTrainer::with_isa(Isa::Portable, 1)]];
     for (&batch_size, trainers) in [7, 50].iter().zip(&trainers) {
         let (x, labels, partition) = cloud(310, 140, false);
@@ -366,7 +367,7 @@ fn heads_side_by_side_read_each_batch_once() {
     let spec = Params { batch_size: 5, ..Params::default() }.check(Fit { tap: "t", shape: &[200], classes: 3, many: false }).unwrap();
     for heads in [1, 6] {
         let starts = (0..heads).map(|_| Head::initial(&spec)).collect();
-        let mut sessions = FusedTrainer::new(2).begin_together(task, starts).unwrap();
+        let mut sessions = FusedTrainer::new(2).begin_lockstep(task, starts).unwrap();
         table.1.store(0, Ordering::Relaxed);
         sessions.iter_mut().for_each(|session| assert!(session.epoch(0, 1e-3).unwrap().loss.is_finite()));
         assert_eq!(table.1.load(Ordering::Relaxed), partition.train.len() * 200, "{heads} heads");
@@ -419,7 +420,12 @@ fn a_table_larger_than_memory_is_read_once_for_several_heads_and_asked_for_in_ti
     let specs = [1e-3, 1e-4].map(spec);
     let trained = |trainer: &dyn Trainer, specs: &[HeadSpec]| {
         let table = Far::default();
-        let trained = side_by_side(trainer, Task { features: &table, labels: &labels, partition: &partition }, specs, ("acc1", true));
+        let trained = side_by_side(
+            trainer,
+            Task { features: &table, labels: &labels, partition: &partition },
+            specs,
+            Metric { name: "acc1", more: true },
+        );
         assert_eq!(table.1.into_inner(), 2 * once, "each value once an epoch");
         trained
     };
@@ -443,7 +449,7 @@ fn what_no_device_holds_is_an_error_and_heads_stay_in_step() {
     for other in [Params { seed: 9, ..Params::default() }, Params { batch_size: 7, ..Params::default() }, Params::of(HeadKind::Dense)] {
         assert_ne!(trainer.in_common(&base, 100), trainer.in_common(&spec(other), 100));
     }
-    let two = || trainer.begin_together(task, vec![Head::initial(&base), Head::initial(&base)]);
+    let two = || trainer.begin_lockstep(task, vec![Head::initial(&base), Head::initial(&base)]);
     let mut sessions = two().unwrap();
     sessions[0].epoch(0, 0.1).unwrap();
     assert!(sessions[0].epoch(1, 0.1).unwrap_err().to_string().contains("ahead"));

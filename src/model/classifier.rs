@@ -111,6 +111,11 @@ impl Prediction {
         &self.probabilities
     }
 
+    /// Class names, in the order of [`Prediction::probabilities`].
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
     /// The `count` most probable classes with their probabilities, the most probable first.
     pub fn top(&self, count: usize) -> Vec<(&str, f32)> {
         let mut ranked: Vec<(&str, f32)> = self.classes.iter().map(String::as_str).zip(self.probabilities.iter().copied()).collect();

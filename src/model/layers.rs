@@ -1,7 +1,7 @@
 //! A backbone's own fully connected layers, handed to the sweeps, which know nothing of backbones.
 
-use crate::backbones::{self, Options};
-use crate::heads::{Classifier, Layer};
+use crate::backbones::{self, BuildOptions};
+use crate::heads::{HiddenLayers, Layer, PretrainedLayers};
 use crate::store::Key;
 use crate::weights::read_shaped;
 use crate::{Error, Result};
@@ -11,9 +11,9 @@ const TAP: &str = "avgpool";
 
 /// The classifier of the backbone that made features with this key, where it has hidden layers; `weights` are the words that get its weights,
 /// which are opened only when a head starts from them.
-pub fn backbone_classifier(key: &Key, weights: &str) -> Option<Classifier> {
+pub(crate) fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
     let info = backbones::find(&key.backbone).ok()?;
-    let mut layers = info.graph(&Options::default()).classifier(TAP)?;
+    let mut layers = info.graph(&BuildOptions::default()).classifier(TAP)?;
     let dropouts = layers.iter().map(|layer| layer.dropout).collect();
     layers.pop();
     let hidden = layers.iter().map(|layer| layer.outputs).collect();
@@ -30,7 +30,7 @@ pub fn backbone_classifier(key: &Key, weights: &str) -> Option<Classifier> {
         };
         layers.iter().map(layer).collect()
     };
-    Some(Classifier::new(TAP, hidden, dropouts, read))
+    Some(PretrainedLayers::new(HiddenLayers { tap: TAP.into(), hidden, dropouts }, read))
 }
 
 #[cfg(test)]
@@ -46,13 +46,13 @@ mod tests {
         let opened = backbones::open_weights(info, Some("random:5"), &|_| ()).unwrap();
         let key = Key { backbone: "alexnet".into(), weights: opened.source.digest(), ..crate::store::example_key() };
         let classifier = backbone_classifier(&key, "random:5").unwrap();
-        let spec = Params::of(HeadKind::Classifier).check_with(FIT, Some(&classifier)).unwrap();
+        let spec = Params::of(HeadKind::Classifier).check_with(FIT, Some(&classifier.hidden)).unwrap();
         assert_eq!(spec.dims(), [9216, 4096, 4096, 3]);
         assert_eq!(spec.dropouts(), [0.5, 0.5, 0.0]);
         let head = classifier.start(&spec).unwrap();
-        assert_eq!(head.layers[1].weight, opened.source.read("classifier.4.weight").unwrap().data);
-        assert_eq!(head.layers[0].bias, opened.source.read("classifier.1.bias").unwrap().data);
-        assert_eq!(head.layers[2].weight.len(), 4096 * 3);
+        assert_eq!(head.layers()[1].weight, opened.source.read("classifier.4.weight").unwrap().data);
+        assert_eq!(head.layers()[0].bias, opened.source.read("classifier.1.bias").unwrap().data);
+        assert_eq!(head.layers()[2].weight.len(), 4096 * 3);
 
         let other = backbone_classifier(&key, "random:6").unwrap().start(&spec).unwrap_err().to_string();
         assert!(other.contains("is not the file that the features were made with"), "{other}");

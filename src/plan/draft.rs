@@ -1,6 +1,7 @@
-//! From nodes to steps: one pass in order, in which a node either opens a step or joins the one that made its input.
+//! From nodes to steps: one pass in order, in which a node either opens a step or joins the one
+//! that made its input.
 
-use super::{ConvShape, Layer, Plan, Step, ValueId};
+use super::layer::{ConvShape, Layer, Plan, Step, ValueId};
 use crate::Result;
 use crate::graph::{Act, Graph, Node, NodeId, Op, Padding, Pool, Shape, Tokens, channels, resolve_padding};
 use crate::weights::{TensorSource, read_shaped};
@@ -39,7 +40,7 @@ enum Core {
     Product(Product),
     Map(ChannelMap),
     Add,
-    /// A layer that takes nothing in.
+    /// A layer that absorbs no other node.
     Plain(Layer),
 }
 
@@ -63,7 +64,7 @@ struct Drafts<'a> {
     graph: &'a Graph,
     shapes: &'a [Shape],
     weights: &'a dyn TensorSource,
-    /// How many nodes and taps read each node's value.
+    /// Number of nodes and taps that read each node's value.
     readers: Vec<usize>,
     /// The node whose value a node's is, other than itself only for ops that change nothing.
     same_as: Vec<NodeId>,
@@ -73,8 +74,22 @@ struct Drafts<'a> {
     is_delicate: bool,
 }
 
+impl Plan {
+    /// Plans `graph` for one input shape and a list of taps, reading only the tensors that these
+    /// need.
+    ///
+    /// # Errors
+    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor.
+    pub fn new(graph: &Graph, weights: &dyn TensorSource, taps: &[String], input: [usize; 3]) -> Result<Plan> {
+        let is_delicate = graph.is_delicate();
+        let graph = graph.prune(taps)?;
+        let shapes = graph.shapes(input)?;
+        plan(&graph, &shapes, weights, is_delicate)
+    }
+}
+
 /// Plans a pruned graph.
-pub(super) fn plan(graph: &Graph, shapes: &[Shape], weights: &dyn TensorSource, is_delicate: bool) -> Result<Plan> {
+fn plan(graph: &Graph, shapes: &[Shape], weights: &dyn TensorSource, is_delicate: bool) -> Result<Plan> {
     let count = graph.nodes().len();
     let mut readers = vec![0; count];
     graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.taps().iter().map(|(_, id)| id)).for_each(|&id| readers[id] += 1);
@@ -136,12 +151,13 @@ impl Drafts<'_> {
         self.drafts.len() - 1
     }
 
-    /// The draft that makes `node`'s value, if nothing but the node at hand reads it.
+    /// The draft that makes `node`'s value, if the current node alone reads it.
     fn sole_reader_of(&self, node: NodeId) -> Option<usize> {
         self.by_node[node].filter(|_| self.readers[node] == 1)
     }
 
-    /// The sum joins the later of two products: the other one is at hand by then. Steps are ordered by their last node in the end.
+    /// The sum joins the later of two products: the other one is complete by then. Steps are
+    /// ordered by their last node in the end.
     fn add(&mut self, node: &Node, inputs: Vec<NodeId>) -> usize {
         let mut order = [(inputs[0], inputs[1]), (inputs[1], inputs[0])];
         order.sort_by_key(|&(product, _)| std::cmp::Reverse(product));
@@ -229,11 +245,11 @@ impl Drafts<'_> {
             | Op::LayerScale { .. }
             | Op::Affine { .. }
             | Op::Act(_)
-            | Op::Add => unreachable!("node {id} `{}` is no plain layer", node.name),
+            | Op::Add => unreachable!("node {id} `{}` is not a plain layer", node.name),
         })
     }
 
-    /// The class token and the positions of the grid at hand, interpolated in f64.
+    /// The class token and the positions of this grid, interpolated in f64.
     fn tokens(&self, node: &Node, tokens: &Tokens, id: NodeId) -> Result<Layer> {
         let params = node.parameters();
         let read = |i: usize| -> Result<Vec<f32>> { Ok(read_shaped(self.weights, &params[i].name, &params[i].shape)?.data) };
@@ -302,7 +318,7 @@ fn channel_map(node: &Node, weights: &dyn TensorSource) -> Result<ChannelMap> {
             let wide = |v: &[f32]| v.iter().copied().map(f64::from).collect();
             ChannelMap { scale: wide(scale), shift: wide(shift) }
         }
-        other => unreachable!("{other:?} is no per-channel map"),
+        other => unreachable!("{other:?} is not a per-channel map"),
     })
 }
 

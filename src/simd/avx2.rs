@@ -34,6 +34,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn vectorize<W: Vectorized>(self, work: W) -> W::Output {
+        /// # Safety
+        /// The CPU has AVX2 and FMA.
         #[target_feature(enable = "avx2,fma")]
         fn inner<W: Vectorized>(simd: Avx2, work: W) -> W::Output {
             work.run(simd)
@@ -50,13 +52,15 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> V {
-        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values
+        // at the pointer.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: V) {
-        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values
+        // at the pointer.
         unsafe {
             _mm256_storeu_ps(to, v[0]);
             _mm256_storeu_ps(to.add(8), v[1]);
@@ -70,7 +74,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn others(self, x: V) -> u16 {
+    fn nonzero_lanes(self, x: V) -> u16 {
         // SAFETY: `self` proves that the CPU has AVX2 and FMA.
         let [low, high] = x.map(|x| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())) as u16 });
         low | high << 8

@@ -1,19 +1,19 @@
-//! Memory that vectors are read from and written to: buffers that start at a line.
+//! Buffers of vectors, aligned to cache lines.
 
 use std::ops::{Deref, DerefMut};
 
 use super::vector::LANES;
 
-/// One line of memory: what all offsets are aligned to.
+/// One cache line, the unit of alignment.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Line(pub [f32; LANES]);
+pub(crate) struct Line(pub [f32; LANES]);
 
 /// A buffer of zeros, aligned to lines.
-pub fn zeroed_lines(floats: usize) -> Vec<Line> {
+pub(crate) fn zeroed_lines(floats: usize) -> Vec<Line> {
     let count = floats.div_ceil(LANES);
     let mut lines = Vec::with_capacity(count);
-    // Before anything is written: pages are there only then.
+    // Before the first write, which is when pages come into being.
     in_huge_pages(&lines);
     lines.resize(count, Line([0.0; LANES]));
     lines
@@ -22,7 +22,8 @@ pub fn zeroed_lines(floats: usize) -> Vec<Line> {
 /// Bytes of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Asks for huge pages where a buffer is sure to fill one: walks over maps and weights would wait for translations of addresses.
+/// Asks for huge pages where a buffer is sure to fill one, so that walks over maps and weights do
+/// not wait for address translation.
 #[cfg(target_os = "linux")]
 fn in_huge_pages<T>(buffer: &Vec<T>) {
     const PAGE: usize = 4096;
@@ -30,7 +31,8 @@ fn in_huge_pages<T>(buffer: &Vec<T>) {
     if bytes >= 2 * HUGE || align_of::<T>() == HUGE {
         let first = start.next_multiple_of(PAGE);
         let len = (start + bytes - first) / PAGE * PAGE;
-        // SAFETY: the range is whole pages inside the buffer's allocation; the advice leaves contents as they are, and a refusal changes nothing.
+        // SAFETY: the range is whole pages inside the buffer's allocation; the advice leaves
+        // contents as they are, and a refusal changes nothing.
         unsafe {
             libc::madvise(buffer.as_ptr().cast_mut().cast::<libc::c_void>().wrapping_byte_add(first - start), len, libc::MADV_HUGEPAGE)
         };
@@ -42,33 +44,35 @@ fn in_huge_pages<T>(_: &Vec<T>) {}
 
 /// A huge page.
 #[repr(C, align(0x20_0000))]
-pub struct Page([Line; HUGE / size_of::<Line>()]);
+pub(crate) struct Page([Line; HUGE / size_of::<Line>()]);
 
-/// Lines in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two starts anywhere, and so holds none.
-pub enum Lines {
-    /// Few of them.
-    Few(Vec<Line>),
-    /// As many as the number says.
-    Many(Vec<Page>, usize),
+/// Lines, in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two
+/// starts at any address, and so may contain no whole huge page.
+pub(crate) enum Lines {
+    /// Anywhere in memory.
+    Plain(Vec<Line>),
+    /// In huge pages, and the number of lines.
+    Huge(Vec<Page>, usize),
 }
 
 impl Lines {
-    /// For so many numbers, all zero.
-    pub fn zeroed(floats: usize) -> Lines {
+    /// Lines for `floats` numbers, all zero.
+    pub(crate) fn zeroed(floats: usize) -> Lines {
         let count = floats.div_ceil(LANES);
         let bytes = count * size_of::<Line>();
         if bytes <= HUGE / 2 {
-            return Lines::Few(zeroed_lines(floats));
+            return Lines::Plain(zeroed_lines(floats));
         }
         let pages = bytes.div_ceil(HUGE);
         let mut many: Vec<Page> = Vec::with_capacity(pages);
         in_huge_pages(&many);
-        // SAFETY: `many` has capacity for `pages` pages, all of which are written here; zero bytes are valid f32 numbers.
+        // SAFETY: `many` has capacity for `pages` pages, all of which are written here; zero bytes
+        // are valid f32 numbers.
         unsafe {
             many.as_mut_ptr().write_bytes(0, pages);
             many.set_len(pages);
         }
-        Lines::Many(many, count)
+        Lines::Huge(many, count)
     }
 }
 
@@ -77,9 +81,10 @@ impl Deref for Lines {
 
     fn deref(&self) -> &[Line] {
         match self {
-            Lines::Few(lines) => lines,
-            // SAFETY: a `Page` is an array of lines without padding, and `zeroed` made enough pages for `count` lines.
-            Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
+            Lines::Plain(lines) => lines,
+            // SAFETY: a `Page` is an array of lines without padding, and `zeroed` made enough pages
+            // for `count` lines.
+            Lines::Huge(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
         }
     }
 }
@@ -87,21 +92,21 @@ impl Deref for Lines {
 impl DerefMut for Lines {
     fn deref_mut(&mut self) -> &mut [Line] {
         match self {
-            Lines::Few(lines) => lines,
+            Lines::Plain(lines) => lines,
             // SAFETY: as in `deref`; the borrow of `self` is exclusive.
-            Lines::Many(pages, count) => unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), *count) },
+            Lines::Huge(pages, count) => unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), *count) },
         }
     }
 }
 
 /// The buffer as plain numbers.
-pub fn floats(lines: &[Line]) -> &[f32] {
+pub(crate) fn floats(lines: &[Line]) -> &[f32] {
     // SAFETY: `Line` is `repr(C)` around an array of f32, without padding: 64 bytes aligned to 64.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
 }
 
 /// The buffer as plain numbers.
-pub fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+pub(crate) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
     // SAFETY: as in `floats`; the borrow of `lines` is exclusive.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
 }
@@ -120,7 +125,7 @@ mod tests {
             values.fill(i as f32);
         }
         for (i, (lines, count)) in all.iter().zip([0, 1, 17, page / 2, page / 2 + 1, page, 2 * page + 5]).enumerate() {
-            assert!(matches!(lines, Lines::Many(..)) == (count > page / 2) && lines.len() == count.div_ceil(LANES), "{count}");
+            assert!(matches!(lines, Lines::Huge(..)) == (count > page / 2) && lines.len() == count.div_ceil(LANES), "{count}");
             assert!(floats(lines).iter().all(|&v| v == i as f32) && lines.as_ptr().addr().is_multiple_of(align_of::<Line>()));
         }
     }

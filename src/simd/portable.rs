@@ -4,7 +4,7 @@ use super::vector::{LANES, Simd, Vectorized};
 
 /// Token that every CPU gives.
 #[derive(Debug, Clone, Copy)]
-pub struct Portable;
+pub(crate) struct Portable;
 
 type V = [f32; LANES];
 
@@ -41,7 +41,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn others(self, x: V) -> u16 {
+    fn nonzero_lanes(self, x: V) -> u16 {
         x.iter().enumerate().fold(0, |bits, (i, &x)| bits | u16::from(x != 0.0) << i)
     }
 

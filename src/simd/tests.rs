@@ -78,15 +78,15 @@ fn bf16_numbers_are_the_nearest() {
     }
 }
 
-struct Others([f32; LANES]);
+struct NonzeroLanes([f32; LANES]);
 
-impl Vectorized for Others {
+impl Vectorized for NonzeroLanes {
     type Output = u16;
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> u16 {
         // SAFETY: sixteen values.
-        s.others(unsafe { s.load(self.0.as_ptr()) })
+        s.nonzero_lanes(unsafe { s.load(self.0.as_ptr()) })
     }
 }
 
@@ -96,7 +96,7 @@ fn what_is_not_zero_has_a_bit() {
         for bits in [0u16, 1, 0x8000, 0x1234, 0xFFFF] {
             let values = [1.0, -1e-30, f32::NAN, f32::INFINITY];
             let x = std::array::from_fn(|i| if bits >> i & 1 == 1 { values[i % 4] } else { [0.0, -0.0][i % 2] });
-            assert_eq!(dispatch(isa, Others(x)), bits, "{isa:?}");
+            assert_eq!(dispatch(isa, NonzeroLanes(x)), bits, "{isa:?}");
         }
     }
 }

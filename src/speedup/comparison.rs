@@ -1,107 +1,124 @@
-//! A comparison to be run, and who watches it.
+//! A comparison as a program asks for it: data, backbone and head put together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
-use sha2::{Digest, Sha256};
-
-use super::epoch_features::EpochFeatures;
-use crate::data::Split;
-use crate::extract::{self, Job};
-use crate::heads::Trainer;
-use crate::sweep::{Single, Source, SweepConfig, TapFeatures};
+use super::job::{ComparisonJob, DEFAULT, Observer};
+use super::outcome::Speedup;
+use super::run::run;
+use crate::engine::{self, DeviceChoice};
+use crate::extraction::{Extraction, ExtractionBuilder};
+use crate::heads::{Trainer, trainer};
+use crate::sweep::SweepConfig;
 use crate::{Error, Result};
 
-/// Number of epochs with the base in the loop that are run where not all are asked for.
-pub const SAMPLED_EPOCHS: usize = 2;
+/// A [`Comparison`] in the making.
+pub struct ComparisonBuilder<'a> {
+    extraction: ExtractionBuilder<'a>,
+    config: Option<SweepConfig>,
+    full: bool,
+    out: Option<PathBuf>,
+    device: DeviceChoice,
+    start: Instant,
+}
 
-/// The head of a comparison that names none: the fully connected one of many tutorials.
-pub const DEFAULT: &str = "\
-method: grid
-metric: {name: val.acc1, goal: maximize}
-parameters:
-  head: {value: dense}
-  hidden: {value: 256}
-  dropout: {value: 0.5}
-  init: {value: xavier}
-  optimizer: {value: rmsprop}
-  preset: {value: keras}
-  lr: {value: 2.0e-5}
-  batch_size: {value: 20}
-  epochs: {value: 30}
-";
+impl<'a> ComparisonBuilder<'a> {
+    /// The head: a sweep of one trial [default: Dense 256, dropout 0.5, RMSprop 2e-5, batches of 20, 30 epochs].
+    #[must_use]
+    pub fn config(self, config: SweepConfig) -> Self {
+        ComparisonBuilder { config: Some(config), ..self }
+    }
 
-/// A comparison to be run.
+    /// Whether all epochs are run with the base in the loop, not two that are scaled.
+    #[must_use]
+    pub fn full(self, full: bool) -> Self {
+        ComparisonBuilder { full, ..self }
+    }
+
+    /// The folder of the comparison [default: `speedups/DATASET-BACKBONE`].
+    #[must_use]
+    pub fn out(self, folder: impl Into<PathBuf>) -> Self {
+        ComparisonBuilder { out: Some(folder.into()), ..self }
+    }
+
+    /// Where the head is trained.
+    #[must_use]
+    pub fn device(self, device: DeviceChoice) -> Self {
+        ComparisonBuilder { device, ..self }
+    }
+
+    /// When work began: opening the backbone counts for both ways [default: now].
+    #[must_use]
+    pub fn since(self, start: Instant) -> Self {
+        ComparisonBuilder { start, ..self }
+    }
+
+    /// Lists, digests and splits the images, and leaves those of test out.
+    ///
+    /// # Errors
+    /// As [`ExtractionBuilder::prepare`]; a device that is not there.
+    pub fn prepare(self, observer: &mut dyn Observer) -> Result<Comparison<'a>> {
+        let ComparisonBuilder { extraction, config, full, out, device, start } = self;
+        let config = config.map_or_else(|| SweepConfig::parse(DEFAULT, Path::new("the built-in head")), Ok)?;
+        let default = || Ok(Path::new("speedups").join(format!("{}-{}", extraction.data_name()?, extraction.backbone().info().name)));
+        let out = out.map_or_else(default, Ok::<_, Error>)?;
+        let extraction = extraction.cache(out.join("cache")).prepare_comparison(observer)?;
+        let trainer = trainer(&engine::device(&device)?);
+        Ok(Comparison { extraction, config, trainer, out, full, prepared: start.elapsed().as_secs_f64() })
+    }
+}
+
+/// The same head with the base in the loop of every epoch and on cached features, about to be timed.
+///
+/// ```no_run
+/// use headstart::speedup::Comparison;
+/// use headstart::{Backbone, Extraction};
+///
+/// let backbone = Backbone::open("vgg16")?;
+/// let comparison = Comparison::builder(Extraction::builder("photos", &backbone)).prepare(&mut ())?;
+/// for sentence in comparison.run(&mut ())?.sentences() {
+///     println!("{sentence}");
+/// }
+/// # Ok::<(), headstart::Error>(())
+/// ```
 pub struct Comparison<'a> {
-    /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the cached
-    /// features.
-    pub job: &'a Job<'a>,
-    /// The head: a sweep of one trial.
-    pub config: &'a SweepConfig,
-    /// The trainer of the head.
-    pub trainer: &'a dyn Trainer,
-    /// The folder for the results.
-    pub out: &'a Path,
-    /// Whether all epochs are run with the base in the loop.
-    pub full: bool,
-    /// Seconds that it took to list and digest the images and to open the weights.
-    pub prepared: f64,
+    extraction: Extraction<'a>,
+    config: SweepConfig,
+    trainer: Arc<dyn Trainer>,
+    out: PathBuf,
+    full: bool,
+    prepared: f64,
 }
 
-/// An arm of the comparison: one of the two ways of training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arm {
-    /// On cached features.
-    Cached,
-    /// With the base in the loop.
-    InLoop,
-}
-
-/// Watches a comparison: its extractions, and its epochs.
-pub trait Observer: extract::Observer {
-    /// An arm of `epochs` epochs begins.
-    fn arm(&mut self, _arm: Arm, _epochs: usize) {}
-
-    /// An epoch, counted from 1, begins.
-    fn epoch(&mut self, _arm: Arm, _epoch: usize) {}
-
-    /// An arm is taken from an earlier run.
-    fn reused(&mut self, _arm: Arm) {}
-}
-
-impl Observer for extract::Silent {}
-
-impl Comparison<'_> {
-    /// The head, planned before there are features: mistakes in its settings come first.
-    pub(super) fn planned(&self) -> Result<Single> {
-        let (dataset, taps) = (self.job.dataset, self.job.taps);
-        let [tap] = taps else {
-            return Err(Error::setting(format!("there are {} taps, and one is compared", taps.len()), "name one with option `tap`"));
-        };
-        let entries = &dataset.entries;
-        let features = Arc::new(EpochFeatures::empty(entries.len(), tap.shape.iter().product()));
-        let labels = entries.iter().map(|e| e.labels.iter().map(|&l| l as u32).collect()).collect();
-        let splits: Vec<_> = entries.iter().map(|e| e.split.unwrap_or(Split::Train)).collect();
-        let taps = vec![TapFeatures { name: tap.name.clone(), shape: tap.shape.clone(), features, views: vec![] }];
-        let paths = entries.iter().map(|e| e.uri.clone()).collect();
-        Single::new(self.config, Source::new(taps, dataset.classes.clone(), paths, labels, &splits)?, self.trainer.name())
+impl<'a> Comparison<'a> {
+    /// A comparison on the images of an extraction of one tap; its cache lies in the comparison's own folder.
+    pub fn builder(extraction: ExtractionBuilder<'a>) -> ComparisonBuilder<'a> {
+        ComparisonBuilder { extraction, config: None, full: false, out: None, device: DeviceChoice::Auto, start: Instant::now() }
     }
 
-    /// The head on the cached features.
-    pub(super) fn opened(&self) -> Result<Single> {
-        Single::new(self.config, Source::open(self.job.folder)?, self.trainer.name())
+    /// The images and the backbone.
+    pub fn extraction(&self) -> &Extraction<'a> {
+        &self.extraction
     }
 
-    pub(super) fn title(&self, epochs: usize) -> String {
-        format!("{} on {}, tap {}, {epochs} epochs", self.job.key.backbone, self.job.name, self.job.taps[0].name)
+    /// The folder of the comparison.
+    pub fn folder(&self) -> &Path {
+        &self.out
     }
 
-    /// Digest of everything that times and predictions depend on.
-    pub(super) fn id(&self, planned: &Single) -> String {
-        let digests: Vec<String> =
-            self.job.digests.iter().map(|d| d.as_ref().map_or_else(ToString::to_string, ToString::to_string)).collect();
-        let threads = rayon::current_num_threads();
-        let all = serde_json::json!([self.job.key.digest(), planned.trial.id, self.job.batch, digests, threads, env!("CARGO_PKG_VERSION")]);
-        Sha256::digest(all.to_string())[..8].iter().map(|b| format!("{b:02x}")).collect()
+    /// Times what was not timed by an earlier run, and writes the comparison's files.
+    ///
+    /// # Errors
+    /// Settings that make more than one head; a folder that holds something else; images that changed meanwhile; an engine's, a trainer's or the
+    /// system's own failure. What was timed before is kept.
+    pub fn run(&self, observer: &mut dyn Observer) -> Result<Speedup> {
+        let Comparison { config, trainer, out, full, prepared, .. } = self;
+        let (full, prepared) = (*full, *prepared);
+        let found = self
+            .extraction
+            .with_job(|job| run(&ComparisonJob { job, config, trainer: trainer.as_ref(), out, full, prepared }, observer))?;
+        self.extraction.remember_place()?;
+        Ok(found)
     }
 }

@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::comparison::Comparison;
+use super::job::ComparisonJob;
 use super::line::{Line, Trials, break_even, trials};
 use super::record::{Agreement, Epoch, Record, to_json};
 use crate::extract::Seconds;
 use crate::files::replace;
 use crate::heads::Metrics;
-use crate::report::{render_speedup, seconds};
-use crate::sweep::{Single, write_csv};
+use crate::sweep::{SingleTrial, write_csv};
+use crate::text::seconds;
 use crate::{Error, Result};
 
 /// The whole result, as JSON.
-pub const RESULT_FILE: &str = "speedup.json";
+pub(crate) const RESULT_FILE: &str = "speedup.json";
 /// Seconds until the end of each epoch, a row for each arm and epoch.
-pub const TABLE_FILE: &str = "speedup.csv";
+pub(crate) const TABLE_FILE: &str = "speedup.csv";
 /// The result as a page.
-pub const PAGE_FILE: &str = "speedup.html";
+pub(crate) const PAGE_FILE: &str = "speedup.html";
 
 /// Numbers of trials for which times are computed.
 const TRIALS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
@@ -119,11 +119,11 @@ pub struct ArmTime {
 }
 
 /// The end of an epoch.
-struct Point {
+pub(super) struct Point {
     /// Seconds since the start.
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Whether they were measured, not scaled.
-    measured: bool,
+    pub(super) measured: bool,
 }
 
 impl ArmTime {
@@ -141,7 +141,7 @@ impl ArmTime {
     }
 
     /// The points of the curve over `all` epochs.
-    fn curve(&self, all: usize) -> impl Iterator<Item = Point> {
+    pub(super) fn curve(&self, all: usize) -> impl Iterator<Item = Point> {
         let before = self.start + self.extract.map_or(0.0, |s| s.wall) + self.open.unwrap_or(0.0);
         let each = |epoch: usize| self.epochs.get(epoch).map_or(self.seconds_an_epoch, Epoch::seconds);
         (0..all).scan(before, move |sum, epoch| {
@@ -152,7 +152,7 @@ impl ArmTime {
 }
 
 impl Speedup {
-    pub(super) fn new(comparison: &Comparison<'_>, single: &Single, record: &Record) -> Result<Speedup> {
+    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &SingleTrial, record: &Record) -> Result<Speedup> {
         let job = comparison.job;
         let about = About {
             dataset: job.name.into(),
@@ -250,8 +250,6 @@ impl Speedup {
     /// Writes the page and the files for other tools.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         write_csv(&folder.join(TABLE_FILE), self.csv())?;
-        let page = Page { title: format!("Speed-up: {} on {}", self.about.backbone, self.about.dataset), speedup: self };
-        replace(&folder.join(PAGE_FILE), render_speedup(&page.values())?.as_bytes())?;
         let result = folder.join(RESULT_FILE);
         replace(&result, &to_json(self, &result)?)
     }
@@ -264,50 +262,5 @@ impl Speedup {
             }));
         }
         rows
-    }
-}
-
-/// The values that the page shows.
-struct Page<'a> {
-    title: String,
-    speedup: &'a Speedup,
-}
-
-impl Page<'_> {
-    fn values(&self) -> Value {
-        let s = self.speedup;
-        let fact = |name: &str, value: String| serde_json::json!({ "name": name, "value": value });
-        let scaled = if s.in_loop.scaled { " (scaled)" } else { "" };
-        let points =
-            |arm: &ArmTime| arm.curve(s.epochs).map(|point| serde_json::json!([point.seconds, point.measured])).collect::<Vec<_>>();
-        let shape = s.about.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
-        let settings = s.settings.iter().map(|(key, value)| format!("{key} {}", crate::heads::plain(value))).collect::<Vec<_>>().join(", ");
-        serde_json::json!({
-            "title": self.title,
-            "headline": [
-                fact("times as fast", format!("{:.1}×{scaled}", s.speedup)),
-                fact("base in the loop", format!("{}{scaled}", seconds(s.in_loop.seconds))),
-                fact("on cached features", seconds(s.cached.seconds)),
-                fact("break-even", s.break_even_epoch.map_or("never".into(), |epoch| format!("epoch {epoch}"))),
-                fact("val accuracy", format!("{:.4}", s.val.acc1)),
-            ],
-            "sentences": s.sentences(),
-            "table": s.table(),
-            "scaled": s.in_loop.scaled,
-            "epochs": s.epochs,
-            "curves": { "in_loop": points(&s.in_loop), "cached": points(&s.cached) },
-            "trials": s.trials,
-            "break_even": s.break_even_epoch,
-            "phases": [s.in_loop.epochs[0].base, s.cached.extract],
-            "made": [
-                fact("data", format!("{}: {} train, {} val", s.about.dataset, s.images.train, s.images.val)),
-                fact("base", format!("{}, weights {}, input {}×{}", s.about.backbone, s.about.weights, s.about.input[1], s.about.input[0])),
-                fact("features", format!("tap {} of shape {shape}, batches of {}", s.about.tap, s.about.batch)),
-                fact("head", settings),
-                fact("engine", format!("{}, trainer {}, {} threads", s.about.engine, s.about.trainer, s.about.threads)),
-                fact("machine", s.about.machine.clone()),
-                fact("headstart", s.headstart.clone()),
-            ],
-        })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::arms::Arms;
-use super::comparison::{Arm, Comparison, Observer, SAMPLED_EPOCHS};
+use super::job::{Arm, ComparisonJob, Observer, SAMPLED_EPOCHS};
 use super::outcome::Speedup;
 use super::record::{self, InLoopArm, Record};
 use crate::Result;
@@ -17,8 +17,8 @@ use crate::store::{Lock, MANIFEST, Wait};
 /// # Errors
 /// Settings that make more than one head; a folder that holds something else; images that changed
 /// meanwhile; a failure of the engine, the trainer or the system. Finished arms are kept.
-pub fn run(comparison: &Comparison<'_>, observer: &mut dyn Observer) -> Result<Speedup> {
-    let Comparison { job, out, .. } = *comparison;
+pub(crate) fn run(comparison: &ComparisonJob<'_>, observer: &mut dyn Observer) -> Result<Speedup> {
+    let ComparisonJob { job, out, .. } = *comparison;
     let planned = comparison.planned()?;
     let epochs = planned.trial.spec.params().epochs;
     let wanted = if comparison.full { epochs } else { epochs.min(SAMPLED_EPOCHS) };
@@ -59,5 +59,7 @@ pub fn run(comparison: &Comparison<'_>, observer: &mut dyn Observer) -> Result<S
     }
     let speedup = Speedup::new(comparison, &single, &record)?;
     speedup.write(out)?;
+    #[cfg(feature = "report")]
+    super::page::write(&speedup, out)?;
     Ok(speedup)
 }

@@ -17,7 +17,7 @@ pub(super) fn rows(count: u64) -> Vec<Row> {
         row,
         path: format!("{row:03}.png"),
         labels: vec![(row % 2) as usize],
-        split: if row % 4 == 3 { Split::Val } else { Split::Train },
+        split: Some(if row % 4 == 3 { Split::Val } else { Split::Train }),
         digest: Some(Digest([row as u8; 32])),
         status: Status::Ok,
         group: None,
@@ -203,7 +203,7 @@ fn relabelling_touches_no_shard() {
     let before = files(folder.path());
     let mut relabelled = rows(4);
     relabelled[0].labels = vec![1];
-    relabelled[1].split = Split::Test;
+    relabelled[1].split = Some(Split::Test);
     relabelled[2].path = "moved.png".into();
     writer.set_rows(relabelled, classes(), 4, vec![]).unwrap();
     let changed: Vec<String> = before.into_iter().zip(files(folder.path())).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();

@@ -42,8 +42,12 @@ fn known_photos_keep_their_split_whatever_is_added_and_renamed_and_in_other_cach
 
     let other = run_features(&data, &cache, &["--store", "f16", "--split", "hash:50/25/25"]);
     assert!(other["cache"] != second["cache"] && splits(&other) == after, "another cache of the data set");
-    let part = |part: &str| splits(&run_features(&data, &cache.join(&part[..1]), &["--part", part]));
-    assert_eq!(part("1/2"), part("2/2"), "on several machines");
+    let part = |part: &str| run_features(&data, &cache.join(&part[..1]), &["--part", part])["cache"].as_str().unwrap().to_string();
+    let (parts, merged) = (["1/2", "2/2"].map(part), cache.join("photos/merged"));
+    let one = PathBuf::from(&parts[0]);
+    headstart().arg("sweep").arg(&one).args(["--out", "nowhere"]).assert().code(1).stderr(contains("41 of its images have no split yet"));
+    headstart().arg("merge").arg(&merged).args(parts).assert().success();
+    assert_eq!(splits(&serde_json::json!({ "cache": merged })), after, "on several machines, each with its own images");
     features(&data, &cache).args(["--split", "hash:50/25/25"]).assert().success().stderr(contains("41 photos keep the split"));
 }
 

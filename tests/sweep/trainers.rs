@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use headstart::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
+use headstart::internals::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
 use headstart::sweep::{Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, run};
 
 use crate::{GRID, job, log, read, source, trainer, with_classifier};
@@ -51,7 +51,7 @@ fn trials_side_by_side_give_the_numbers_of_trials_one_by_one() {
 /// Every kind of head on the taps that it fits.
 fn every_head(trainer: Arc<dyn Trainer>) -> SweepOutcome {
     let folder = tempfile::tempdir().unwrap();
-    let heads = HeadKind::WORDS.join(", ");
+    let heads = HeadKind::CHOICES.join(", ");
     let text =
         format!("parameters:\n  head: {{values: [{heads}]}}\n  hidden: {{value: 8}}\n  lr: {{value: 1.0e-2}}\n  epochs: {{value: 2}}\n");
     run(SweepJob { trainer, sources: vec![with_classifier()], ..job(folder.path(), &text) }, &()).unwrap()
@@ -60,7 +60,7 @@ fn every_head(trainer: Arc<dyn Trainer>) -> SweepOutcome {
 #[test]
 fn every_kind_of_head_is_swept_and_both_trainers_come_to_the_same() {
     let [fused, reference] = [every_head(Arc::new(FusedTrainer::new(2))), every_head(Arc::new(candle()))];
-    for head in HeadKind::WORDS {
+    for head in HeadKind::CHOICES {
         assert!(fused.leaderboard.iter().any(|trial| trial.settings["head"] == *head), "{head}");
     }
     assert_eq!(fused.leaderboard.len(), reference.leaderboard.len());

@@ -3,5 +3,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `heads` | training heads on random features, timed |
+//! | `peak` | the rate of multiply-adds that profiles are compared with |
 
-pub mod heads;
+pub(super) mod heads;
+pub(super) mod peak;

@@ -3,19 +3,22 @@
 use std::time::Instant;
 
 use crate::backbone::Backbone;
-use crate::engine::native::{self, LayerTime, NativeEngine};
-use crate::engine::{self, Batch, Engine, centred_error, test_images};
+use crate::engine::native::{LayerTime, NativeEngine};
+use crate::engine::{self, Batch, Engine, centred_error};
 use crate::heads::{OptimizerKind, trainer};
+use crate::preprocess::synthetic_images;
+use crate::simd::Isa;
 use crate::{Error, Result};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::{BenchForward, BenchHeads};
 use crate::cli::bench::heads::HeadsBench;
+use crate::cli::bench::peak::peak_gflops;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table};
 
 /// Times the very plan that `features` runs, up to `gap`, on random images.
-pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
     }
@@ -24,7 +27,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
     let size = base.fixed_input().ok_or_else(|| Error::setting("the input size is not known", "set one with --size"))?;
     let taps = ["gap".to_string()];
     let normalise = base.preprocess().normalise();
-    let rgb = test_images(0, a.batch, size);
+    let rgb = synthetic_images(0, a.batch, size);
     let batch = Batch::Pixels { images: a.batch, size, rgb: &rgb, normalise: &normalise };
     let start = Instant::now();
     let engine = base.engine(&taps, a.batch, size)?;
@@ -40,7 +43,7 @@ pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Resul
         true => Some(profile(&base.native(&taps, a.batch, size)?, batch, a.repeat)?),
         false => None,
     };
-    let peak = layers.as_ref().map(|_| native::peak_gflops(native::Isa::best()));
+    let peak = layers.as_ref().map(|_| peak_gflops(Isa::best()));
     let gflop = base.flops(&taps, size)? as f64 / 1e9;
     if screen.json {
         let layers = layers.map(|layers| layers.iter().map(layer_json).collect::<Vec<_>>());
@@ -127,8 +130,8 @@ fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
 }
 
 /// Times epochs of heads on random features, all heads together.
-pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let words = OptimizerKind::WORDS;
+pub(crate) fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let words = OptimizerKind::CHOICES;
     let optimizer = serde_json::from_value(json!(a.optimizer)).map_err(|_| {
         let near = crate::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");
         Error::setting(format!("`{}` is no optimiser", a.optimizer), format!("did you mean `{near}`?"))

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use crate::cli::screen::{Screen, thousands};
 
 /// Says what changed, and loudly if most of the photos are gone.
-pub fn tell(outcome: &Outcome, screen: &Screen) {
+pub(super) fn tell(outcome: &Outcome, screen: &Screen) {
     let c = &outcome.changes;
     let kinds = [
         (c.added, "added"),
         (c.renamed, "renamed"),
         (c.relabelled, "relabelled"),
+        (c.resplit, "moved to another split"),
+        (c.regrouped, "moved to another group"),
         (c.revived, "back again"),
         (c.deleted, "gone, marked as deleted"),
     ];
@@ -32,6 +34,6 @@ pub fn tell(outcome: &Outcome, screen: &Screen) {
 }
 
 /// For machines.
-pub fn object(c: &Changes) -> Value {
-    json!({ "added": c.added, "renamed": c.renamed, "relabelled": c.relabelled, "revived": c.revived, "deleted": c.deleted })
+pub(super) fn object(c: &Changes) -> Value {
+    json!({ "added": c.added, "renamed": c.renamed, "relabelled": c.relabelled, "resplit": c.resplit, "regrouped": c.regrouped, "revived": c.revived, "deleted": c.deleted })
 }

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use crate::Error;
 use crate::model::{TrainedModel, write_bundle, write_onnx};
-use crate::store::{Cache, Selection, export_npz, export_parquet};
+use crate::store::{Cache, Selection, export_npz, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Export;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Runs the verb. On stdout: the file that was written.
-pub fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     match (&a.model, &a.cache) {
         (Some(model), _) => export_model(a, model, device, screen),
         (None, Some(cache)) => features(a, cache, screen),
@@ -45,12 +45,12 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
 }
 
 fn features(a: &Export, cache: &Path, screen: &Screen) -> anyhow::Result<Ending> {
-    let cache = Cache::open(super::cache_folder(cache)?)?;
+    let cache = Cache::open(find_cache(cache)?)?;
     let split = a.split.as_deref().map(str::parse).transpose()?;
     let selection = Selection { tap: a.tap.clone(), view: a.view, split };
     let (done, file) = match (&a.npz, &a.parquet) {
         (Some(file), None) => (export_npz(&cache, &selection, file)?, file),
-        (None, Some(file)) => (export_parquet(&cache, &selection, file)?, file),
+        (None, Some(file)) => (parquet(&cache, &selection, file)?, file),
         _ => return Err(Error::setting("no file to export to", "give --npz FILE or --parquet FILE").into()),
     };
     if screen.json {
@@ -60,4 +60,12 @@ fn features(a: &Export, cache: &Path, screen: &Screen) -> anyhow::Result<Ending>
         screen.path(file);
     }
     Ok(Ending::Done)
+}
+
+#[cfg(feature = "parquet")]
+use crate::store::export_parquet as parquet;
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &Cache, _: &Selection, _: &Path) -> crate::Result<crate::store::Exported> {
+    Err(Error::setting("this headstart was built without the feature `parquet`", "build it with that, or use option `npz`"))
 }

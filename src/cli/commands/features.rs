@@ -1,204 +1,77 @@
 //! `headstart features`: settings checked, data listed, what is missing computed.
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::backbone::Backbone;
-use crate::data::{self, Dataset, Digest, Entry, ImageSource, ListOptions, Orientation};
-use crate::extract::{self, Basis, Estimate, Observer, Outcome, Part, Progress};
-use crate::preprocess::Policy;
-use crate::store::{self, Cache, Dtype};
-use crate::{Error, Result};
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::changes;
-use super::extraction::Extraction;
-use super::images::Listed;
-use crate::cli::Ending;
+use crate::Result;
+use crate::backbone::Backbone;
 use crate::cli::args::Features;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, seconds, thousands};
 use crate::cli::signals;
+use crate::cli::watch::Watch;
+use crate::data::Orientation;
+use crate::extraction::{Basis, Estimate, Extraction, ExtractionOptions, Outcome};
 
 /// How many of the images that could not be used are named on the screen; the manifest names them all.
 const NAMED: usize = 10;
 
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
-pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let settings = Settings::check(a)?;
-    let base = Backbone::open_with(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
-    let mut listed = a.images.list(&settings.options, screen)?;
-    let key = base.key(settings.store, settings.orientation, &settings.policy, a.seed);
-    let folder = key.folder(&a.cache, &listed.name);
-    let unread = if settings.part.is_some() && !a.dedupe { left_unread(&folder, &listed.dataset, screen) } else { vec![] };
-    let digests = digest(&records(&a.cache, &listed.name), listed.source.as_ref(), &listed.dataset, &unread, screen)?;
-    a.images.settle(&mut listed, &digests, unread.is_empty(), &folder, screen)?;
-    let Listed { source, mut dataset, name, data } = listed;
-    let digests = settle_duplicates(a.dedupe, &mut dataset, digests, screen);
-    let input = input(&base, source.as_ref(), &dataset, settings.orientation)?;
-    let extraction = Extraction {
-        base,
-        source,
-        dataset,
-        digests,
-        unread,
-        partial: a.images.limit.is_some(),
-        name,
-        key,
-        folder,
-        orientation: settings.orientation,
-        input,
-        policy: settings.policy,
-        views: settings.views,
-        taps: settings.taps,
-        batch: a.images.batch,
-        part: settings.part,
-    };
+pub(crate) fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let options = a.options()?;
+    options.check()?;
+    let backbone = Backbone::open_with(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
+    let mut watch = Watch::new(screen);
+    let extraction = Extraction::builder(&a.images.data, &backbone).options(options).prepare(&mut watch)?;
+    let folder = extraction.folder();
     if a.dry_run {
-        tell_estimate(&extraction.with_job(extract::estimate)?, &extraction.folder, screen);
+        tell_estimate(&extraction.estimate()?, folder, screen);
         return Ok(Ending::Done);
     }
-    announce(&extraction, screen);
-    store::remember_origin(&extraction.folder, &data)?;
-    let is_new = !extraction.folder.join("manifest.json").exists();
-    let mut watch = Watch::new(screen);
+    announce(&extraction, "", screen);
     let gently = signals::gently();
-    let outcome = extraction.with_job(|job| extract::run(job, &mut watch));
+    let outcome = extraction.run(&mut watch);
     drop(gently);
     watch.clear();
     let outcome = outcome?;
-    let misrecorded = outcome.misrecorded.iter().map(String::as_str);
-    data::forget(extraction.source.as_ref(), misrecorded, &records(&a.cache, &extraction.name))?;
     changes::tell(&outcome, screen);
     tell_failures(&outcome, screen);
     if watch.stopped {
-        tell_stop(&outcome, &extraction.folder, screen);
+        tell_stop(&outcome, folder, screen);
         return Ok(Ending::Stopped);
     }
     if outcome.failed.len() == outcome.images {
-        return nothing_usable(&outcome, &extraction.folder, is_new, screen);
+        return nothing_usable(&outcome, screen);
     }
-    tell_outcome(&outcome, &extraction.folder, screen);
+    tell_outcome(&outcome, folder, screen);
     let is_sick = outcome.failed.iter().any(|f| f.retry);
     Ok(if is_sick || a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
 }
 
-/// Where the digests of a data set's files are kept.
-fn records(root: &Path, name: &str) -> PathBuf {
-    root.join(crate::store::folder_name(name)).join("files.csv")
+/// What is about to run over how many images; `more` goes behind it.
+pub(crate) fn announce(extraction: &Extraction<'_>, more: &str, screen: &Screen) {
+    let (backbone, images) = (extraction.backbone(), thousands(extraction.images() as u64));
+    backbone.note().iter().for_each(|note| screen.note(note));
+    let (name, engine, weights) = (backbone.info().name, backbone.engine_name(), backbone.weights_name());
+    screen.note(format_args!("{images} images, {name} on {engine}, weights {weights}{more}"));
 }
 
-fn announce(extraction: &Extraction, screen: &Screen) {
-    let (base, images) = (&extraction.base, thousands(extraction.dataset.entries.len() as u64));
-    base.note().iter().for_each(|note| screen.note(note));
-    screen.note(format_args!("{images} images, {} on {}, weights {}", base.info().name, base.engine_name(), base.weights_name()));
-}
-
-/// Arguments that make sense.
-struct Settings {
-    options: ListOptions,
-    taps: Vec<String>,
-    views: u32,
-    policy: Policy,
-    orientation: Orientation,
-    store: Dtype,
-    part: Option<Part>,
-}
-
-impl Settings {
-    fn check(a: &Features) -> Result<Settings> {
-        let mut taps = if a.taps.is_empty() { vec!["gap".into()] } else { a.taps.clone() };
-        let mut seen = std::collections::BTreeSet::new();
-        taps.retain(|t| seen.insert(t.clone()));
-        let views = u32::try_from(a.views).ok().filter(|&v| v > 0);
-        let views =
-            views.ok_or_else(|| Error::setting(format!("--views {} reads no image", a.views), "the plain reading alone is --views 1"))?;
-        Ok(Settings {
-            options: a.images.check()?,
-            taps,
-            views,
-            policy: a.augment.parse()?,
-            orientation: if a.exif_rotate { Orientation::Exif } else { Orientation::AsStored },
-            store: a.images.store.into(),
-            part: a.part.as_deref().map(part).transpose()?,
+impl Features {
+    fn options(&self) -> Result<ExtractionOptions> {
+        Ok(ExtractionOptions {
+            cache: self.cache.clone(),
+            taps: if self.taps.is_empty() { vec!["gap".into()] } else { self.taps.clone() },
+            views: u32::try_from(self.views).unwrap_or(0),
+            augment: self.augment.parse()?,
+            seed: self.seed,
+            orientation: if self.exif_rotate { Orientation::Exif } else { Orientation::AsStored },
+            dedupe: self.dedupe,
+            part: self.part.as_deref().map(str::parse).transpose()?,
+            ..self.images.options()?
         })
     }
-}
-
-/// `2/8`, counted from 1.
-fn part(text: &str) -> Result<Part> {
-    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
-    match numbers {
-        Some((i, of)) if 1 <= i && i <= of => Ok(Part { index: i - 1, of }),
-        _ => Err(Error::setting(format!("--part {text} is not a part"), "the second of eight is --part 2/8")),
-    }
-}
-
-/// A part leaves the files alone that it has not computed: it digests each as it reads it, and other parts digest theirs. Data without splits of its own is
-/// split by all digests, so there every file is read.
-fn left_unread(folder: &Path, dataset: &Dataset, screen: &Screen) -> Vec<bool> {
-    if !dataset.own_splits {
-        return vec![];
-    }
-    let rows = Cache::open(folder).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
-    let read: HashSet<&str> = rows.iter().filter(|r| r.digest.is_some()).map(|r| r.path.as_str()).collect();
-    screen.note("a part reads its own images alone: the same image in several splits is not looked for, unless with --dedupe");
-    dataset.entries.iter().map(|entry| !read.contains(entry.uri.as_str())).collect()
-}
-
-fn digest(known: &Path, source: &dyn ImageSource, dataset: &Dataset, unread: &[bool], screen: &Screen) -> Result<Vec<Result<Digest>>> {
-    let is_read = |i: &usize| !unread.get(*i).copied().unwrap_or(false);
-    let wanted: Vec<usize> = (0..dataset.entries.len()).filter(is_read).collect();
-    let entries: Vec<Entry> = wanted.iter().map(|&i| dataset.entries[i].clone()).collect();
-    let bar = screen.bar(entries.len() as u64, "looking for changes {bar:30} {pos}/{len}");
-    let digests = data::digests(source, &entries, Some(known), &|| bar.inc(1));
-    bar.finish_and_clear();
-    let not_read = |entry: &Entry| Err(Error::Image { path: entry.uri.clone(), reason: "was not read".into() });
-    let mut all: Vec<Result<Digest>> = dataset.entries.iter().map(not_read).collect();
-    wanted.into_iter().zip(digests?.each).for_each(|(i, digest)| all[i] = digest);
-    Ok(all)
-}
-
-/// Warns of images that stand in several splits or classes; with `--dedupe` takes them out of train.
-fn settle_duplicates(dedupe: bool, dataset: &mut Dataset, digests: Vec<Result<Digest>>, screen: &Screen) -> Vec<Result<Digest>> {
-    let known: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
-    let duplicates = data::duplicates(&dataset.entries, &known);
-    for group in duplicates.iter().filter(|d| d.across_splits || d.across_classes) {
-        let places: Vec<&str> = group.entries.iter().map(|&i| dataset.entries[i].uri.as_str()).collect();
-        let several = match (group.across_splits, group.across_classes) {
-            (true, true) => "splits and classes",
-            (true, false) => "splits",
-            _ => "classes",
-        };
-        screen.warn(format_args!("the same image stands in several {several}: {}", places.join(", ")));
-    }
-    if !dedupe {
-        if duplicates.iter().any(|d| d.across_splits || d.across_classes) {
-            screen.note("help: --dedupe takes such images out of train");
-        }
-        return digests;
-    }
-    let dropped: std::collections::BTreeSet<usize> = data::dedupe(&dataset.entries, &duplicates).into_iter().collect();
-    let kept = |i: &usize| !dropped.contains(i);
-    let entries = std::mem::take(&mut dataset.entries);
-    dataset.entries = entries.into_iter().enumerate().filter(|(i, _)| kept(i)).map(|(_, e)| e).collect();
-    screen.note(format_args!("{} duplicates left out of train", dropped.len()));
-    digests.into_iter().enumerate().filter(|(i, _)| kept(i)).map(|(_, d)| d).collect()
-}
-
-/// Height and width of the network's input: fixed by the preprocess, or that of the first image that can be read.
-pub fn input(base: &Backbone, source: &dyn ImageSource, dataset: &Dataset, orientation: Orientation) -> Result<[usize; 2]> {
-    if let Some(fixed) = base.fixed_input() {
-        return Ok(fixed);
-    }
-    let size = |uri: &str| -> Result<[usize; 2]> {
-        let image = data::decode(&source.read(uri)?, &source.locate(uri), orientation)?;
-        Ok(base.preprocess().output_size([image.height, image.width]))
-    };
-    dataset.entries.iter().find_map(|e| size(&e.uri).ok()).ok_or_else(|| {
-        Error::setting("none of the images can be read, so their size is not known", "check the files, or set a size with --size")
-    })
 }
 
 fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
@@ -232,11 +105,8 @@ fn tell_stop(outcome: &Outcome, folder: &Path, screen: &Screen) {
         .warn(format_args!("stopped: features of {stored} of {images} images are stored in {folder}; the same command goes on from there"));
 }
 
-/// Not one image can be used. A cache that was made just now for nothing goes again, so that no later command takes it for one.
-fn nothing_usable(outcome: &Outcome, folder: &Path, is_new: bool, screen: &Screen) -> anyhow::Result<Ending> {
-    if is_new && Cache::open(folder).is_ok_and(|cache| cache.manifest().shards.is_empty()) {
-        std::fs::remove_dir_all(folder).map_err(Error::io("remove", folder))?;
-    }
+/// Not one image can be used.
+fn nothing_usable(outcome: &Outcome, screen: &Screen) -> anyhow::Result<Ending> {
     if screen.json {
         let changes = changes::object(&outcome.changes);
         screen.object(&json!({ "cache": null, "images": outcome.images, "computed": 0, "failed": outcome.failed.len(), "rows": changes }));
@@ -300,58 +170,5 @@ fn tell_outcome(outcome: &Outcome, folder: &Path, screen: &Screen) {
         }));
     } else {
         screen.path(folder);
-    }
-}
-
-/// Draws the extraction on a terminal, says the important things elsewhere.
-pub struct Watch<'a> {
-    screen: &'a Screen,
-    bar: ProgressBar,
-    /// What is being computed, before the count.
-    pub what: String,
-    /// Images that were stored when a signal asked to stop.
-    asked_at: Option<usize>,
-    /// Whether it was stopped, with the running shard written.
-    stopped: bool,
-}
-
-impl<'a> Watch<'a> {
-    pub fn new(screen: &'a Screen) -> Watch<'a> {
-        Watch { screen, bar: ProgressBar::hidden(), what: String::new(), asked_at: None, stopped: false }
-    }
-
-    /// Takes the bar off the terminal.
-    pub fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-impl Observer for Watch<'_> {
-    fn started(&mut self, progress: &Progress) {
-        if progress.images == 0 {
-            return;
-        }
-        if progress.reused > 0 {
-            self.screen.note(format_args!("reusing the features of {} images", thousands(progress.reused as u64)));
-        }
-        self.clear();
-        self.bar = self.screen.bar(progress.images as u64, "{prefix}{bar:30} {pos}/{len}  {msg}  ETA {eta}");
-        self.bar.set_prefix(self.what.clone());
-    }
-
-    fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let s = &progress.seconds;
-        self.bar.set_position(progress.done as u64);
-        let rate = progress.done as f64 / s.wall.max(1e-9);
-        let phases = format!("read {:.1} s, decode {:.1} s, infer {:.1} s, write {:.1} s", s.read, s.decode, s.infer, s.write);
-        self.bar.set_message(format!("{rate:.1} images/s  ({phases}; bottleneck: {})", progress.bottleneck()));
-        if signals::asked().is_some() {
-            self.stopped = progress.stored > *self.asked_at.get_or_insert(progress.stored);
-        }
-        if self.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn message(&mut self, text: &str) {
-        self.bar.suspend(|| self.screen.warn(text));
     }
 }

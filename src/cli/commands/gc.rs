@@ -1,15 +1,15 @@
 //! `headstart gc`: deleted rows and leftovers go.
 
-use crate::store::{self, Wait};
+use crate::store::{self, Wait, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::CacheArg;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes};
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
-    let folder = super::cache_folder(&a.cache)?;
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+    let folder = find_cache(&a.cache)?;
     let done = store::gc(&folder, Wait::Moment)?;
     if screen.json {
         screen.object(&json!(done));

@@ -1,18 +1,18 @@
 //! `headstart inspect`: what a cache holds.
 
-use crate::store;
+use crate::store::{self, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::CacheArg;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, table, thousands};
 
 /// Classes listed on the screen; `--json` lists all.
 const SHOWN: usize = 20;
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
-    let about = store::inspect(&super::cache_folder(&a.cache)?)?;
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+    let about = store::inspect(&find_cache(&a.cache)?)?;
     if screen.json {
         screen.object(&json!(about));
         return Ok(Ending::Done);
@@ -41,6 +41,10 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     screen.result(format_args!("\n{}", table(["class", "train", "val", "test"].map(String::from), 1, classes)));
     if about.classes.len() > SHOWN {
         screen.result(format_args!("and {} classes more", about.classes.len() - SHOWN));
+    }
+    let open: usize = about.classes.iter().map(|c| c.open).sum();
+    if open > 0 {
+        screen.warn(format_args!("one part of an extraction: {} images have no split before `headstart merge` joins all parts", n(open)));
     }
     about.failed.iter().for_each(|f| screen.warn(format_args!("failed {}: {}", f.path, f.reason)));
     about.damaged.iter().for_each(|file| screen.warn(format_args!("damaged: {file}")));

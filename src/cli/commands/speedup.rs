@@ -5,73 +5,39 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::features::announce;
+use crate::Result;
 use crate::backbone::Backbone;
-use crate::data::{self, Dataset, Digest, Orientation, Split};
+use crate::cli::args::Speedup;
+use crate::cli::ending::Ending;
+use crate::cli::screen::{Screen, table};
+use crate::cli::signals;
+use crate::cli::watch::Watch;
 use crate::engine::DeviceChoice;
-use crate::extract::{self, Progress};
-use crate::heads::trainer;
-use crate::preprocess::Policy;
+use crate::extraction::{self, Event, Extraction, ExtractionOptions, Progress};
 use crate::speedup::{self, Arm, Comparison, Observer, PAGE_FILE, RESULT_FILE};
 use crate::sweep::SweepConfig;
-use crate::{Result, engine, store};
-
-use super::extraction::Extraction;
-use super::features;
-use super::images::Listed;
-use crate::cli::Ending;
-use crate::cli::args::Speedup;
-use crate::cli::screen::{Screen, table, thousands};
-use crate::cli::signals;
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
-pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let options = a.images.check()?;
+pub(crate) fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let options = ExtractionOptions { taps: vec![a.tap.clone()], ..a.images.options()? };
+    options.check()?;
     let config = config(a)?;
     let device = super::device(device, screen)?;
-    let (base, start) = open(a, device, screen)?;
-    let mut listed = a.images.list(&options, screen)?;
-    let out = a.out.clone().unwrap_or_else(|| Path::new("speedups").join(format!("{}-{}", listed.name, base.info().name)));
-    let orientation = Orientation::AsStored;
-    let policy: Policy = "standard".parse()?;
-    let key = base.key(a.images.store.into(), orientation, &policy, 0);
-    let folder = key.folder(&out.join("cache"), &listed.name);
-    let digests = data::digests(listed.source.as_ref(), &listed.dataset.entries, None, &|| {})?.each;
-    a.images.settle(&mut listed, &digests, true, &folder, screen)?;
-    let Listed { source, mut dataset, name, data } = listed;
-    let digests = leave_out_test(&mut dataset, digests, screen);
-    let input = features::input(&base, source.as_ref(), &dataset, orientation)?;
-    let extraction = Extraction {
-        folder,
-        base,
-        source,
-        dataset,
-        digests,
-        unread: vec![],
-        partial: a.images.limit.is_some(),
-        name,
-        key,
-        orientation,
-        input,
-        policy,
-        views: 1,
-        taps: vec![a.tap.clone()],
-        batch: a.images.batch,
-        part: None,
-    };
-    let trainer = trainer(&engine::device(&device)?);
-    let prepared = start.elapsed().as_secs_f64();
-    announce(&extraction, screen);
-    let mut watch = Watch { screen, inner: features::Watch::new(screen), epochs: 0 };
+    let (backbone, start) = open(a, device, screen)?;
+    let extraction = Extraction::builder(&a.images.data, &backbone).options(options);
+    let mut builder = Comparison::builder(extraction).config(config).full(a.full).device(device).since(start);
+    if let Some(out) = &a.out {
+        builder = builder.out(out);
+    }
+    let mut watch = SpeedupWatch { screen, inner: Watch::new(screen), epochs: 0 };
+    let comparison = builder.prepare(&mut watch)?;
+    announce(comparison.extraction(), &format!(", tap {}", a.tap), screen);
     let kept = signals::kept(|| "finished arms are kept; the same command goes on from there".into());
-    let found = extraction.with_job(|job| {
-        let comparison = Comparison { job, config: &config, trainer: trainer.as_ref(), out: &out, full: a.full, prepared };
-        speedup::run(&comparison, &mut watch)
-    });
+    let found = comparison.run(&mut watch);
     drop(kept);
     watch.inner.clear();
-    let found = found?;
-    store::remember_origin(&extraction.folder, &data)?;
-    tell(&found, &out, screen)?;
+    tell(&found?, comparison.folder(), screen)?;
     Ok(Ending::Done)
 }
 
@@ -99,27 +65,6 @@ fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone,
     Ok((Backbone::open_with(&settings, &fetching)?, start))
 }
 
-/// Neither way looks at test.
-fn leave_out_test(dataset: &mut Dataset, digests: Vec<Result<Digest>>, screen: &Screen) -> Vec<Result<Digest>> {
-    let before = dataset.entries.len();
-    let entries = std::mem::take(&mut dataset.entries);
-    let kept = entries.into_iter().zip(digests).filter(|(entry, _)| entry.split != Some(Split::Test));
-    let digests;
-    (dataset.entries, digests) = kept.unzip();
-    let left_out = before - dataset.entries.len();
-    if left_out > 0 {
-        screen.note(format_args!("{} images of test are left out of both ways", thousands(left_out as u64)));
-    }
-    digests
-}
-
-fn announce(extraction: &Extraction, screen: &Screen) {
-    let (base, images) = (&extraction.base, thousands(extraction.dataset.entries.len() as u64));
-    let (tap, weights) = (&extraction.taps[0], base.weights_name());
-    base.note().iter().for_each(|note| screen.note(note));
-    screen.note(format_args!("{images} images, {} on {}, weights {weights}, tap {tap}", base.info().name, base.engine_name()));
-}
-
 fn tell(found: &speedup::Speedup, out: &Path, screen: &Screen) -> anyhow::Result<()> {
     if found.images.failed > 0 {
         screen.warn(format_args!(
@@ -141,14 +86,26 @@ fn tell(found: &speedup::Speedup, out: &Path, screen: &Screen) -> anyhow::Result
 }
 
 /// Draws the extractions, epoch by epoch.
-struct Watch<'a> {
+struct SpeedupWatch<'a> {
     screen: &'a Screen,
-    inner: features::Watch<'a>,
+    inner: Watch<'a>,
     /// Number of epochs of the arm.
     epochs: usize,
 }
 
-impl extract::Observer for Watch<'_> {
+impl extraction::Observer for SpeedupWatch<'_> {
+    fn event(&mut self, event: &Event<'_>) {
+        self.inner.event(event);
+    }
+
+    fn digesting(&mut self, images: usize) -> Box<dyn Fn() + Sync> {
+        self.inner.digesting(images)
+    }
+
+    fn digested(&mut self, read: usize) {
+        self.inner.digested(read);
+    }
+
     fn started(&mut self, progress: &Progress) {
         self.inner.started(progress);
     }
@@ -156,13 +113,9 @@ impl extract::Observer for Watch<'_> {
     fn progress(&mut self, progress: &Progress) -> ControlFlow<()> {
         self.inner.progress(progress)
     }
-
-    fn message(&mut self, text: &str) {
-        self.inner.message(text);
-    }
 }
 
-impl Observer for Watch<'_> {
+impl Observer for SpeedupWatch<'_> {
     fn arm(&mut self, way: Arm, epochs: usize) {
         self.epochs = epochs;
         self.inner.clear();

@@ -4,18 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::engine;
-use crate::heads::{Epoch, trainer};
-use crate::model::backbone_classifier;
-use crate::report;
-use crate::sweep::{self, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult, open_all};
-use crate::{Error, Result};
+use crate::experiment;
+use crate::heads::Epoch;
+use crate::sweep::{LOG_FILE, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult};
 use comfy_table::Table;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Sweep;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, name, seconds, table, thousands};
 use crate::cli::signals;
 
@@ -23,40 +20,29 @@ use crate::cli::signals;
 const SHOWN: usize = 10;
 
 /// Runs the verb. On stdout: the leaderboard, or with `--json` one object.
-pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let (settings, caches): (Vec<&String>, Vec<&String>) = a.words.iter().partition(|w| is_setting(w));
-    if caches.is_empty() {
-        return Err(Error::setting("no cache to sweep over", "name the folder that `headstart features` printed").into());
+    let mut builder = experiment::Sweep::builder(caches).device(super::device(device, screen)?).command(command(a));
+    if let Some(file) = &a.config {
+        builder = builder.config(SweepConfig::read(file)?);
     }
-    let folders = caches.iter().map(|c| super::cache_folder(Path::new(c.as_str()))).collect::<Result<Vec<_>>>()?;
-    let mut sources = open_all(&folders)?;
-    for source in &mut sources {
-        source.classifier = source.key.as_ref().and_then(|key| backbone_classifier(key, &source.weights));
+    if let Some(out) = &a.out {
+        builder = builder.out(out);
     }
-    let mut config = match &a.config {
-        Some(file) => SweepConfig::read(file)?,
-        None => SweepConfig::parse(sweep::DEFAULT, Path::new("the built-in sweep"))?,
-    };
-    settings.iter().try_for_each(|s| config.set(s))?;
-    let out = a.out.clone().unwrap_or_else(|| PathBuf::from("sweeps").join(&sources[0].dataset));
-    let device = engine::device(&super::device(device, screen)?)?;
-    if !device.is_cpu() {
-        screen.note(format_args!("heads train on {}", engine::describe(&device)));
+    let sweep = settings.into_iter().fold(builder, experiment::SweepBuilder::set).prepare()?;
+    if let Some(gpu) = sweep.gpu() {
+        screen.note(format_args!("heads train on {gpu}"));
     }
-    let job = sweep::SweepJob { sources, config, out, trainer: trainer(&device) };
     let watch = Watch { screen, bar: OnceLock::new(), finished: Arc::default() };
-    let (finished, log) = (watch.finished.clone(), job.out.join("trials.jsonl"));
+    let (finished, log) = (watch.finished.clone(), sweep.folder().join(LOG_FILE));
     let kept = signals::kept(move || {
         let finished = thousands(finished.load(Ordering::Relaxed) as u64);
         format!("{finished} finished trials are kept in {}; the same command goes on from there", log.display())
     });
-    let outcome = sweep::run(job, &watch);
+    let outcome = sweep.run(&watch);
     drop(kept);
     watch.bar().finish_and_clear();
     let outcome = outcome?;
-    report::record_run(&outcome.folder, command(a).iter().map(String::as_str))?;
-    report::write_tensorboard(&outcome.folder)?;
-    report::write(&outcome.folder, None)?;
     tell(&outcome, screen);
     Ok(Ending::Done)
 }
@@ -99,11 +85,8 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
         let [val, test] = [outcome.metric.as_str(), "test.acc1"].map(metric);
         screen.result(format_args!("best of {}: trial {}{val}{test}", plain(&best.value), best.trial));
     }
-    screen.note(format_args!(
-        "all trials, the best head and its predictions: {}, to look at: {}",
-        outcome.folder.display(),
-        report::REPORT_FILE
-    ));
+    let page = if cfg!(feature = "report") { ", to look at: report.html" } else { "" };
+    screen.note(format_args!("all trials, the best head and its predictions: {}{page}", outcome.folder.display()));
 }
 
 /// The best trials: what differs among them, how they did, and where that differs too, how they ended.

@@ -1,26 +1,19 @@
 //! `headstart verify`: every shard against its digest, and some images computed again.
 
-use std::path::Path;
-
-use crate::backbone::Backbone;
-use crate::data::{self, ListOptions};
-use crate::extract::{self, Rechecked};
-use crate::store::{self, Cache};
 use serde_json::json;
 
-use super::extraction::Extraction;
-use crate::cli::Ending;
 use crate::cli::args::Verify;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
+use crate::extraction::{Rechecked, recheck};
+use crate::store::{self, Cache, find_cache};
 
-/// Images a batch of those that are computed again.
-const BATCH: usize = 32;
 /// How many photos of a kind are named on the screen; `--json` names all.
 const NAMED: usize = 10;
 
 /// Runs the verb. Exit code 1 where anything is damaged, differs or could not be compared.
-pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
-    let folder = super::cache_folder(&a.cache.cache)?;
+pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+    let folder = find_cache(&a.cache.cache)?;
     let verified = store::verify(&folder)?;
     for damage in &verified.damaged {
         screen.warn(format_args!("{}: {}", folder.join(&damage.file).display(), damage.problem));
@@ -30,7 +23,7 @@ pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> 
     }
     let whole = verified.damaged.is_empty();
     let again = match (a.sample, &a.data) {
-        (Some(sample), Some(data)) if whole => Some(recheck(&folder, data, sample, device, screen)?),
+        (Some(sample), Some(data)) if whole => Some(recheck(&folder, data, sample, super::device(device, screen)?, &screen.fetching())?),
         _ => None,
     };
     let cache = Cache::open(&folder)?;
@@ -79,36 +72,4 @@ fn tell_left_out(again: &Rechecked, screen: &Screen) {
     if again.unknown > 0 {
         screen.note(format_args!("{} photos of the data have no features yet", thousands(again.unknown as u64)));
     }
-}
-
-/// Computes some images again, with everything as the cache's key has it.
-fn recheck(folder: &Path, data: &Path, sample: usize, device: &str, screen: &Screen) -> anyhow::Result<Rechecked> {
-    let cache = Cache::open(folder)?;
-    let manifest = cache.manifest();
-    let (base, orientation) = Backbone::of_key(&manifest.key, &manifest.weights, super::device(device, screen)?, &screen.fetching())?;
-    let source = data::open(data, &ListOptions { lenient: true, ..ListOptions::default() })?;
-    let dataset = source.list()?;
-    let digests = data::digests(source.as_ref(), &dataset.entries, None, &|| ())?.each;
-    let input = super::features::input(&base, source.as_ref(), &dataset, orientation)?;
-    let taps: Vec<String> = manifest.taps.keys().cloned().collect();
-    let views = taps.iter().map(|t| manifest.views(t).len()).min().unwrap_or(1) as u32;
-    let extraction = Extraction {
-        base,
-        source,
-        dataset,
-        digests,
-        unread: vec![],
-        partial: false,
-        name: manifest.dataset.clone(),
-        key: manifest.key.clone(),
-        folder: folder.into(),
-        orientation,
-        input,
-        policy: manifest.key.augment.parse()?,
-        views,
-        taps,
-        batch: BATCH,
-        part: None,
-    };
-    Ok(extraction.with_job(|job| extract::recheck(job, sample))?)
 }

@@ -12,29 +12,32 @@ use crate::weights::{TensorSource, read_shaped};
 use crate::{Error, Result};
 
 /// A graph's parameters by name. `Var::as_tensor` puts trainable ones in, and gradients reach them.
-pub type Parameters = HashMap<String, Tensor>;
+pub(crate) type Parameters = HashMap<String, Tensor>;
 
 /// Reads the parameters that a graph needs onto a device.
 ///
 /// # Errors
 /// A missing or misshapen tensor; the device's own failure.
-pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dtype: DType) -> Result<Parameters> {
+pub(crate) fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dtype: DType) -> Result<Parameters> {
     let mut all = Parameters::new();
     for p in graph.parameters() {
         let data = read_shaped(weights, &p.name, &p.shape)?.data;
         let tensor = Tensor::from_vec(data, p.shape, device).and_then(|t| t.to_dtype(dtype));
-        all.insert(p.name.clone(), tensor.map_err(Error::engine("candle", format_args!("copying `{}` to the device", p.name)))?);
+        all.insert(p.name.clone(), tensor.map_err(Error::candle(format_args!("copying `{}` to the device", p.name)))?);
     }
     Ok(all)
 }
 
-/// Runs a graph op by op, batch norm unfolded, and returns its taps' values `[N, …]` in the order in which the graph names them.
+/// Runs a graph op by op, batch norm unfolded, and returns its taps' values `[N, …]` in the order
+/// in which the graph names them.
 ///
-/// A value is dropped as soon as its last reader has run (and stays alive for gradients where a parameter is a variable).
+/// A value is dropped as soon as its last reader has run (and stays alive for gradients where a
+/// parameter is a variable).
 ///
 /// # Errors
-/// A parameter that is not in `parameters`, an input that does not fit; the device's own failure, running out of memory among them.
-pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
+/// A parameter that is not in `parameters`, an input that does not fit; the device's own failure,
+/// running out of memory among them.
+pub(crate) fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
     let of_one = input.dims().get(1..).and_then(|d| <[usize; 3]>::try_from(d).ok());
     let shapes = graph.shapes(of_one.ok_or_else(|| Error::graph("input", format!("needs [N, C, H, W], not {:?}", input.dims())))?)?;
     let nodes = graph.nodes();
@@ -52,11 +55,12 @@ pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result
         {
             return Err(Error::graph(&node.name, "candle knows no stride that differs between rows and columns"));
         }
-        apply(node, &found, values, &shapes[id]).map_err(Error::engine("candle", format_args!("computing `{}`", node.name)))
+        apply(node, &found, values, &shapes[id]).map_err(Error::candle(format_args!("computing `{}`", node.name)))
     })
 }
 
-/// Computes values in order, value `i` from those that `inputs[i]` names, and drops each after its last reader.
+/// Computes values in order, value `i` from those that `inputs[i]` names, and drops each after its
+/// last reader.
 fn run(inputs: &[&[usize]], taps: &[usize], mut compute: impl FnMut(usize, &[&Tensor]) -> Result<Tensor>) -> Result<Vec<Tensor>> {
     let mut readers = vec![0usize; inputs.len()];
     inputs.iter().flat_map(|i| i.iter()).chain(taps).for_each(|&v| readers[v] += 1);
@@ -125,10 +129,7 @@ impl Planned {
         let parameters = plan
             .steps
             .iter()
-            .map(|step| {
-                on_device(&step.layer, device, dtype)
-                    .map_err(Error::engine("candle", format_args!("copying `{}` to the device", step.name)))
-            })
+            .map(|step| on_device(&step.layer, device, dtype).map_err(Error::candle(format_args!("copying `{}` to the device", step.name))))
             .collect::<Result<_>>()?;
         Ok(Planned { plan, parameters })
     }
@@ -139,7 +140,7 @@ impl Planned {
         run(&inputs, taps, |value, values| {
             let Some(i) = value.checked_sub(1) else { return Ok(input.clone()) };
             apply_planned(&steps[i].layer, &self.parameters[i], values, &shapes[value])
-                .map_err(Error::engine("candle", format_args!("computing `{}`", steps[i].name)))
+                .map_err(Error::candle(format_args!("computing `{}`", steps[i].name)))
         })
     }
 }

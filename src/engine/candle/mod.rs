@@ -1,4 +1,10 @@
-//! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked against.
+//! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked
+//! against.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `forward.rs` | graphs and plans run over candle's tensors |
+//! | `ops.rs`, `tokens.rs` | the layers of convolutional networks, and those of transformers, in candle's ops |
 
 mod forward;
 mod ops;
@@ -12,7 +18,7 @@ use crate::plan::Plan;
 use crate::weights::TensorSource;
 use crate::{Error, Result};
 
-pub use forward::{Parameters, forward, parameters};
+pub(crate) use forward::{Parameters, forward, parameters};
 
 /// Runs a backbone in candle's own ops on any of its devices and float dtypes.
 pub struct CandleEngine {
@@ -30,10 +36,11 @@ enum Network {
 }
 
 impl CandleEngine {
-    /// The reference: runs the graph op by op as it stands, nothing folded.
+    /// The reference: runs the graph op by op, unchanged, nothing folded.
     ///
     /// # Errors
-    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the device's own failure.
+    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the
+    /// device's own failure.
     pub fn new(
         graph: &Graph,
         weights: &dyn TensorSource,
@@ -87,16 +94,13 @@ impl Engine for CandleEngine {
             return Err(Error::graph("input", format!("planned for images of {:?}, not {:?}", self.input, batch.shape())));
         }
         let images = batch.images();
-        let input = self.upload(batch).map_err(Error::engine("candle", format_args!("copying {images} images to {}", self.device())))?;
+        let input = self.upload(batch).map_err(Error::candle(format_args!("copying {images} images to {}", self.device())))?;
         let values = match &self.network {
             Network::Graph(graph, parameters) => forward(graph, parameters, &input)?,
             Network::Plan(planned) => planned.forward(&input)?,
         };
         let download = |value: &Tensor| value.to_dtype(DType::F32)?.flatten_all()?.to_vec1();
-        values
-            .iter()
-            .map(|v| download(v).map_err(Error::engine("candle", format_args!("copying features back from {}", self.device()))))
-            .collect()
+        values.iter().map(|v| download(v).map_err(Error::candle(format_args!("copying features back from {}", self.device())))).collect()
     }
 }
 

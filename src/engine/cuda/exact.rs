@@ -1,14 +1,16 @@
-//! Which values stay f32 where maps are of 16 bits.
+//! Choice of the values that stay f32 where maps have 16 bits.
 //!
-//! Means over whole maps, and what is computed of them alone: gates of squeeze-excite layers, pooled features. They are small, and what rounding
-//! one changes, it changes at every pixel that it multiplies: no later mean over pixels makes up for it (MobileNet V3's features would be 3e-2 off
-//! for that reason alone).
+//! They are means over whole maps and the values computed from these alone: gates of squeeze-excite
+//! layers, pooled features. They are small, and the rounding error of one recurs at every pixel
+//! that it multiplies: no later mean over pixels averages it out (MobileNet V3's features would be
+//! 3e-2 off for that reason alone).
 
-use super::lower::Map;
+use super::map::Map;
 use crate::plan::{Layer, Plan};
 
-/// For each value whether it is f32. A kernel reads numbers of one kind, but for a mean and for a map with its gate.
-pub fn exact(plan: &Plan, maps: &[Map]) -> Vec<bool> {
+/// For each value whether it is f32. A kernel reads numbers of one kind, but for a mean and for a
+/// map with its gate.
+pub(super) fn exact(plan: &Plan, maps: &[Map]) -> Vec<bool> {
     let mut exact: Vec<bool> = maps.iter().map(|map| map.pixels() == 1).collect();
     exact[0] = false;
     loop {

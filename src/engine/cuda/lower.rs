@@ -5,9 +5,10 @@
 //! | convolution 1×1, stride 1; fully connected | cuBLAS, with bias, residual and ReLU in its epilogue |
 //! | depthwise convolution | a kernel of our own, with all that follows |
 //! | any other convolution | cuDNN, with bias, residual and ReLU fused where it takes them |
-//! | everything else, and what the libraries' epilogues know not | kernels of our own |
+//! | everything else, and the endings that the libraries' epilogues lack | kernels of our own |
 
 use super::exact::exact;
+use super::map::Map;
 use super::memory::Memory;
 use super::program::{Call, Convolution, Element, Finish, Kernel, Numbers, Place, Product, Program, Space, Tap, Variant};
 use crate::graph::{Act, Padding, Pool};
@@ -19,28 +20,11 @@ const LANES: usize = 8;
 /// Pixels that one thread sums of a large map.
 const STRETCH: usize = 64;
 
-/// Shape of a value as it lies in memory: vectors are maps of one pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Map {
-    channels: usize,
-    rows: usize,
-    columns: usize,
-    /// Channels that a pixel has room for.
-    stored: usize,
-}
-
-impl Map {
-    /// Pixels of an image.
-    pub fn pixels(&self) -> usize {
-        self.rows * self.columns
-    }
-}
-
-/// Makes a plan ready for batches of `images` images.
+/// Compiles a plan for batches of `images` images.
 ///
 /// # Errors
-/// A transformer; more images than one map can hold (said as a lack of memory).
-pub fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
+/// A transformer; more images than one map can hold (reported as a lack of memory).
+pub(super) fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(Error::graph(&step.name, "belongs to a transformer: these run on the candle engine"));
     }
@@ -54,10 +38,10 @@ pub fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> 
     }
     let Lowering { memory, mut calls, taps, features, .. } = lowering;
     let (offsets, arena) = memory.arrange();
-    calls.iter_mut().for_each(|call| call.settle(&offsets));
+    calls.iter_mut().for_each(|call| call.assign_offsets(&offsets));
     let entry = |kernel: Kernel| {
         let mut call = Call::Kernel(kernel);
-        call.settle(&offsets);
+        call.assign_offsets(&offsets);
         if let Call::Kernel(kernel) = call { kernel } else { kernel }
     };
     let input = [0, 1, 2].map(|i| plan.input_shape()[i]);
@@ -92,8 +76,9 @@ struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     fn new(plan: &'a Plan, element: Element, images: usize) -> Result<Lowering<'a>> {
-        let mut maps: Vec<Map> = plan.shapes.iter().map(|shape| map(shape)).collect();
-        // Tensor cores want channels by eights: an image gets five of zeros where only convolutions read it.
+        let mut maps: Vec<Map> = plan.shapes.iter().map(|shape| Map::of(shape)).collect();
+        // Tensor cores want channels by eights: an image gets five of zeros where only convolutions
+        // read it.
         let padded = |step: &Step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups == 1);
         if element != Element::F32 && plan.shapes[0].len() == 3 && plan.steps.iter().all(|s| !s.inputs.contains(&0) || padded(s)) {
             maps[0].stored = maps[0].channels.next_multiple_of(LANES);
@@ -101,7 +86,7 @@ impl<'a> Lowering<'a> {
         let elements: Vec<Element> = exact(plan, &maps).into_iter().map(|exact| if exact { Element::F32 } else { element }).collect();
         let largest = maps.iter().map(|m| images * m.pixels() * m.stored).max().unwrap_or(0);
         if largest >= 1 << 31 {
-            return Err(Error::engine("cuda", "planning")(format!("out of memory: {images} images make a map of {largest} values")));
+            return Err(Error::out_of_memory("cuda", "planning")(format!("{images} images make a map of {largest} values")));
         }
         let mut last: Vec<usize> = (0..maps.len()).collect();
         plan.last_reads().iter().enumerate().filter_map(|(v, read)| read.map(|step| (v, step + 1))).for_each(|(v, step)| last[v] = step);
@@ -153,7 +138,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Where the value is a tap, it leaves as soon as it is there.
+    /// Copies a value out as soon as it is computed, if it is a tap.
     fn tap(&mut self, value: ValueId) {
         for tap in (0..self.taps.len()).filter(|&t| self.plan.taps[t] == value) {
             let map = self.maps[value];
@@ -272,7 +257,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Copies `count` channels of each pixel; for either map the first of them and how many a pixel has.
+    /// Copies `count` channels of each pixel; for either map the first of them and how many a pixel
+    /// has.
     fn part(
         &mut self,
         element: Element,
@@ -361,7 +347,7 @@ impl<'a> Lowering<'a> {
         self.calls.push(Call::Product(product, finish));
     }
 
-    /// What follows a library's sums for a value, at a place.
+    /// The end of a library's sums for a value, at a place.
     fn finish(&mut self, bias: &[f32], residual: Option<Place>, act: Option<Act>, value: ValueId, y: Place) -> Finish {
         let (element, to) = (self.elements[value], self.maps[value]);
         let relu = match act {
@@ -376,14 +362,6 @@ impl<'a> Lowering<'a> {
         let kernel = Kernel { name: "finish", variant: Variant { element, wide }, y, x: y, z: residual, p, q: None, numbers };
         Finish { bias: self.memory.elements(element, bias), residual, relu, kernel }
     }
-}
-
-fn map(shape: &[usize]) -> Map {
-    let (channels, rows, columns) = match *shape {
-        [c, h, w] => (c, h, w),
-        _ => (shape.iter().product(), 1, 1),
-    };
-    Map { channels, rows, columns, stored: channels }
 }
 
 fn wide(channels: &[usize]) -> bool {
@@ -405,7 +383,7 @@ fn activation(act: Option<Act>) -> usize {
     }
 }
 
-/// How windows lie on a map.
+/// Geometry of windows on a map.
 struct Window {
     kernel: [usize; 2],
     stride: [usize; 2],

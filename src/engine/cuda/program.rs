@@ -1,12 +1,12 @@
-//! What the GPU is told to do: a list of calls over a few blocks of memory, known entirely beforehand.
+//! The program of a GPU: a list of calls over a few blocks of memory, known entirely beforehand.
 
 use half::{bf16, f16};
 
 use crate::engine::Compute;
 
-/// The numbers that maps and weights are made of. Sums are f32 in either case.
+/// The type of the numbers of maps and weights. Sums are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
+pub(super) enum Element {
     /// f32 throughout, TF32 off.
     F32,
     /// bf16 in memory.
@@ -26,8 +26,8 @@ impl From<Compute> for Element {
 }
 
 impl Element {
-    /// What `kernels.cu` is told of it.
-    pub const fn define(self) -> Option<&'static str> {
+    /// The macro that selects it in `kernels.cu`.
+    pub(super) const fn define(self) -> Option<&'static str> {
         match self {
             Element::F32 => None,
             Element::Bf16 => Some("BF16"),
@@ -36,7 +36,7 @@ impl Element {
     }
 
     /// Bytes of one.
-    pub const fn size(self) -> usize {
+    pub(super) const fn size(self) -> usize {
         match self {
             Element::F32 => 4,
             Element::Bf16 | Element::F16 => 2,
@@ -44,7 +44,7 @@ impl Element {
     }
 
     /// Values as they lie in memory.
-    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+    pub(super) fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
             Element::F32 => bytemuck::cast_slice(values).to_vec(),
             Element::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_ne_bytes()).collect(),
@@ -55,14 +55,15 @@ impl Element {
 
 /// A block of the device's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
+pub(super) enum Space {
     /// Maps, each for as long as it is needed.
     Arena,
     /// Weights.
     Constants,
     /// The batch as it came: bytes, or f32.
     Input,
-    /// How bytes become numbers: scale and shift of each channel, then 1 where blue comes first.
+    /// The map from bytes to numbers: scale and shift of each channel, then 1 where blue comes
+    /// first.
     Normalise,
     /// The taps' values, f32.
     Features,
@@ -70,17 +71,17 @@ pub enum Space {
 
 /// A place in the device's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The block.
     pub space: Space,
     /// Bytes from its start.
     pub at: usize,
 }
 
-/// The numbers that every kernel takes; what they mean stands beside each kernel.
+/// The numbers that every kernel takes; their meaning is documented beside each kernel.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Numbers {
+pub(super) struct Numbers {
     /// Threads that have something to do.
     pub count: u32,
     /// Extents and the like.
@@ -89,9 +90,9 @@ pub struct Numbers {
     pub f: f32,
 }
 
-/// Which of the compiled kernels of a name.
+/// One of the compiled variants of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Variant {
+pub(super) struct Variant {
     /// The numbers of the maps that it reads and writes.
     pub element: Element,
     /// Whether a thread makes eight channels, or one.
@@ -100,14 +101,14 @@ pub struct Variant {
 
 /// A kernel of our own, `kernels.cu`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kernel {
+pub(super) struct Kernel {
     /// Its name there.
     pub name: &'static str,
-    /// Which one.
+    /// The variant.
     pub variant: Variant,
-    /// What it writes.
+    /// Output.
     pub y: Place,
-    /// What it reads.
+    /// Input.
     pub x: Place,
     /// A second input.
     pub z: Option<Place>,
@@ -121,7 +122,7 @@ pub struct Kernel {
 
 /// `y = x · weightᵀ`: `[rows, input]` by `[output, input]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Product {
+pub(super) struct Product {
     /// Numbers of x, weight and y.
     pub element: Element,
     /// Rows of x and y: pixels of all images.
@@ -138,9 +139,10 @@ pub struct Product {
     pub y: Place,
 }
 
-/// A convolution of maps `[image][row][column][channel]` with weights `[output][row][column][input / groups]`.
+/// A convolution of maps `[image][row][column][channel]` with weights
+/// `[output][row][column][input / groups]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Convolution {
+pub(super) struct Convolution {
     /// Numbers of x, weight and y.
     pub element: Element,
     /// Number of images.
@@ -165,9 +167,9 @@ pub struct Convolution {
     pub y: Place,
 }
 
-/// What follows a sum of products: bias, residual, activation.
+/// The end of a sum of products: bias, residual, activation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Finish {
+pub(super) struct Finish {
     /// Bias of each output channel, in the output's numbers.
     pub bias: Place,
     /// A map like the output, to be added.
@@ -180,7 +182,7 @@ pub struct Finish {
 
 /// One step for the GPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Call {
+pub(super) enum Call {
     /// A kernel of our own.
     Kernel(Kernel),
     /// cuBLAS.
@@ -191,16 +193,16 @@ pub enum Call {
 
 /// A tap's place among the features: `images · length` values from `at` bytes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tap {
+pub(super) struct Tap {
     /// Bytes from the features' start.
     pub at: usize,
     /// Values of one image.
     pub length: usize,
 }
 
-/// A plan made ready for so many images.
+/// A plan compiled for a number of images.
 #[derive(Debug, Clone)]
-pub struct Program {
+pub(super) struct Program {
     /// Images of every batch.
     pub images: usize,
     /// Numbers of maps and weights, but for values that stay f32.
@@ -211,7 +213,7 @@ pub struct Program {
     pub pixels: Kernel,
     /// From floats, channel by channel, to the first map.
     pub planes: Kernel,
-    /// All that follows.
+    /// All steps after that.
     pub calls: Vec<Call>,
     /// Weights as they lie on the device.
     pub constants: Vec<u8>,
@@ -237,17 +239,17 @@ impl Finish {
 }
 
 impl Call {
-    /// Gives each place of the arena, so far the number of a storage, its offset.
-    pub fn settle(&mut self, offsets: &[usize]) {
-        let settle = |place: &mut Place| {
+    /// Turns each place of the arena from the number of a storage into that storage's offset.
+    pub(super) fn assign_offsets(&mut self, offsets: &[usize]) {
+        let assign = |place: &mut Place| {
             if place.space == Space::Arena {
                 place.at = offsets[place.at];
             }
         };
         match self {
-            Call::Kernel(kernel) => kernel.places_mut().for_each(settle),
-            Call::Product(p, finish) => [&mut p.x, &mut p.y].into_iter().chain(finish.places_mut()).for_each(settle),
-            Call::Convolution(c, finish) => [&mut c.x, &mut c.y].into_iter().chain(finish.places_mut()).for_each(settle),
+            Call::Kernel(kernel) => kernel.places_mut().for_each(assign),
+            Call::Product(p, finish) => [&mut p.x, &mut p.y].into_iter().chain(finish.places_mut()).for_each(assign),
+            Call::Convolution(c, finish) => [&mut c.x, &mut c.y].into_iter().chain(finish.places_mut()).for_each(assign),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Convolutions as matrix products in AMX tiles.
 //!
-//! *Shape class*: dense convolutions of sixteen channels and more, any window and stride. *Algorithm*: implicit GEMM. A task takes some
-//! output pixels (of several images where these go through a layer together), writes what their windows see as a panel of digits, a row for
-//! each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and activation follow at once. *Layout*: blocked
-//! maps with a halo; panels and weights as [`super::split_int8`] has them, rows going through the cells of a window and the blocks of a cell.
+//! *Shape class*: dense convolutions of sixteen channels and more, any window and stride.
+//! *Algorithm*: implicit GEMM. A task takes some output pixels (of several images where these go
+//! through a layer together), writes the inputs under their windows as a panel of digits, a row for
+//! each pixel, and multiplies it by the weights, two output blocks at a time; bias, residual and
+//! activation follow at once. *Layout*: blocked maps with a halo; panels and weights as in
+//! [`super::split_int8`], rows going through the cells of a window and the blocks of a cell.
 
 use std::ops::Range;
 
@@ -23,7 +25,7 @@ const MOST: usize = 512;
 const TOGETHER: usize = 4 * TILE_ROWS;
 
 /// A prepared convolution.
-pub struct Matrix {
+pub(super) struct Matrix {
     amx: Amx,
     label: String,
     digits: Split,
@@ -31,11 +33,11 @@ pub struct Matrix {
     finish: Finish,
     /// Rows and columns of output as they are walked: one row where none has a gap.
     output: [usize; 2],
-    /// Where the first output pixel's window begins.
+    /// Offset of the first output pixel's window.
     window: usize,
     /// From there to the window of the pixel below, and of the next one.
     strides: [usize; 2],
-    /// What a window is made of.
+    /// The runs of a window.
     runs: Vec<Run>,
     weights: Weights,
     /// Most pixels of a task.
@@ -43,7 +45,7 @@ pub struct Matrix {
 }
 
 /// Whether tiles are faster than vectors.
-pub fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
+pub(super) fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
     let deep = conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1];
     let fits = conv.groups == 1 && conv.input >= LANES && deep <= split_int8::DEEPEST && output[0] * output[1] > 1;
     fits && cost(conv, digits) < direct(conv)
@@ -52,36 +54,36 @@ pub fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
 // A model of cycles for an output pixel, its constants fitted to profiles.
 
 /// Direct convolution by vectors.
-pub fn direct(conv: &ConvShape) -> f64 {
+pub(super) fn direct(conv: &ConvShape) -> f64 {
     1.05 * (conv.input * conv.kernel[0] * conv.kernel[1]) as f64 * conv.output.next_multiple_of(LANES) as f64 / 32.0
 }
 
 /// Direct convolution in tiles.
-pub fn cost(conv: &ConvShape, digits: Split) -> f64 {
+pub(super) fn cost(conv: &ConvShape, digits: Split) -> f64 {
     let deep = (split_int8::steps(conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1]) * DEEP) as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     deep + product(digits, deep, wide) + weights(digits, deep, wide) / MOST as f64 + finish(wide)
 }
 
 /// A row of a product.
-pub fn product(digits: Split, deep: f64, wide: f64) -> f64 {
+pub(super) fn product(digits: Split, deep: f64, wide: f64) -> f64 {
     3.1 * digits.products() as f64 * deep * wide / 2048.0 + 0.1 * digits.count() as f64 * wide
 }
 
 /// Reading a product's weights from the third-level cache.
-pub fn weights(digits: Split, deep: f64, wide: f64) -> f64 {
+pub(super) fn weights(digits: Split, deep: f64, wide: f64) -> f64 {
     const BYTES: f64 = 4.6;
     deep * wide * digits.count() as f64 / BYTES
 }
 
-/// What follows a product.
-pub fn finish(wide: f64) -> f64 {
+/// The end of a product.
+pub(super) fn finish(wide: f64) -> f64 {
     4.0 * wide / LANES as f64
 }
 
 impl Matrix {
     /// Packs weights.
-    pub fn new(amx: Amx, digits: Split, spec: DenseSpec<'_>) -> Matrix {
+    pub(super) fn new(amx: Amx, digits: Split, spec: DenseSpec<'_>) -> Matrix {
         const PANEL: usize = 5 << 18;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);
@@ -129,7 +131,7 @@ impl Matrix {
         segments
     }
 
-    /// Writes what the windows of up to sixteen pixels see.
+    /// Writes the input under the windows of up to sixteen pixels.
     fn fill(&self, unit: &Unit<'_>, pixels: Range<usize>, tile: &mut [f32]) {
         assert!(tile.len() >= self.digits.tile_floats(self.weights.steps()));
         let count = pixels.len();
@@ -141,8 +143,8 @@ impl Matrix {
         let last = from[count - 1];
         from[count..].fill(last);
         let rows = Rows { from, count, runs: &self.runs };
-        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo; the tile has the
-        // floats that are written, as asserted.
+        // SAFETY: `Unit::at` checked the map, and shape inference has every window inside the halo;
+        // the tile has the floats that are written, as asserted.
         unsafe { rows.fill(self.amx.vectors(), self.digits, &Destination { tile: tile.as_mut_ptr(), index: 0, panel: None }) };
     }
 }

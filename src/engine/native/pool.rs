@@ -1,12 +1,13 @@
 //! Pooling: maximum and mean over windows, the whole map or an adaptive grid.
 //!
-//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector operation for each window cell.
+//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector
+//! operation for each window cell.
 
 use super::memory::{Operand, Unit};
 use super::step::Kernel;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// Rows (or columns) that one output cell reads, and what an average over the axis divides by.
+/// Rows (or columns) that one output cell reads, and the divisor of an average over the axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Window {
     start: usize,
@@ -14,9 +15,9 @@ struct Window {
     divisor: usize,
 }
 
-/// What is done over a window.
+/// The operation over a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reduce {
+pub(super) enum Reduce {
     /// The largest value.
     Max,
     /// The mean.
@@ -24,7 +25,7 @@ pub enum Reduce {
 }
 
 /// A prepared pooling.
-pub struct Pooling {
+pub(super) struct Pooling {
     isa: Isa,
     reduce: Reduce,
     input: Operand,
@@ -35,7 +36,7 @@ pub struct Pooling {
 
 /// One axis of a sliding window.
 #[derive(Debug, Clone, Copy)]
-pub struct Axis {
+pub(super) struct Axis {
     /// Window length.
     pub kernel: usize,
     /// Stride.
@@ -46,7 +47,7 @@ pub struct Axis {
 
 impl Pooling {
     /// Sliding windows. With `count_padding`, cells of the padding count in an average's divisor.
-    pub fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
+    pub(super) fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
         let windows = |axis: Axis, from: usize, to: usize| {
             let window = |i: usize| {
                 let start = i * axis.stride;
@@ -63,7 +64,7 @@ impl Pooling {
     }
 
     /// PyTorch's adaptive mean to the output's size; the mean of the whole map where that is 1×1.
-    pub fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
+    pub(super) fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
         let windows = |from: usize, to: usize| {
             let window = |i: usize| {
                 let (start, end) = (i * from / to, ((i + 1) * from).div_ceil(to));
@@ -99,7 +100,7 @@ impl Vectorized for Block<'_> {
                     // Each row by itself: the sum of a large map is as exact as its longer side's.
                     let mut part = s.splat(first);
                     for v in line.chunks_exact(LANES).take(column.end - column.start) {
-                        // SAFETY: `v` has sixteen values.
+                        // SAFETY: `v` is a slice of sixteen values.
                         part = with(part, unsafe { s.load(v.as_ptr()) });
                     }
                     sum = with(sum, part);
@@ -108,7 +109,7 @@ impl Vectorized for Block<'_> {
                     sum = s.mul(sum, s.splat(1.0 / (row.divisor * column.divisor) as f32));
                 }
                 let to = &mut self.output[output.map.at(0, y, x)..][..LANES];
-                // SAFETY: `to` has sixteen values.
+                // SAFETY: `to` is a slice of sixteen values.
                 unsafe { s.store(to.as_mut_ptr(), sum) };
             }
         }
@@ -119,7 +120,7 @@ impl Vectorized for Block<'_> {
 struct PackedBlock<'a> {
     pooling: &'a Pooling,
     input: &'a [f32],
-    /// Where the block's output goes, of both of its halves if it is not in bf16.
+    /// Targets of the block, one for each half if the output is not in bf16.
     outputs: [Option<&'a mut [f32]>; 2],
 }
 
@@ -146,7 +147,7 @@ impl Vectorized for PackedBlock<'_> {
                     let line = &self.input[input.map.at(0, i, column.start)..];
                     let mut part = first;
                     for v in line.chunks_exact(LANES).take(column.end - column.start) {
-                        // SAFETY: `v` has sixteen words.
+                        // SAFETY: `v` is a slice of sixteen words.
                         part = both(s, *reduce, part, unsafe { s.unpack(v.as_ptr()) });
                     }
                     sum = both(s, *reduce, sum, part);
@@ -156,7 +157,7 @@ impl Vectorized for PackedBlock<'_> {
                     sum = [s.mul(sum[0], scale), s.mul(sum[1], scale)];
                 }
                 let at = output.map.at(0, y, x);
-                // SAFETY: slices of sixteen values.
+                // SAFETY: every pointer is that of a slice of sixteen values.
                 unsafe {
                     match &mut outputs {
                         [Some(packed), _] if output.map.packed => s.pack(packed[at..][..LANES].as_mut_ptr(), sum),
@@ -196,16 +197,18 @@ impl Kernel for Pooling {
         if self.input.map.packed {
             let output = |part: usize, parts: usize| {
                 let block = parts * block + part;
-                // SAFETY: each task has output blocks of its own.
+                // SAFETY: no other task reads or writes the output blocks of this one's input
+                // block.
                 (part < parts && block < self.output.map.blocks()).then(|| unsafe { unit.write(&self.output, image, block) })
             };
             let parts = if self.output.map.packed { 1 } else { 2 };
             let outputs = [output(0, parts), output(1, parts)];
-            // SAFETY: earlier steps are complete.
+            // SAFETY: the steps that write to the input are complete.
             let input = unsafe { unit.read(&self.input, image) };
             return dispatch(self.isa, PackedBlock { pooling: self, input: &input[block * self.input.map.block..], outputs });
         }
-        // SAFETY: earlier steps are complete, and each task has an output block of its own.
+        // SAFETY: the steps that write to the input are complete, and each task has an output block
+        // of its own.
         let (input, output) = unsafe { (unit.read(&self.input, image), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { pooling: self, input: &input[block * self.input.map.block..], output });
     }

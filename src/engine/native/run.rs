@@ -1,4 +1,5 @@
-//! Running a compiled plan: images over threads, and, where there are fewer units than threads, tasks over threads.
+//! Running a compiled plan: images over threads, and, where there are fewer units than threads,
+//! tasks over threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -59,9 +60,11 @@ pub struct LayerTime {
     pub shape: String,
     /// The kernel chosen.
     pub kernel: String,
-    /// Milliseconds that the batch spends in it: where threads work on different images, their mean.
+    /// Milliseconds that the batch spends in it: where threads work on different images, their
+    /// mean.
     pub ms: f64,
-    /// 10⁹ floating-point operations a second, counted as for a direct computation; 0 where none are counted.
+    /// 10⁹ floating-point operations a second, counted as for a direct computation; 0 where none
+    /// are counted.
     pub gflops: f64,
 }
 
@@ -72,15 +75,17 @@ struct Work<'a> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What these mutexes guard is never left half-changed.
+    // The data behind these mutexes is never left half-changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl NativeEngine {
-    /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger ones are cut).
+    /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger
+    /// ones are cut).
     ///
     /// # Errors
-    /// `HEADSTART_ISA` naming an instruction set that this CPU lacks; bf16 without AMX; a plan whose input is not a map.
+    /// `HEADSTART_ISA` naming an instruction set that this CPU lacks; bf16 without AMX; a plan
+    /// whose input is not a map.
     pub fn new(plan: &Plan, largest_batch: usize, options: NativeOptions) -> Result<NativeEngine> {
         Isa::chosen()?;
         options.check()?;
@@ -138,7 +143,7 @@ impl NativeEngine {
         }
     }
 
-    /// Runs a batch; `note` is told of each step's share of the wall time.
+    /// Runs a batch; `note` receives each step's share of the wall time.
     fn execute(&self, batch: Batch<'_>, note: &(dyn Fn(usize, f64) + Sync)) -> Result<Vec<Vec<f32>>> {
         self.check(&batch)?;
         let mut taps: Vec<Vec<f32>> = self.tap_lengths.iter().map(|&len| vec![0.0; batch.images() * len]).collect();
@@ -152,7 +157,8 @@ impl NativeEngine {
         Ok(taps)
     }
 
-    /// Up to the largest batch: image by image, a thread each, then layer by layer, all threads together.
+    /// Up to the largest batch: image by image, a thread each, then layer by layer, all threads
+    /// together.
     fn part(&self, batch: &Batch<'_>, work: &mut [Work<'_>], shared: SharedMemory<'_>, note: &(dyn Fn(usize, f64) + Sync)) {
         let threads = rayon::current_num_threads();
         let (first, images) = (work[0].image, work.len());
@@ -179,7 +185,7 @@ impl NativeEngine {
         work.par_iter_mut().for_each(|work| self.store(Space::Shared, &unit, work.image - first, &mut work.taps));
     }
 
-    /// The steps that run image by image, by so many workers together.
+    /// The steps that run image by image, by `workers` workers together.
     fn image(
         &self,
         batch: &Batch<'_>,
@@ -232,7 +238,7 @@ impl NativeEngine {
     /// Copies out the taps that lie in `space`.
     fn store(&self, space: Space, unit: &Unit<'_>, slot: usize, taps: &mut [&mut [f32]]) {
         for (operand, to) in self.program.taps.iter().zip(taps).filter(|(operand, _)| operand.space == space) {
-            // SAFETY: all steps that write to this space are complete.
+            // SAFETY: all steps that write to this space are complete, and no task is at work.
             io::store(&operand.map, unsafe { unit.read(operand, slot) }, to);
         }
     }

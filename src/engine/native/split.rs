@@ -1,19 +1,20 @@
-//! Into how many parts an operand of a product in tiles is split.
+//! Number of parts that an operand of a product in tiles is split into.
 
-/// Into how many numbers that tiles can hold each number of an operand is split: bf16 numbers in [`split_bf16`](super::split_bf16), digits of eight bits in [`split_int8`](super::split_int8).
+/// Number of parts, each of a size that tiles hold: bf16 numbers in
+/// [`split_bf16`](super::split_bf16), digits of eight bits in [`split_int8`](super::split_int8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
+pub(super) enum Split {
     /// Eight bits: bf16 numbers as they are.
     One,
-    /// Sixteen bits: what `--dtype bf16` computes in where eight would lose too much.
+    /// Sixteen bits: dtype `bf16` where eight would lose too much.
     Two,
     /// 24 bits: f32 arithmetic.
     Three,
 }
 
 impl Split {
-    /// How many.
-    pub fn count(self) -> usize {
+    /// The number itself.
+    pub(super) fn count(self) -> usize {
         match self {
             Split::One => 1,
             Split::Two => 2,
@@ -22,7 +23,7 @@ impl Split {
     }
 
     /// Tile products for each pair of tiles.
-    pub fn products(self) -> usize {
+    pub(super) fn products(self) -> usize {
         match self {
             Split::One => 1,
             Split::Two => 3,
@@ -30,17 +31,18 @@ impl Split {
         }
     }
 
-    /// The type that they stand for.
-    pub fn dtype(self) -> &'static str {
+    /// The dtype whose precision the parts keep.
+    pub(super) fn dtype(self) -> &'static str {
         if self == Split::Three { "f32" } else { "bf16" }
     }
 
-    /// A number as bf16 numbers: the nearest one, or several, cut off: nothing is lost of three.
+    /// A number as bf16 numbers: the nearest one, or two or three by truncation. Three lose
+    /// nothing.
     pub(super) fn parts(self, x: f32) -> [u16; 3] {
         if self == Split::One { [(nearest_bf16(x).to_bits() >> 16) as u16, 0, 0] } else { Split::bf16(x) }
     }
 
-    /// A number as bf16 numbers, cut off.
+    /// A number as bf16 numbers by truncation.
     fn bf16(x: f32) -> [u16; 3] {
         const HIGH: u32 = 0xFFFF_0000;
         let high = f32::from_bits(x.to_bits() & HIGH);

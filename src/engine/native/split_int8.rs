@@ -1,25 +1,32 @@
-//! Matrix products in AMX tiles of int8: 16 × 64 by 64 × 16 products summed in int32, one instruction each, at twice the rate of bf16 tiles.
+//! Matrix products in AMX tiles of int8 by error-free splitting: 16 × 64 by 64 × 16 products summed
+//! in int32, one instruction each, at twice the rate of bf16 tiles.
 //!
-//! A row of the left side and a column of the right side are numbers in fixed point, by a scale of their own: integers of 24 bits, which are
-//! three signed digits to the base 256 (h, m, l). Of the nine products of digits the six largest are kept, hh, hm + mh and hl + mm + lh,
-//! each significance in a sum of its own. Sums of integers are exact; what is lost is a unit of 2⁻²³ of the row's (or column's) largest number
-//! in each operand, and the three smallest products, which are as small. Digits are signed so that what is left out has no bias. Integers of
-//! sixteen bits are two digits, of whose products hh and hm + mh are kept.
+//! The scheme is Ozaki's (Ozaki, Ogita, Oishi & Rump 2012, "Error-free transformations of matrix
+//! multiplication by using fast routines of matrix multiplication and its applications"), on
+//! integers as in Ootomo, Ozaki & Yokota 2024, "DGEMM on integer matrix multiplication unit". A row
+//! of the left side and a column of the right side are numbers in fixed point, by a scale of their
+//! own: integers of 24 bits, each of three signed digits to the base 256 (h, m, l). Of the nine
+//! products of digits the six largest are kept, hh, hm + mh and hl + mm + lh, each significance in
+//! a sum of its own. Sums of integers are exact. The loss is a unit of 2⁻²³ of the row's (or
+//! column's) largest number in each operand, and the three smallest products, which are as small.
+//! Digits are signed so that the omitted products have no bias. Integers of sixteen bits are two
+//! digits, of whose products hh and hm + mh are kept.
 //!
-//! *Panel* (left side): `[sixteen rows][step][digit][row][64]`, a step being four channel blocks whose lanes take turns, and after the
-//! steps of sixteen rows a line with their scales. *Weights*: `[pair of output blocks][step][digit][2][16][16][4]`, and the scale of each
-//! output. *Product*: `[output block][row][16]`.
+//! *Panel* (left side): `[sixteen rows][step][digit][row][64]`, a step being four channel blocks
+//! whose lanes alternate, and after the steps of sixteen rows a line with their scales. *Weights*:
+//! `[pair of output blocks][step][digit][2][16][16][4]`, and the scale of each output. *Product*:
+//! `[output block][row][16]`.
 //!
-//! A row with a number that is not finite comes out as not a number; other rows do not notice.
+//! A row with a number that is not finite comes out as not a number; the other rows are unaffected.
 
 use super::split::Split;
 use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles, zeroed_lines};
 
 /// Channels of a step.
-pub const DEEP: usize = 4 * LANES;
+pub(super) const DEEP: usize = 4 * LANES;
 
 /// Most channels of a product: the sums of the three lowest products of digits end in 32 bits.
-pub const DEEPEST: usize = i32::MAX as usize / (3 << 14);
+pub(super) const DEEPEST: usize = i32::MAX as usize / (3 << 14);
 
 /// The largest number of a row counts as at least this: rows of zeros have a scale, too.
 const SMALLEST: f32 = 1e-30;
@@ -31,12 +38,13 @@ const LINE: usize = size_of::<Line>();
 const TILE: usize = TILE_ROWS * LINE;
 
 impl Split {
-    /// What the largest number of a row or column becomes: a little below 127 · (256² + 256 + 1), or 127 · (256 + 1), where digits end.
+    /// The integer for the largest number of a row or column: a little below 127 · (256² + 256 +
+    /// 1), or 127 · (256 + 1), the largest that the digits hold.
     fn largest(self) -> f32 {
         if self == Split::Two { 32_600.0 } else { 8_355_000.0 }
     }
 
-    /// What the lowest significance that is kept counts.
+    /// Weight of the lowest significance that is kept.
     fn unit(self) -> f32 {
         if self == Split::Two { 256.0 } else { 65536.0 }
     }
@@ -47,12 +55,12 @@ impl Split {
     }
 
     /// Floats of sixteen rows of a panel.
-    pub fn tile_floats(self, steps: usize) -> usize {
+    pub(super) fn tile_floats(self, steps: usize) -> usize {
         (steps * self.step() + LINE) / size_of::<f32>()
     }
 
-    /// Floats of a panel of so many rows.
-    pub fn panel_floats(self, steps: usize, rows: usize) -> usize {
+    /// Floats of a panel of `rows` rows.
+    pub(super) fn panel_floats(self, steps: usize, rows: usize) -> usize {
         rows.div_ceil(TILE_ROWS) * self.tile_floats(steps)
     }
 
@@ -67,19 +75,20 @@ impl Split {
     }
 }
 
-/// Steps that so many channels take.
-pub fn steps(channels: usize) -> usize {
+/// Number of steps of `channels` channels.
+pub(super) fn steps(channels: usize) -> usize {
     channels.div_ceil(DEEP)
 }
 
-/// The integer nearest to a number of up to 24 bits: one too large for its fraction rounds it, and ends in it.
+/// The integer nearest to a number of up to 24 bits: one too large for its fraction rounds it, and
+/// ends in it.
 fn nearest(x: f32) -> i32 {
     const LARGE: f64 = (1u64 << 52) as f64 * 1.5;
     (f64::from(x) + LARGE).to_bits() as i32
 }
 
 /// The right side of a product, or of several that have the same shape.
-pub struct Weights {
+pub(super) struct Weights {
     digits: Split,
     steps: usize,
     pairs: usize,
@@ -88,9 +97,9 @@ pub struct Weights {
     scales: Vec<Line>,
 }
 
-/// Writes one matrix's weights; threads write different output blocks.
+/// A view of one matrix's weights for writing: threads write different output blocks.
 #[derive(Clone, Copy)]
-pub struct Writer {
+pub(super) struct Writer {
     digits: Split,
     values: *mut u8,
     scales: *mut Line,
@@ -98,9 +107,9 @@ pub struct Writer {
     pairs: usize,
 }
 
-// SAFETY: whoever writes promises that blocks are written by one thread each.
+// SAFETY: writing is `unsafe`, and its callers promise that no two threads write the same block.
 unsafe impl Send for Writer {}
-// SAFETY: as above.
+// SAFETY: as for `Send`: a shared `Writer` gives access through `put` alone.
 unsafe impl Sync for Writer {}
 
 impl Writer {
@@ -108,7 +117,7 @@ impl Writer {
     ///
     /// # Safety
     /// No other thread writes this block.
-    pub unsafe fn put(&self, block: usize, channels: &[[f32; LANES]]) {
+    pub(super) unsafe fn put(&self, block: usize, channels: &[[f32; LANES]]) {
         assert!(block < 2 * self.pairs && channels.len() <= self.steps * DEEP);
         let Writer { digits, .. } = *self;
         let mut most = [SMALLEST; LANES];
@@ -123,19 +132,21 @@ impl Writer {
             for (output, (&value, &scale)) in values.iter().zip(&scales).enumerate() {
                 for (place, digit) in digits.digits(nearest(value * scale)).enumerate() {
                     let tile = 2 * (digits.count() - 1 - place) * TILE;
-                    // SAFETY: inside the matrix, whose blocks and steps were asserted; the caller's promise.
+                    // SAFETY: block and step were asserted to lie inside the matrix; the caller
+                    // promises that no other thread writes it.
                     unsafe { self.values.add(at + tile + 4 * output).write(digit.cast_unsigned()) };
                 }
             }
         }
-        // SAFETY: the line of this block; the caller's promise.
+        // SAFETY: `scales` has a line for each block; the caller promises that no other thread
+        // writes this one.
         unsafe { self.scales.add(block).write(Line(most.map(|most| most / digits.largest() * digits.unit()))) };
     }
 }
 
 impl Weights {
-    /// Zeros for `matrices` products of so many channels and output blocks.
-    pub fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
+    /// Zeros for `matrices` products of `channels` channels and `blocks` output blocks.
+    pub(super) fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
         assert!(channels <= DEEPEST, "sums fit 32 bits");
         let (steps, pairs) = (steps(channels), blocks.div_ceil(2));
         let values = zeroed_lines(matrices * pairs * steps * 2 * digits.step() / size_of::<f32>());
@@ -143,7 +154,7 @@ impl Weights {
     }
 
     /// For filling one matrix.
-    pub fn writer(&mut self, matrix: usize) -> Writer {
+    pub(super) fn writer(&mut self, matrix: usize) -> Writer {
         let Weights { digits, steps, pairs, .. } = *self;
         let lines = pairs * self.pair_lines();
         let values = &mut self.values[matrix * lines..][..lines];
@@ -156,24 +167,25 @@ impl Weights {
         self.steps * 2 * self.digits.step() / LINE
     }
 
-    /// Memory that they take.
-    pub fn bytes(&self) -> usize {
+    /// Bytes of the weights.
+    pub(super) fn bytes(&self) -> usize {
         self.values.len() * LINE
     }
 
     /// Pairs of output blocks.
-    pub fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
     /// Steps of a product.
-    pub fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Multiplies `rows` rows (a multiple of sixteen) of a panel by the weights to one pair of output blocks: `to` is `[2][rows][16]`. The
-    /// weights of the matrix and pair that are `next` are asked for meanwhile.
-    pub fn multiply(
+    /// Multiplies `rows` rows (a multiple of sixteen) of a panel by the weights to one pair of
+    /// output blocks: `to` is `[2][rows][16]`. The weights of the matrix and pair that are `next`
+    /// are asked for meanwhile.
+    pub(super) fn multiply(
         &self,
         tiles: &Tiles,
         [matrix, pair]: [usize; 2],
@@ -196,7 +208,8 @@ impl Weights {
             to_block: rows * LANES,
             next: next.map(|[matrix, pair]| self.values.as_ptr().wrapping_add((matrix * self.pairs + pair) * self.pair_lines())),
         };
-        // SAFETY: the sizes of panel and target were asserted; weights and scales are slices of the whole pair.
+        // SAFETY: the sizes of panel and target were asserted; weights and scales are slices of the
+        // whole pair.
         unsafe { sys::multiply(tiles, &block) };
     }
 }
@@ -214,38 +227,39 @@ struct Block {
     to: *mut f32,
     /// Floats from one output block to the other.
     to_block: usize,
-    /// Weights of the next block: wherever they are, they are only asked for.
+    /// Weights of the next block, which are only prefetched: the address need not be valid.
     next: Option<*const Line>,
 }
 
-/// Sixteen lanes of what a row is made of.
+/// Sixteen lanes of a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
+pub(super) struct Run {
     /// Floats from the row's first.
     pub offset: usize,
-    /// Which of them count.
+    /// Mask of the lanes that count.
     pub lanes: u16,
 }
 
 /// Up to sixteen rows.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    /// Where each begins; those behind `count` are read, but not written.
+pub(super) struct Rows<'a> {
+    /// Start of each; those behind `count` are read, but not written.
     pub from: [*const f32; TILE_ROWS],
-    /// How many rows.
+    /// Number of rows.
     pub count: usize,
-    /// What they are made of, four runs a step.
+    /// Their runs, four a step.
     pub runs: &'a [Run],
 }
 
-/// Where rows go in panels: each to the same place of panels that may be different ones.
+/// Target of rows: each goes to the same place of a panel, and panels may differ.
 #[derive(Clone, Copy)]
-pub struct Destination {
+pub(super) struct Destination {
     /// The sixteen rows of a panel that have the first row among them.
     pub tile: *mut f32,
-    /// Which of them it is.
+    /// Its index among them.
     pub index: usize,
-    /// Floats from one row's panel to the next one's; none where rows follow one another in one panel.
+    /// Floats from one row's panel to the next one's; none where rows follow one another in one
+    /// panel.
     pub panel: Option<usize>,
 }
 
@@ -254,7 +268,7 @@ impl Rows<'_> {
     ///
     /// # Safety
     /// The rows' runs are valid for reading, the panels for writing.
-    pub unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
+    pub(super) unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
         let last = to.index + if to.panel.is_none() { self.count } else { 1 };
         assert!(!self.runs.is_empty() && (1..=TILE_ROWS).contains(&self.count) && last <= TILE_ROWS);
         // SAFETY: the caller promises runs and panels; rows lie inside their sixteen, as asserted.
@@ -295,12 +309,13 @@ mod tests {
         (*seed >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    /// A panel of `rows` rows, `[channel block][row][16]`, and its product with a matrix that is the second of two.
+    /// A panel of `rows` rows, `[channel block][row][16]`, and its product with a matrix that is
+    /// the second of two.
     fn product(amx: Amx, digits: Split, rows: usize, channels: usize, left: &[f32], blocks: usize, right: &[[f32; LANES]]) -> Vec<f32> {
         let padded = rows.next_multiple_of(TILE_ROWS);
         let mut weights = Weights::zeros(digits, channels, blocks, 2);
         for (block, values) in right.chunks_exact(channels).enumerate() {
-            // SAFETY: one thread.
+            // SAFETY: this thread alone writes to the matrix.
             unsafe { weights.writer(1).put(block, values) };
         }
         let mut memory = zeroed_lines(digits.panel_floats(weights.steps(), rows));
@@ -314,7 +329,8 @@ mod tests {
             for (index, count) in [(0, rest.min(7)), (7, rest.saturating_sub(7))].into_iter().filter(|&(_, count)| count > 0) {
                 let from = std::array::from_fn(|i| left[(row + index + i.min(count - 1)) * LANES..].as_ptr());
                 let rows = Rows { from, count, runs: &runs };
-                // SAFETY: the channels of each row; sixteen rows of the panel.
+                // SAFETY: each row has a run for every sixteen channels, and `tile` begins sixteen
+                // whole rows of the panel.
                 unsafe { rows.fill(amx.vectors(), digits, &Destination { tile, index, panel: None }) };
             }
         }

@@ -1,18 +1,18 @@
-//! What every prepared kernel offers to whoever runs it.
+//! The interface between a prepared kernel and the engine that runs it.
 
 use super::memory::{Common, Operand, Unit};
 
 /// A step ready to run: its work cut into tasks that write disjoint parts of its outputs.
 ///
-/// Which tasks run on which thread, and in which order, changes nothing in the result.
-pub trait Kernel: Send + Sync {
+/// The result does not depend on the threads that run the tasks, nor on their order.
+pub(super) trait Kernel: Send + Sync {
     /// The strategy in words, for profiles: `direct 14×32`.
     fn label(&self) -> &str;
 
-    /// The maps it makes. Their halos are set to zero before its tasks begin.
+    /// Its output maps. Their halos are set to zero before its tasks begin.
     fn outputs(&self) -> &[Operand];
 
-    /// Number of tasks for so many images, shared by so many workers.
+    /// Number of tasks for `images` images, shared by `workers` workers.
     fn tasks(&self, images: usize, workers: usize) -> usize;
 
     /// Floats of scratch memory that a task needs.
@@ -20,10 +20,11 @@ pub trait Kernel: Send + Sync {
         0
     }
 
-    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs once.
+    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs
+    /// once.
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]);
 
-    /// In how many stages it goes: the tasks of one begin when all of the one before are complete.
+    /// Number of stages: the tasks of one begin when all tasks of the one before are complete.
     fn stages(&self, _images: usize) -> usize {
         1
     }
@@ -45,13 +46,13 @@ pub trait Kernel: Send + Sync {
 }
 
 /// One task of a stage.
-pub struct Stage<'a> {
-    /// Which stage.
+pub(super) struct Stage<'a> {
+    /// Index of the stage.
     pub index: usize,
-    /// Which task.
+    /// Index of the task.
     pub task: usize,
-    /// Of how many.
+    /// Number of tasks of the stage.
     pub tasks: usize,
-    /// What all tasks share.
+    /// Memory that all tasks share.
     pub common: Common<'a>,
 }

@@ -80,7 +80,8 @@ fn renaming_relabelling_and_another_split_cost_nothing() {
     fs::rename(world.path("train/dogs/001.png"), world.path("val/dogs/001.png")).unwrap();
     let outcome = world.run();
     assert_eq!(counts(&outcome), [0, 8, 0, 0]);
-    assert_eq!((outcome.changes.renamed, outcome.changes.relabelled), (2, 2));
+    let changes = &outcome.changes;
+    assert_eq!((changes.renamed, changes.relabelled, changes.resplit, changes.regrouped), (2, 1, 1, 0));
     let changed: Vec<String> = before.into_iter().zip(world.files()).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
     assert_eq!(changed, ["manifest.json", "rows.csv"]);
     assert_eq!(Cache::open(&world.cache).unwrap().rows()[0].path, "train/dogs/moved.png");

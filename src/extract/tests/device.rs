@@ -83,7 +83,7 @@ impl Engine for Small {
     fn run(&self, batch: Batch<'_>) -> Result<Vec<Vec<f32>>> {
         match batch.images() {
             0..=2 => self.0.run(batch),
-            _ => Err(Error::engine("small", "copying images")("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")")),
+            _ => Err(Error::out_of_memory("small", "copying images")("the device is full")),
         }
     }
 }

@@ -4,5 +4,6 @@ mod change;
 mod device;
 mod fixture;
 mod interrupt;
+mod parts;
 mod refuse;
 mod sick;

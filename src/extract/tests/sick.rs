@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use super::fixture::{Fake, World, counts, tap};
 use crate::data::{Dataset, Digest, ImageSource, ListOptions, Stamp, digests, forget, open};
 use crate::engine::Engine;
-use crate::extract::{Job, Outcome, Part, Silent, recheck, run};
-use crate::store::{Cache, Status, Wait, merge};
+use crate::extract::{ExtractionJob, Outcome, Silent, recheck, run};
+use crate::store::{Cache, Status};
 use crate::{Error, Result};
 
 /// A source of which some files cannot be read so many times.
@@ -49,7 +49,7 @@ fn run_with(world: &World, source: &Sick, digests: &[Result<Digest>], failing: &
     let dataset = source.list().unwrap();
     world.with_source(source, &dataset, &engine, |job| {
         *source.failing.lock().unwrap() = failing.to_vec();
-        run(&Job { digests, ..*job }, &mut Silent).unwrap()
+        run(&ExtractionJob { digests, ..*job }, &mut Silent).unwrap()
     })
 }
 
@@ -183,63 +183,4 @@ fn rechecking_names_what_it_could_not_compare() {
     assert_eq!(compared.len(), 7, "a renamed photo is the same one");
     assert!(compared.contains("train/cats/moved.png"));
     assert_eq!(world.files(), before, "nothing is written");
-}
-
-/// Counts which files are opened.
-struct Counted(Box<dyn ImageSource>, Mutex<Vec<String>>);
-
-impl ImageSource for Counted {
-    fn list(&self) -> Result<Dataset> {
-        self.0.list()
-    }
-    fn read(&self, uri: &str) -> Result<Vec<u8>> {
-        self.1.lock().unwrap().push(uri.into());
-        self.0.read(uri)
-    }
-    fn stamp(&self, uri: &str) -> Result<Stamp> {
-        self.0.stamp(uri)
-    }
-    fn locate(&self, uri: &str) -> String {
-        self.0.locate(uri)
-    }
-}
-
-#[test]
-fn a_part_reads_its_own_images_alone_and_parts_merge_into_what_one_run_leaves() {
-    let whole = World { views: 2, ..World::new(21) };
-    fs::write(whole.path("train/cats/010.png"), b"\x89PNG broken").unwrap();
-    whole.run();
-    let mut caches = vec![];
-    for index in 0..2 {
-        let cache = whole.folder.path().join(format!("part-{index}"));
-        let world = World { cache: cache.clone(), views: 2, part: Some(Part { index, of: 2 }), ..World::new(21) };
-        fs::write(world.path("train/cats/010.png"), b"\x89PNG broken").unwrap();
-        let source = Counted(open(&world.data(), &ListOptions::default()).unwrap(), Mutex::default());
-        let dataset = source.list().unwrap();
-        let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: world.pause }) as Box<dyn Engine>);
-        let none: Vec<Result<Digest>> =
-            dataset.entries.iter().map(|e| Err(Error::Image { path: e.uri.clone(), reason: "was not read".into() })).collect();
-        let outcome = world.with_source(&source, &dataset, &engine, |job| {
-            source.1.lock().unwrap().clear();
-            run(&Job { digests: &none, unread: &[true; 21], ..*job }, &mut Silent).unwrap()
-        });
-        let own = if index == 0 { 13 } else { 8 };
-        assert_eq!(source.1.lock().unwrap().len(), own);
-        assert_eq!(counts(&outcome), if index == 0 { [12, 0, 8, 1] } else { [8, 0, 13, 0] });
-        assert!(outcome.misrecorded.is_empty());
-        let read = Cache::open(&cache).unwrap();
-        assert_eq!(read.rows().iter().filter(|r| r.digest.is_some()).count(), own);
-        caches.push(cache);
-    }
-    let into = whole.folder.path().join("merged");
-    for order in [[0, 1], [1, 0]] {
-        let merged = merge(&into, &order.map(|i: usize| caches[i].clone()), Wait::Moment).unwrap();
-        assert!(merged.missing.is_empty(), "{merged:?}");
-        assert_eq!(World { cache: into.clone(), ..World::new(0) }.files(), whole.files());
-        fs::remove_dir_all(&into).unwrap();
-    }
-    // A part alone is finished by an ordinary run.
-    let rest = World { cache: caches[0].clone(), views: 2, ..whole };
-    assert_eq!(counts(&rest.run()), [8, 12, 0, 1]);
-    assert_eq!(Cache::open(&rest.cache).unwrap().rows().iter().filter(|r| r.digest.is_none()).count(), 0);
 }

@@ -2,39 +2,28 @@
 
 use candle_core::{Device, Result as CandleResult};
 
-use super::failed;
-use super::stack::{Batch, Common, Rates, Stack};
+use super::batch::Batch;
+use super::common::Common;
+use super::error::failed;
+use super::member::Member;
+use super::rates::Rates;
+use super::stack::Stack;
 use crate::Result;
-use crate::heads::features::prefetch::Ahead;
-use crate::heads::fitted::head::{BatchNorm, Head};
-use crate::heads::random::{Dropout, order, window_rows};
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::training::lockstep::{self, Roll};
-use crate::heads::training::loss::Targets;
-use crate::heads::training::run::{Pass, Task};
-
-/// A head of the group.
-pub struct Member {
-    spec: HeadSpec,
-    /// Of each layer's input.
-    pub dropouts: Vec<Dropout>,
-}
-
-impl Member {
-    fn new(spec: &HeadSpec) -> Member {
-        Member { spec: spec.clone(), dropouts: Dropout::of(spec) }
-    }
-
-    pub fn weight_decay(&self) -> f64 {
-        self.spec.params().weight_decay
-    }
-}
+use crate::heads::features::order::order;
+use crate::heads::features::order::window_rows;
+use crate::heads::features::prefetch::Prefetch;
+use crate::heads::features::task::Task;
+use crate::heads::fitted::batch_norm::BatchNorm;
+use crate::heads::fitted::head::Head;
+use crate::heads::training::lockstep::{self, Members};
+use crate::heads::training::objective::Targets;
+use crate::heads::training::trainer::Pass;
 
 /// Heads that agree in what `CandleTrainer::in_common` keeps.
-pub struct Group<'a> {
+pub(super) struct Group<'a> {
     task: Task<'a>,
     common: Common,
-    roll: Roll<Member>,
+    members: Members<Member>,
     /// Their weights in turn: one stack, or several where memory does not hold a step of all heads at once.
     stacks: Vec<Stack>,
     batch_norm: Option<BatchNorm>,
@@ -43,21 +32,21 @@ pub struct Group<'a> {
 
 impl lockstep::Group for Group<'_> {
     fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
-        if let Some(pass) = self.roll.done(id, epoch)? {
+        if let Some(pass) = self.members.take_pass(id, epoch)? {
             return Ok(pass);
         }
-        self.drop_who_left().map_err(failed("dropping heads that ended"))?;
-        let lrs = self.roll.rates(id, epoch, lr)?;
+        self.remove_left().map_err(failed("dropping heads that ended"))?;
+        let lrs = self.members.rates(id, epoch, lr)?;
         let passes = self.epoch(epoch, &lrs)?;
-        self.roll.hand_out(id, epoch, passes)
+        self.members.distribute(id, epoch, passes)
     }
 
     fn leave(&mut self, id: usize) {
-        self.roll.leave(id);
+        self.members.leave(id);
     }
 
     fn head(&self, id: usize) -> Result<Head> {
-        let (mut at, spec) = (self.roll.place(id)?, self.roll.member(id)?.spec.clone());
+        let (mut at, spec) = (self.members.position(id)?, self.members.value(id)?.spec.clone());
         let holds = |stack: &&Stack| {
             let here = at < stack.heads;
             at -= if here { 0 } else { stack.heads };
@@ -65,7 +54,7 @@ impl lockstep::Group for Group<'_> {
         };
         let stack = self.stacks.iter().find(holds);
         let layers = stack.map_or_else(|| Ok(vec![]), |stack| stack.layers(at)).map_err(failed("reading weights"))?;
-        Ok(Head { spec, batch_norm: self.batch_norm.clone(), layers, neighbours: None })
+        Ok(Head::new(&spec, self.batch_norm.clone(), layers))
     }
 
     fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
@@ -75,16 +64,16 @@ impl lockstep::Group for Group<'_> {
 
 impl<'a> Group<'a> {
     /// Heads before their first step.
-    pub fn new(device: &Device, task: Task<'a>, starts: &[Head]) -> CandleResult<Group<'a>> {
+    pub(super) fn new(device: &Device, task: Task<'a>, starts: &[Head]) -> CandleResult<Group<'a>> {
         let first = starts.first().ok_or_else(|| candle_core::Error::Msg("a group of no heads".into()))?;
         let common = Common::new(device, &first.spec, task);
         let stacks = vec![Stack::new(&common, starts)?];
-        let roll = Roll::new(starts.iter().map(|head| (&head.spec, Member::new(&head.spec))));
-        Ok(Group { task, common, roll, stacks, batch_norm: first.batch_norm.clone(), steps: 0 })
+        let members = Members::new(starts.iter().map(|head| (&head.spec, Member::new(&head.spec))));
+        Ok(Group { task, common, members, stacks, batch_norm: first.batch_norm().cloned(), steps: 0 })
     }
 
-    fn drop_who_left(&mut self) -> CandleResult<()> {
-        let stays = self.roll.drop_who_left();
+    fn remove_left(&mut self) -> CandleResult<()> {
+        let stays = self.members.remove_left();
         let mut rest = &*stays;
         for stack in &mut self.stacks {
             let (of_stack, others) = rest.split_at(stack.heads);
@@ -104,16 +93,16 @@ impl<'a> Group<'a> {
         let (seed, rows_a_step) = (params.seed, params.batch_size);
         let order = order(seed, epoch, train, task.features.block_rows(), window_rows(task.features.dim()));
         let mut targets = Targets::default();
-        let mut sums = vec![(0.0, 0usize); self.roll.len()];
+        let mut sums = vec![(0.0, 0usize); self.members.len()];
         let mut rates = self.rates(lrs)?;
-        let mut ahead = Ahead::new(task.features, train, (seed, epoch));
+        let mut prefetch = Prefetch::new(task.features, train, (seed, epoch));
         let mut read = 0;
         for rows in order.chunks(rows_a_step) {
             read += rows.len();
-            ahead.before(read);
+            prefetch.before(read);
             self.common.objective.targets(task, rows, &mut targets);
             let x = self.features(rows);
-            let members: Vec<&Member> = self.roll.members().collect();
+            let members: Vec<&Member> = self.members.values().collect();
             let batch = Batch::new(&self.common, &members, (epoch, rows), x, &targets).map_err(failed("copying features"))?;
             self.steps += 1;
             for ((sum, all_right), (loss, logits)) in sums.iter_mut().zip(self.step(&batch, lrs, &mut rates)?) {
@@ -158,7 +147,7 @@ impl<'a> Group<'a> {
 
     /// What differs from head to head, of each stack.
     fn rates(&self, lrs: &[f64]) -> Result<Vec<Rates>> {
-        let all: Vec<&Member> = self.roll.members().collect();
+        let all: Vec<&Member> = self.members.values().collect();
         let mut rest = (&*all, lrs);
         let of_stack = |stack: &Stack| {
             let (members, others) = rest.0.split_at(stack.heads);

@@ -1,117 +1,19 @@
 //! Weights of several heads behind each other on the device: each layer of all of them is one batched product.
 
-use candle_core::{D, DType, Device, Result, Tensor, Var};
+use candle_core::{D, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
-use super::group::Member;
+use super::batch::Batch;
+use super::common::Common;
+use super::rates::Rates;
 use super::update::Parameter;
-use crate::heads::fitted::head::{Head, Layer};
+use crate::heads::fitted::head::Head;
+use crate::heads::fitted::layer::Layer;
 use crate::heads::settings::choices::{Activation, Loss};
-use crate::heads::settings::optimizer::{Optimizer, clip_factor};
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::training::loss::{Objective, Targets};
-use crate::heads::training::run::Task;
-
-/// What the heads of a group have in common.
-pub struct Common {
-    pub device: Device,
-    /// One head's: they agree in all that it is asked for.
-    pub spec: HeadSpec,
-    pub objective: Objective,
-    optimizer: Optimizer,
-}
-
-impl Common {
-    pub fn new(device: &Device, spec: &HeadSpec, task: Task<'_>) -> Common {
-        let objective = Objective::new(spec, task.labels, &task.partition.train);
-        Common { device: device.clone(), spec: spec.clone(), objective, optimizer: Optimizer::new(spec.params()) }
-    }
-
-    /// One number a head: `[heads, 1, 1]`.
-    fn by_head(&self, values: Vec<f32>) -> Result<Tensor> {
-        let heads = values.len();
-        Tensor::from_vec(values, (heads, 1, 1), &self.device)
-    }
-}
-
-/// A training batch on the device, the same for all heads.
-pub struct Batch {
-    /// `[1, rows, dim]`.
-    x: Tensor,
-    /// Random bits of each layer's input, `[1, rows, units]`, as numbers below 2¹⁶: a unit is dropped where they lie below its head's threshold.
-    bits: Vec<Option<Tensor>>,
-    /// Targets `[1, rows, outputs]`, each row's mass `[1, rows, 1]`, and the factor of their sum.
-    q: Tensor,
-    mass: Tensor,
-    scale: f64,
-}
-
-impl Batch {
-    /// `rows` of an epoch with their features.
-    pub fn new(common: &Common, members: &[&Member], (epoch, rows): (usize, &[usize]), x: Vec<f32>, targets: &Targets) -> Result<Batch> {
-        let (dims, device) = (common.spec.dims(), &common.device);
-        let on_device = |values: &[f32], columns: usize| Tensor::from_slice(values, (1, rows.len(), columns), device);
-        let bits = |layer: usize| -> Result<Option<Tensor>> {
-            let Some(mask) = members.iter().map(|m| &m.dropouts[layer]).find(|mask| !mask.is_none()) else { return Ok(None) };
-            let mut bits = vec![0.0; rows.len() * dims[layer]];
-            bits.chunks_exact_mut(dims[layer]).zip(rows).for_each(|(out, &row)| mask.bits(epoch, row, out));
-            on_device(&bits, dims[layer]).map(Some)
-        };
-        Ok(Batch {
-            bits: (0..dims.len() - 1).map(bits).collect::<Result<_>>()?,
-            x: on_device(&x, dims[0])?,
-            q: on_device(&targets.q, dims[dims.len() - 1])?,
-            mass: on_device(&targets.mass, 1)?,
-            scale: f64::from(targets.scale),
-        })
-    }
-}
-
-/// What differs from head to head, each `[heads, 1, 1]`.
-pub struct Rates {
-    pub lr: Tensor,
-    /// Weight decays, or where these are apart from the gradient what a step leaves of the weights; `None` where no head has any.
-    pub decay: Option<Tensor>,
-    /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of one head where all heads agree.
-    dropouts: Vec<Option<[Tensor; 2]>>,
-}
-
-impl Rates {
-    pub fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
-        let apart = common.optimizer.decays_apart();
-        let decay = |(m, lr): (&&Member, &f64)| if apart { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
-        let decays = || members.iter().zip(lrs).map(|of| decay(of) as f32).collect();
-        let has_decay = members.iter().any(|m| m.weight_decay() > 0.0);
-        let dropout = |layer: usize| -> Result<Option<[Tensor; 2]>> {
-            let mut of: Vec<_> = members.iter().map(|m| m.dropouts[layer]).collect();
-            of.dedup();
-            if of.iter().all(|mask| mask.is_none()) {
-                return Ok(None);
-            }
-            let of = if of.len() == 1 { of } else { members.iter().map(|m| m.dropouts[layer]).collect() };
-            let thresholds = common.by_head(of.iter().map(|mask| mask.threshold() as f32).collect())?;
-            Ok(Some([thresholds, common.by_head(of.iter().map(|mask| mask.scale).collect())?]))
-        };
-        Ok(Rates {
-            lr: common.by_head(lrs.iter().map(|&lr| lr as f32).collect())?,
-            decay: if has_decay { Some(common.by_head(decays())?) } else { None },
-            dropouts: (0..common.spec.dims().len() - 1).map(dropout).collect::<Result<_>>()?,
-        })
-    }
-
-    /// The input of a layer with dropout.
-    fn drop(&self, x: Tensor, batch: &Batch, layer: usize) -> Result<Tensor> {
-        match (&self.dropouts[layer], &batch.bits[layer]) {
-            (Some([thresholds, scales]), Some(bits)) => {
-                x.broadcast_mul(&bits.broadcast_ge(thresholds)?.to_dtype(DType::F32)?.broadcast_mul(scales)?)
-            }
-            _ => Ok(x),
-        }
-    }
-}
+use crate::heads::training::clipping::clip_factor;
 
 /// Weights of some heads of a group.
-pub struct Stack {
+pub(super) struct Stack {
     pub heads: usize,
     /// Weight `[heads, outputs, inputs]` and bias `[heads, 1, outputs]` of each layer in turn.
     parameters: Vec<Parameter>,
@@ -119,7 +21,7 @@ pub struct Stack {
 
 impl Stack {
     /// Heads before their first step.
-    pub fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
+    pub(super) fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
         #[cfg(test)]
         memory::take(starts.len(), memory::WEIGHTS)?;
         let stack = |of: &dyn Fn(&Head) -> &[f32], shape: [usize; 2]| -> Result<Parameter> {
@@ -130,20 +32,20 @@ impl Stack {
         };
         let mut parameters = vec![];
         for (layer, io) in common.spec.dims().windows(2).enumerate() {
-            parameters.push(stack(&|head| &head.layers[layer].weight, [io[1], io[0]])?);
-            parameters.push(stack(&|head| &head.layers[layer].bias, [1, io[1]])?);
+            parameters.push(stack(&|head| &head.layers()[layer].weight, [io[1], io[0]])?);
+            parameters.push(stack(&|head| &head.layers()[layer].bias, [1, io[1]])?);
         }
         Ok(Stack { heads: starts.len(), parameters })
     }
 
     /// The layers of one head.
-    pub fn layers(&self, head: usize) -> Result<Vec<Layer>> {
+    pub(super) fn layers(&self, head: usize) -> Result<Vec<Layer>> {
         let values = |i: usize| self.parameters[i].var.narrow(0, head, 1)?.flatten_all()?.to_vec1();
         (0..self.parameters.len() / 2).map(|i| Ok(Layer { weight: values(2 * i)?, bias: values(2 * i + 1)? })).collect()
     }
 
     /// Keeps the heads of these numbers.
-    pub fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
+    pub(super) fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
         self.heads = heads.len();
         if heads.is_empty() {
             self.parameters.clear();
@@ -154,7 +56,7 @@ impl Stack {
     }
 
     /// Itself as two.
-    pub fn halves(self, common: &Common) -> Result<[Stack; 2]> {
+    pub(super) fn halves(self, common: &Common) -> Result<[Stack; 2]> {
         let first = self.heads.div_ceil(2);
         let (mut some, mut others) = (vec![], vec![]);
         for parameter in self.parameters {
@@ -166,7 +68,7 @@ impl Stack {
     }
 
     /// One step, the first of which is number 1; for each head its loss and its logits before the step. A step that fails changes nothing.
-    pub fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
+    pub(super) fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
         let logits = self.forward(common, rates, batch)?;
         let losses = losses(common, &logits, batch)?;
         // No head's loss depends on another's weights: the gradient of their sum is each one's own.
@@ -196,7 +98,7 @@ impl Stack {
             let (weight, bias) = (&self.parameters[2 * layer].var, &self.parameters[2 * layer + 1].var);
             x = x.broadcast_as((self.heads, rows, units))?.matmul(&weight.transpose(1, 2)?)?.broadcast_add(bias)?;
             if layer + 1 < layers {
-                x = match common.spec.params().activation {
+                x = match common.spec.config().activation() {
                     Activation::Relu => x.relu()?,
                     Activation::Gelu => x.gelu_erf()?,
                 };
@@ -233,17 +135,17 @@ fn clipped(common: &Common, gradients: Vec<Tensor>, largest: f64) -> Result<Vec<
 
 /// A device whose memory holds the weights, or a step, of so many heads at once.
 #[cfg(test)]
-pub mod memory {
+pub(crate) mod memory {
     use std::cell::Cell;
 
-    pub const WEIGHTS: usize = 0;
-    pub const STEP: usize = 1;
+    pub(crate) const WEIGHTS: usize = 0;
+    pub(crate) const STEP: usize = 1;
 
     thread_local! {
         pub static HOLDS: Cell<[usize; 2]> = const { Cell::new([usize::MAX; 2]) };
     }
 
-    pub fn take(heads: usize, what: usize) -> candle_core::Result<()> {
+    pub(crate) fn take(heads: usize, what: usize) -> candle_core::Result<()> {
         match heads > HOLDS.get()[what] {
             true => Err(candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into())),
             false => Ok(()),

@@ -5,11 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::heads::features::table::Labels;
-
-/// Names of all metrics and whether more is better.
-pub const METRICS: &[(&str, bool)] =
-    &[("acc1", true), ("acc5", true), ("loss", false), ("mean_per_class_recall", true), ("macro_f1", true), ("ece", false), ("auc", true)];
+use super::metric::Metric;
+use crate::heads::features::labels::Labels;
 
 /// Metrics of one split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -73,7 +70,7 @@ impl Metrics {
 const BINS: usize = 15;
 
 /// Metrics in the making: rows come in parts, and nothing is kept of them but what an area under the curve needs.
-pub struct Evaluation<'l> {
+pub(crate) struct Evaluation<'l> {
     classes: usize,
     labels: &'l Labels,
     rows: usize,
@@ -117,9 +114,9 @@ impl<'l> Evaluation<'l> {
         }
     }
 
-    /// What serves for judging by a metric of this name.
-    pub fn by(name: &str, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
-        Evaluation::new(classes, labels, name == "auc")
+    /// What serves for judging by a metric.
+    pub(crate) fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
+        Evaluation::new(classes, labels, metric.name == "auc")
     }
 
     fn of_all(mut self, probabilities: &[f32], rows: &[usize]) -> Metrics {
@@ -128,7 +125,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// Adds rows with their class probabilities.
-    pub fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
+    pub(crate) fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
         self.is_unknown |= probabilities.iter().any(|p| p.is_nan());
         if self.is_unknown {
             return;
@@ -157,7 +154,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// All rows are there: what was kept for areas under the curve goes.
-    pub fn settle(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let (rows, probabilities) = std::mem::take(&mut self.kept);
         if rows.is_empty() || self.is_unknown {
             return;
@@ -168,8 +165,8 @@ impl<'l> Evaluation<'l> {
     }
 
     /// The metrics of all rows.
-    pub fn metrics(mut self) -> Metrics {
-        self.settle();
+    pub(crate) fn metrics(mut self) -> Metrics {
+        self.finish();
         if self.is_unknown {
             return Metrics::UNKNOWN;
         }
@@ -183,7 +180,7 @@ impl<'l> Evaluation<'l> {
 
 /// Rows that are, that were called, and that are and were called a class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClassCount {
+pub(crate) struct ClassCount {
     /// Rows of the class.
     pub is: usize,
     /// Rows said to be of the class.
@@ -193,7 +190,7 @@ pub struct ClassCount {
 }
 
 /// Counts by class: the answer is the most probable class, or with several classes a row those of at least one half.
-pub fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
+pub(crate) fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
     let mut counts = vec![ClassCount::default(); classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         count_row(&mut counts, p, most_probable(p), labels.of(row), labels.are_many());
@@ -215,7 +212,7 @@ fn count_row(counts: &mut [ClassCount], p: &[f32], answer: usize, labels: &[u32]
 }
 
 /// `confusion[is][called]`: rows of each class by the class they were said to be. Rows with several classes count under each.
-pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
+pub(crate) fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
     let mut table = vec![vec![0; classes]; classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         let best = most_probable(p);
@@ -225,7 +222,7 @@ pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &
 }
 
 /// The most probable class; of equally probable ones the first.
-pub fn most_probable(p: &[f32]) -> usize {
+pub(crate) fn most_probable(p: &[f32]) -> usize {
     (1..p.len()).fold(0, |best, class| if p[class] > p[best] { class } else { best })
 }
 
@@ -245,7 +242,7 @@ fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
 }
 
 /// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
-pub fn ln(p: f32) -> f64 {
+pub(crate) fn ln(p: f32) -> f64 {
     f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 
@@ -279,6 +276,7 @@ fn area_under_curve(mut scored: Vec<(f32, bool)>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::METRICS;
 
     #[test]
     fn metrics_of_a_small_table_are_those_of_scikit_learn() {
@@ -322,12 +320,12 @@ mod tests {
         for labels in
             [Labels::One((0..n as u32).map(|i| i % 3).collect()), Labels::Many((0..n as u32).map(|i| vec![i % 3, i % 2]).collect())]
         {
-            for name in ["acc1", "auc"] {
-                let mut parts = Evaluation::by(name, classes, &labels);
+            for metric in METRICS {
+                let mut parts = Evaluation::by(*metric, classes, &labels);
                 for (rows, p) in rows.chunks(17).zip(p.chunks(17 * classes)) {
                     parts.add(p, rows);
                 }
-                let whole = if name == "auc" { Metrics::with_auc } else { Metrics::of };
+                let whole = if metric.name == "auc" { Metrics::with_auc } else { Metrics::of };
                 assert_eq!(parts.metrics(), whole(&p, classes, &labels, &rows));
             }
         }
@@ -364,7 +362,7 @@ mod tests {
         for p in [[f32::NAN; 4], [1.0, 0.0, f32::NAN, 0.5]] {
             for labels in [&one, &many] {
                 let m = Metrics::of(&p, 2, labels, &[0, 1]);
-                assert!(METRICS.iter().all(|(name, _)| m.get(name).is_none_or(f64::is_nan)), "{m:?}");
+                assert!(METRICS.iter().all(|metric| m.get(metric.name).is_none_or(f64::is_nan)), "{m:?}");
             }
         }
     }

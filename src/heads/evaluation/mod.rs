@@ -2,8 +2,10 @@
 //!
 //! | file | what for |
 //! |---|---|
-//! | `calibration` | temperature scaling |
+//! | `metric` | a metric, its name and its direction |
 //! | `metrics` | accuracy, loss, recall, F1, calibration error, area under the curve, confusion |
+//! | `calibration` | temperature scaling |
 
 pub(super) mod calibration;
+pub(super) mod metric;
 pub(super) mod metrics;

@@ -11,15 +11,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::for_each_row;
 use crate::heads::features::table::FeatureTable;
-use crate::heads::random::{AUGMENT, MIXUP, window_rows};
 use crate::heads::settings::params::Params;
+use crate::heads::streams::AUGMENT;
+use crate::heads::streams::MIXUP;
 use crate::rng::{Draws, Philox};
 
 /// Tables of the same rows, one a view. A training row is read from another one each epoch, shifted and mixed with another row; every other
 /// row is view 0 as it is.
-pub struct Augmented {
+pub(crate) struct Augmented {
     views: Vec<Arc<dyn FeatureTable>>,
     /// Smallest and largest feature of each row of each view; empty where nothing is shifted.
     ends: Vec<Vec<[f32; 2]>>,
@@ -34,7 +36,7 @@ pub struct Augmented {
 
 impl Augmented {
     /// The features as the settings ask for them: `views` themselves where they ask for nothing.
-    pub fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
+    pub(crate) fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
         let first = views.first()?.clone();
         if views.len() == 1 && params.brightness == 0.0 && params.mixup == 0.0 {
             return Some(first);

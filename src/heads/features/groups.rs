@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crate::heads::features::table::{Labels, Partition};
-use crate::heads::random::HOLD_OUT;
+use crate::heads::features::labels::Labels;
+use crate::heads::features::partition::Partition;
+use crate::heads::streams::HOLD_OUT;
 use crate::rng::Philox;
 
 /// Which rows stay together.
@@ -197,7 +198,7 @@ impl Partition {
 
 /// Stratified folds: parts of some rows, each ascending, with every class spread over them as evenly as what stays together allows, in a random
 /// order of `seed`.
-pub fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
+pub(crate) fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
     let mut parts = vec![Fold::default(); folds.max(1)];
     let mut units: Vec<Unit> = shuffled(labels, groups, rows, seed, 1).into_values().flatten().collect();
     let mut sizes = BTreeMap::<u32, usize>::new();
@@ -242,7 +243,7 @@ impl Fold {
 /// first in a random order of `seed`; ascending.
 ///
 /// A smaller subset is part of a larger one.
-pub fn few(labels: &Labels, groups: &Groups, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn few_shot(labels: &Labels, groups: &Groups, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
     let units = shuffled(labels, groups, rows, seed, 2);
     let mut few: Vec<usize> = units.into_values().flat_map(|units| units.into_iter().take(shots)).flat_map(|unit| unit.rows).collect();
     few.sort_unstable();
@@ -319,7 +320,7 @@ mod tests {
             }
             dealt.iter_mut().chain([&mut held, &mut shots]).for_each(|rows| rows.sort_unstable());
             assert_eq!(folds(&labels, &single(), &rows, 4, seed), dealt);
-            assert_eq!(few(&labels, &single(), &rows, 6, seed), shots);
+            assert_eq!(few_shot(&labels, &single(), &rows, 6, seed), shots);
             let mut partition = Partition { train: rows.clone(), ..Partition::default() };
             partition.hold_out(&labels, &single(), 0.2, seed);
             assert_eq!(partition.val, held);
@@ -350,9 +351,9 @@ mod tests {
             partition.hold_out(&labels, &copies, 0.2, seed);
             assert_eq!(partition.val.iter().filter(|&&row| row < 60).count(), 12);
             assert!(are_kept(&copies, &[partition.val, partition.train]));
-            let shots = few(&labels, &copies, &rows, 5, seed);
+            let shots = few_shot(&labels, &copies, &rows, 5, seed);
             assert_eq!((shots.len(), copies.count(&shots)), (30, (30, 10)), "an image is one shot, however often it is there");
-            assert!(few(&labels, &copies, &rows, 2, seed).iter().all(|row| shots.contains(row)));
+            assert!(few_shot(&labels, &copies, &rows, 2, seed).iter().all(|row| shots.contains(row)));
         }
         // Patients of different sizes, with both classes each.
         let sizes: Vec<usize> = (0..30).map(|patient| 1 + patient * patient % 23).collect();
@@ -393,9 +394,9 @@ mod tests {
     fn few_shots_are_some_of_each_class_and_nested() {
         let labels = Labels::One((0..60).map(|row| row % 3).collect());
         let rows: Vec<usize> = (0..50).collect();
-        let (two, five) = (few(&labels, &single(), &rows, 2, 0), few(&labels, &single(), &rows, 5, 0));
+        let (two, five) = (few_shot(&labels, &single(), &rows, 2, 0), few_shot(&labels, &single(), &rows, 5, 0));
         assert_eq!((two.len(), five.len()), (6, 15));
         assert!(two.iter().all(|row| five.contains(row)));
-        assert_eq!(few(&labels, &single(), &rows, 99, 0), rows);
+        assert_eq!(few_shot(&labels, &single(), &rows, 99, 0), rows);
     }
 }

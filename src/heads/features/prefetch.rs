@@ -1,23 +1,24 @@
 //! Rows asked for before they are read: those of a cache larger than memory come from disk while what came before is worked on.
 
+use crate::heads::features::order::blocks;
+use crate::heads::features::order::window_rows;
 use crate::heads::features::table::FeatureTable;
-use crate::heads::random::{blocks, window_rows};
 
 /// Rows that whoever goes through many of them reads at a time, on each thread.
-pub const BLOCK: usize = 256;
+pub(crate) const BLOCK: usize = 256;
 /// Parts in which a window of rows ([`window_rows`]), of 256 MiB of f32, is read where their order is given.
 const PARTS: usize = 4;
 /// Parts in which a window is asked for while another one is read in any order.
 const SLICES: usize = 16;
 
 /// Whether a table of so many features may be more than memory holds: more than 4 GiB of f32. Then it pays to read it as seldom as can be.
-pub fn is_large(rows: usize, dim: usize) -> bool {
+pub(crate) fn is_large(rows: usize, dim: usize) -> bool {
     rows.saturating_mul(dim) > 1 << 30
 }
 
 /// Some rows, in their order: those of a table of more than a window in parts of whole blocks ([`BLOCK`]), where the next part is on its way while
 /// one is worked on.
-pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
+pub(crate) fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
     let window = window_rows(table.stored_dim());
     let size = if table.rows() > window { window.div_ceil(PARTS).next_multiple_of(BLOCK) } else { rows.len().max(1) };
     let mut parts = rows.chunks(size).peekable();
@@ -30,7 +31,7 @@ pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iter
 }
 
 /// Calls `each` with every row of a table and its features.
-pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
+pub(crate) fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
     let mut x = vec![0.0; table.dim()];
     for &row in in_parts(table, rows).flatten() {
         table.read(row, 0..x.len(), &mut x);
@@ -40,7 +41,7 @@ pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnM
 
 /// The training rows of an epoch, asked for a window before they are read. Within a window they are read in any order, so it has to be there as a
 /// whole; and it is asked for in the order in which it is stored.
-pub struct Ahead<'a> {
+pub(crate) struct Prefetch<'a> {
     table: &'a dyn FeatureTable,
     rows: Vec<usize>,
     asked: usize,
@@ -50,9 +51,9 @@ pub struct Ahead<'a> {
     window: usize,
 }
 
-impl<'a> Ahead<'a> {
+impl<'a> Prefetch<'a> {
     /// For the epoch whose order of training rows [`crate::heads::random::order`] gives.
-    pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Ahead<'a> {
+    pub(crate) fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
         let window = window_rows(table.dim());
         let is_long = train.len() > window;
         let rows = match epoch {
@@ -63,16 +64,16 @@ impl<'a> Ahead<'a> {
             // It was read before, and takes so little memory that it most likely still is there.
             _ => vec![],
         };
-        Ahead { table, rows, asked: 0, is_long, window: window.max(table.block_rows()) }
+        Prefetch { table, rows, asked: 0, is_long, window: window.max(table.block_rows()) }
     }
 
     /// Rows after which more are asked for.
-    pub fn stride(&self) -> usize {
+    pub(crate) fn stride(&self) -> usize {
         if self.is_long { window_rows(self.table.dim()).div_ceil(SLICES) } else { usize::MAX }
     }
 
     /// Before so many rows of the epoch's order are read.
-    pub fn before(&mut self, read: usize) {
+    pub(crate) fn before(&mut self, read: usize) {
         // A slice more, for the next one is not asked for before it is whole.
         let slice = self.stride();
         let until = read.saturating_add(self.window).saturating_add(slice).min(self.rows.len());
@@ -89,7 +90,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::heads::random::order;
+    use crate::heads::features::order::order;
 
     /// A table that remembers what was asked of it, and of which nothing is read that was not.
     struct Disk {
@@ -142,15 +143,15 @@ mod tests {
             let train: Vec<usize> = (0..count).filter(|row| row % 5 != 0).collect();
             for epoch in 0..epochs {
                 let disk = disk(count, block);
-                let mut ahead = Ahead::new(&disk, &train, (3, epoch));
+                let mut prefetch = Prefetch::new(&disk, &train, (3, epoch));
                 let order = order(3, epoch, &train, block, window);
                 for (batch, rows) in order.chunks(7).enumerate() {
-                    ahead.before(batch * 7 + rows.len());
+                    prefetch.before(batch * 7 + rows.len());
                     if train.len() > window || epoch == 0 {
                         rows.iter().for_each(|&row| disk.read(row, 0..0, &mut []));
                         assert!(
                             disk.asked.lock().unwrap().len() <= batch * 7 + rows.len() + window.max(block) + 4,
-                            "hardly more than a window ahead"
+                            "hardly more than a window prefetch"
                         );
                     }
                 }

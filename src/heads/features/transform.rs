@@ -132,7 +132,7 @@ impl FeatureTable for Transformed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::features::table::Matrix;
+    use crate::heads::features::matrix::Matrix;
 
     #[test]
     fn standardised_columns_have_zero_mean_and_unit_deviation_on_the_fitted_rows() {

@@ -8,17 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::FusedTrainer;
-use super::feed::Feed;
+use super::batches::PackedBatches;
 use super::learner::Learner;
+use super::pool::Pool;
 use super::step::{Scratch, Tally};
 use super::team::{Member, Team};
 use crate::Result;
-use crate::heads::features::prefetch::{Ahead, is_large};
+use crate::heads::features::order::order;
+use crate::heads::features::order::window_rows;
+use crate::heads::features::prefetch::{Prefetch, is_large};
+use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
-use crate::heads::random::{order, window_rows};
-use crate::heads::training::lockstep::{self, Roll};
-use crate::heads::training::run::{Pass, Task};
+use crate::heads::training::lockstep::{self, Members};
+use crate::heads::training::trainer::Pass;
 
 /// Bytes of the batches of a window: they are to stay in the cache that cores share.
 const WINDOW: usize = 4 << 20;
@@ -41,12 +43,12 @@ impl Drop for Sharing {
     }
 }
 
-/// Heads that agree in what [`FusedTrainer`] has them in common.
-pub struct Group<'a> {
-    trainer: FusedTrainer,
+/// Heads that agree in what [`FusedTrainer`](super::FusedTrainer) has them in common.
+pub(super) struct Group<'a> {
+    pool: Pool,
     task: Task<'a>,
-    feed: Feed<'a>,
-    roll: Roll<Learner>,
+    batches: PackedBatches<'a>,
+    members: Members<Learner>,
     /// Batches of a window.
     window: usize,
     sharing: Sharing,
@@ -54,26 +56,26 @@ pub struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// Heads before their first step.
-    pub fn new(trainer: &FusedTrainer, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
+    pub(super) fn new(pool: &Pool, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
         let specs: Vec<_> = starts.iter().map(|head| head.spec.clone()).collect();
         let learners: Vec<Learner> = starts.into_iter().map(|head| Learner::new(head, task)).collect();
         let (spec, dropout) = (&specs[0], learners[0].dropouts[0]);
         let bytes = spec.dims()[0] * spec.params().batch_size.min(task.partition.train.len()) * size_of::<f32>();
         let window = if specs.len() == 1 { 1 } else { (WINDOW / bytes.max(1)).clamp(BATCHES[0], BATCHES[1]) };
         // The batch behind a window is needed by the end of its last step.
-        let feed = Feed::new(trainer.isa, task, spec, dropout, window + 1);
-        let sharing = Sharing::new(&trainer.active);
-        Group { trainer: trainer.clone(), task, feed, roll: Roll::new(specs.iter().zip(learners)), window, sharing }
+        let batches = PackedBatches::new(pool.isa, task, spec, dropout, window + 1);
+        let sharing = Sharing::new(&pool.active);
+        Group { pool: pool.clone(), task, batches, members: Members::new(specs.iter().zip(learners)), window, sharing }
     }
 
     /// Threads for one head's pass over so many rows: how many there are changes nothing but the time.
     fn threads(&self, learner: &Learner, rows: usize) -> usize {
-        if learner.operations(rows) < self.trainer.worth_sharing {
+        if learner.operations(rows) < self.pool.worth_sharing {
             return 1;
         }
         // Groups on tables that memory may not hold go one after the other.
         let groups = if self.is_large() { 1 } else { self.sharing.0.load(Ordering::Relaxed) };
-        (self.trainer.threads / groups.max(1)).max(1)
+        (self.pool.threads / groups.max(1)).max(1)
     }
 
     fn is_large(&self) -> bool {
@@ -81,35 +83,35 @@ impl<'a> Group<'a> {
     }
 
     fn epoch(&mut self, epoch: usize, lrs: &[f64]) -> Vec<Pass> {
-        let Some(first) = self.roll.members().next() else { return vec![] };
+        let Some(first) = self.members.values().next() else { return vec![] };
         let (params, features, train) = (first.spec.params(), self.task.features, &self.task.partition.train);
         let order = order(params.seed, epoch, train, features.block_rows(), window_rows(features.dim()));
         let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
-        let threads = self.roll.members().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
+        let threads = self.members.values().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
         let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(train.len())).collect();
         // Running statistics follow each batch once, for all heads; what comes from disk is read once for all of them.
-        if self.roll.len() > 1 && (self.roll.len() >= threads || self.feed.has_norm() || self.is_large()) {
+        if self.members.len() > 1 && (self.members.len() >= threads || self.batches.has_norm() || self.is_large()) {
             self.side_by_side((epoch, threads), lrs, &batches, &tallies);
         } else {
-            for ((learner, &lr), tally) in self.roll.members().zip(lrs).zip(&tallies) {
-                let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
-                let mut ahead = self.ahead(epoch);
-                let leg = (ahead.stride() / params.batch_size).max(1);
-                for first in (0..batches.len()).step_by(leg) {
-                    let end = (first + leg).min(batches.len());
+            for ((learner, &lr), tally) in self.members.values().zip(lrs).zip(&tallies) {
+                let run = learner.run(self.pool.isa, self.task, &self.batches, (epoch, lr));
+                let mut prefetch = self.prefetch(epoch);
+                let stretch = (prefetch.stride() / params.batch_size).max(1);
+                for first in (0..batches.len()).step_by(stretch) {
+                    let end = (first + stretch).min(batches.len());
                     // The batch behind is packed with the last step.
-                    ahead.before((end + 1) * batches[0].len());
+                    prefetch.before((end + 1) * batches[0].len());
                     Team::run(threads, |member| run.steps(member, &batches, first..end, true, tally, &mut Scratch::default()));
                 }
             }
         }
-        self.roll.members_mut().for_each(|learner| learner.steps += batches.len() as i32);
+        self.members.values_mut().for_each(|learner| learner.steps += batches.len() as i32);
         tallies.into_iter().map(Tally::pass).collect()
     }
 
-    fn ahead(&self, epoch: usize) -> Ahead<'a> {
-        let seed = self.roll.members().next().map_or(0, |first| first.spec.params().seed);
-        Ahead::new(self.task.features, &self.task.partition.train, (seed, epoch))
+    fn prefetch(&self, epoch: usize) -> Prefetch<'a> {
+        let seed = self.members.values().next().map_or(0, |first| first.spec.params().seed);
+        Prefetch::new(self.task.features, &self.task.partition.train, (seed, epoch))
     }
 
     /// All heads through one window of batches after the other.
@@ -117,17 +119,17 @@ impl<'a> Group<'a> {
         let scratches = Mutex::new(vec![]);
         let pool = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packed = 0;
-        let mut ahead = self.ahead(epoch);
+        let mut prefetch = self.prefetch(epoch);
         for first in (0..batches.len()).step_by(self.window) {
             let end = (first + self.window).min(batches.len());
             let behind = (end + 1).min(batches.len());
-            ahead.before(behind * batches[0].len());
-            self.feed.pack_all(epoch, batches, packed..behind);
+            prefetch.before(behind * batches[0].len());
+            self.batches.pack_all(epoch, batches, packed..behind);
             packed = behind;
-            let heads: Vec<_> = self.roll.members().zip(lrs).zip(tallies).collect();
+            let heads: Vec<_> = self.members.values().zip(lrs).zip(tallies).collect();
             let each = threads / heads.len();
             heads.into_par_iter().with_max_len(1).for_each(|((learner, &lr), tally)| {
-                let run = learner.run(self.trainer.isa, self.task, &self.feed, (epoch, lr));
+                let run = learner.run(self.pool.isa, self.task, &self.batches, (epoch, lr));
                 let steps = |member: &Member<'_>| {
                     let mut scratch = pool().pop().unwrap_or_default();
                     run.steps(member, batches, first..end, false, tally, &mut scratch);
@@ -141,26 +143,26 @@ impl<'a> Group<'a> {
 
 impl lockstep::Group for Group<'_> {
     fn pass(&mut self, id: usize, epoch: usize, lr: f64) -> Result<Pass> {
-        if let Some(pass) = self.roll.done(id, epoch)? {
+        if let Some(pass) = self.members.take_pass(id, epoch)? {
             return Ok(pass);
         }
-        self.roll.drop_who_left();
-        let lrs = self.roll.rates(id, epoch, lr)?;
+        self.members.remove_left();
+        let lrs = self.members.rates(id, epoch, lr)?;
         let passes = self.epoch(epoch, &lrs);
-        self.roll.hand_out(id, epoch, passes)
+        self.members.distribute(id, epoch, passes)
     }
 
     fn leave(&mut self, id: usize) {
-        self.roll.leave(id);
+        self.members.leave(id);
     }
 
     fn head(&self, id: usize) -> Result<Head> {
-        Ok(self.roll.member(id)?.head(self.feed.norm()))
+        Ok(self.members.value(id)?.head(self.batches.norm()))
     }
 
     fn classify(&self, id: usize, rows: &[usize]) -> Result<Vec<f32>> {
-        let learner = self.roll.member(id)?;
-        let threads = self.threads(learner, rows.len()) / self.roll.len().max(1);
-        Ok(learner.classify(self.trainer.isa, self.task.features, self.feed.norm().as_ref(), rows, threads.max(1)))
+        let learner = self.members.value(id)?;
+        let threads = self.threads(learner, rows.len()) / self.members.len().max(1);
+        Ok(learner.classify(self.pool.isa, self.task.features, self.batches.norm().as_ref(), rows, threads.max(1)))
     }
 }

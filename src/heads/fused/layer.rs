@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::aligned::Aligned;
+use super::layout::{BLOCK, Layout, TILE};
 use super::pack::Columns;
-use super::tape::{BLOCK, TILE, Tape};
-use crate::heads::fitted::head;
-use crate::heads::random::MASK_BLOCK;
+use crate::heads::fitted::layer;
+use crate::heads::training::dropout::MASK_BLOCK;
 use crate::simd::{Isa, LANES, transpose};
 
 /// Blocks by which chunks are cut: 128 inputs, a block of the dropout mask.
@@ -22,7 +22,7 @@ const CHUNKS_LARGE: usize = 8;
 
 /// Some neighbouring inputs of a layer with their weights and what the optimiser keeps of them; on lines of its own, for threads lock neighbours.
 #[repr(align(128))]
-pub struct Chunk {
+pub(super) struct Chunk {
     /// Their blocks of the layer's tape.
     pub blocks: Range<usize>,
     /// The same inputs as features and tiles.
@@ -36,9 +36,9 @@ pub struct Chunk {
 }
 
 /// A transposed copy of a chunk's weights.
-pub struct Back {
+pub(super) struct Back {
     /// Its geometry.
-    pub tape: Tape,
+    pub layout: Layout,
     /// Its values.
     pub weights: Aligned,
     /// Where its vectors lie: `[input][vector]`.
@@ -46,105 +46,105 @@ pub struct Back {
 }
 
 impl Back {
-    fn new(tape: Tape) -> Back {
-        let vectors = tape.vectors();
-        let mut places = vec![0; tape.inputs * vectors];
-        tape.runs(0..tape.blocks(), |input, output, at| places[input * vectors + output / LANES] = at);
-        Back { tape, weights: Aligned::zeros(tape.len()), places }
+    fn new(layout: Layout) -> Back {
+        let vectors = layout.vectors();
+        let mut places = vec![0; layout.inputs * vectors];
+        layout.runs(0..layout.blocks(), |input, output, at| places[input * vectors + output / LANES] = at);
+        Back { layout, weights: Aligned::zeros(layout.len()), places }
     }
 }
 
 /// One fully connected layer. Its tape has one input more than it has features: the bias.
-pub struct Layer {
+pub(super) struct Layer {
     /// Geometry.
-    pub tape: Tape,
+    pub layout: Layout,
     chunks: Vec<RwLock<Chunk>>,
 }
 
 /// Nobody panics while holding a chunk, or the whole team ends: there is no poison to be minded.
 impl Layer {
     /// A layer with `features` inputs from PyTorch's weight and bias.
-    pub fn new(features: usize, from: &head::Layer, states: usize, has_back: bool) -> Layer {
+    pub(super) fn new(features: usize, from: &layer::Layer, states: usize, has_back: bool) -> Layer {
         let outputs = from.bias.len();
-        let tape = Tape { inputs: features + 1, outputs };
-        let most = if tape.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
-        let grains = tape.blocks().div_ceil(GRAIN);
+        let layout = Layout { inputs: features + 1, outputs };
+        let most = if layout.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
+        let grains = layout.blocks().div_ceil(GRAIN);
         // The bias's own tile is no reason for a chunk.
         let chunks = (features / FEWEST).clamp(1, most);
-        let cut = |c: usize| (grains * c / chunks * GRAIN).min(tape.blocks());
+        let cut = |c: usize| (grains * c / chunks * GRAIN).min(layout.blocks());
         let chunk = |c| {
             let blocks = cut(c)..cut(c + 1);
-            let columns = Columns::new(blocks.start * BLOCK..(blocks.end * BLOCK).min(tape.tiles()), features);
-            let values = tape.block(blocks.start)..tape.block(blocks.end).min(tape.len());
-            let back = has_back.then(|| Back::new(Tape { inputs: outputs, outputs: columns.features.len() }));
+            let columns = Columns::new(blocks.start * BLOCK..(blocks.end * BLOCK).min(layout.tiles()), features);
+            let values = layout.block(blocks.start)..layout.block(blocks.end).min(layout.len());
+            let back = has_back.then(|| Back::new(Layout { inputs: outputs, outputs: columns.features.len() }));
             let count = values.len();
             let mut memory = Aligned::zeros(count * (1 + states));
-            tape.values(blocks.clone(), |input, output, at| {
+            layout.values(blocks.clone(), |input, output, at| {
                 memory[at] = if input < features { from.weight[output * features + input] } else { from.bias[output] };
             });
             let mut chunk = Chunk { blocks, columns, memory, count, back };
-            chunk.transpose(Isa::Portable, tape);
+            chunk.transpose(Isa::Portable, layout);
             RwLock::new(chunk)
         };
-        Layer { tape, chunks: (0..chunks).map(chunk).collect() }
+        Layer { layout, chunks: (0..chunks).map(chunk).collect() }
     }
 
     /// Number of chunks.
-    pub fn chunks(&self) -> usize {
+    pub(super) fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
     /// A chunk to be read.
-    pub fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
+    pub(super) fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
         self.chunks[index].read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// A chunk to be changed.
-    pub fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
+    pub(super) fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
         self.chunks[index].write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Weight and bias in PyTorch's layout.
-    pub fn to_head(&self) -> head::Layer {
-        let (features, outputs) = (self.tape.inputs - 1, self.tape.outputs);
+    pub(super) fn to_head(&self) -> layer::Layer {
+        let (features, outputs) = (self.layout.inputs - 1, self.layout.outputs);
         let (mut weight, mut bias) = (vec![0.0; features * outputs], vec![0.0; outputs]);
         for c in 0..self.chunks() {
             let chunk = self.chunk(c);
-            self.tape.values(chunk.blocks.clone(), |input, output, at| {
+            self.layout.values(chunk.blocks.clone(), |input, output, at| {
                 *(if input < features { &mut weight[output * features + input] } else { &mut bias[output] }) = chunk.weights()[at];
             });
         }
-        head::Layer { weight, bias }
+        layer::Layer { weight, bias }
     }
 }
 
 impl Chunk {
     /// The weights: a part of the tape.
-    pub fn weights(&self) -> &[f32] {
+    pub(super) fn weights(&self) -> &[f32] {
         &self.memory[..self.count]
     }
 
     /// Weights and what the optimiser keeps of each.
-    pub fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
+    pub(super) fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
         let (weights, states) = self.memory.split_at_mut(self.count);
         let mut states = states.chunks_exact_mut(self.count.max(1));
         (weights, std::array::from_fn(|_| states.next().unwrap_or_default()))
     }
 
     /// Brings the transposed copy up to date.
-    pub fn transpose(&mut self, isa: Isa, tape: Tape) {
+    pub(super) fn transpose(&mut self, isa: Isa, layout: Layout) {
         let Some(back) = &mut self.back else { return };
-        let (start, features, vectors) = (tape.block(self.blocks.start), &self.columns.features, back.tape.vectors());
-        tape.squares(self.blocks.clone(), |input, panel, output, at| {
+        let (start, features, vectors) = (layout.block(self.blocks.start), &self.columns.features, back.layout.vectors());
+        layout.squares(self.blocks.clone(), |input, panel, output, at| {
             let (at, column) = (at - start, input.saturating_sub(features.start));
             // What the copy has no room for are the tape's filling and the bias: they stay where they are.
-            let whole = input + LANES <= features.end && output + LANES <= tape.outputs;
+            let whole = input + LANES <= features.end && output + LANES <= layout.outputs;
             if whole {
                 let places = std::array::from_fn(|lane| back.places[(output + lane) * vectors + column / LANES]);
                 return transpose(isa, &self.memory[at..self.count], panel, &mut back.weights, &places);
             }
             let rows = input..features.end.min(input + LANES);
-            for (row, lane) in rows.flat_map(|row| (0..LANES.min(tape.outputs - output)).map(move |lane| (row, lane))) {
+            for (row, lane) in rows.flat_map(|row| (0..LANES.min(layout.outputs - output)).map(move |lane| (row, lane))) {
                 let place = back.places[(output + lane) * vectors + column / LANES];
                 back.weights[place + (row - input)] = self.memory[at + (row - input) * panel + lane];
             }
@@ -160,14 +160,14 @@ mod tests {
     fn a_layer_comes_back_from_its_chunks_and_its_transposed_copy_follows() {
         for (features, outputs) in [(5, 3), (128, 16), (700, 20), (1025, 2)] {
             let weight: Vec<f32> = (0..features * outputs).map(|i| i as f32 + 1.0).collect();
-            let from = head::Layer { weight: weight.clone(), bias: vec![-1.0; outputs] };
+            let from = layer::Layer { weight: weight.clone(), bias: vec![-1.0; outputs] };
             let layer = Layer::new(features, &from, 1, true);
             assert_eq!(layer.to_head(), from);
             for c in 0..layer.chunks() {
                 let chunk = layer.chunk(c);
                 let back = chunk.back.as_ref().unwrap();
                 // [features of the chunk, outputs]
-                let matrix = back.tape.to_matrix(&back.weights);
+                let matrix = back.layout.to_matrix(&back.weights);
                 for (i, input) in chunk.columns.features.clone().enumerate() {
                     assert!((0..outputs).all(|o| matrix[i * outputs + o] == weight[o * features + input]));
                 }

@@ -1,29 +1,35 @@
 //! A head in training: its layers with what the optimiser keeps of them.
 
 use super::aligned::Aligned;
-use super::feed::Feed;
-use super::kernel::{Packed, Product, Products};
+use super::batches::PackedBatches;
+use super::operands::Packed;
+use super::operands::Products;
+use super::product::Product;
+
 use super::layer::Layer;
+use super::layout::TILE;
 use super::output::Activate;
 use super::pack::{Mode, pack, place};
-use super::rule;
 use super::step::{Buffers, Run};
-use super::tape::TILE;
 use super::team::{Shared, Team};
+use super::update;
 use crate::heads::features::table::FeatureTable;
-use crate::heads::fitted::head::{self, BatchNorm, Head};
-use crate::heads::random::Dropout;
+use crate::heads::features::task::Task;
+use crate::heads::fitted::batch_norm::BatchNorm;
+use crate::heads::fitted::head::Head;
+use crate::heads::fitted::layer;
+use crate::heads::fitted::probabilities::class_probabilities;
 use crate::heads::settings::optimizer::Optimizer;
-use crate::heads::settings::params::HeadSpec;
-use crate::heads::training::loss::Objective;
-use crate::heads::training::run::Task;
+use crate::heads::settings::spec::HeadSpec;
+use crate::heads::training::dropout::Dropout;
+use crate::heads::training::objective::Objective;
 use crate::simd::{Isa, LANES};
 
 /// Rows that are classified together.
 const JUDGED: usize = 64;
 
 /// A head in training.
-pub struct Learner {
+pub(super) struct Learner {
     pub spec: HeadSpec,
     objective: Objective,
     optimizer: Optimizer,
@@ -36,12 +42,13 @@ pub struct Learner {
 
 impl Learner {
     /// A head before its first step.
-    pub fn new(start: Head, task: Task<'_>) -> Learner {
-        let Head { spec, layers, .. } = start;
-        let optimizer = Optimizer::new(spec.params());
+    pub(super) fn new(start: Head, task: Task<'_>) -> Learner {
+        let Head { spec, fitted } = start;
+        let layers = fitted.into_layers();
+        let optimizer = *spec.optimizer();
         let dims = spec.dims();
         // Each layer's matrix goes once it lies on its tape: a head may be as large as memory allows.
-        let layer = |(l, from): (usize, head::Layer)| Layer::new(dims[l], &from, rule::states(&optimizer), l > 0);
+        let layer = |(l, from): (usize, layer::Layer)| Layer::new(dims[l], &from, update::states(&optimizer), l > 0);
         let layers: Vec<Layer> = layers.into_iter().enumerate().map(layer).collect();
         let objective = Objective::new(&spec, task.labels, &task.partition.train);
         let buffers = Buffers::new(&layers, spec.params().batch_size.min(task.partition.train.len()));
@@ -49,13 +56,13 @@ impl Learner {
     }
 
     /// What an epoch of it needs.
-    pub fn run<'r>(&'r self, isa: Isa, task: Task<'r>, feed: &'r Feed<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
+    pub(super) fn run<'r>(&'r self, isa: Isa, task: Task<'r>, batches: &'r PackedBatches<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
         Run {
             isa,
             task,
-            feed,
+            batches,
             layers: &self.layers,
-            activation: self.spec.params().activation,
+            activation: self.spec.config().activation(),
             objective: &self.objective,
             optimizer: &self.optimizer,
             dropouts: &self.dropouts,
@@ -68,18 +75,25 @@ impl Learner {
     }
 
     /// Operations of a pass over so many rows.
-    pub fn operations(&self, rows: usize) -> f64 {
-        let weights: usize = self.layers.iter().map(|l| l.tape.len()).sum();
+    pub(super) fn operations(&self, rows: usize) -> f64 {
+        let weights: usize = self.layers.iter().map(|l| l.layout.len()).sum();
         4.0 * weights as f64 * rows as f64
     }
 
     /// The head as it is now.
-    pub fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
-        Head { spec: self.spec.clone(), batch_norm, layers: self.layers.iter().map(Layer::to_head).collect(), neighbours: None }
+    pub(super) fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
+        Head::new(&self.spec, batch_norm, self.layers.iter().map(Layer::to_head).collect())
     }
 
     /// Class probabilities of rows, `[rows, classes]`.
-    pub fn classify(&self, isa: Isa, table: &dyn FeatureTable, norm: Option<&BatchNorm>, rows: &[usize], threads: usize) -> Vec<f32> {
+    pub(super) fn classify(
+        &self,
+        isa: Isa,
+        table: &dyn FeatureTable,
+        norm: Option<&BatchNorm>,
+        rows: &[usize],
+        threads: usize,
+    ) -> Vec<f32> {
         let (outputs, classes) = (self.spec.outputs, self.spec.classes);
         let blocks: Vec<&[usize]> = rows.chunks(JUDGED).collect();
         let judged = Shared::new(rows.len() * classes);
@@ -90,7 +104,7 @@ impl Learner {
                 // SAFETY: each member writes the rows of its own blocks; they are read when all are done.
                 let out = unsafe { judged.part(at..at + blocks[block].len() * classes) };
                 for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
-                    Objective::probabilities(&self.spec, z, p);
+                    class_probabilities(&self.spec, z, p);
                 }
             }
         });
@@ -103,21 +117,21 @@ impl Learner {
         let (mut packed, mut products, mut scratch) = (Aligned::zeros(0), Aligned::zeros(0), vec![]);
         for (l, layer) in self.layers.iter().enumerate() {
             let units = if l == 0 { vec![] } else { self.units(isa, l, &products, n) };
-            products = Aligned::zeros(layer.tape.columns() * n);
+            products = Aligned::zeros(layer.layout.columns() * n);
             for c in 0..layer.chunks() {
                 let chunk = layer.chunk(c);
                 packed.resize(chunk.columns.tiles.len() * TILE * n);
                 if l == 0 {
                     pack(isa, table, rows, &chunk.columns, Mode::Judge(norm), &mut scratch, &mut packed);
                 } else {
-                    let width = layer.tape.inputs - 1;
+                    let width = layer.layout.inputs - 1;
                     for b in 0..n {
                         place(isa, n, b, &chunk.columns, &units[b * width..][..width][chunk.columns.features.clone()], &mut packed);
                     }
                 }
                 let x = Packed::new(&packed, n, chunk.columns.tiles.start);
                 let h = Products::new(&mut products, n);
-                Product { tape: layer.tape, blocks: chunk.blocks.clone(), weights: chunk.weights(), x, h }.run(isa);
+                Product { layout: layer.layout, blocks: chunk.blocks.clone(), weights: chunk.weights(), x, h }.run(isa);
             }
         }
         self.row_major(self.layers.len() - 1, &products, n)
@@ -127,18 +141,18 @@ impl Learner {
     fn units(&self, isa: Isa, l: usize, products: &[f32], n: usize) -> Vec<f32> {
         let mut units = self.row_major(l - 1, products, n);
         let mut slopes = vec![1.0; units.len()];
-        Activate { act: self.spec.params().activation, units: &mut units, slopes: &mut slopes }.run(isa);
+        Activate { act: self.spec.config().activation(), units: &mut units, slopes: &mut slopes }.run(isa);
         units
     }
 
     fn row_major(&self, l: usize, products: &[f32], n: usize) -> Vec<f32> {
-        let tape = self.layers[l].tape;
-        let mut out = vec![0.0; n * tape.outputs];
-        for panel in tape.panels() {
+        let layout = self.layers[l].layout;
+        let mut out = vec![0.0; n * layout.outputs];
+        for panel in layout.panels() {
             let (start, width) = (panel.first * LANES, panel.vectors * LANES);
-            let count = tape.outputs.min(start + width) - start;
+            let count = layout.outputs.min(start + width) - start;
             for b in 0..n {
-                out[b * tape.outputs + start..][..count].copy_from_slice(&products[start * n + b * width..][..count]);
+                out[b * layout.outputs + start..][..count].copy_from_slice(&products[start * n + b * width..][..count]);
             }
         }
         out

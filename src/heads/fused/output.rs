@@ -2,24 +2,11 @@
 //!
 //! Activations are plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
 
-use super::rule::FLOOR;
+use super::update::FLOOR;
+use crate::heads::math::exp;
 use crate::heads::settings::choices::{Activation, Loss};
-use crate::heads::training::loss::Objective;
+use crate::heads::training::objective::Objective;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
-
-/// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
-#[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    // Adding 1.5 · 2²³ rounds to an integer and leaves it in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let p = ((((1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 0.166_666_65) * r + 0.5;
-    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    (p * r * r + r + 1.0) * power
-}
 
 /// The error function to about a unit in the last place: two minimax polynomials by N. Juffa, one of them of ln(1 − erf).
 #[inline(always)]
@@ -35,7 +22,7 @@ fn erf(x: f32) -> f32 {
 
 /// A hidden layer's row: products replaced by activations, and the slopes by which gradients are multiplied on their way back. Both are
 /// multiplied by the dropout factors that `slopes` holds before.
-pub struct Activate<'a> {
+pub(super) struct Activate<'a> {
     /// Which activation.
     pub act: Activation,
     /// Products in, activations out.
@@ -46,7 +33,7 @@ pub struct Activate<'a> {
 
 impl Activate<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) {
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }
@@ -74,7 +61,7 @@ impl Vectorized for Activate<'_> {
 }
 
 /// The last layer's row in training: logits replaced by their gradient.
-pub struct Judge<'a> {
+pub(super) struct Judge<'a> {
     /// What is minimised.
     pub objective: &'a Objective,
     /// Logits in, gradients out, in whole vectors.
@@ -92,7 +79,7 @@ pub struct Judge<'a> {
 }
 
 /// What became of a row.
-pub struct Judged {
+pub(super) struct RowOutcome {
     /// Its loss, unscaled.
     pub loss: f64,
     /// Whether it was answered right.
@@ -101,7 +88,7 @@ pub struct Judged {
 
 impl Judge<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) -> Judged {
+    pub(super) fn run(self, isa: Isa) -> RowOutcome {
         match self.objective.loss {
             Loss::Sigmoid => {
                 let (logits, rest) = self.logits.split_at_mut(self.outputs);
@@ -109,7 +96,7 @@ impl Judge<'_> {
                 let is_right = self.objective.is_right(logits, self.labels);
                 let loss = self.objective.row(logits, &self.q[..self.outputs], self.mass, self.scale);
                 logits.iter_mut().for_each(|d| *d = (*d + FLOOR) - FLOOR);
-                Judged { loss, is_right }
+                RowOutcome { loss, is_right }
             }
             _ => dispatch(isa, self),
         }
@@ -120,7 +107,7 @@ impl Judge<'_> {
 #[inline(always)]
 fn fold<S: Simd>(s: S, v: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
-    // SAFETY: sixteen values.
+    // SAFETY: `lanes` holds sixteen values.
     unsafe { s.store(lanes.as_mut_ptr(), v) };
     let eight: [f32; 8] = std::array::from_fn(|i| f(lanes[i], lanes[i + 8]));
     let four: [f32; 4] = std::array::from_fn(|i| f(eight[i], eight[i + 4]));
@@ -128,15 +115,15 @@ fn fold<S: Simd>(s: S, v: S::V, f: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 impl Vectorized for Judge<'_> {
-    type Output = Judged;
+    type Output = RowOutcome;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Judged {
+    fn run<S: Simd>(self, s: S) -> RowOutcome {
         let Judge { logits, labels, q, mass, scale, outputs, .. } = self;
         let first = logits[0];
         logits[outputs..].fill(first);
         let (vectors, targets) = (logits.as_chunks_mut::<LANES>().0, q.as_chunks::<LANES>().0);
-        // SAFETY: arrays of sixteen values, here and below.
+        // SAFETY: an array of sixteen values.
         let load = |x: &[f32; LANES]| unsafe { s.load(x.as_ptr()) };
         let mut largest = s.splat(first);
         for z in vectors.iter() {
@@ -145,7 +132,7 @@ impl Vectorized for Judge<'_> {
         let largest = s.splat(fold(s, largest, f32::max));
         let mut best = outputs;
         for (v, z) in vectors.iter().enumerate() {
-            let others = s.others(s.sub(load(z), largest));
+            let others = s.nonzero_lanes(s.sub(load(z), largest));
             if others != u16::MAX {
                 best = v * LANES + others.trailing_ones() as usize;
                 break;
@@ -160,25 +147,26 @@ impl Vectorized for Judge<'_> {
             let power = exp2(s, s.mul(above, s.splat(std::f32::consts::LOG2_E)));
             let power = if v == last { s.mul(power, load(&counts)) } else { power };
             sum = s.add(sum, power);
-            // SAFETY: as above.
+            // SAFETY: `z` is an array of sixteen values.
             unsafe { s.store(z.as_mut_ptr(), power) };
         }
         let (sum, dot) = (fold(s, sum, |a, b| a + b), fold(s, dot, |a, b| a + b));
         let (share, floor) = (s.splat(mass * scale / sum), s.splat(FLOOR));
         for (z, q) in vectors.iter_mut().zip(targets) {
             let gradient = s.fma(load(z), share, s.fma(load(q), s.splat(-scale), floor));
-            // SAFETY: as above.
+            // SAFETY: `z` is an array of sixteen values.
             unsafe { s.store(z.as_mut_ptr(), s.sub(gradient, floor)) };
         }
-        Judged { loss: f64::from(mass * sum.ln() - dot), is_right: labels.contains(&(best as u32)) }
+        RowOutcome { loss: f64::from(mass * sum.ln() - dot), is_right: labels.contains(&(best as u32)) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::features::table::Labels;
-    use crate::heads::settings::params::{Fit, Params};
+    use crate::heads::features::labels::Labels;
+    use crate::heads::settings::params::Params;
+    use crate::heads::settings::spec::Fit;
 
     #[test]
     fn exponential_and_error_function_are_exact_to_f32() {

@@ -3,17 +3,18 @@
 
 use std::ops::Range;
 
-use super::marks::Marks;
+use super::layout::{BLOCK, TILE};
 use super::mask::drop_block;
-use super::tape::{BLOCK, TILE};
+use super::nonzero::NonzeroMask;
 use crate::heads::features::table::FeatureTable;
-use crate::heads::fitted::head::BatchNorm;
-use crate::heads::random::{Dropout, MASK_BLOCK};
+use crate::heads::fitted::batch_norm::BatchNorm;
+use crate::heads::training::dropout::Dropout;
+use crate::heads::training::dropout::MASK_BLOCK;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the dropout mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns {
+pub(super) struct Columns {
     /// The features among them.
     pub features: Range<usize>,
     /// The tiles.
@@ -22,21 +23,21 @@ pub struct Columns {
 
 impl Columns {
     /// Of these tiles, in a layer of `features` inputs and a bias.
-    pub fn new(tiles: Range<usize>, features: usize) -> Columns {
+    pub(super) fn new(tiles: Range<usize>, features: usize) -> Columns {
         Columns { features: (tiles.start * TILE).min(features)..(tiles.end * TILE).min(features), tiles }
     }
 }
 
 /// Whether rows are packed for training, and what that does to them.
-pub enum Mode<'a> {
+pub(super) enum Mode<'a> {
     /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; what is not 0 then is marked.
-    Train(usize, Dropout, Option<&'a mut BatchNorm>, &'a Marks),
+    Train(usize, Dropout, Option<&'a mut BatchNorm>, &'a NonzeroMask),
     /// No dropout; batch norm by the running statistics of all columns.
     Judge(Option<&'a BatchNorm>),
 }
 
 /// Packs some columns of some rows; `scratch` is for the rows on their way.
-pub fn pack(
+pub(super) fn pack(
     isa: Isa,
     table: &dyn FeatureTable,
     rows: &[usize],
@@ -50,17 +51,17 @@ pub fn pack(
         Place { batch: rows.len(), b, columns, out }.run(isa, x, trained);
     };
     match mode {
-        Mode::Train(epoch, dropout, Some(norm), marks) => {
+        Mode::Train(epoch, dropout, Some(norm), nonzero) => {
             scratch.resize(rows.len() * dim, 0.0);
             for (&row, x) in rows.iter().zip(scratch.chunks_exact_mut(dim.max(1))) {
                 table.read(row, columns.features.clone(), x);
             }
             norm.train(scratch);
-            let trained = |row| Some(Trained { epoch, row, dropout, marks });
+            let trained = |row| Some(Trained { epoch, row, dropout, nonzero });
             rows.iter().enumerate().for_each(|(b, &row)| place(b, trained(row), &scratch[b * dim..][..dim]));
         }
-        Mode::Train(epoch, dropout, None, marks) => {
-            let each = |b, row, x: &[f32]| place(b, Some(Trained { epoch, row, dropout, marks }), x);
+        Mode::Train(epoch, dropout, None, nonzero) => {
+            let each = |b, row, x: &[f32]| place(b, Some(Trained { epoch, row, dropout, nonzero }), x);
             each_row(isa, table, rows, columns, scratch, each);
         }
         Mode::Judge(None) => each_row(isa, table, rows, columns, scratch, |b, _, x| place(b, None, x)),
@@ -115,7 +116,7 @@ impl Vectorized for Ask<'_> {
 }
 
 /// Packs one row of units in memory, nothing dropped.
-pub fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
+pub(super) fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
     Place { batch, b, columns, out }.run(isa, x, None);
 }
 
@@ -124,7 +125,7 @@ struct Trained<'a> {
     epoch: usize,
     row: usize,
     dropout: Dropout,
-    marks: &'a Marks,
+    nonzero: &'a NonzeroMask,
 }
 
 /// One row on its way into the tiles.
@@ -144,10 +145,10 @@ impl Place<'_> {
                 let mut units = [0.0; MASK_BLOCK];
                 for (i, x) in x.chunks(MASK_BLOCK).enumerate() {
                     drop_block(isa, &trained.dropout, trained.epoch, trained.row, first + i, x, &mut units);
-                    self.put(isa, i * (MASK_BLOCK / TILE), &units[..x.len()], Some(trained.marks));
+                    self.put(isa, i * (MASK_BLOCK / TILE), &units[..x.len()], Some(trained.nonzero));
                 }
             }
-            _ => self.put(isa, 0, x, trained.as_ref().map(|trained| trained.marks)),
+            _ => self.put(isa, 0, x, trained.as_ref().map(|trained| trained.nonzero)),
         }
         // The input of 1 stands behind the last feature.
         if x.len() < self.columns.tiles.len() * TILE {
@@ -156,7 +157,7 @@ impl Place<'_> {
             }
             self.tile(x.len() / TILE)[x.len() % TILE] = 1.0;
             if let Some(trained) = trained {
-                trained.marks.mark_one((self.b, self.batch), self.columns.features.end);
+                trained.nonzero.mark_one((self.b, self.batch), self.columns.features.end);
             }
         }
     }
@@ -168,9 +169,9 @@ impl Place<'_> {
 
     /// Units from a tile's first on, the last tile filled up with zeros.
     #[inline(always)]
-    fn put(&mut self, isa: Isa, first: usize, units: &[f32], marks: Option<&Marks>) {
-        if let Some(marks) = marks {
-            marks.mark(isa, (self.b, self.batch), (self.columns.tiles.start + first) / BLOCK, units);
+    fn put(&mut self, isa: Isa, first: usize, units: &[f32], nonzero: Option<&NonzeroMask>) {
+        if let Some(nonzero) = nonzero {
+            nonzero.mark(isa, (self.b, self.batch), (self.columns.tiles.start + first) / BLOCK, units);
         }
         let (whole, rest) = units.as_chunks::<TILE>();
         for (i, values) in whole.iter().enumerate() {
@@ -185,7 +186,7 @@ impl Place<'_> {
 }
 
 /// Fills a row with the dropout factors of its units.
-pub fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
+pub(super) fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
     units.fill(1.0);
     if !dropout.is_none() {
         let (ones, mut factors) = ([1.0; MASK_BLOCK], [0.0; MASK_BLOCK]);

@@ -5,10 +5,13 @@
 //! summed up in registers, what is multiplied comes from the first-level cache. Eight inputs never share what they read, as they do in the other
 //! way: it is worth while where enough is left out.
 
-use super::kernel::{Packed, Pass, step_row};
-use super::marks::{Block, ByInput};
-use super::rule::Rule;
-use super::tape::{BLOCK, PANEL, TILE};
+use super::operands::Packed;
+use super::operands::Pass;
+use super::update::step_row;
+
+use super::layout::{BLOCK, PANEL, TILE};
+use super::nonzero::{Block, ByInput};
+use super::update::Update;
 use crate::simd::{LANES, Simd};
 
 /// Rows of weights by which they are asked for before they are needed.
@@ -16,19 +19,19 @@ const AHEAD: usize = 8;
 
 /// A block, whose weights lie at `at`; given which features are not 0 in this batch, by input, and in the next one.
 #[inline(always)]
-pub fn block<S: Simd, R: Rule>(
+pub(super) fn block<S: Simd, R: Update>(
     s: S,
-    rule: R,
+    update: R,
     pass: &mut Pass<'_>,
     (this, following): (ByInput<'_>, Block<'_>),
     block: usize,
     mut at: usize,
 ) {
-    let (tape, batch) = (pass.tape, pass.x.batch);
-    let tiles = tape.tiles_of(block);
+    let (layout, batch) = (pass.layout, pass.x.batch);
+    let tiles = layout.tiles_of(block);
     let inputs = tiles * TILE;
     let x = features(&pass.x, block, tiles);
-    for panel in tape.panels() {
+    for panel in layout.panels() {
         let width = panel.vectors * LANES;
         let d = pass.d[panel.first * LANES * batch..][..width * batch].as_ptr();
         let weights = pass.weights[at..][..inputs * width].as_mut_ptr();
@@ -39,12 +42,12 @@ pub fn block<S: Simd, R: Rule>(
             let some = Features { bits: this.input(input), values: first, strides: [TILE * TILE, TILE], from: d, width };
             let at = input * width;
             for line in (0..width).step_by(LANES) {
-                let ahead = at + AHEAD * width + line;
-                s.prefetch(weights.wrapping_add(ahead));
-                states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(ahead)));
+                let prefetch = at + AHEAD * width + line;
+                s.prefetch(weights.wrapping_add(prefetch));
+                states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(prefetch)));
             }
             // SAFETY: weights and states hold the input's columns, the gradients those of every row of the batch.
-            unsafe { each_part(s, panel.vectors, Step { some, rule, weights, states, at }) };
+            unsafe { each_part(s, panel.vectors, Step { some, update, weights, states, at }) };
         }
         if let Some((x, h)) = &mut pass.next {
             let (batch, rows, x, h) = (x.batch, h.rows.len(), features(x, block, tiles), h.panel(panel));
@@ -83,6 +86,9 @@ struct Features<'a> {
 
 impl Features<'_> {
     /// Adds the features times what they are multiplied by, from vector `first` on.
+    ///
+    /// # Safety
+    /// For each bit that is set, `values` holds the feature and `from` a row with `COLUMNS` vectors behind `first`.
     #[inline(always)]
     unsafe fn add_to<S: Simd, const COLUMNS: usize>(&self, s: S, first: usize, sums: &mut [S::V; COLUMNS]) {
         let [far, near] = self.strides;
@@ -91,7 +97,7 @@ impl Features<'_> {
             while left != 0 {
                 let place = word * u64::BITS as usize + left.trailing_zeros() as usize;
                 left &= left - 1;
-                // SAFETY: the caller's promise: there is such a feature, and what it is multiplied by.
+                // SAFETY: the caller promises the feature of this bit and its row.
                 unsafe {
                     let value = s.splat(*self.values.add(place / 8 * far + place % 8 * near));
                     let from = s.anchored(self.from.add(place * self.width + first * LANES));
@@ -114,10 +120,13 @@ trait Part<S: Simd>: Copy {
 }
 
 /// Does it for all vectors of a panel, as many at once as registers hold beside what they are multiplied by.
+///
+/// # Safety
+/// `part` may run on each of the `vectors` vectors.
 #[inline(always)]
 unsafe fn each_part<S: Simd, P: Part<S>>(s: S, vectors: usize, part: P) {
     const { assert!(PANEL == 9) };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises all `vectors` vectors; each call takes vectors below that number.
     unsafe {
         if S::REGISTERS >= 32 {
             return match vectors {
@@ -148,20 +157,20 @@ unsafe fn each_part<S: Simd, P: Part<S>>(s: S, vectors: usize, part: P) {
 #[derive(Clone, Copy)]
 struct Step<'a, R> {
     some: Features<'a>,
-    rule: R,
+    update: R,
     weights: *mut f32,
     states: [*mut f32; 3],
     at: usize,
 }
 
-impl<S: Simd, R: Rule> Part<S> for Step<'_, R> {
+impl<S: Simd, R: Update> Part<S> for Step<'_, R> {
     #[inline(always)]
     unsafe fn run<const COLUMNS: usize>(self, s: S, first: usize) {
         let mut sums = [s.splat(0.0); COLUMNS];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises `COLUMNS` vectors from `first` on, of gradients, weights and states.
         unsafe {
             self.some.add_to(s, first, &mut sums);
-            step_row(s, self.rule, (self.weights, self.states), self.at + first * LANES, sums);
+            step_row(s, self.update, (self.weights, self.states), self.at + first * LANES, sums);
         }
     }
 }
@@ -176,7 +185,7 @@ struct Multiply<'a> {
 impl<S: Simd> Part<S> for Multiply<'_> {
     #[inline(always)]
     unsafe fn run<const COLUMNS: usize>(self, s: S, first: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises `COLUMNS` vectors from `first` on, of weights and products.
         unsafe {
             let to = self.to.add(first * LANES);
             let mut sums: [S::V; COLUMNS] = std::array::from_fn(|c| s.load(to.add(c * LANES)));
@@ -191,54 +200,54 @@ impl<S: Simd> Part<S> for Multiply<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::fused::kernel::Products;
-    use crate::heads::fused::marks::Marks;
-    use crate::heads::fused::tape::Tape;
-    use crate::heads::settings::choices::OptimizerKind;
-    use crate::heads::settings::optimizer::Optimizer;
-    use crate::heads::settings::params::Params;
+    use crate::heads::fused::layout::Layout;
+    use crate::heads::fused::nonzero::NonzeroMask;
+    use crate::heads::fused::operands::Products;
+    use crate::heads::settings::choices::Preset;
+    use crate::heads::settings::optimizer::{Adam, Optimizer};
     use crate::simd::Isa;
 
     /// Rows of features as the kernels read them, and what of them is not 0.
-    fn packed(isa: Isa, tape: Tape, batch: usize, value: impl Fn(usize) -> f32) -> (Vec<f32>, Marks) {
-        let (inputs, marks) = (tape.tiles() * TILE, Marks::new(tape.tiles(), batch));
+    fn packed(isa: Isa, layout: Layout, batch: usize, value: impl Fn(usize) -> f32) -> (Vec<f32>, NonzeroMask) {
+        let (inputs, nonzero) = (layout.tiles() * TILE, NonzeroMask::new(layout.tiles(), batch));
         let mut x = vec![0.0; inputs * batch];
         for b in 0..batch {
             let row: Vec<f32> = (0..inputs).map(|i| value(b * inputs + i)).collect();
-            marks.mark(isa, (b, batch), 0, &row);
+            nonzero.mark(isa, (b, batch), 0, &row);
             row.iter().enumerate().for_each(|(i, &value)| x[(i / TILE * batch + b) * TILE + i % TILE] = value);
         }
-        (x, marks)
+        (x, nonzero)
     }
 
     /// A hundred and fifty inputs, two panels of outputs, two batches of different sizes, most features 0 in two blocks of three.
     #[test]
     fn what_is_left_out_changes_no_bit() {
-        let (tape, batch, next) = (Tape { inputs: 150, outputs: 170 }, 21, 9);
+        let (layout, batch, next) = (Layout { inputs: 150, outputs: 170 }, 21, 9);
         let noise = |n: usize, seed: usize| (0..n).map(move |i| ((i * 7919 + seed) as f32 * 0.618).sin());
-        let d: Vec<f32> = noise(tape.columns() * batch, 3).collect();
-        let optimizer = Optimizer::new(&Params { optimizer: OptimizerKind::Adam, ..Params::default() });
+        let d: Vec<f32> = noise(layout.columns() * batch, 3).collect();
+        let adam = Adam { weight_decay: 0.0, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false, preset: Preset::Torch };
+        let optimizer = Optimizer::Adam(adam);
         for isa in Isa::available() {
             let features = |rows: usize, seed: usize| {
-                let least = |i: usize| if i % (tape.tiles() * TILE) / (BLOCK * TILE) == 1 { -2.0 } else { 0.3 };
-                packed(isa, tape, rows, |i| ((i * 7919 + seed) as f32 * 0.618).sin().max(least(i)) - least(i))
+                let least = |i: usize| if i % (layout.tiles() * TILE) / (BLOCK * TILE) == 1 { -2.0 } else { 0.3 };
+                packed(isa, layout, rows, |i| ((i * 7919 + seed) as f32 * 0.618).sin().max(least(i)) - least(i))
             };
-            let ((x, marks), (x_next, marks_next)) = (features(batch, 1), features(next, 2));
+            let ((x, nonzero), (x_next, marks_next)) = (features(batch, 1), features(next, 2));
             let sparse: Vec<bool> =
-                (0..tape.blocks()).map(|block| marks.block(block, batch).is_sparse(tape.tiles_of(block) * TILE)).collect();
+                (0..layout.blocks()).map(|block| nonzero.block(block, batch).is_sparse(layout.tiles_of(block) * TILE)).collect();
             assert_eq!(sparse, [true, false, true]);
             let pass = |leaves_out: bool| {
-                let mut weights: Vec<f32> = noise(tape.len(), 4).collect();
-                let mut states = [const { vec![] }; 3].map(|_: Vec<f32>| vec![0.0; tape.len()]);
-                let mut h: Vec<f32> = noise(tape.columns() * next, 5).collect();
+                let mut weights: Vec<f32> = noise(layout.len(), 4).collect();
+                let mut states = [const { vec![] }; 3].map(|_: Vec<f32>| vec![0.0; layout.len()]);
+                let mut h: Vec<f32> = noise(layout.columns() * next, 5).collect();
                 for step in 1..3 {
                     let (mut x, mut x_next) = (Packed::new(&x, batch, 0), Packed::new(&x_next, next, 0));
                     if leaves_out {
-                        (x, x_next) = (x.marked(&marks), x_next.marked(&marks_next));
+                        (x, x_next) = (x.with_nonzero(&nonzero), x_next.with_nonzero(&marks_next));
                     }
                     let pass = Pass {
-                        tape,
-                        blocks: 0..tape.blocks(),
+                        layout,
+                        blocks: 0..layout.blocks(),
                         weights: &mut weights,
                         states: states.each_mut().map(|s| &mut s[..]),
                         x,

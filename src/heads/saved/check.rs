@@ -1,8 +1,10 @@
 //! Whether the parts of a `model.json` fit each other: a damaged or foreign one is refused before anything is made of its numbers.
 
-use crate::heads::saved::model::{InputFeatures, Model};
-use crate::heads::settings::choices::{HeadKind, Loss};
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::saved::model::InputFeatures;
+use crate::heads::saved::model::Model;
+use crate::heads::settings::choices::Loss;
+use crate::heads::settings::config::HeadConfig;
+use crate::heads::settings::spec::HeadSpec;
 
 impl Model {
     /// Checks what a head's use relies on.
@@ -22,8 +24,9 @@ impl Model {
         if spec.dims().contains(&0) {
             return Err("a layer of its head has no units".into());
         }
-        let is_knn = spec.params().head == HeadKind::Knn;
-        if is_knn && (spec.params().k == 0 || !is_positive(spec.params().temperature)) {
+        if let HeadConfig::Knn { k, temperature } = *spec.config()
+            && (k == 0 || !is_positive(temperature))
+        {
             return Err("its neighbours have no votes".into());
         }
         if !is_positive(self.temperature) {

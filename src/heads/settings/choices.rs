@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Declares an enum whose variants are words of a sweep file, with the list of those words.
-macro_rules! words {
+macro_rules! choices {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ macro_rules! words {
 
         impl $name {
             /// The words for it in a sweep file.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            pub const CHOICES: &'static [&'static str] = &[$($word),+];
 
             /// Its word in a sweep file.
             pub const fn name(self) -> &'static str {
@@ -27,7 +27,7 @@ macro_rules! words {
     };
 }
 
-words! {
+choices! {
     /// What kind of head is trained.
     HeadKind {
         /// (Dropout and) one fully connected layer.
@@ -54,11 +54,42 @@ words! {
 impl HeadKind {
     /// Whether it is solved for, without a learning rate, rather than trained.
     pub const fn is_solved(self) -> bool {
-        matches!(self, HeadKind::Ridge | HeadKind::Logreg | HeadKind::Knn | HeadKind::NearestMean)
+        match self {
+            HeadKind::Ridge | HeadKind::Logreg | HeadKind::Knn | HeadKind::NearestMean => true,
+            HeadKind::Linear | HeadKind::Dense | HeadKind::Gap | HeadKind::GapDropout | HeadKind::Classifier => false,
+        }
+    }
+
+    /// Whether it pools maps before its first layer.
+    pub const fn pools(self) -> bool {
+        match self {
+            HeadKind::Gap | HeadKind::GapDropout => true,
+            HeadKind::Linear
+            | HeadKind::Dense
+            | HeadKind::Classifier
+            | HeadKind::Ridge
+            | HeadKind::Logreg
+            | HeadKind::Knn
+            | HeadKind::NearestMean => false,
+        }
+    }
+
+    /// Whether it has hidden layers.
+    pub const fn has_hidden_layers(self) -> bool {
+        match self {
+            HeadKind::Dense | HeadKind::Classifier => true,
+            HeadKind::Linear
+            | HeadKind::Gap
+            | HeadKind::GapDropout
+            | HeadKind::Ridge
+            | HeadKind::Logreg
+            | HeadKind::Knn
+            | HeadKind::NearestMean => false,
+        }
     }
 }
 
-words! {
+choices! {
     /// Activation between layers.
     Activation {
         /// max(x, 0)
@@ -68,7 +99,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// How weights start.
     Init {
         /// PyTorch's `Linear`: weights and biases uniform in ±1/√inputs.
@@ -86,7 +117,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// What is minimised.
     Loss {
         /// Sigmoid where rows have several classes, else softmax.
@@ -98,7 +129,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// How classes are weighted in the loss.
     ClassWeights {
         /// All alike.
@@ -108,7 +139,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// The rule that turns gradients into steps; each as PyTorch defines it.
     OptimizerKind {
         /// Stochastic gradient descent, with momentum and Nesterov's variant.
@@ -122,7 +153,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// Whose optimiser it is, with whose defaults where a setting is not given.
     Preset {
         /// PyTorch's: RMSprop α 0.99, ε 1e-8; Adam ε 1e-8.
@@ -132,7 +163,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// How the learning rate changes over the epochs.
     Schedule {
         /// It does not.
@@ -144,7 +175,7 @@ words! {
     }
 }
 
-words! {
+choices! {
     /// Whether the learning rate is meant for a batch of 256.
     LrScale {
         /// It is taken as it is.

@@ -10,7 +10,7 @@ use crate::{Error, Result, nearest};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// One of a list of words.
-    Word(&'static [&'static str]),
+    Choice(&'static [&'static str]),
     /// A number from `min` to below `below`; `zero` tells whether `min` itself may be taken.
     Number {
         /// Lower end.
@@ -30,7 +30,7 @@ pub enum Kind {
 
 /// One key of a trial's settings.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub struct SettingSpec {
     /// As it stands in a sweep file.
     pub name: &'static str,
     /// What it may hold.
@@ -49,12 +49,12 @@ const SHARE: Kind = Kind::Number { min: 0.0, below: 1.0, closed: true };
 /// Units of a hidden layer at most.
 const MOST_UNITS: u64 = 1 << 20;
 
-const fn key(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> Key {
-    Key { name, kind, about, optional: false, when }
+const fn key(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> SettingSpec {
+    SettingSpec { name, kind, about, optional: false, when }
 }
 
-const fn optional(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> Key {
-    Key { name, kind, about, optional: true, when }
+const fn optional(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> SettingSpec {
+    SettingSpec { name, kind, about, optional: true, when }
 }
 
 fn always(_: &Params) -> bool {
@@ -99,27 +99,27 @@ fn step(p: &Params) -> bool {
 }
 
 /// All keys, those first that decide whether others count.
-pub static KEYS: &[Key] = &[
-    key("head", Kind::Word(HeadKind::WORDS), always, "kind of head"),
+pub static KEYS: &[SettingSpec] = &[
+    key("head", Kind::Choice(HeadKind::CHOICES), always, "kind of head"),
     key("hidden", Kind::Counts, dense, "units of the hidden layers of a dense head: one number, or a list for several layers"),
-    key("activation", Kind::Word(Activation::WORDS), dense, "activation of the hidden layers"),
+    key("activation", Kind::Choice(Activation::CHOICES), dense, "activation of the hidden layers"),
     key("dropout", SHARE, |p| trained(p) && p.head != HeadKind::Gap, "dropout rate: before a linear layer, behind each hidden layer"),
     key("input_dropout", SHARE, dense, "dropout rate of the features before a dense head"),
     key("batch_norm", Kind::Flag, trained, "batch norm without parameters on the features before the first layer"),
-    key("init", Kind::Word(Init::WORDS), trained, "initial weights"),
-    key("loss", Kind::Word(Loss::WORDS), trained, "what is minimised"),
+    key("init", Kind::Choice(Init::CHOICES), trained, "initial weights"),
+    key("loss", Kind::Choice(Loss::CHOICES), trained, "what is minimised"),
     key("label_smoothing", SHARE, trained, "share of the target spread over all classes"),
-    key("class_weights", Kind::Word(ClassWeights::WORDS), trained, "weights of the classes in the loss"),
-    key("optimizer", Kind::Word(OptimizerKind::WORDS), trained, "optimiser, as PyTorch defines it"),
+    key("class_weights", Kind::Choice(ClassWeights::CHOICES), trained, "weights of the classes in the loss"),
+    key("optimizer", Kind::Choice(OptimizerKind::CHOICES), trained, "optimiser, as PyTorch defines it"),
     key(
         "preset",
-        Kind::Word(Preset::WORDS),
+        Kind::Choice(Preset::CHOICES),
         |p| rmsprop(p) || adam(p),
         "whose update and whose defaults of `rho` and `eps`: PyTorch's or Keras's",
     ),
     key("lr", POSITIVE, trained, "learning rate"),
-    key("lr_scale", Kind::Word(LrScale::WORDS), trained, "whether `lr` is multiplied by batch size / 256"),
-    key("schedule", Kind::Word(Schedule::WORDS), trained, "how the learning rate changes over the epochs"),
+    key("lr_scale", Kind::Choice(LrScale::CHOICES), trained, "whether `lr` is multiplied by batch size / 256"),
+    key("schedule", Kind::Choice(Schedule::CHOICES), trained, "how the learning rate changes over the epochs"),
     key("step_size", Kind::Count(1), step, "epochs between two steps of `schedule: step`"),
     key("gamma", POSITIVE, step, "factor of each step of `schedule: step`"),
     key("warmup", Kind::Count(0), trained, "epochs over which the learning rate rises linearly"),
@@ -150,24 +150,24 @@ pub static KEYS: &[Key] = &[
     key("seed", Kind::Count(0), trained, "seed of initial weights, dropout and order"),
 ];
 
-impl Key {
+impl SettingSpec {
     /// The key of a name.
     ///
     /// # Errors
     /// An unknown name: the message carries the nearest one.
-    pub fn find(name: &str) -> Result<&'static Key> {
+    pub(crate) fn find(name: &str) -> Result<&'static SettingSpec> {
         KEYS.iter()
             .find(|key| key.name == name)
             .ok_or_else(|| Error::setting(format!("`{name}` is not a parameter"), did_you_mean(name, KEYS.iter().map(|k| k.name))))
     }
 
     /// Whether a head with these settings uses this key at all.
-    pub fn applies(&self, params: &Params) -> bool {
+    pub(crate) fn applies(&self, params: &Params) -> bool {
         (self.when)(params)
     }
 
     /// The smallest number that it may hold, where there is one.
-    pub fn least(&self) -> Option<f64> {
+    pub(crate) fn least(&self) -> Option<f64> {
         match self.kind {
             Kind::Number { min, closed: true, .. } => Some(min),
             Kind::Count(least) => Some(least as f64),
@@ -180,11 +180,11 @@ impl Key {
     ///
     /// # Errors
     /// A value of another kind or out of range; for a word, the nearest valid one.
-    pub fn check(&self, value: &Value) -> Result<()> {
+    pub(crate) fn check(&self, value: &Value) -> Result<()> {
         let refuse = |hint: String| Err(Error::parameter(self.name, format!("`{}: {}` cannot be used", self.name, plain(value)), hint));
         match self.kind {
             _ if value.is_null() && self.optional => Ok(()),
-            Kind::Word(words) => match value.as_str() {
+            Kind::Choice(words) => match value.as_str() {
                 Some(word) if words.contains(&word) => Ok(()),
                 Some(word) => refuse(did_you_mean(word, words.iter().copied())),
                 None => refuse(format!("use one of: {}", words.join(", "))),
@@ -221,12 +221,12 @@ pub(crate) fn whole_number(value: &Value, least: u64) -> Result<usize, String> {
 }
 
 /// A value as people write it: words without quotes.
-pub fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// "did you mean `x`?", or the list of what there is.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use one of: {}", candidates.into_iter().collect::<Vec<_>>().join(", ")),
@@ -252,10 +252,10 @@ mod tests {
 
     #[test]
     fn a_typo_names_its_neighbour() {
-        assert!(Key::find("droput").unwrap_err().to_string().contains("did you mean `dropout`?"));
-        let optimizer = Key::find("optimizer").unwrap();
+        assert!(SettingSpec::find("droput").unwrap_err().to_string().contains("did you mean `dropout`?"));
+        let optimizer = SettingSpec::find("optimizer").unwrap();
         assert!(optimizer.check(&"rmsporp".into()).unwrap_err().to_string().contains("did you mean `rmsprop`?"));
-        assert!(Key::find("hidden").unwrap().check(&serde_json::json!([256, 0])).is_err());
-        assert!(Key::find("epochs").unwrap().check(&serde_json::json!(1.5)).is_err());
+        assert!(SettingSpec::find("hidden").unwrap().check(&serde_json::json!([256, 0])).is_err());
+        assert!(SettingSpec::find("epochs").unwrap().check(&serde_json::json!(1.5)).is_err());
     }
 }

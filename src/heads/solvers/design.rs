@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use super::no_numbers;
-use crate::Result;
+use crate::heads::features::labels::Labels;
 use crate::heads::features::prefetch::{BLOCK, in_parts};
-use crate::heads::features::table::Labels;
-use crate::heads::training::run::Task;
+use crate::heads::features::task::Task;
+use crate::{Error, Result};
 
 /// Training rows `[n, dim]` and their classes.
 #[derive(Clone, Copy)]
@@ -108,4 +107,9 @@ impl<'a> Design<'a> {
         });
         (counts, sums)
     }
+}
+
+/// Features from which nothing can be computed.
+pub(super) fn no_numbers() -> Error {
+    Error::setting("some features are no finite numbers", "give features that are")
 }

@@ -10,14 +10,15 @@
 
 use super::curvature::Curvature;
 use super::design::Design;
+use super::layer::layer;
 use super::lbfgs::{Memory, minimise};
 use super::regression::{Data, Regression, penalty};
 use super::slabs::Slabs;
 use super::spectrum::{LARGEST, Spectrum};
 use crate::Result;
-use crate::heads::fitted::head::Layer;
+use crate::heads::fitted::layer::Layer;
 use crate::heads::settings::choices::Loss;
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::settings::spec::HeadSpec;
 
 /// Exponent of the path's first strength.
 const FIRST_DECADE: i32 = -4;
@@ -127,18 +128,18 @@ impl Path {
         let bias: Vec<f64> = bias.iter().map(|&b| f64::from(b) - surplus).collect();
         if let Some(spectrum) = &self.spectrum {
             let weights = faer::Mat::from_fn(dim, outputs, |i, k| f64::from(weights[k * dim + i]));
-            return super::layer(&spectrum.unrotate(design, &weights), &spectrum.mean, &bias);
+            return layer(&spectrum.unrotate(design, &weights), &spectrum.mean, &bias);
         }
         let weights: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
         let mean: Vec<f64> = self.data.slabs.mean.iter().map(|&m| f64::from(m)).collect();
-        super::layer(&weights, &mean, &bias)
+        layer(&weights, &mean, &bias)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::solvers::Task;
+    use crate::heads::features::task::Task;
     use crate::heads::solvers::curvature::Curvature;
     use crate::heads::{Fit, HeadKind, Labels, Matrix, Params, Partition};
 

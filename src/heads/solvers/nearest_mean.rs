@@ -3,8 +3,9 @@
 //! Probabilities are those of equally frequent Gaussian classes with one variance for all features, the mean within-class one.
 
 use super::design::Design;
+use super::layer::layer;
 use crate::Result;
-use crate::heads::fitted::head::Layer;
+use crate::heads::fitted::layer::Layer;
 
 /// The layer. A class without training rows is never the answer.
 ///
@@ -32,7 +33,7 @@ pub(super) fn solve(design: &Design<'_>) -> Result<Layer> {
     let norm = |centre: &[f64]| centre.iter().map(|c| c * c).sum::<f64>();
     let at_mean: Vec<f64> = centres.chunks_exact(dim).map(|c| -0.5 * scale * norm(c)).collect();
     let weight: Vec<f64> = centres.iter().map(|c| c * scale).collect();
-    let mut layer = super::layer(&weight, &mean, &at_mean);
+    let mut layer = layer(&weight, &mean, &at_mean);
     for (bias, _) in layer.bias.iter_mut().zip(&counts).filter(|(_, count)| **count == 0) {
         *bias = f32::MIN;
     }

@@ -1,96 +1,17 @@
-//! Weighted k nearest neighbours, as DINO evaluates features (Caron et al., "Emerging properties in self-supervised vision transformers",
-//! ICCV 2021): the k training rows of the largest cosine similarity vote for their classes, each with exp(similarity / temperature).
+//! Fitting nearest neighbours: remembering the training rows.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
-
-use super::design::Design;
-use super::no_numbers;
+use super::design::{Design, no_numbers};
 use crate::Result;
-use crate::heads::features::table::Labels;
-use crate::heads::settings::params::Params;
+use crate::heads::fitted::neighbours::{Neighbours, normalise};
 
-/// Training rows that are compared together.
-const TOGETHER: usize = 4096;
-
-/// The training rows, as k nearest neighbours remember them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Neighbours {
-    /// Features of each row, of unit length.
-    pub rows: Vec<f32>,
-    /// Classes of each row.
-    pub labels: Labels,
-}
-
-impl Neighbours {
-    /// # Errors
-    /// Features that are no finite numbers: near to none, they would pass unseen.
-    pub(super) fn new(design: &Design<'_>) -> Result<Neighbours> {
-        let mut rows = Vec::with_capacity(design.rows() * design.dim());
-        design.for_each_block(|_, features| rows.extend_from_slice(features));
-        rows.chunks_exact_mut(design.dim()).for_each(normalise);
-        let all_finite = rows.iter().all(|x| x.is_finite());
-        if all_finite { Ok(Neighbours { rows, labels: design.all_labels() }) } else { Err(no_numbers()) }
-    }
-
-    /// Classes of each row as 64-bit numbers, −1 where a row has fewer than others: their shape and bytes.
-    pub(crate) fn votes(&self) -> ([usize; 2], Vec<u8>) {
-        let n = self.labels.len();
-        let width = (0..n).map(|row| self.labels.of(row).len()).max().unwrap_or(0).max(1);
-        let row = |row| self.labels.of(row).iter().map(|&c| i64::from(c)).chain(std::iter::repeat(-1)).take(width);
-        ([n, width], (0..n).flat_map(row).flat_map(i64::to_le_bytes).collect())
-    }
-
-    /// Shares of the votes `[n, classes]` for rows `[n, dim]`.
-    pub fn probabilities(&self, params: &Params, classes: usize, mut x: Vec<f32>) -> Vec<f32> {
-        let known = self.labels.len();
-        let dim = self.rows.len() / known.max(1);
-        x.chunks_exact_mut(dim.max(1)).for_each(normalise);
-        let n = x.len() / dim.max(1);
-        let x = MatRef::from_row_major_slice(&x, n, dim);
-        let k = params.k.clamp(1, known.max(1));
-        let (mut found, mut similar) = (vec![vec![]; n], vec![]);
-        for first in (0..known).step_by(TOGETHER) {
-            let count = TOGETHER.min(known - first);
-            let rows = MatRef::from_row_major_slice(&self.rows[first * dim..(first + count) * dim], count, dim);
-            similar.resize(n * count, 0.0);
-            matmul(MatMut::from_row_major_slice_mut(&mut similar, n, count), Accum::Replace, x, rows.transpose(), 1.0, Par::Seq);
-            found.iter_mut().zip(similar.chunks_exact(count)).for_each(|(found, similar)| nearest(found, similar, first, k));
-        }
-        let mut shares = vec![0.0; n * classes];
-        found.iter().zip(shares.chunks_exact_mut(classes)).for_each(|(found, shares)| self.vote(found, params.temperature, shares));
-        shares
-    }
-
-    fn vote(&self, nearest: &[(f32, usize)], temperature: f64, shares: &mut [f32]) {
-        let first = nearest.first().map_or(0.0, |n| f64::from(n.0));
-        // Relative to the nearest one, so that no power overflows.
-        let weights: Vec<f64> = nearest.iter().map(|(s, _)| ((f64::from(*s) - first) / temperature).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        for (weight, &(_, row)) in weights.iter().zip(nearest) {
-            self.labels.of(row).iter().for_each(|&class| shares[class as usize] += (weight / total) as f32);
-        }
-        // What is no number stays none, as it does not with `f32::min`.
-        shares.iter_mut().filter(|s| **s > 1.0).for_each(|s| *s = 1.0);
-    }
-}
-
-/// Keeps the `k` largest similarities and whose they are, in order, of those found so far and of the rows from `first` on; of equal ones the
-/// first row's.
-fn nearest(found: &mut Vec<(f32, usize)>, similar: &[f32], first: usize, k: usize) {
-    found.extend(similar.iter().copied().zip(first..));
-    let order = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-    if k < found.len() {
-        found.select_nth_unstable_by(k, order);
-        found.truncate(k);
-    }
-    found.sort_unstable_by(order);
-}
-
-/// Divides a row by its length.
-fn normalise(row: &mut [f32]) {
-    let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if norm > 0.0 {
-        row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
-    }
+/// The training rows, each divided by its length.
+///
+/// # Errors
+/// Features that are no finite numbers: near to none, they would pass unseen.
+pub(super) fn remember(design: &Design<'_>) -> Result<Neighbours> {
+    let mut rows = Vec::with_capacity(design.rows() * design.dim());
+    design.for_each_block(|_, features| rows.extend_from_slice(features));
+    rows.chunks_exact_mut(design.dim()).for_each(normalise);
+    let all_finite = rows.iter().all(|x| x.is_finite());
+    if all_finite { Ok(Neighbours { rows, labels: design.all_labels() }) } else { Err(no_numbers()) }
 }

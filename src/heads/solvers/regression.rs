@@ -12,7 +12,7 @@ use super::lbfgs::Convex;
 use super::residuals::{Sums, residuals};
 use super::slabs::Slabs;
 use super::spectrum::{Spectrum, par};
-use crate::heads::features::table::Labels;
+use crate::heads::features::labels::Labels;
 use crate::heads::settings::choices::Loss;
 
 /// Rows whose residuals are made together.

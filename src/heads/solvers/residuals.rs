@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use crate::heads::features::table::Labels;
-use crate::heads::fused::exp;
+use crate::heads::features::labels::Labels;
+use crate::heads::math::exp;
 use crate::heads::settings::choices::Loss;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 

@@ -4,8 +4,9 @@
 use faer::Mat;
 
 use super::design::Design;
+use super::layer::layer;
 use super::spectrum::Spectrum;
-use crate::heads::fitted::head::Layer;
+use crate::heads::fitted::layer::Layer;
 
 /// What all strengths share.
 pub(super) struct Ridge {
@@ -26,6 +27,6 @@ impl Ridge {
     pub(super) fn solve(&self, design: &Design<'_>, spectrum: &Spectrum, alpha: f64) -> Layer {
         let shrunk =
             Mat::from_fn(self.products.nrows(), self.products.ncols(), |i, c| self.products[(i, c)] / (spectrum.values[i] + alpha));
-        super::layer(&spectrum.unrotate(design, &shrunk), &spectrum.mean, &self.targets)
+        layer(&spectrum.unrotate(design, &shrunk), &spectrum.mean, &self.targets)
     }
 }

@@ -11,8 +11,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Spec};
 
-use super::design::Design;
-use super::no_numbers;
+use super::design::{Design, no_numbers};
 use crate::Result;
 use crate::heads::features::prefetch::BLOCK;
 

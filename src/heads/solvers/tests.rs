@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::heads::{Fit, Labels, Matrix, Params, Partition, most_probable};
+use crate::heads::{Fit, HeadKind, HeadSpec, Labels, Matrix, Params, Partition, Task, most_probable};
 
 /// The data of `tests/goldens/make_solvers.py`.
 fn data(rows: usize, dim: usize, classes: usize) -> (Matrix, Labels, Partition) {
@@ -61,7 +61,7 @@ fn solved_heads_are_those_of_scikit_learn() {
         if case["coef"].is_array() {
             // Of two classes scikit-learn keeps the second one's weights alone.
             let rows = case["intercept"].as_array().unwrap().len();
-            let (weight, bias) = (&head.layers[0].weight, &head.layers[0].bias);
+            let (weight, bias) = (&head.layers()[0].weight, &head.layers()[0].bias);
             let error = difference(&weight[weight.len() - rows * dim..], &floats(&case["coef"]));
             assert!(error < 1e-4, "{settings} of {rows}×{dim}: weights differ by {error}");
             let error = difference(&bias[bias.len() - rows..], &floats(&case["intercept"]));
@@ -88,7 +88,7 @@ fn numbers_depend_neither_on_threads_nor_on_what_was_solved_before() {
             let alone = with(1, &mut Solver::default());
             let mut used = Solver::default();
             for (alpha, c, tol) in [(9.0, 100.0, 1e-4), (1e-3, 1e-3, 1e-2), (1.0, 0.1, 1e-4)] {
-                let other = HeadSpec { params: Params { alpha, c, tol, ..spec.params.clone() }, ..spec.clone() };
+                let other = spec.with(Params { alpha, c, tol, ..spec.params().clone() });
                 used.solve(task, &other).unwrap();
             }
             assert_eq!(with(2, &mut used), alone, "{settings}");

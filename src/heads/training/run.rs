@@ -5,106 +5,16 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::trainer::{Pass, Session, Trainer};
 use crate::Result;
+use crate::heads::evaluation::metric::Metric;
 use crate::heads::evaluation::metrics::{Evaluation, Metrics};
 use crate::heads::features::prefetch::in_parts;
-use crate::heads::features::table::{FeatureTable, Labels, Partition};
+use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
-use crate::heads::settings::optimizer::LearningRate;
-use crate::heads::settings::params::HeadSpec;
+use crate::heads::settings::learning_rate::LearningRate;
+use crate::heads::settings::spec::HeadSpec;
 use crate::heads::solvers::Solver;
-
-/// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
-pub const MOST_TOGETHER: usize = 64;
-
-/// What heads are trained and judged on; features went through the transform already.
-#[derive(Clone, Copy)]
-pub struct Task<'a> {
-    /// Features.
-    pub features: &'a dyn FeatureTable,
-    /// Their classes.
-    pub labels: &'a Labels,
-    /// Which rows serve what.
-    pub partition: &'a Partition,
-}
-
-/// Something that trains heads: candle on any device, or the fused CPU trainer.
-pub trait Trainer: Send + Sync {
-    /// `candle` or `fused`, with whatever else its last bits depend on.
-    fn name(&self) -> &'static str;
-
-    /// A head before its first step, which starts from the weights of `start`.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
-
-    /// What heads on the same task, of so many rows, must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
-    /// itself. Never asked of heads that are solved for: they may have no layer.
-    fn in_common(&self, _spec: &HeadSpec, _rows: usize) -> Option<HeadSpec> {
-        None
-    }
-
-    /// Most heads like this one, on so many rows, that are worth beginning together.
-    fn at_once(&self, _spec: &HeadSpec, _rows: usize) -> usize {
-        MOST_TOGETHER
-    }
-
-    /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
-    /// device's memory holds. Their sessions go on epoch by epoch: none begins one before all others had the one before, or are settled.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn begin_together<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
-        starts.into_iter().map(|start| self.begin(task, start)).collect()
-    }
-}
-
-/// A head in training.
-pub trait Session: Send {
-    /// One pass over the training rows.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass>;
-
-    /// The head will not be trained further: those that it was trained with go on without it.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn settle(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    /// The head as it is now.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn head(&self) -> Result<Head>;
-
-    /// Class probabilities of rows of the task, `[rows, classes]`.
-    ///
-    /// # Errors
-    /// The device's own failure.
-    fn classify(&self, rows: &[usize]) -> Result<Vec<f32>>;
-}
-
-/// How a pass over the training rows went, as its steps met them: with dropout, and while the weights changed (what Keras reports, too).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Pass {
-    /// Mean loss of its steps, weighted by rows.
-    pub loss: f64,
-    /// Share of the rows whose most probable class was (among) theirs.
-    pub acc1: f64,
-}
-
-impl Pass {
-    /// Of sums over `rows` training rows.
-    pub fn new(loss: f64, right: f64, rows: usize) -> Pass {
-        let rows = rows.max(1) as f64;
-        Pass { loss: loss / rows, acc1: right / rows }
-    }
-}
 
 /// What happened in one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -123,7 +33,7 @@ pub struct Epoch {
 
 /// Whether training goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
+pub(crate) enum Watch {
     /// It does.
     Continue,
     /// It ends here.
@@ -132,7 +42,7 @@ pub enum Watch {
 
 /// A trained head and how it came about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
+pub(crate) struct Trained {
     /// The head: of the best epoch where `patience` is set, else of the last.
     pub head: Head,
     /// Its metrics on val.
@@ -144,10 +54,10 @@ pub struct Trained {
 }
 
 /// A head on its way through its epochs: it may pause after any of them.
-pub struct Training<'a> {
+pub(crate) struct Training<'a> {
     task: Task<'a>,
     spec: HeadSpec,
-    metric: (&'a str, bool),
+    metric: Metric,
     session: Box<dyn Session + 'a>,
     rate: LearningRate,
     epoch: usize,
@@ -159,26 +69,26 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// A head before its first epoch. Each epoch will be judged on val by `metric` (name, more is better).
+    /// A head before its first epoch. Each epoch will be judged on val by `metric`.
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: (&'a str, bool)) -> Result<Training<'a>> {
+    pub(crate) fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
         let spec = start.spec.clone();
         Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
     }
 
-    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_together`].
+    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_lockstep`].
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin_together(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: (&'a str, bool)) -> Result<Vec<Training<'a>>> {
+    pub(crate) fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
         let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
-        let sessions = trainer.begin_together(task, starts)?;
+        let sessions = trainer.begin_lockstep(task, starts)?;
         Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
     }
 
-    fn of(session: Box<dyn Session + 'a>, task: Task<'a>, spec: HeadSpec, metric: (&'a str, bool)) -> Training<'a> {
+    fn of(session: Box<dyn Session + 'a>, task: Task<'a>, spec: HeadSpec, metric: Metric) -> Training<'a> {
         let rate = LearningRate::new(spec.params());
         Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false }
     }
@@ -187,7 +97,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+    pub(crate) fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
             let pass = self.pass()?;
@@ -201,7 +111,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn advance_together(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+    pub(crate) fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
@@ -224,14 +134,14 @@ impl<'a> Training<'a> {
     fn on_val(heads: &mut [&mut Training<'a>]) -> Result<Vec<Metrics>> {
         let Some(task) = heads.first().map(|head| head.task) else { return Ok(vec![]) };
         let mut found: Vec<Evaluation<'_>> =
-            heads.iter().map(|head| Evaluation::by(head.metric.0, head.spec.classes(), task.labels)).collect();
+            heads.iter().map(|head| Evaluation::by(head.metric, head.spec.classes(), task.labels)).collect();
         let mut parts = in_parts(task.features, &task.partition.val).peekable();
         while let Some(rows) = parts.next() {
             let is_last = parts.peek().is_none();
             let judge = |(head, found): (&mut &mut Training<'a>, &mut Evaluation<'_>)| {
                 found.add(&head.session.classify(rows)?, rows);
                 if is_last {
-                    found.settle();
+                    found.finish();
                 }
                 Ok(())
             };
@@ -252,7 +162,7 @@ impl<'a> Training<'a> {
         self.diverged = !val.loss.is_finite();
         let waited = self.remember(val)?;
         self.ended = stop || waited || self.diverged || self.epoch == self.spec.params().epochs;
-        if self.ended { self.session.settle() } else { Ok(()) }
+        if self.ended { self.session.finish() } else { Ok(()) }
     }
 
     /// Keeps the best head where `patience` is set; whether that is exhausted.
@@ -261,7 +171,7 @@ impl<'a> Training<'a> {
         if patience == 0 {
             return Ok(false);
         }
-        let score = score(&val, self.metric);
+        let score = self.metric.score(&val);
         if self.best.as_ref().is_none_or(|(so_far, _)| score > *so_far) {
             let trained = Trained { head: self.session.head()?, val, epochs: self.epoch, diverged: self.diverged };
             self.best = Some((score, trained));
@@ -270,12 +180,12 @@ impl<'a> Training<'a> {
     }
 
     /// Epochs that it went through.
-    pub fn epochs(&self) -> usize {
+    pub(crate) fn epochs(&self) -> usize {
         self.epoch
     }
 
     /// Whether it came to its end.
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
@@ -283,7 +193,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The device's own failure.
-    pub fn finish(self) -> Result<Trained> {
+    pub(crate) fn finish(self) -> Result<Trained> {
         if let Some((_, trained)) = self.best {
             return Ok(trained);
         }
@@ -292,15 +202,15 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Solves for a head that needs no training and judges it on val, as one epoch, by the metric of this name.
+/// Solves for a head that needs no training and judges it on val, as one epoch, by `metric`.
 ///
 /// # Errors
 /// As [`Solver::solve`].
-pub fn solve(
+pub(crate) fn solve(
     solver: &mut Solver,
     task: Task<'_>,
     spec: &HeadSpec,
-    metric: &str,
+    metric: Metric,
     watch: &mut dyn FnMut(&Epoch) -> Watch,
 ) -> Result<Trained> {
     let start = Instant::now();
@@ -313,25 +223,11 @@ pub fn solve(
     Ok(Trained { head, val, epochs: 1, diverged: !val.loss.is_finite() })
 }
 
-/// A metric as a number of which more is better; what is no number is worst.
-pub fn score(metrics: &Metrics, (name, more): (&str, bool)) -> f64 {
-    match metrics.get(name) {
-        Some(value) if value.is_finite() => {
-            if more {
-                value
-            } else {
-                -value
-            }
-        }
-        _ => f64::NEG_INFINITY,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::fitted::head::Layer;
-    use crate::heads::{Fit, Matrix, Params};
+    use crate::heads::fitted::layer::Layer;
+    use crate::heads::{Fit, Labels, Matrix, Params, Partition};
 
     /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers that are none, [`NO_LOSS`] a pass whose loss
     /// is none.
@@ -378,7 +274,7 @@ mod tests {
         let task = Task { features: &features, labels: &labels, partition: &partition };
         let params = Params { patience, epochs, ..Params::default() };
         let spec = params.check(Fit { tap: "gap", shape: &[1], classes: 2, many: false }).unwrap();
-        let mut training = Training::begin(&Scripted(script), task, Head::initial(&spec), ("acc1", true)).unwrap();
+        let mut training = Training::begin(&Scripted(script), task, Head::initial(&spec), Metric { name: "acc1", more: true }).unwrap();
         let mut seen = 0;
         training
             .advance(usize::MAX, &mut |_| {
@@ -393,7 +289,7 @@ mod tests {
     fn early_stopping_waits_for_progress_and_keeps_the_best_head() {
         let of = |patience, epochs| {
             let (seen, trained) = trained(&[1, 3, 2, 3, 6], patience, epochs);
-            (seen, trained.epochs, trained.head.layers[0].bias[0], trained.val.acc1)
+            (seen, trained.epochs, trained.head.layers()[0].bias[0], trained.val.acc1)
         };
         assert_eq!(of(2, 5), (4, 2, 2.0, 0.5));
         assert_eq!(of(3, 5), (5, 5, 5.0, 1.0));

@@ -5,7 +5,7 @@ use super::build::{Attr, Builder};
 use crate::heads::{Activation, BatchNorm, HeadSpec, Loss, Predictor};
 
 /// Adds the head behind its inputs, one value each; returns the name of the class probabilities, `[N, classes]`.
-pub fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
+pub(super) fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
     let head = &predictor.head;
     let mut x = features(b, predictor, inputs);
     if predictor.transform.l2 {
@@ -14,18 +14,18 @@ pub fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String 
     if !predictor.transform.mean.is_empty() {
         x = standardise(b, "head.transform", &x, &predictor.transform.mean, &predictor.transform.scale);
     }
-    if let Some(BatchNorm { mean, variance }) = &head.batch_norm {
+    if let Some(BatchNorm { mean, variance }) = head.batch_norm() {
         let scale: Vec<f32> = variance.iter().map(|v| 1.0 / (v + BatchNorm::EPS).sqrt()).collect();
         x = standardise(b, "head.batch_norm", &x, mean, &scale);
     }
     let dims = head.spec.dims();
-    for (i, layer) in head.layers.iter().enumerate() {
+    for (i, layer) in head.layers().iter().enumerate() {
         let name = format!("head.layers.{i}");
         let weight = b.floats(&format!("{name}.weight"), &[dims[i + 1], dims[i]], &layer.weight);
         let bias = b.floats(&format!("{name}.bias"), &[dims[i + 1]], &layer.bias);
         x = b.node(&name, "Gemm", &[&x, &weight, &bias], vec![Attr::Int("transB", 1)]);
-        if i + 1 < head.layers.len() {
-            x = match head.spec.params().activation {
+        if i + 1 < head.layers().len() {
+            x = match head.spec.config().activation() {
                 Activation::Relu => b.node(&name, "Relu", &[&x], vec![]),
                 Activation::Gelu => gelu(b, &name, &x),
             };

@@ -1,15 +1,17 @@
 //! Features for other tools: NumPy's `.npz` and Parquet.
 
 mod npz;
+#[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-use super::reader::{Cache, FeatureMatrix};
-use super::rows::Row;
 use crate::data::Split;
+use crate::store::disk::rows::Row;
+use crate::store::reading::cache::Cache;
+use crate::store::reading::matrix::FeatureMatrix;
 use crate::{Error, Result, files};
 
 /// Which features to export.
@@ -53,6 +55,7 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
 ///
 /// # Errors
 /// As [`export_npz`].
+#[cfg(feature = "parquet")]
 pub fn export_parquet(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
     let to = &files::output(to)?;
@@ -84,9 +87,12 @@ impl<'a> Chosen<'a> {
                 return Err(Error::setting(problem, "choose one with --tap"));
             }
         };
+        if selection.split.is_some() {
+            cache.settled()?;
+        }
         let matrix = cache.features(&tap, selection.view)?;
         let all = matrix.row_ids().iter().enumerate().filter_map(|(at, &id)| Some((at, cache.row(id)?)));
-        let rows: Vec<(usize, &Row)> = all.filter(|(_, row)| selection.split.is_none_or(|s| row.split == s)).collect();
+        let rows: Vec<(usize, &Row)> = all.filter(|(_, row)| selection.split.is_none_or(|s| row.split == Some(s))).collect();
         if rows.is_empty() {
             let split = selection.split.map_or("all".into(), |s| format!("the split {s}"));
             let problem = format!("{} has no features of tap `{tap}`, view {}, of {split} rows", cache.folder().display(), selection.view);

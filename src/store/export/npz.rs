@@ -9,7 +9,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::Chosen;
-use crate::store::Dtype;
+use crate::data::Split;
+use crate::store::disk::dtype::Dtype;
 
 type Zip<'a> = ZipWriter<BufWriter<&'a mut File>>;
 
@@ -39,7 +40,7 @@ fn arrays(zip: &mut Zip<'_>, chosen: &Chosen<'_>) -> io::Result<()> {
     }
     numbers(zip, "row", chosen.rows.len(), rows().map(|r| r.row as i64))?;
     texts(zip, "path", &rows().map(|r| r.path.as_str()).collect::<Vec<_>>())?;
-    texts(zip, "split", &rows().map(|r| r.split.name()).collect::<Vec<_>>())?;
+    texts(zip, "split", &rows().map(|r| r.split.map_or("", Split::name)).collect::<Vec<_>>())?;
     texts(zip, "classes", &chosen.classes.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

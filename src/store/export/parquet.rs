@@ -13,7 +13,8 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::Chosen;
-use crate::store::Row;
+use crate::data::Split;
+use crate::store::disk::rows::Row;
 
 /// Bytes of features of a row group, which is put together in memory.
 const GROUP_BYTES: usize = 64 << 20;
@@ -65,7 +66,7 @@ fn write_group(chosen: &Chosen<'_>, rows: &[(usize, &Row)], group: &mut Group<'_
     } else {
         lists::<Int32Type>(group, &labels, rows.iter().map(|(_, row)| row.labels.len()))?;
     }
-    flat::<ByteArrayType>(group, &of(&|row| text(row.split.name())))?;
+    flat::<ByteArrayType>(group, &of(&|row| text(row.split.map_or("", Split::name))))?;
     let positions: Vec<usize> = rows.iter().map(|(at, _)| *at).collect();
     let (features, _) = chosen.matrix.rows(&positions).into_raw_vec_and_offset();
     lists::<FloatType>(group, &features, rows.iter().map(|_| chosen.matrix.dim()))

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::store::commit::PENDING;
+use crate::store::disk::commit::PENDING;
 
 /// Rows with classes of which the first one got another name: labels and names must come from one state.
 fn renamed(round: u64) -> (Vec<Row>, Vec<String>) {

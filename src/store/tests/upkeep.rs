@@ -118,7 +118,7 @@ fn inspect_counts() {
     fs::remove_file(folder.path().join("features/gap/v0-00004.safetensors")).unwrap();
     let summary = inspect(folder.path()).unwrap();
     assert_eq!(summary.rows, RowCounts { ok: 6, failed: 1, deleted: 1 });
-    assert_eq!(summary.classes[1], ClassCounts { class: "dogs".into(), train: 1, val: 2, test: 0 });
+    assert_eq!(summary.classes[1], ClassCounts { class: "dogs".into(), train: 1, val: 2, test: 0, open: 0 });
     assert_eq!((summary.taps[0].views.clone(), summary.taps[0].shards), ([(0, 6)].into(), 2));
     assert_eq!(summary.damaged, ["features/gap/v0-00004.safetensors"]);
     assert_eq!(serde_json::to_value(&summary).unwrap()["failed"][0]["reason"], "broken");

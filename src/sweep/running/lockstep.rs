@@ -8,8 +8,8 @@ use crate::Result;
 use crate::heads::{Training, Watch};
 use crate::sweep::search::trial::Trial;
 
-/// Brings trials to the end of epoch `until`, or to their own end: those begun already, then as many
-/// at a time as the trainer takes.
+/// Brings trials to the end of epoch `until`, or to their own end: those begun already, then as
+/// many at a time as the trainer takes.
 pub(super) fn advance<'p>(runner: &'p Runner<'_>, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
     members.iter_mut().for_each(|member| runner.reuse_past(member.state, until));
     loop {
@@ -39,7 +39,7 @@ fn begin<'p>(runner: &'p Runner<'_>, members: &mut [&mut Member<'_, 'p>]) -> Res
     for number in 0..runner.job.config.protocol().runs() {
         let starts = members.iter().zip(&runs).take(count).map(|(m, runs)| runner.start(m.trial, &runs[number].spec));
         let task = runner.task(members[0].trial, &runs[0][number]);
-        let of_run = Training::begin_together(&*runner.job.trainer, task, starts.collect::<Result<_>>()?, runner.metric())?;
+        let of_run = Training::begin_lockstep(&*runner.job.trainer, task, starts.collect::<Result<_>>()?, runner.metric())?;
         count = of_run.len();
         begun.push(of_run.into_iter());
     }
@@ -49,7 +49,8 @@ fn begin<'p>(runner: &'p Runner<'_>, members: &mut [&mut Member<'_, 'p>]) -> Res
     Ok(())
 }
 
-/// Brings one training of each trial that is behind epoch `until` on by an epoch. Returns whether there were any.
+/// Advances one training of each trial that is behind epoch `until` by an epoch. Returns whether
+/// there were any.
 fn advance_by_one<'p>(runner: &'p Runner<'_>, members: &mut [Member<'_, 'p>], run: usize, until: usize) -> Result<bool> {
     let start = Instant::now();
     let mut trials: Vec<&Trial> = vec![];
@@ -68,7 +69,7 @@ fn advance_by_one<'p>(runner: &'p Runner<'_>, members: &mut [Member<'_, 'p>], ru
         return Ok(false);
     }
     let mut logged = Ok(());
-    Training::advance_together(&mut heads, &mut |at, epoch| {
+    Training::advance_lockstep(&mut heads, &mut |at, epoch| {
         if logged.is_ok() {
             logged = runner.record_epoch(trials[at], run, epoch, histories[at]);
         }

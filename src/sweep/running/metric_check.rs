@@ -23,7 +23,7 @@ pub(crate) fn refuse_early(config: &SweepConfig, sources: &[Source]) -> Result<(
     if config.metric.name != "auc" || sources.iter().any(has_area) {
         return Ok(());
     }
-    let others: Vec<&str> = METRICS.iter().map(|(name, _)| *name).filter(|name| *name != "auc").collect();
+    let others: Vec<&str> = METRICS.iter().map(|metric| metric.name).filter(|name| *name != "auc").collect();
     Err(refused("auc", "no class has both rows and others in each val", &others))
 }
 
@@ -36,8 +36,8 @@ fn has_area(labels: &Labels, classes: usize, rows: &[usize]) -> bool {
 /// A note on the trials without the metric, which come last.
 ///
 /// # Errors
-/// No trial has it: the best one would be chosen by something else. (Nothing is known of trials that
-/// diverged; another note says so.)
+/// No trial has it: the best one would be chosen by something else. (Nothing is known of trials
+/// that diverged; another note says so.)
 pub(crate) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Option<String>> {
     let name = format!("val.{}", config.metric.name);
     let usable: Vec<&TrialResult> = results.iter().filter(|r| r.status != Status::Diverged).collect();
@@ -49,7 +49,7 @@ pub(crate) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Opt
         return Ok(Some(format!("{without} of {} trials have no `{name}` and come last", results.len())));
     }
     let has = |metric: &str| usable.iter().any(|r| r.metric(&format!("val.{metric}")).is_some());
-    let others: Vec<&str> = METRICS.iter().map(|(name, _)| *name).filter(|name| has(name)).collect();
+    let others: Vec<&str> = METRICS.iter().map(|metric| metric.name).filter(|name| has(name)).collect();
     Err(refused(config.metric.name, "nothing can be chosen by it", &others))
 }
 

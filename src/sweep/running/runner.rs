@@ -9,7 +9,7 @@ use super::job::{Observer, SweepJob};
 use super::non_finite::FiniteTables;
 use super::state::{KeptHead, Run, State};
 use crate::Result;
-use crate::heads::{Epoch, Head, HeadKind, HeadSpec, Partition, Solver, Task, Training, Watch, solve};
+use crate::heads::{Epoch, Head, HeadKind, HeadSpec, Metric, Partition, Solver, Task, Training, Watch, solve};
 use crate::sweep::results::log::{Finished, Log};
 use crate::sweep::results::record::{EpochRecord, FinalRecord, Record, Status};
 use crate::sweep::results::result::{TrialResult, summary};
@@ -79,13 +79,13 @@ impl<'a> Runner<'a> {
         &self.job.sources[trial.source()]
     }
 
-    /// Name of the metric that heads are judged by, and whether more of it is better.
-    pub(super) fn metric(&self) -> (&str, bool) {
-        (self.job.config.metric.name, self.job.config.metric.more)
+    /// The metric that heads are judged by.
+    pub(super) fn metric(&self) -> Metric {
+        self.job.config.metric
     }
 
-    /// Checks that all features could be read so far. Asked before numbers count: parts of a cache that
-    /// could not be read were taken for zeros.
+    /// Checks that all features could be read so far. Asked before numbers count: parts of a cache
+    /// that could not be read were taken for zeros.
     pub(super) fn intact(&self) -> Result<()> {
         self.job.sources.iter().try_for_each(Source::intact)
     }
@@ -141,8 +141,8 @@ impl<'a> Runner<'a> {
         Task { features: &*run.features, labels: &self.source(trial).labels, partition: &run.partition }
     }
 
-    /// Trains a head of a trial once more, on some rows and for a number of epochs: an earlier run of
-    /// the sweep leaves no weights.
+    /// Trains a head of a trial once more, on some rows and for a number of epochs: an earlier run
+    /// of the sweep leaves no weights.
     pub(super) fn again(&self, trial: &Trial, rows: Rows, epochs: usize) -> Result<Fitted> {
         let spec = match rows {
             Rows::Run { run, .. } => trial.spec.repeated(run / self.job.config.protocol().folds),
@@ -151,7 +151,7 @@ impl<'a> Runner<'a> {
         let run = self.prepare(trial, rows, spec)?;
         let task = self.task(trial, &run);
         let trained = if run.spec.params().head.is_solved() {
-            solve(&mut Solver::default(), task, &run.spec, self.metric().0, &mut |_| Watch::Continue)?
+            solve(&mut Solver::default(), task, &run.spec, self.metric(), &mut |_| Watch::Continue)?
         } else {
             let mut training = Training::begin(&*self.job.trainer, task, self.start(trial, &run.spec)?, self.metric())?;
             training.advance(epochs, &mut |_| Watch::Continue)?;
@@ -226,8 +226,8 @@ impl<'a> Runner<'a> {
         best.map_or_else(Vec::new, |best| best.heads)
     }
 
-    /// Lets a trial of an earlier run serve if that run brought it far enough; else the trial waits to
-    /// be begun.
+    /// Lets a trial of an earlier run serve if that run brought it far enough; else the trial waits
+    /// to be begun.
     pub(super) fn reuse_past(&self, state: &mut State<'_>, until: usize) {
         if let State::Past(past) = state {
             let is_far_enough = past.end.status != Status::Stopped || past.epochs.last().is_some_and(|last| last.epoch >= until);

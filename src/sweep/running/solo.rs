@@ -20,7 +20,8 @@ pub(super) fn advance<'p>(runner: &'p Runner<'_>, family: Option<&Family>, membe
     let mut solvers = family.and_then(|family| lock().remove(family)).unwrap_or_default();
     solvers.resize_with(runner.job.config.protocol().runs(), Solver::default);
     let outcome = members.iter_mut().try_for_each(|member| advance_trial(runner, member, &mut solvers, until));
-    // All trials of a family are in one cohort, unless cohorts follow each other: then the solvers are kept.
+    // All trials of a family are in one cohort, unless cohorts follow each other: then the solvers
+    // are kept.
     let config = &runner.job.config;
     if let Some(family) = family.filter(|_| config.method == Method::Bayes || config.early_terminate.is_some()) {
         lock().insert(family.clone(), solvers);
@@ -67,7 +68,7 @@ fn solve_trial(runner: &Runner<'_>, trial: &Trial, runs: &[Run], solvers: &mut [
     let (mut history, mut heads) = (vec![], vec![]);
     for (number, (run, solver)) in runs.iter().zip(solvers).enumerate() {
         let mut logged = Ok(());
-        let trained = solve(solver, runner.task(trial, run), &run.spec, runner.metric().0, &mut |epoch| {
+        let trained = solve(solver, runner.task(trial, run), &run.spec, runner.metric(), &mut |epoch| {
             logged = runner.record_epoch(trial, number, epoch, &mut history);
             Watch::Continue
         });

@@ -1,10 +1,11 @@
-//! From settings to a trial: its features, its head, and the digest of all that decides its numbers.
+//! From settings to a trial: its features, its head, and the digest of all that decides its
+//! numbers.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::trial::{Input, Trial};
-use crate::heads::{Fit, HeadKind, HeadSpec, Key, Params, did_you_mean, fits, plain};
+use crate::heads::{Fit, HeadKind, HeadSpec, Params, SettingSpec, did_you_mean, fits, plain};
 use crate::rng::Philox;
 use crate::steps::EXTRACT_AGAIN;
 use crate::sweep::settings::axis::Axis;
@@ -55,7 +56,8 @@ impl<'a> TrialBuilder<'a> {
             let mut names: Vec<String> = self.sources.iter().flat_map(|s| &s.taps).map(|t| t.name.clone()).collect();
             names.sort_unstable();
             names.dedup();
-            // Logits are the pretrained classes' own: they are swept only where the file names them.
+            // Logits are the pretrained classes' own: they are swept only where the file names
+            // them.
             if names.len() > 1 {
                 names.retain(|n| n != "logits");
             }
@@ -69,7 +71,8 @@ impl<'a> TrialBuilder<'a> {
         axes
     }
 
-    /// Settings of a random search: many more draws than trials, since some repeat where few settings differ.
+    /// Settings of a random search: many more draws than trials, since some repeat where few
+    /// settings differ.
     pub(super) fn random(&self, axes: &[Axis], cap: usize) -> Vec<Map<String, Value>> {
         let philox = Philox::new(self.config.seed, SEARCH);
         let draw = |trial: usize| {
@@ -85,7 +88,7 @@ impl<'a> TrialBuilder<'a> {
     /// Settings that no trial of the sweep can have: an unknown cache or tap.
     pub(super) fn trial(&self, settings: Map<String, Value>) -> Result<Candidate> {
         let all = self.params(&settings)?;
-        let used = |key: &str| INPUTS.contains(&key) || Key::find(key).is_ok_and(|k| k.applies(&all));
+        let used = |key: &str| INPUTS.contains(&key) || SettingSpec::find(key).is_ok_and(|k| k.applies(&all));
         let settings: Map<String, Value> = settings.into_iter().filter(|(key, _)| used(key)).collect();
         let shots = settings.get("shots").and_then(Value::as_u64).map(|n| n as usize);
         // Without what the head does not use, so that two settings of the same head are the same.
@@ -106,7 +109,7 @@ impl<'a> TrialBuilder<'a> {
         let tap = settings.get("tap").map(plain).unwrap_or_default();
         let source = &self.sources[inputs[0].source];
         let fit = Fit { tap: &tap, shape: &shape, classes: source.classes.len(), many: source.labels.are_many() };
-        let classifier = source.classifier.as_ref().filter(|_| inputs.len() == 1);
+        let classifier = source.classifier.as_ref().map(|layers| &layers.hidden).filter(|_| inputs.len() == 1);
         let joins_val = self.config.folds > 1 || self.config.refit;
         let most = source.partition.train.len() + if joins_val { source.partition.val.len() } else { 0 };
         let rows = shots.map_or(most, |shots| most.min(shots.saturating_mul(source.classes.len() * source.groups.largest())));
@@ -178,8 +181,8 @@ impl<'a> TrialBuilder<'a> {
             inputs.iter().map(|&input| [self.digests[input.source].as_str(), self.tap(input).name.as_str()]).collect();
         let config = self.config;
         let rows = serde_json::json!([config.folds, config.protocol().repeats, config.seed, shots]);
-        // The metric and early termination decide how long a head is trained. A head that is solved for
-        // does not depend on them.
+        // The metric and early termination decide how long a head is trained. A head that is solved
+        // for does not depend on them.
         let ends = (!spec.params().head.is_solved()).then(|| {
             let judged =
                 (spec.params().patience > 0 || config.early_terminate.is_some()).then_some((config.metric.name, config.metric.more));

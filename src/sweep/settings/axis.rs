@@ -6,7 +6,7 @@ use super::distribution;
 use super::domain::{Choice, Domain};
 use super::keys::{SETTABLE, TOP_LEVEL, is_whole, parameters};
 use super::yaml::{Entry, Origin};
-use crate::heads::{Key, did_you_mean, plain};
+use crate::heads::{SettingSpec, did_you_mean, plain};
 use crate::{Error, Result};
 
 /// One parameter and the values that it may take.
@@ -35,7 +35,8 @@ impl Axis {
     /// Reads one entry of `parameters`.
     ///
     /// # Errors
-    /// An unknown parameter, field, distribution or value, with its line and the nearest valid word.
+    /// An unknown parameter, field, distribution or value, with its line and the nearest valid
+    /// word.
     pub fn read(entry: &Entry, origin: &Origin) -> Result<Axis> {
         if !parameters().any(|name| name == entry.key) {
             let hint = match TOP_LEVEL.iter().find(|word| **word == entry.key) {
@@ -91,7 +92,7 @@ impl Axis {
                 None => Ok(()),
             };
         }
-        let Ok(key) = Key::find(&self.key) else { return Ok(()) };
+        let Ok(key) = SettingSpec::find(&self.key) else { return Ok(()) };
         checked.iter().try_for_each(|choice| key.check(&choice.value).map_err(origin.at(choice.line)))
     }
 }

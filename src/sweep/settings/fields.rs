@@ -27,7 +27,7 @@ pub(crate) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
     let Some(named) = entries.iter().find(|e| e.key == "name") else {
         return Err(origin.mistake(field.line, "`metric` has no `name`", "write `metric: {name: val.acc1, goal: maximize}`"));
     };
-    let &(name, more) = metric_name(named, origin)?;
+    let &Metric { name, more } = metric_name(named, origin)?;
     let Some(goal) = entries.iter().find(|e| e.key == "goal") else { return Ok(Metric { name, more }) };
     match plain(&goal.value.to_json()).as_str() {
         "maximize" => Ok(Metric { name, more: true }),
@@ -40,11 +40,11 @@ pub(crate) fn metric(field: &Entry, origin: &Origin) -> Result<Metric> {
 }
 
 /// The metric of a name, with or without `val.` before it.
-fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static (&'static str, bool)> {
+fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static Metric> {
     let name = plain(&named.value.to_json());
     let bare = name.strip_prefix("val.").unwrap_or(&name);
     let unknown = || {
-        let known = || METRICS.iter().map(|(n, _)| *n);
+        let known = || METRICS.iter().map(|metric| metric.name);
         let meant = match bare.strip_prefix("val_").unwrap_or(bare) {
             "acc" | "accuracy" => Some("acc1"),
             word => nearest(word, known()),
@@ -56,7 +56,7 @@ fn metric_name(named: &Entry, origin: &Origin) -> Result<&'static (&'static str,
         };
         origin.mistake(named.value.line, format!("`{name}` is not a metric"), hint)
     };
-    METRICS.iter().find(|(n, _)| *n == bare).ok_or_else(unknown)
+    METRICS.iter().find(|metric| metric.name == bare).ok_or_else(unknown)
 }
 
 pub(crate) fn count(field: &Entry, least: u64, origin: &Origin) -> Result<usize> {

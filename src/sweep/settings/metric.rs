@@ -4,14 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-/// The metric of the validation rows that trials are compared by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name without the split: `acc1`.
-    pub name: &'static str,
-    /// Whether a larger value is better.
-    pub more: bool,
-}
+pub(crate) use crate::heads::Metric;
 
 impl Metric {
     /// The rank of a trial with these metrics (`val.acc1` and so on).

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::data::Split;
-use crate::heads::{Classifier, FeatureTable, Groups, InputFeatures, Labels, Partition};
+use crate::heads::{FeatureTable, Groups, InputFeatures, Labels, Partition, PretrainedLayers};
 use crate::steps::{EXTRACT, EXTRACT_AGAIN};
 use crate::store::{Cache, Key, Row, Status};
 use crate::text::counted;
 use crate::{Error, Result};
 
 /// Share of train that serves as val where there is no val split.
-pub const HELD_OUT: f64 = 0.2;
+pub(crate) const HELD_OUT: f64 = 0.2;
 
 /// One tap of a cache.
 #[derive(Clone)]
@@ -31,8 +31,8 @@ pub struct TapFeatures {
 /// A cache as a sweep sees it.
 #[derive(Clone)]
 pub struct Source {
-    /// Its name in the `cache` parameter: `backbone`, or as much more as tells it apart from the others:
-    /// `backbone@key`, `dataset/backbone`, `dataset/backbone@key`, the folder.
+    /// Its name in the `cache` parameter: `backbone`, or as much more as tells it apart from the
+    /// others: `backbone@key`, `dataset/backbone`, `dataset/backbone@key`, the folder.
     pub name: String,
     /// Its folder, for messages and `model.json`.
     pub folder: String,
@@ -46,7 +46,7 @@ pub struct Source {
     pub taps: Vec<TapFeatures>,
     /// The backbone's own fully connected layers, for `head: classifier`. The caller sets
     /// them: a sweep knows no backbones.
-    pub classifier: Option<Classifier>,
+    pub classifier: Option<PretrainedLayers>,
     /// Class names.
     pub classes: Vec<String>,
     /// Identity of each row: the image's path.
@@ -71,6 +71,7 @@ impl Source {
     }
 
     fn of(cache: &Cache, folder: &Path) -> Result<Source> {
+        cache.settled()?;
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
@@ -85,7 +86,7 @@ impl Source {
             taps.push(TapFeatures { name: name.clone(), shape: tap.shape.clone(), features: Arc::new(features), views });
         }
         let labels = rows.iter().map(|r| r.labels.iter().map(|&l| l as u32).collect()).collect();
-        let splits: Vec<Split> = rows.iter().map(|r| r.split).collect();
+        let splits: Vec<Split> = rows.iter().filter_map(|r| r.split).collect();
         let paths = rows.iter().map(|r| r.path.clone()).collect();
         let mut source = Source::new(taps, manifest.classes.clone(), paths, labels, &splits)?;
         source.copies.join(rows.len(), rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.digest?))));
@@ -162,8 +163,8 @@ impl Source {
         self.taps.iter().find(|t| t.name == name)
     }
 
-    /// Digest of key, rows, labels, partition and groups: with the tap, everything beside its settings
-    /// that a trial's numbers depend on.
+    /// Digest of key, rows, labels, partition and groups: with the tap, everything beside its
+    /// settings that a trial's numbers depend on.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {

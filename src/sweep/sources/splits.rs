@@ -1,7 +1,8 @@
-//! The rows on which each run of a trial is trained and judged: held-out parts, folds, few-shot subsets.
+//! The rows on which each run of a trial is trained and judged: held-out parts, folds, few-shot
+//! subsets.
 
 use super::source::{HELD_OUT, Source};
-use crate::heads::{Partition, few, folds};
+use crate::heads::{Partition, few_shot, folds};
 use crate::sweep::settings::protocol::Protocol;
 use crate::text::counted;
 use crate::{Error, Result};
@@ -76,6 +77,6 @@ fn too_few(source: &Source, protocol: Protocol) -> Error {
 
 fn limit(partition: &mut Partition, source: &Source, shots: Option<usize>, seed: u64) {
     if let Some(shots) = shots {
-        partition.train = few(&source.labels, &source.groups, &partition.train, shots, seed);
+        partition.train = few_shot(&source.labels, &source.groups, &partition.train, shots, seed);
     }
 }

@@ -5,20 +5,24 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "hub")]
 use ureq::Agent;
+#[cfg(feature = "hub")]
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::{Error, Result};
 
 /// Access to the hub and the cache that its files are kept in.
 #[derive(Debug, Clone)]
-pub struct Hub {
+#[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "nothing is asked of the hub"))]
+pub(crate) struct Hub {
     pub(super) endpoint: String,
     pub(super) cache: PathBuf,
     pub(super) token: Option<String>,
     pub(super) offline: bool,
     /// Pause before the second attempt; doubled before each further one.
     pub(super) pause: Duration,
+    #[cfg(feature = "hub")]
     pub(super) agent: Agent,
 }
 
@@ -28,7 +32,7 @@ impl Hub {
     ///
     /// # Errors
     /// None of the folders is set.
-    pub fn from_env() -> Result<Hub> {
+    pub(crate) fn from_env() -> Result<Hub> {
         Hub::with(|name| std::env::var_os(name))
     }
 
@@ -51,12 +55,14 @@ impl Hub {
             token: token.map(|t| t.trim().to_string()).filter(|t| !t.is_empty()),
             offline,
             pause: Duration::from_secs(1),
+            #[cfg(feature = "hub")]
             agent: agent(),
         })
     }
 }
 
-/// Trusts what the system trusts, so that a company's own mirror works, and gives up on a silent server.
+/// Trusts the system's certificates, so that a company's own mirror works, and gives up on a silent server.
+#[cfg(feature = "hub")]
 fn agent() -> Agent {
     let patience = Some(Duration::from_secs(60));
     Agent::config_builder()

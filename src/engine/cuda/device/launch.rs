@@ -1,4 +1,4 @@
-//! Our own kernels: compiled at run time for the GPU at hand, launched on a stream.
+//! Our own kernels: compiled at run time for the GPU in use, launched on a stream.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 
-use super::failed;
-use crate::Result;
+use super::failure::failed;
 use crate::engine::cuda::program::{Element, Kernel, Numbers, Variant};
+use crate::{Error, Result};
 
 const SOURCE: &str = include_str!("../kernels.cu");
 /// Threads of a block.
@@ -18,7 +18,7 @@ const BLOCK: u32 = 256;
 /// The compiled kernels.
 pub struct Kernels(Vec<(Variant, Arc<CudaModule>)>);
 
-/// What NVRTC compiles: the source behind its settings.
+/// The text that NVRTC compiles: settings, then the source.
 fn source(Variant { element, wide }: Variant) -> String {
     let define = element.define().map_or(String::new(), |name| format!("#define {name}\n"));
     format!("#define LANES {}\n{define}{SOURCE}", if wide { 8 } else { 1 })
@@ -41,7 +41,7 @@ impl Kernels {
 
     pub fn get(&self, kernel: &Kernel) -> Result<CudaFunction> {
         let module = self.0.iter().find(|(variant, _)| *variant == kernel.variant).map(|(_, module)| module);
-        let module = module.ok_or("no kernels were compiled for such numbers").map_err(failed(kernel.name))?;
+        let module = module.ok_or_else(|| Error::internal(format!("no kernel `{}` was compiled for {:?}", kernel.name, kernel.variant)))?;
         module.load_function(kernel.name).map_err(failed(kernel.name))
     }
 }
@@ -78,9 +78,10 @@ impl Launch {
         let mut parameters = [y, x, z, p, q].map(|address| ptr::from_mut(address).cast::<c_void>()).to_vec();
         parameters.push(ptr::from_mut(&mut numbers).cast());
         let grid = (self.numbers.count.div_ceil(BLOCK), 1, 1);
-        // SAFETY: the parameters are those of every kernel in `kernels.cu`, in their order and size (`Numbers` is the same C struct on both
-        // sides); the driver copies them before it returns. `lower` made extents and places from the same shapes, and all blocks are
-        // allocated for as long as `Machine` lives.
+        // SAFETY: the parameters are those of every kernel in `kernels.cu`, in their order and size
+        // (`Numbers` is the same C struct on both sides); the driver copies them before it returns.
+        // `lower` made extents and places from the same shapes, and all blocks are allocated for as
+        // long as `Machine` lives.
         unsafe { result::launch_kernel(self.function.cu_function(), grid, (BLOCK, 1, 1), 0, stream.cu_stream(), &mut parameters) }
     }
 }

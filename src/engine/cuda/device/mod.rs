@@ -1,18 +1,29 @@
 //! The part of the engine that talks to a GPU.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `machine.rs` | a program on its GPU: memory, prepared calls, the captured graph |
+//! | `convolve.rs`, `multiply.rs`, `launch.rs` | one convolution by cuDNN, one product by cuBLASLt, one kernel of our own |
+//! | `slot.rs` | page-locked memory and a stream for one batch on its way |
+//! | `address.rs`, `failure.rs` | addresses as the libraries take them; their errors, a lack of memory told apart |
 
+mod address;
 mod convolve;
+mod failure;
 mod launch;
 mod machine;
 mod multiply;
 mod slot;
 
-use std::fmt::Display;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::CudaContext;
 
-use self::machine::Machine;
-use self::slot::Slot;
+use address::address;
+use failure::failed;
+use machine::Machine;
+use slot::Slot;
+
 use super::lower::compile;
 use super::program::Program;
 use crate::engine::{Batch, Compute, Engine};
@@ -22,25 +33,15 @@ use crate::{Error, Result};
 /// Batches on their way at the same time.
 const SLOTS: usize = 2;
 
-/// Memory that the libraries may write on as they like.
-#[derive(Debug, Clone, Copy)]
-struct Workspace {
-    at: u64,
-    bytes: usize,
-}
-
-/// Wraps an error of CUDA or one of its libraries.
-fn failed<E: Display>(doing: &'static str) -> impl FnOnce(E) -> Error + Copy {
-    move |e| Error::engine("cuda", doing)(e)
-}
-
 /// Asks CUDA's libraries not to round f32 to TF32, also where candle's calls leave that to them.
 ///
 /// # Safety
-/// Sets an environment variable: call it before the process has a second thread and before any of CUDA's libraries is used.
+/// Sets an environment variable: call it before the process has a second thread and before any of
+/// CUDA's libraries is used.
 #[expect(clippy::disallowed_methods, reason = "the libraries take this wish from the environment alone")]
 pub unsafe fn without_tf32() {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller promises that no other thread exists, which could read the environment
+    // meanwhile.
     unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") }
 }
 
@@ -63,8 +64,9 @@ impl CudaEngine {
     pub fn new(plan: &Plan, gpu: usize, compute: Compute, batch: usize) -> Result<CudaEngine> {
         let mut program = compile(plan, compute.into(), batch.max(1))?;
         let context = CudaContext::new(gpu).map_err(failed("opening the GPU"))?;
-        // SAFETY: this engine orders all uses of its memory by streams and events of its own: a slot's blocks are used by its stream and,
-        // between the events `arrived` and `computed`, by the machine's; everything else by the machine's alone.
+        // SAFETY: this engine orders all uses of its memory by streams and events of its own: a
+        // slot's blocks are used by its stream and, between the events `arrived` and `computed`, by
+        // the machine's; everything else by the machine's alone.
         unsafe { context.disable_event_tracking() };
         let machine = Machine::new(&program, &context)?;
         let slots = (0..SLOTS).map(|_| Slot::new(&program, &context)).collect::<Result<_>>()?;
@@ -93,7 +95,7 @@ impl CudaEngine {
             }
             Batch::Floats { data, .. } => {
                 let floats = slot.upload_floats(data)?;
-                (machine::address(&floats, floats.stream()), None, Some(floats))
+                (address(&floats, floats.stream()), None, Some(floats))
             }
         };
         {
@@ -106,7 +108,7 @@ impl CudaEngine {
     }
 }
 
-/// A slot that goes back when it is done with.
+/// A slot that returns to the engine when dropped.
 struct Taken<'a> {
     engine: &'a CudaEngine,
     slot: Option<Slot>,
@@ -115,14 +117,15 @@ struct Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            slot.settle();
+            slot.wait();
             lock(&self.engine.slots).push(slot);
             self.engine.returned.notify_one();
         }
     }
 }
 
-/// A panic elsewhere leaves nothing half-done behind these locks that the next batch would not write again.
+/// A panic elsewhere leaves nothing half-done behind these locks that the next batch would not
+/// write again.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

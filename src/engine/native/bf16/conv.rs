@@ -1,11 +1,14 @@
 //! Convolutions of maps in bf16 by AMX tiles, sums in f32.
 //!
-//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's rows are output pixels, loaded straight from
-//! where their channels lie, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels
-//! × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation follow at once, and a line of a pixel
-//! is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time; one in bf16 is copied where strides would leave
-//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights as [`split_bf16`](crate::engine::native::split_bf16) has
-//! them, steps going through the blocks of 32 channels and the cells of a block, so that a block's pixels stay in the first-level cache.
+//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's
+//! rows are output pixels, loaded directly from their channels in the map, 32 of a pixel a line, at
+//! every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels × 32
+//! outputs are summed in tile registers over all channels and cells; bias, residual and activation
+//! follow at once, and a line of a pixel is written, rounded once. A map in f32 is rounded to a
+//! [`Panel`] first, a task's rows at a time; a map in bf16 is copied where strides would leave
+//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights
+//! as in [`split_bf16`](crate::engine::native::split_bf16), steps going through the blocks of 32
+//! channels and the cells of a block, so that a block's pixels stay in the first-level cache.
 
 use std::ops::Range;
 
@@ -30,20 +33,20 @@ const STEP: usize = 2 * TILE_ROWS * LINE;
 const SUMS: usize = 2 * 2 * TILE_ROWS * LANES;
 
 /// A prepared convolution.
-pub struct Conv {
+pub(crate) struct Conv {
     label: String,
     amx: Amx,
     input: Operand,
     finish: Finish,
     conv: ConvShape,
     weights: Weights,
-    /// Bytes from a tile to what each step multiplies.
+    /// Bytes from a tile to the left side of each step.
     offsets: Vec<usize>,
     /// Bytes from row to row of a tile.
     row: usize,
     /// Output rows of a task.
     rows: usize,
-    /// Tiles of so many rows, and of the last task's.
+    /// Tiles of a task's rows, and of the last task's.
     layouts: [Layout; 2],
     /// Groups whose pixels stay in the first-level cache while weights go by.
     together: usize,
@@ -52,7 +55,7 @@ pub struct Conv {
 
 impl Conv {
     /// Packs weights and cuts the map into tiles.
-    pub fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
+    pub(crate) fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
         const PIXELS: usize = 1024;
         const PANEL: usize = 512 << 10;
         const CLOSE: usize = 20 << 10;
@@ -73,7 +76,7 @@ impl Conv {
         let panel = Panel::new(&conv, to.width, rows);
         let copied = [rows, rest].map(|rows| layout(rows, panel.pitch, [1, 1]));
         let weights = pack(&conv, weight);
-        // A line takes twenty cycles to copy, or so, for each share of the outputs.
+        // Copying a line takes about twenty cycles for each share of the outputs.
         let products = |layout: &Layout, rows: usize| layout.cost() * weights.steps() * weights.pairs() * to.height.div_ceil(rows);
         let copying = 20 * blocks * panel.block() * to.height.div_ceil(rows) * shares(&weights);
         let direct = from.packed && products(&plain[0], whole) <= products(&copied[0], rows) + copying;
@@ -106,7 +109,8 @@ impl Conv {
         self.finish.output.map.height.div_ceil(self.rows)
     }
 
-    /// Products of some output pairs with all tiles of a layout, whose first window begins at `from`.
+    /// Products of some output pairs with all tiles of a layout, whose first window begins at
+    /// `from`.
     ///
     /// # Safety
     /// The windows of all tiles are valid for reading from there.
@@ -125,7 +129,8 @@ impl Conv {
             for pair in pairs.clone() {
                 for group in groups {
                     let left = group.tiles.map(|tile| tile.map(|pixel| from.wrapping_add(pixel * LINE)));
-                    // SAFETY: the caller promises the windows of all tiles of the layout, of which these are two.
+                    // SAFETY: the caller promises the windows of all tiles of the layout, of which
+                    // these are two.
                     unsafe { self.weights.multiply_tiles(tiles, pair, left, &self.offsets, self.row, sums) };
                     self.finish.pair(unit, pair, sums, 2 * TILE_ROWS, &layout.segments[group.segments.clone()], first);
                 }
@@ -134,7 +139,7 @@ impl Conv {
     }
 }
 
-/// Into how many shares outputs are cut so that the weights of one stay in a core's cache.
+/// Number of shares that outputs are cut into so that the weights of one stay in a core's cache.
 fn shares(weights: &Weights) -> usize {
     const SHARE: usize = 1 << 20;
     (weights.pairs() * weights.steps() * STEP).div_ceil(SHARE)
@@ -162,7 +167,8 @@ impl Kernel for Conv {
     }
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
-        // Outputs are shared out, too, where weights would not stay in the cache or images and rows are too few.
+        // Outputs are shared out, too, where weights would not stay in the cache or images and rows
+        // are too few.
         let parts = images * self.chunks();
         parts * shares(&self.weights).max(workers.div_ceil(parts)).min(self.weights.pairs())
     }
@@ -189,7 +195,8 @@ impl Kernel for Conv {
             }
         };
         let tiles = self.amx.tiles(layout.rows);
-        // SAFETY: shape inference has every window inside the map and its halo, which `Unit::at` checked; or they lie in the panel, rounded just now.
+        // SAFETY: shape inference has every window inside the map and its halo, which `Unit::at`
+        // checked; or they lie in the panel, rounded just now.
         unsafe { self.multiply(&tiles, unit, from.cast(), layout, edge(share)..edge(share + 1), [image, y], sums) };
     }
 }

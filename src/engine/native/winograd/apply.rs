@@ -3,41 +3,41 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::Winograd;
+use super::tiling::Winograd;
 use super::transform::{MOST, Tile};
 use crate::engine::native::epilogue::Activate;
 use crate::engine::native::memory::Unit;
 use crate::simd::{LANES, Simd, Vectorized};
 
-/// The first `n` of [`MOST`] vectors, from where `at` says.
+/// The first `n` of [`MOST`] vectors, from the addresses that `at` gives.
 ///
 /// # Safety
 /// `at` gives pointers to sixteen values.
 #[inline(always)]
 unsafe fn line_of<S: Simd>(s: S, n: usize, at: impl Fn(usize) -> *const f32) -> [S::V; MOST] {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises sixteen values at each pointer that `at` gives.
     std::array::from_fn(|i| if i < n { unsafe { s.load(at(i)) } } else { s.splat(0.0) })
 }
 
 /// All channels of some tiles, from the map to points.
-pub struct InputTransform<'a, T, F> {
+pub(super) struct InputTransform<'a, T, F> {
     /// The convolution.
     pub kernel: &'a Winograd,
     /// Its size of tiles.
     pub tile: PhantomData<T>,
-    /// Where its maps are.
+    /// Memory of its maps.
     pub unit: &'a Unit<'a>,
     /// The tiles.
     pub tiles: Range<usize>,
-    /// Where they go.
+    /// Target of the transforms.
     pub to: &'a mut [f32],
     /// Floats from point to point.
     pub point: usize,
     /// Floats from block to block.
     pub block: usize,
-    /// Floats from tile to tile: none where each is done with before the next one comes.
+    /// Floats from tile to tile: none where each is used up before the next one is made.
     pub distance: usize,
-    /// What is done with each.
+    /// Called with each tile after its transform.
     pub then: F,
 }
 
@@ -52,7 +52,8 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
         assert!(self.to.len() >= (n * n - 1) * point + (blocks - 1) * self.block + (self.tiles.len() - 1) * self.distance + LANES);
         let mut edge = [[0.0f32; LANES]; 64];
         let mut half = [[0.0f32; LANES]; 64];
-        // Rows and columns that memory holds, halo included, counted from the window's first pixel of the map.
+        // Rows and columns that memory holds, halo included, counted from the window's first pixel
+        // of the map.
         let held = [map.halo[0] + map.height + map.halo[1], map.halo[2] + map.width + map.halo[3]];
         for (t, index) in self.tiles.clone().enumerate() {
             let (image, y, x) = w.tile(index);
@@ -61,7 +62,8 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
             if inside != [n, n] {
                 edge.fill([0.0; LANES]);
             }
-            // SAFETY: earlier steps are complete.
+            // SAFETY: the steps that write to the input are complete; this step's tasks write to
+            // other values.
             let input = unsafe { self.unit.read(&w.input, image) };
             for block in 0..blocks {
                 let corner = block * map.block + map.origin - map.halo[0] * map.row - map.halo[2] * LANES + y * map.row + x * LANES;
@@ -73,7 +75,8 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
                     }
                     (edge.as_ptr().cast::<f32>(), n * LANES)
                 };
-                // SAFETY: n × n lines lie inside the map (or `edge`); all lines written lie inside `to`, as asserted.
+                // SAFETY: n × n lines lie inside the map (or `edge`); all lines written lie inside
+                // `to`, as asserted.
                 unsafe {
                     for y in 0..n {
                         let line = from.add(y * row);
@@ -94,12 +97,12 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
 }
 
 /// Some output blocks of some tiles, from points to the map, with bias, residual and activation.
-pub struct OutputTransform<'a, T> {
+pub(super) struct OutputTransform<'a, T> {
     /// The convolution.
     pub kernel: &'a Winograd,
     /// Its size of tiles.
     pub tile: PhantomData<T>,
-    /// Where its maps are.
+    /// Memory of its maps.
     pub unit: &'a Unit<'a>,
     /// The tiles.
     pub tiles: Range<usize>,
@@ -132,8 +135,8 @@ impl<T: Tile> Vectorized for OutputTransform<'_, T> {
             let output = self.unit.at(&w.output, image);
             let residual = w.epilogue.residual.map(|r| (self.unit.at(&r, image).cast_const(), r.map));
             for (b, block) in self.blocks.clone().enumerate() {
-                // SAFETY: `from` holds n · n points; the tile's rows and columns lie inside the maps, whose bounds `at` checked, and
-                // belong to this task alone.
+                // SAFETY: `from` holds n · n points; the tile's rows and columns lie inside the
+                // maps, whose bounds `at` checked, and belong to this task alone.
                 unsafe {
                     let from = self.from.as_ptr().add(b * self.block + t * LANES);
                     for y in 0..n {

@@ -1,67 +1,35 @@
 //! Winograd convolution: F(6×6, 3×3), F(5×5, 3×3) or F(4×4, 3×3).
 //!
-//! *Shape class*: 3×3, stride 1, dense. *Algorithm*: tiles of the input are transformed, the values of all input channels at each of a tile's
-//! 64 (49, 36) points multiplied by transformed weights (7.1, 5.4 or 4 times as large), and the products transformed back, with bias, residual
-//! and activation. `vectors` and `tiles` multiply in their own ways and say what lies where. An image's tiles do not depend on its
-//! neighbours.
+//! | file | what for |
+//! |---|---|
+//! | `tiling.rs` | the tiling of a map, and the data that all ways of multiplying share |
+//! | `transform.rs`, `apply.rs` | the transforms of one tile; of all tiles of a map |
+//! | `weights.rs` | weights transformed and packed |
+//! | `vectors.rs`, `tiles.rs` | the products, by vectors and in AMX tiles, and the layout that each needs |
+//!
+//! *Shape class*: 3×3, stride 1, dense. *Algorithm*: tiles of the input are transformed, the values
+//! of all input channels at each of a tile's 64 (49, 36) points multiplied by transformed weights
+//! (7.1, 5.4 or 4 times as large), and the products transformed back, with bias, residual and
+//! activation. An image's tiles do not depend on its neighbours.
 
 mod apply;
 mod tiles;
+mod tiling;
 mod transform;
 mod vectors;
 mod weights;
 
 use super::dense::DenseSpec;
-use super::epilogue::Epilogue;
 use super::matrix;
-use super::memory::Operand;
 use super::pointwise::by_block;
-use super::split::Split;
 use super::split_int8;
 use super::step::Kernel;
 use crate::plan::ConvShape;
-use crate::simd::{Amx, Isa, LANES, Line};
+use crate::simd::{Amx, Isa, LANES};
+use tiling::Winograd;
 use transform::{F4, F5, F6, kernel_rows};
 
-/// What operands are made of where products run in AMX tiles: transforms magnify what fewer digits would lose.
-pub const DIGITS: Split = Split::Three;
-
-/// A Winograd convolution but for its products.
-struct Winograd {
-    isa: Isa,
-    label: String,
-    /// Outputs of a tile's side.
-    side: usize,
-    padding: [usize; 4],
-    input: Operand,
-    output: Operand,
-    epilogue: Epilogue,
-    /// Tiles down and across an image.
-    tiles: [usize; 2],
-    bias: Vec<Line>,
-}
-
-/// Calls a generic function for a tile's size.
-macro_rules! by_side {
-    ($side:expr, $self:ident.$name:ident($($argument:expr),*)) => {
-        match $side {
-            6 => $self.$name::<$crate::engine::native::winograd::transform::F6>($($argument),*),
-            5 => $self.$name::<$crate::engine::native::winograd::transform::F5>($($argument),*),
-            _ => $self.$name::<$crate::engine::native::winograd::transform::F4>($($argument),*),
-        }
-    };
-}
-use by_side;
-
-/// Points of a transformed tile.
-pub fn points(side: usize) -> usize {
-    (side + 2).pow(2)
-}
-
-/// Tiles of an output map.
-pub fn tiles(side: usize, map: [usize; 2]) -> usize {
-    map.iter().map(|n| n.div_ceil(side)).product()
-}
+pub(super) use tiling::{DIGITS, points, tiles};
 
 const SIDES: [usize; 3] = [4, 5, 6];
 
@@ -69,9 +37,10 @@ fn fits(conv: &ConvShape) -> bool {
     conv.kernel == [3, 3] && conv.stride == [1, 1] && conv.groups == 1 && conv.input >= LANES && conv.output >= LANES
 }
 
-/// Whether Winograd is faster than direct convolution by vectors, and with how many outputs a tile's side.
-pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
-    // Transforms cost about as much as a product with so many more channels.
+/// Number of outputs of a tile's side with which Winograd is faster than direct convolution by
+/// vectors, if it is.
+pub(super) fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
+    // Transforms cost about as much as a product with a few more channels.
     let cost = |side: usize| {
         let (input, output_channels) = (conv.input as f64, conv.output as f64);
         let product = (points(side) * tiles(side, output)) as f64 * input * output_channels;
@@ -82,18 +51,18 @@ pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
     best.filter(|&side| fits(conv) && cost(side) * 1.15 < direct)
 }
 
-/// What multiplies.
+/// The unit that multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Products {
+pub(super) enum Products {
     /// Vectors.
     Vectors,
     /// AMX tiles.
     Tiles(Amx),
 }
 
-/// The fastest way where there are AMX tiles, and its cycles for an output pixel by the model of [`matrix`]: outputs of a tile's side, and what
-/// multiplies.
-pub fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Option<(f64, usize, Products)> {
+/// The fastest way where there are AMX tiles, and its cycles for an output pixel by the model of
+/// [`matrix`]: outputs of a tile's side, and the unit that multiplies.
+pub(super) fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Option<(f64, usize, Products)> {
     let cost = |side: usize, products: Products| {
         let (pixels, tiles) = ((output[0] * output[1]) as f64, tiles(side, output) as f64);
         let whole = output.iter().map(|n| n / side).product::<usize>() as f64;
@@ -116,7 +85,7 @@ pub fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Opti
 }
 
 /// Transforms weights.
-pub fn prepare(isa: Isa, side: usize, products: Products, spec: DenseSpec<'_>) -> Box<dyn Kernel> {
+pub(super) fn prepare(isa: Isa, side: usize, products: Products, spec: DenseSpec<'_>) -> Box<dyn Kernel> {
     let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
     let rows = match side {
         6 => kernel_rows::<F6>(),
@@ -137,19 +106,5 @@ pub fn prepare(isa: Isa, side: usize, products: Products, spec: DenseSpec<'_>) -
     match products {
         Products::Tiles(amx) => Box::new(tiles::InTiles::new(amx, winograd, weights::pack_tiles(&conv, weight, &rows))),
         Products::Vectors => Box::new(vectors::ByVectors::new(winograd, weights::pack_vectors(isa, &conv, weight, &rows))),
-    }
-}
-
-impl Winograd {
-    /// Tiles of so many images.
-    fn all(&self, images: usize) -> usize {
-        images * self.tiles[0] * self.tiles[1]
-    }
-
-    /// Image and first output row and column of a tile.
-    fn tile(&self, index: usize) -> (usize, usize, usize) {
-        let per_image = self.tiles[0] * self.tiles[1];
-        let (image, t) = (index / per_image, index % per_image);
-        (image, t / self.tiles[1] * self.side, t % self.tiles[1] * self.side)
     }
 }

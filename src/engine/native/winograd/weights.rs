@@ -2,14 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::DIGITS;
+use super::tiling::DIGITS;
 use crate::engine::native::dense::widths;
 use crate::engine::native::split_int8;
 use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, zeroed_lines};
 
 /// For products in AMX tiles.
-pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
+pub(super) fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let mut packed = split_int8::Weights::zeros(DIGITS, conv.input, blocks, points);
@@ -19,7 +19,7 @@ pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_
         let mut values = vec![[0.0f32; LANES]; points * conv.input];
         transform_block(conv, weight, rows, block, &mut |point, channel, value| values[point * conv.input + channel] = value);
         for (writer, channels) in writers.iter().zip(values.chunks_exact(conv.input)) {
-            // SAFETY: blocks are transformed by a thread each.
+            // SAFETY: each block is transformed by one thread, which writes that block alone.
             unsafe { writer.put(block, channels) };
         }
     });
@@ -27,19 +27,20 @@ pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_
 }
 
 /// For products by vectors: `[point][tile of V blocks][input channel][V · 16]`.
-pub fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
+pub(super) fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let per_point = blocks * conv.input;
     let mut packed = zeroed_lines(points * per_point * LANES);
-    // Where line (tile, channel, v) of a point is; the inner loop runs over points, so blocks are computed apart and then written.
+    // The place of line (tile, channel, v) of a point; the inner loop runs over points, so blocks
+    // are computed apart and then written.
     let lines: Vec<(usize, usize)> = widths(isa, blocks)
         .iter()
         .flat_map(|&(first, width)| (0..width).map(move |v| (first, width, v)))
         .map(|(f, w, v)| (f * conv.input + v, w))
         .collect();
     struct Shared(*mut Line);
-    // SAFETY: each task writes lines of its own block.
+    // SAFETY: tasks share the pointer alone, and each writes the lines of its own block.
     unsafe impl Sync for Shared {}
     let to = &Shared(packed.as_mut_ptr());
     (0..blocks).into_par_iter().for_each(|block| {
@@ -47,14 +48,15 @@ pub fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]
         transform_block(conv, weight, rows, block, &mut |point, channel, values| {
             let at = point * per_point + start + channel * width;
             assert!(at < points * per_point);
-            // SAFETY: inside the buffer, and this line belongs to this block alone.
+            // SAFETY: the line lies inside the buffer, as asserted, and belongs to this block
+            // alone.
             unsafe { to.0.add(at).write(Line(values)) };
         });
     });
     packed
 }
 
-/// Tells of the weights of an output block at each (point, input channel).
+/// Passes the weights of an output block at each (point, input channel) to `tell`.
 fn transform_block(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]], block: usize, tell: &mut dyn FnMut(usize, usize, [f32; LANES])) {
     let lanes = block * LANES..((block + 1) * LANES).min(conv.output);
     let mut halfway = vec![[[0.0f64; LANES]; 3]; rows.len()];

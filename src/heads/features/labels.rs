@@ -1,0 +1,43 @@
+//! The classes of each row.
+
+/// The classes of each row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Labels {
+    /// Exactly one class a row.
+    One(Vec<u32>),
+    /// Any number of classes a row.
+    Many(Vec<Vec<u32>>),
+}
+
+impl Labels {
+    /// One class a row where that is so, else several.
+    pub fn new(labels: Vec<Vec<u32>>) -> Labels {
+        if labels.iter().all(|l| l.len() == 1) { Labels::One(labels.iter().map(|l| l[0]).collect()) } else { Labels::Many(labels) }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::One(l) => l.len(),
+            Labels::Many(l) => l.len(),
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The classes of one row.
+    pub fn of(&self, row: usize) -> &[u32] {
+        match self {
+            Labels::One(l) => std::slice::from_ref(&l[row]),
+            Labels::Many(l) => &l[row],
+        }
+    }
+
+    /// Whether rows may have several classes.
+    pub fn are_many(&self) -> bool {
+        matches!(self, Labels::Many(_))
+    }
+}
