@@ -295,7 +295,7 @@ fn way_out(source: &io::Error) -> Option<&'static str> {
 /// The candidate nearest to a mistyped word, for "did you mean": `None` where nothing is near.
 ///
 /// Jaro–Winkler finds words that begin alike, Damerau–Levenshtein short ones with letters swapped.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let scored = candidates.into_iter().map(|c| {
         let candidate = c.to_lowercase();

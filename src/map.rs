@@ -25,7 +25,7 @@ impl Map {
     ///
     /// # Errors
     /// The system's own.
-    pub fn open(path: &Path) -> Result<Map> {
+    pub(crate) fn open(path: &Path) -> Result<Map> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         // SAFETY: the map is read-only, and files that are mapped here are never written in place: shards and weights are renamed into being and
         // unlinked. Somebody outside who edits one while it is read gives wrong values, which no reader of mapped files can exclude; one who cuts
@@ -35,7 +35,7 @@ impl Map {
     }
 
     /// Whether a part of it could not be read.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.guard.is_broken()
     }
 
@@ -43,7 +43,7 @@ impl Map {
     ///
     /// # Errors
     /// A part of the file could not be read, and was taken for zeros.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match self.is_broken() {
             false => Ok(()),
             true => Err(Error::io("read", &self.path)(io::Error::other(BROKEN))),
@@ -51,7 +51,7 @@ impl Map {
     }
 
     /// Tells the system that a part will be read soon. Advice alone: where it is not taken, pages come when they are read.
-    pub fn will_need(&self, offset: usize, len: usize) {
+    pub(crate) fn will_need(&self, offset: usize, len: usize) {
         #[cfg(unix)]
         self.map.advise_range(memmap2::Advice::WillNeed, offset, len).unwrap_or_default();
         #[cfg(not(unix))]
@@ -117,10 +117,10 @@ mod guard {
 
     /// Guards a map as long as it lives.
     #[derive(Debug)]
-    pub struct Guard(&'static Slot);
+    pub(super) struct Guard(&'static Slot);
 
     impl Guard {
-        pub fn new(map: &[u8]) -> Guard {
+        pub(super) fn new(map: &[u8]) -> Guard {
             BEFORE.get_or_init(install);
             let slot = free_slot();
             let start = map.as_ptr() as usize;
@@ -130,7 +130,7 @@ mod guard {
             Guard(slot)
         }
 
-        pub fn is_broken(&self) -> bool {
+        pub(super) fn is_broken(&self) -> bool {
             self.0.broken.load(Ordering::Acquire)
         }
     }

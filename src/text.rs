@@ -8,12 +8,12 @@ use std::path::Path;
 /// ```
 /// assert_eq!(headstart::visible("cat\x1b[2J.jpg"), "cat\\u{1b}[2J.jpg");
 /// ```
-pub fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
 /// As [`visible`], but lines stay lines: for messages and tables, whose own line ends are meant.
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 

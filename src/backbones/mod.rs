@@ -21,7 +21,9 @@ mod usual;
 pub use entry::{Source, WeightsEntry};
 pub use families::{all, entries, find, find_entry};
 pub use info::BackboneInfo;
+#[doc(hidden)]
 pub use opening::{Opened, open_weights};
+#[doc(hidden)]
 pub use options::{BuildOptions, Flavour};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 /// How a command ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// All done.
     Done,
     /// Done, but not to the strictness asked for.

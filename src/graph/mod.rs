@@ -12,15 +12,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Result, nearest, steps};
 
-pub use positions::bicubic;
-pub use shape::{channels, resolve_padding};
-pub use split::ClassifierLayer;
+pub(crate) use positions::bicubic;
+pub(crate) use shape::{channels, resolve_padding};
+pub(crate) use split::ClassifierLayer;
 
 /// Shape of one image's value at a node: `[C, H, W]`, `[D]` or `[T, D]`.
-pub type Shape = Vec<usize>;
+pub(crate) type Shape = Vec<usize>;
 
 /// Index of a node in its graph; inputs always come before their users.
-pub type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// Pointwise activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

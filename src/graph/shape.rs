@@ -4,7 +4,7 @@ use super::{Conv, Graph, Node, NodeId, Op, Padding, Pool, Shape, Tokens};
 use crate::{Error, Result};
 
 /// Channels of a value: the last extent of tokens `[T, D]`, the first one of anything else.
-pub fn channels(shape: &[usize]) -> usize {
+pub(crate) fn channels(shape: &[usize]) -> usize {
     match *shape {
         [_, width] => width,
         _ => shape.first().copied().unwrap_or(0),
@@ -12,7 +12,7 @@ pub fn channels(shape: &[usize]) -> usize {
 }
 
 /// Padding `[top, bottom, left, right]` of a window on a map of `[height, width]`.
-pub fn resolve_padding(padding: Padding, map: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> [usize; 4] {
+pub(crate) fn resolve_padding(padding: Padding, map: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> [usize; 4] {
     match padding {
         Padding::Explicit(p) => p,
         Padding::Same => {

@@ -28,7 +28,7 @@ use crate::weights::{self, Mapped, Tensor, TensorSource, hex};
 use crate::{Error, Result, steps};
 
 /// Version of the bundle's layout.
-pub const BUNDLE_FORMAT: u32 = 2;
+pub(crate) const BUNDLE_FORMAT: u32 = 2;
 /// The metadata entry's name.
 const ENTRY: &str = "headstart";
 /// Stands where the digest belongs while it is computed.

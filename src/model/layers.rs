@@ -11,7 +11,7 @@ const TAP: &str = "avgpool";
 
 /// The classifier of the backbone that made features with this key, where it has hidden layers; `weights` are the words that get its weights,
 /// which are opened only when a head starts from them.
-pub fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
+pub(crate) fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
     let info = backbones::find(&key.backbone).ok()?;
     let mut layers = info.graph(&BuildOptions::default()).classifier(TAP)?;
     let dropouts = layers.iter().map(|layer| layer.dropout).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::graph::{Act, Pool, Shape};
 
 /// Index of a value (one activation tensor) of a plan; the input is value 0.
-pub type ValueId = usize;
+pub(crate) type ValueId = usize;
 
 /// A planned network: steps in order of computation.
 #[derive(Debug, Clone)]

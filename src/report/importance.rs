@@ -28,7 +28,7 @@ const STREAM: u64 = 0x464f_5245;
 
 /// Importance of the settings of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Importance {
+pub(crate) struct Importance {
     /// Every setting that differs between trials, the most important first.
     pub settings: Vec<SettingImportance>,
     /// Share of the metric's variance that the forest predicts on trials outside its trees' samples
@@ -40,7 +40,7 @@ pub struct Importance {
 
 /// Importance of one setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SettingImportance {
+pub(crate) struct SettingImportance {
     /// The setting's name.
     pub name: String,
     /// Its part of the importance of all settings, from 0 to 1.
@@ -52,7 +52,7 @@ pub struct SettingImportance {
 impl Importance {
     /// Importance of `keys` for the metric that each of the trials reached; `None` where there are
     /// few trials, or all reach the same.
-    pub fn of(trials: &[(&Map<String, Value>, f64)], keys: &[String]) -> Option<Importance> {
+    pub(crate) fn of(trials: &[(&Map<String, Value>, f64)], keys: &[String]) -> Option<Importance> {
         let targets: Vec<f64> = trials.iter().map(|(_, y)| *y).collect();
         let mean = mean(&targets);
         let variance = targets.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / targets.len() as f64;

@@ -31,10 +31,12 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
-pub use crate::sweep::{REPORT_FILE, TENSORBOARD_FOLDER};
-pub use content::Report;
+pub(crate) use crate::sweep::REPORT_FILE;
+#[cfg(test)]
+pub(crate) use crate::sweep::TENSORBOARD_FOLDER;
+pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
-pub use run::record_run;
+pub(crate) use run::record_run;
 pub use tensorboard::write_tensorboard;
 
 /// A report that was written.

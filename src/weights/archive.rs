@@ -38,7 +38,7 @@ impl Entry {
 }
 
 impl<'a> Archive<'a> {
-    pub fn open(bytes: &'a [u8]) -> Result<Archive<'a>, Problem> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Archive<'a>, Problem> {
         let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(Problem::damaged)?;
         let mut entries = BTreeMap::new();
         for index in 0..zip.len() {
@@ -55,20 +55,20 @@ impl<'a> Archive<'a> {
         Ok(Archive { bytes, entries })
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    pub fn contains(&self, name: &str) -> bool {
+    pub(super) fn contains(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
-    pub fn is_stored(&self, name: &str) -> bool {
+    pub(super) fn is_stored(&self, name: &str) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.stored.is_some())
     }
 
     /// Range and bytes of an uncompressed entry.
-    pub fn stored(&self, name: &str) -> Result<(Range<usize>, &'a [u8]), Problem> {
+    pub(super) fn stored(&self, name: &str) -> Result<(Range<usize>, &'a [u8]), Problem> {
         let entry = self.entries.get(name).ok_or_else(|| Problem::damaged(format!("`{name}` is not in it")))?;
         let hint = "PyTorch and Keras write them as they are: unpack it and pack it again without compression (`zip -0`)";
         let range = entry.stored.clone().ok_or_else(|| Problem::new(format!("`{name}` in it is compressed"), hint))?;
@@ -78,7 +78,7 @@ impl<'a> Archive<'a> {
     }
 
     /// An entry unpacked, of at most `most` bytes.
-    pub fn unpack(&self, name: &str, most: usize) -> Result<Vec<u8>, Problem> {
+    pub(super) fn unpack(&self, name: &str, most: usize) -> Result<Vec<u8>, Problem> {
         let entry = self.entries.get(name).ok_or_else(|| Problem::damaged(format!("`{name}` is not in it")))?;
         let too_large = || {
             let hint = "weights hardly shrink, so this is not a weights file; if it is one, unpack it and pack it again without compression (`zip -0`)";

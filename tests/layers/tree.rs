@@ -12,7 +12,7 @@ const DEPTH: usize = 16;
 type ModulePath = Vec<String>;
 
 /// The crate.
-pub struct Tree {
+pub(crate) struct Tree {
     files: Vec<(ModulePath, String)>,
     edges: BTreeMap<(String, String), String>,
 }
@@ -26,7 +26,7 @@ struct Names {
 
 impl Tree {
     /// Follows `mod` from `lib.rs`, and from `main.rs` if there is one.
-    pub fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
+    pub(crate) fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
         let (mut names, mut scans, mut tests) = (Names::default(), Vec::new(), HashSet::new());
         // A file that `#[path]` chooses is the part of its parent that differs from platform to platform: both count as one.
         let mut whole = HashMap::new();
@@ -78,12 +78,12 @@ impl Tree {
     }
 
     /// All files but those of tests.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|(_, file)| file.as_str())
     }
 
     /// Which file uses which other one, and by which path.
-    pub fn edges(&self) -> impl Iterator<Item = ((&str, &str), &str)> {
+    pub(crate) fn edges(&self) -> impl Iterator<Item = ((&str, &str), &str)> {
         self.edges.iter().map(|((from, to), path)| ((from.as_str(), to.as_str()), path.as_str()))
     }
 }

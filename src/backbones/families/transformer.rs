@@ -31,12 +31,12 @@ pub(super) struct Shape {
 
 impl Shape {
     /// ViT-B: 12 blocks of width 768 with 12 heads.
-    pub const fn base(patch: usize, grid: usize) -> Shape {
+    pub(super) const fn base(patch: usize, grid: usize) -> Shape {
         Shape { width: 768, depth: 12, heads: 12, patch, grid, offset: 0.0, bias: true, scales: false, act: Act::Gelu }
     }
 
     /// The network up to its taps. Returns the class token and the mean of the others, both behind the final norm.
-    pub fn build(&self, net: &mut Net, x: Value) -> [Value; 2] {
+    pub(super) fn build(&self, net: &mut Net, x: Value) -> [Value; 2] {
         let window = Window::square(self.patch).stride(self.patch);
         let patches = net.conv("patch_embed.proj", x, self.width, if self.bias { window.bias() } else { window });
         let tokens = Tokens { channels: self.width, patch: self.patch, grid: self.grid, offset: self.offset };

@@ -9,7 +9,7 @@ use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table, thousands};
 
 /// Runs the verb.
-pub fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
     match &a.name {
         Some(name) => one(backbones::find(name)?, a.size, screen)?,
         None => all(screen)?,

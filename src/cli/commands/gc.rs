@@ -8,7 +8,7 @@ use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes};
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let folder = find_cache(&a.cache)?;
     let done = store::gc(&folder, Wait::Moment)?;
     if screen.json {

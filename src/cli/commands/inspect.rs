@@ -11,7 +11,7 @@ use crate::cli::screen::{Screen, bytes, table, thousands};
 const SHOWN: usize = 20;
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let about = store::inspect(&find_cache(&a.cache)?)?;
     if screen.json {
         screen.object(&json!(about));

@@ -16,7 +16,7 @@ use crate::cli::screen::{Screen, name, thousands};
 use crate::cli::signals;
 
 /// Runs the verb. On stdout: a line an image, with `--json` an object an image, with `--csv` a row an image and class.
-pub fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let Found { images, warnings, unreadable } = find_images(&a.images)?;
     warnings.iter().for_each(|words| screen.warn(words));
     unreadable.iter().for_each(|error| screen.warn(error));

@@ -28,7 +28,7 @@ use crate::simd::{Amx, Isa, LANES};
 use crate::{Error, Result};
 
 /// A step with its kernel.
-pub struct Prepared {
+pub(super) struct Prepared {
     /// Module path.
     pub name: String,
     /// Shapes in and out, in words.
@@ -41,7 +41,7 @@ pub struct Prepared {
 
 /// A plan ready to run: first image by image, then, from where weights weigh more than maps, all
 /// images together.
-pub struct Program {
+pub(super) struct Program {
     /// Steps that have work to do.
     pub steps: Vec<Prepared>,
     /// Number of them that run image by image.
@@ -88,7 +88,7 @@ impl Computing {
 ///
 /// # Errors
 /// A transformer; a plan that contradicts itself.
-pub fn compile(plan: &Plan, options: NativeOptions, batch: usize) -> Result<Program> {
+pub(super) fn compile(plan: &Plan, options: NativeOptions, batch: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(no_transformer(step));
     }

@@ -13,7 +13,7 @@ use crate::text::counted;
 use crate::{Error, Result};
 
 /// Share of train that serves as val where there is no val split.
-pub const HELD_OUT: f64 = 0.2;
+pub(crate) const HELD_OUT: f64 = 0.2;
 
 /// One tap of a cache.
 #[derive(Clone)]

@@ -38,7 +38,7 @@ enum Failure {
 
 impl Remote {
     /// Asks for commit, digest and size. Redirects to other hosts, where the bytes are, are not followed: their headers are not the hub's.
-    pub fn find(hub: &Hub, file: &HubFile) -> Result<Remote> {
+    pub(super) fn find(hub: &Hub, file: &HubFile) -> Result<Remote> {
         let mut url = format!("{}/{}/resolve/{}/{}", hub.endpoint, file.repo, escape(file.revision), file.file);
         for _ in 0..=REDIRECTS {
             let response = attempts(hub, file, || {
@@ -68,7 +68,7 @@ impl Remote {
     }
 
     /// Size and digest of a file that should be this one.
-    pub fn check(&self, file: &HubFile, path: &Path) -> Result<()> {
+    pub(super) fn check(&self, file: &HubFile, path: &Path) -> Result<()> {
         let size = fs::metadata(path).map_err(Error::io("look at", path))?.len();
         if size != self.size {
             return Err(file.fail(format!("has {size} bytes instead of {}", self.size), "fetch it again"));
@@ -82,7 +82,7 @@ impl Remote {
     }
 
     /// Fetches the bytes into `blob`: through a file beside it that stays when the connection breaks, and is gone on from.
-    pub fn fetch(&self, hub: &Hub, file: &HubFile, blob: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    pub(super) fn fetch(&self, hub: &Hub, file: &HubFile, blob: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
         let part = blob.with_file_name(format!("{}.incomplete", self.etag));
         let folder = blob.parent().unwrap_or(blob);
         fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;

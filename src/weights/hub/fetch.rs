@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 impl Hub {
     /// The file on this machine, if this or another program has fetched it.
-    pub fn cached(&self, file: &HubFile) -> Option<PathBuf> {
+    pub(crate) fn cached(&self, file: &HubFile) -> Option<PathBuf> {
         let folder = file.folder(self);
         let commit = fs::read_to_string(folder.join("refs").join(file.revision)).unwrap_or_else(|_| file.revision.into());
         let path = folder.join("snapshots").join(commit.trim()).join(file.file);
@@ -26,7 +26,7 @@ impl Hub {
     ///
     /// # Errors
     /// No such file or repository, one that needs a token or another one, no connection, `HF_HUB_OFFLINE`, a wrong digest, a full disk.
-    pub fn fetch(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         file.check()?;
         if let Some(path) = self.cached(file) {
             return match verify(file, &path) {

@@ -17,8 +17,8 @@ mod fetch;
 mod file;
 mod settings;
 
-pub use file::HubFile;
-pub use settings::Hub;
+pub(crate) use file::HubFile;
+pub(crate) use settings::Hub;
 
 #[cfg(all(test, feature = "hub"))]
 mod tests;

@@ -21,9 +21,11 @@ mod naming;
 pub(crate) mod prefixes;
 pub(crate) mod timm;
 
-pub use adapt::adapt;
-pub use mapped::{Axes, Mapped};
-pub use naming::{Adapted, Dialect, NameMap, Names, Naming, Rename};
+pub(crate) use adapt::adapt;
+pub(crate) use mapped::Axes;
+#[cfg(test)]
+pub(crate) use mapped::Mapped;
+pub(crate) use naming::{Adapted, Dialect, NameMap, Names, Naming};
 
 #[cfg(test)]
 mod tests;

@@ -18,14 +18,14 @@ pub enum Dialect {
 }
 
 /// All names in a file.
-pub type Names = BTreeSet<String>;
+pub(crate) type Names = BTreeSet<String>;
 
 /// Renames a tensor and says how to turn its axes; `None` for tensors that the network does not have.
-pub type Rename = fn(&Parameter, &Names) -> Option<(String, Axes)>;
+pub(crate) type Rename = fn(&Parameter, &Names) -> Option<(String, Axes)>;
 
 /// One library's names for the tensors of a network.
 #[derive(Debug, Clone, Copy)]
-pub struct NameMap {
+pub(crate) struct NameMap {
     /// The conventions of files that are named so.
     pub dialect: Dialect,
     /// A tensor that every such file has, by its name in the graph.
@@ -36,7 +36,7 @@ pub struct NameMap {
 
 /// Names of a network's tensors in files.
 #[derive(Debug, Clone, Copy)]
-pub struct Naming {
+pub(crate) struct Naming {
     /// The conventions of files under the graph's own names.
     pub own: Dialect,
     /// Whether the graph's layers are called as in Keras Applications.
@@ -49,18 +49,18 @@ pub struct Naming {
 
 impl Naming {
     /// The graph's own names and no others.
-    pub const OWN: Naming = Naming { own: Dialect::Native, keras_layers: false, maps: &[], foreign: &[] };
+    pub(crate) const OWN: Naming = Naming { own: Dialect::Native, keras_layers: false, maps: &[], foreign: &[] };
     /// Keras Applications' names.
-    pub const KERAS: Naming = Naming { keras_layers: true, ..Naming::OWN };
+    pub(crate) const KERAS: Naming = Naming { keras_layers: true, ..Naming::OWN };
 
     /// The graph's own names and those of other libraries.
-    pub const fn with(maps: &'static [NameMap]) -> Naming {
+    pub(crate) const fn with(maps: &'static [NameMap]) -> Naming {
         Naming { maps, ..Naming::OWN }
     }
 }
 
 /// A source under the names of a backbone's graph.
-pub struct Adapted {
+pub(crate) struct Adapted {
     /// The tensors.
     pub source: Box<dyn TensorSource>,
     /// The conventions that they follow.

@@ -21,7 +21,7 @@ pub(crate) struct Prefixes {
 
 impl Prefixes {
     /// The graph's name for a tensor.
-    pub fn rename(&self, p: &Parameter) -> Option<(String, Axes)> {
+    pub(crate) fn rename(&self, p: &Parameter) -> Option<(String, Axes)> {
         let name = p.name.strip_prefix(self.prefix).unwrap_or(&p.name);
         let Some(inside) = name.strip_prefix(self.block) else {
             return replace(name, self.rest);
