@@ -146,7 +146,7 @@ impl Backbone {
     /// Engine and device in words: `native on cpu (avx512)`, `candle on cuda:0`.
     pub fn engine_name(&self) -> String {
         match self.engine {
-            EngineKind::Native => format!("native ({})", native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name()),
+            EngineKind::Native => format!("native ({})", native::NativeOptions::best(self.compute == Compute::Bf16).isa.name()),
             kind => format!("{} ({})", kind.name(), engine::describe(&self.device)),
         }
     }
@@ -280,7 +280,7 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::engine`].
     pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
-        let options = native::NativeOptions::computing(self.compute == Compute::Bf16);
+        let options = native::NativeOptions::best(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
         if self.compute != Compute::Bf16 {
             return NativeEngine::new(&plan, batch, options);
@@ -331,7 +331,7 @@ impl Backbone {
             store,
             engine: self.engine.name().into(),
             device: match self.engine {
-                EngineKind::Native => native::NativeOptions::computing(self.compute == Compute::Bf16).isa.name().into(),
+                EngineKind::Native => native::NativeOptions::best(self.compute == Compute::Bf16).isa.name().into(),
                 _ => engine::describe(&self.device).split(':').next().unwrap_or_default().into(),
             },
             numerics: if self.compute == Compute::Bf16 { native::BF16_NUMERICS_VERSION } else { native::NUMERICS_VERSION },
@@ -342,7 +342,7 @@ impl Backbone {
 /// Where a base runs, and by which engine.
 fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
     let device = engine::device(&settings.device)?;
-    let transformer = info.graph(&backbones::Options::default()).has_tokens();
+    let transformer = info.graph(&backbones::BuildOptions::default()).has_tokens();
     let kind = settings.engine.unwrap_or(usual_engine(&device, transformer));
     check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {
@@ -350,7 +350,7 @@ fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, En
             let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
             return Err(Error::setting("the native engine computes in f32 and bf16", hint));
         }
-        native::NativeOptions::computing(settings.compute == Compute::Bf16).check()?;
+        native::NativeOptions::best(settings.compute == Compute::Bf16).check()?;
     }
     Ok((device, kind))
 }

@@ -36,7 +36,7 @@ static WORDS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// `text` as somebody at a command line can act on it: "option `size=224`" becomes `--size 224`, "extract the features again with option
 /// `tap=gap`" becomes "run `headstart features --tap gap` again".
-pub fn in_commands(text: &str) -> Cow<'_, str> {
+pub(super) fn in_commands(text: &str) -> Cow<'_, str> {
     WORDS.replace_all(text, |found: &Captures| {
         let Some(step) = found.name("step") else { return flags(&found[0]) };
         let command = COMMANDS.iter().find(|(phrase, _)| *phrase == step.as_str()).map_or(step.as_str(), |(_, command)| command);

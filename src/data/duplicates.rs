@@ -8,7 +8,7 @@ use crate::text::counted;
 
 /// Entries whose files hold the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duplicate {
+pub(crate) struct Duplicate {
     /// The bytes that they share.
     pub digest: Digest,
     /// Indices of two or more entries, ascending.
@@ -22,7 +22,7 @@ pub struct Duplicate {
 /// All groups of entries with the same digest, by their first entry; entries without a digest (unreadable files) are in none.
 ///
 /// Worth a warning are those [`across_splits`](Duplicate::across_splits) or [`across_classes`](Duplicate::across_classes).
-pub fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
+pub(crate) fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
     let mut groups: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
     for (i, digest) in digests.iter().enumerate().take(entries.len()) {
         if let Some(digest) = digest {
@@ -47,7 +47,7 @@ pub fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicat
 /// - all, where copies differ in their labels: nobody knows which is right;
 /// - all, where a copy stands in val or test: a head would be judged by what it has learnt by heart;
 /// - all but the first otherwise.
-pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
+pub(crate) fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
     let mut dropped: Vec<usize> = duplicates
         .iter()
         .flat_map(|group| {
@@ -60,7 +60,7 @@ pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
 }
 
 /// What is said of classes that had images in train and have none without those that are `dropped`.
-pub fn emptied_classes(entries: &[Entry], dropped: &[usize], classes: &[String]) -> Option<String> {
+pub(crate) fn emptied_classes(entries: &[Entry], dropped: &[usize], classes: &[String]) -> Option<String> {
     let labels = |is_wanted: &dyn Fn(usize) -> bool| -> BTreeSet<usize> {
         let train = entries.iter().enumerate().filter(|(i, e)| e.split == Some(Split::Train) && is_wanted(*i));
         train.flat_map(|(_, e)| e.labels.iter().copied()).collect()

@@ -40,7 +40,7 @@ pub(super) enum Place<'a> {
 
 impl Layout {
     /// Class and split of a path relative to the root.
-    pub fn place<'a>(&self, uri: &'a str) -> Place<'a> {
+    pub(super) fn place<'a>(&self, uri: &'a str) -> Place<'a> {
         let mut parts = uri.split('/');
         let mut split = None;
         if let Layout::Above(folders) = self {
@@ -62,7 +62,7 @@ impl Layout {
     }
 
     /// The class that a folder stands for, where it stands for one.
-    pub fn class_of<'a>(&self, folder: &'a str) -> Option<&'a str> {
+    pub(super) fn class_of<'a>(&self, folder: &'a str) -> Option<&'a str> {
         let parts: Vec<&str> = folder.split('/').collect();
         match (self, parts.as_slice()) {
             (Layout::Flat | Layout::Below(_), [class]) => Some(class),
@@ -75,7 +75,7 @@ impl Layout {
     }
 
     /// The splits that there are.
-    pub fn splits(&self) -> BTreeSet<Split> {
+    pub(super) fn splits(&self) -> BTreeSet<Split> {
         match self {
             Layout::Flat => BTreeSet::new(),
             Layout::Above(folders) => folders.values().map(|f| f.split).collect(),
@@ -84,7 +84,7 @@ impl Layout {
     }
 
     /// Which folder was taken for which split, where it is not called so.
-    pub fn note(&self) -> Option<String> {
+    pub(super) fn note(&self) -> Option<String> {
         let named = |(name, folder): (&String, &SplitFolder)| {
             let whole = folder.inner.as_ref().map_or(name.clone(), |inner| format!("{name}/{inner}"));
             (whole != folder.split.name()).then(|| format!("{whole} is {}", folder.split))

@@ -15,7 +15,6 @@
 
 mod classes;
 mod decode;
-pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;
@@ -38,9 +37,13 @@ mod walk;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
-pub use digest::{Digest, Digests, digests, forget};
-pub use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
+pub use decode::Orientation;
+#[doc(hidden)]
+pub use decode::decode;
+pub(crate) use decode::{DECODER_VERSION, Turn, is_deep_gray, recorded_turn};
+pub use digest::Digest;
+pub(crate) use digest::{digests, forget};
+pub(crate) use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
 pub use group::GroupRule;
 pub use image::Image;
 pub use local::open;
@@ -48,8 +51,9 @@ pub use memory::LabelledImages;
 pub use names::SplitNames;
 pub use options::ListOptions;
 pub(crate) use patient::{is_of_the_system, patiently};
-pub use split::{Assigned, Settled, SplitRule};
-pub use text::name_some;
+pub use split::SplitRule;
+pub(crate) use split::{Assigned, Settled};
+pub(crate) use text::name_some;
 pub use walk::{Found, find_images};
 
 use crate::{Error, Result, nearest};

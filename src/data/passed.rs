@@ -62,7 +62,7 @@ pub(super) struct Passed {
 
 impl Passed {
     /// Counts the images in a folder that is passed over, or the file itself.
-    pub fn count(&mut self, entry: &DirEntry) {
+    pub(super) fn count(&mut self, entry: &DirEntry) {
         if !entry.file_type().is_dir() {
             if looks_like_an_image(entry.path()) {
                 self.hidden.push(entry.file_name().to_string_lossy().into_owned());
@@ -80,7 +80,7 @@ impl Passed {
     ///
     /// # Errors
     /// Such a file that cannot be read.
-    pub fn is_image(&mut self, path: &Path, regular: bool) -> Result<bool> {
+    pub(super) fn is_image(&mut self, path: &Path, regular: bool) -> Result<bool> {
         let extension = extension(path);
         if regular && decode::is_image_extension(&extension) {
             return Ok(true);
@@ -105,13 +105,13 @@ impl Passed {
     }
 
     /// Images that are there but not read: `6 .heic, 4 .nef`.
-    pub fn unreadable(&self) -> Option<String> {
+    pub(super) fn unreadable(&self) -> Option<String> {
         let all: BTreeMap<String, usize> = self.raw.iter().chain(&self.unread).map(|(e, n)| (e.clone(), *n)).collect();
         (!all.is_empty()).then(|| by_kind(&all))
     }
 
     /// How to make those images readable.
-    pub fn way_out(&self) -> &'static str {
+    pub(super) fn way_out(&self) -> &'static str {
         match (self.raw.is_empty(), self.unread.is_empty()) {
             (false, true) => DEVELOP,
             _ => CONVERT,
@@ -119,7 +119,7 @@ impl Passed {
     }
 
     /// One line a kind of thing.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let mut lines = vec![];
         let total = |kinds: &BTreeMap<String, usize>| kinds.values().sum::<usize>();
         if !self.others.is_empty() {

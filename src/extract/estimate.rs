@@ -43,7 +43,7 @@ pub struct Estimate {
 ///
 /// # Errors
 /// A cache that is damaged.
-pub fn estimate(job: &ExtractionJob<'_>) -> Result<Estimate> {
+pub(crate) fn estimate(job: &ExtractionJob<'_>) -> Result<Estimate> {
     let (manifest, rows) = match Cache::open(job.folder) {
         Ok(cache) => (cache.manifest().clone(), cache.rows().to_vec()),
         Err(_) if !job.folder.join("manifest.json").exists() => (Manifest::new(job.key.clone(), job.name), vec![]),

@@ -10,7 +10,7 @@ use crate::store::{Deferred, Key, Wait};
 
 /// A tap and the shape of one image's features there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobTap {
+pub(crate) struct JobTap {
     /// The tap's name.
     pub name: String,
     /// `[D]`, or `[C, H, W]` for a map.
@@ -27,10 +27,10 @@ pub struct Part {
 }
 
 /// Builds an engine for a list of taps and batches of so many images.
-pub type EngineFactory<'a> = dyn Fn(&[String], usize) -> Result<Box<dyn Engine>> + 'a;
+pub(crate) type EngineFactory<'a> = dyn Fn(&[String], usize) -> Result<Box<dyn Engine>> + 'a;
 
 /// Everything that an extraction needs to know.
-pub struct ExtractionJob<'a> {
+pub(crate) struct ExtractionJob<'a> {
     /// The cache's folder: [`Key::folder`].
     pub folder: &'a Path,
     /// The data set's name.

@@ -25,13 +25,13 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub fn tap_names(&self) -> Vec<String> {
+    pub(super) fn tap_names(&self) -> Vec<String> {
         self.taps.iter().map(|t| t.name.clone()).collect()
     }
 
     /// Rows in batches, and whether a group ends with the batch. A batch is a range of row numbers inside its group's cell, so that
     /// rows which fail, are deleted or are there already do not change with whom the others share a batch.
-    pub fn batches(&self, size: usize) -> impl Iterator<Item = (&[u64], bool)> {
+    pub(super) fn batches(&self, size: usize) -> impl Iterator<Item = (&[u64], bool)> {
         let batch_of = move |row: &u64| row % self.cell / size as u64;
         self.groups.iter().flat_map(move |group| {
             let last = group.last().copied();
@@ -39,7 +39,7 @@ impl Pass {
         })
     }
 
-    pub fn images(&self) -> usize {
+    pub(super) fn images(&self) -> usize {
         self.groups.iter().map(Vec::len).sum()
     }
 }
@@ -63,7 +63,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Rows that are to be computed by this part.
-    pub fn rows(&self) -> RowSet {
+    pub(super) fn rows(&self) -> RowSet {
         self.passes.iter().flat_map(|p| p.groups.iter().flatten().copied()).collect()
     }
 }

@@ -60,7 +60,7 @@ impl Rechecked {
 ///
 /// # Errors
 /// A damaged cache; the engine's own failure.
-pub fn recheck(job: &ExtractionJob<'_>, sample: usize) -> Result<Rechecked> {
+pub(crate) fn recheck(job: &ExtractionJob<'_>, sample: usize) -> Result<Rechecked> {
     let cache = Cache::open(job.folder)?;
     let matched = Matched::new(job, cache.rows(), cache.manifest());
     let Differences { changed, missing, unreadable, unknown } = matched.differences(cache.rows(), job.dataset);

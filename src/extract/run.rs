@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// # Errors
 /// Another process writes the cache; a feature that cannot be stored; the engine's or the system's own failure. What was finished
 /// before stays, and the next run goes on from there.
-pub fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+pub(crate) fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
     run_in(job, Box::new(LocalFiles::new(job.folder)), observer)
 }
 
@@ -26,7 +26,7 @@ pub fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outco
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<Outcome> {
+pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<Outcome> {
     if rayon::current_thread_index().is_some() {
         return Err(Error::setting("an extraction cannot run inside a pool that it needs itself", "call it from a plain thread"));
     }

@@ -307,7 +307,7 @@ fn digest(listed: &Listed<'_>, known: Option<&Path>, unread: &[bool], observer: 
     let tick = observer.digesting(entries.len());
     let digests = data::digests(listed.source.get(), &entries, known, &tick);
     drop(tick);
-    observer.digested();
+    observer.digested(digests.as_ref().map_or(0, |digests| digests.read));
     let not_read = |entry: &Entry| Err(Error::Image { path: entry.uri.clone(), reason: "was not read".into() });
     let mut found: Digests = all.iter().map(not_read).collect();
     wanted.into_iter().zip(digests?.each).for_each(|(i, digest)| found[i] = digest);

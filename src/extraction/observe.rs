@@ -256,8 +256,8 @@ pub trait Observer {
         Box::new(|| ())
     }
 
-    /// All changes are known.
-    fn digested(&mut self) {}
+    /// All changes are known; `read` files had to be read for that, the others have their size and time of an earlier run.
+    fn digested(&mut self, _read: usize) {}
 
     /// The work is known: `images` to compute, `reused` to take as they are.
     fn started(&mut self, _progress: &Progress) {}

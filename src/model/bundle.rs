@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::trained::{TrainedModel, UsedBackbone};
 use crate::backbone::Backbone;
-use crate::backbones::{self, Opened, Options};
+use crate::backbones::{self, BuildOptions, Opened};
 use crate::engine::DeviceChoice;
 use crate::files::{output, replace};
 use crate::graph::Parameter;
@@ -28,7 +28,7 @@ use crate::weights::{self, Mapped, Tensor, TensorSource, hex};
 use crate::{Error, Result, steps};
 
 /// Version of the bundle's layout.
-pub const BUNDLE_FORMAT: u32 = 2;
+pub(crate) const BUNDLE_FORMAT: u32 = 2;
 /// The metadata entry's name.
 const ENTRY: &str = "headstart";
 /// Stands where the digest belongs while it is computed.
@@ -69,7 +69,7 @@ struct BundledBackbone {
     /// Where the weights came from.
     weights: String,
     /// What the backbone's graph depends on.
-    options: Options,
+    options: BuildOptions,
     preprocess: String,
     /// How photos are turned before they are preprocessed; the key says it as well, and bundles of earlier versions nowhere else.
     #[serde(default)]

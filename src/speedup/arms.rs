@@ -13,7 +13,7 @@ use crate::extraction::OfPipeline;
 use crate::files::Scratch;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
 use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
-use crate::sweep::Single;
+use crate::sweep::SingleTrial;
 use crate::{Error, Result};
 
 /// A comparison and the base, planned once for both arms.
@@ -52,7 +52,7 @@ impl Engine for Shared {
 impl Arms<'_> {
     /// The cached arm: the extraction, then all epochs on its features. An unfinished extraction is
     /// computed anew, so that all of it is timed.
-    pub fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
+    pub(super) fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
         let folder = self.comparison.job.folder;
         record::remove(folder)?;
         let extraction = self.extract(folder, Box::new(LocalFiles::new(folder)), observer)?;
@@ -69,7 +69,7 @@ impl Arms<'_> {
     }
 
     /// The arm with the base in the loop: in each epoch all images go through the base again.
-    pub fn in_loop(&self, single: &Single, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
+    pub(super) fn in_loop(&self, single: &SingleTrial, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
         let cached = single.prepare(single.values())?;
         let per_epoch = EpochFeatures::like(&*cached);
         let TrainedHead { epochs, trained } = self.train(single, &per_epoch, until, &mut |epoch| {
@@ -85,7 +85,7 @@ impl Arms<'_> {
     }
 
     /// Runs the base over all images. Returns the features as the head sees them, and the seconds.
-    fn base(&self, single: &Single, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
+    fn base(&self, single: &SingleTrial, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
         let (job, out) = (self.comparison.job, self.comparison.out);
         let start = Instant::now();
         // Lives as long as an epoch.
@@ -121,7 +121,7 @@ impl Arms<'_> {
     /// Trains the head for `until` epochs, or to its own end. `before` prepares each epoch.
     fn train(
         &self,
-        single: &Single,
+        single: &SingleTrial,
         features: &dyn FeatureTable,
         until: usize,
         before: &mut dyn FnMut(usize) -> Result<Option<Seconds>>,

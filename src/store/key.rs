@@ -100,7 +100,7 @@ impl Key {
 
 /// A name (of a tap, a data set, a backbone) as one safe folder name: ASCII letters, digits, `.`, `_` and `-` stay, every other byte and a
 /// leading dot become `%XX`.
-pub fn folder_name(name: &str) -> String {
+pub(crate) fn folder_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (i, byte) in name.bytes().enumerate() {
         match byte {

@@ -192,3 +192,26 @@ fn gc_names_shards_that_are_damaged() {
         .success()
         .stderr(contains("v0-00000.safetensors: is missing").and(contains("headstart features")));
 }
+
+#[test]
+fn a_cache_of_an_earlier_version_is_named_and_made_anew_beside_it() {
+    let (dir, data, cache) = scene(&["a", "b"], 8);
+    let earlier = folder(&run_features(&data, &cache, &[]));
+    let manifest = fs::read_to_string(earlier.join("manifest.json")).unwrap();
+    fs::write(earlier.join("manifest.json"), manifest.replacen("\"format\": 2", "\"format\": 1", 1)).unwrap();
+    // An earlier version's key is another one, and so is the folder's name.
+    let renamed = earlier.with_file_name("efficientnet_lite0@000000000000");
+    fs::rename(&earlier, &renamed).unwrap();
+    headstart()
+        .arg("sweep")
+        .arg(&renamed)
+        .arg("--out")
+        .arg(dir.path().join("sweep"))
+        .assert()
+        .code(1)
+        .stderr(contains("was made by an earlier version of headstart: it is in format 1").and(contains("run `headstart features` again")));
+    headstart().arg("inspect").arg(&renamed).assert().code(1).stderr(contains("an earlier version"));
+    features(&data, &cache).assert().success().stderr(contains("efficientnet_lite0@000000000000 was made by an earlier version"));
+    assert!(earlier.join("manifest.json").is_file() && renamed.join("manifest.json").is_file());
+    headstart().arg("sweep").arg(&earlier).arg("--out").arg(dir.path().join("sweep")).arg("epochs=1").assert().success();
+}

@@ -3,13 +3,13 @@
 use crate::store::{self, Wait, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::CacheArg;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes};
 use crate::text::counted;
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let folder = find_cache(&a.cache)?;
     let done = store::gc(&folder, Wait::Moment)?;
     for damage in &done.damaged {

@@ -3,8 +3,8 @@
 use crate::store::{self, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::CacheArg;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, table, thousands};
 use crate::text::counted;
 
@@ -12,7 +12,7 @@ use crate::text::counted;
 const SHOWN: usize = 20;
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let about = store::inspect(&find_cache(&a.cache)?)?;
     if screen.json {
         screen.object(&json!(about));

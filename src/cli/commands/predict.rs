@@ -9,14 +9,14 @@ use crate::model::{Classifier, Prediction};
 use crate::{Error, Result, visible};
 use serde_json::{Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Predict;
+use crate::cli::ending::Ending;
 use crate::cli::results::Results;
 use crate::cli::screen::{Screen, name, thousands};
 use crate::cli::signals;
 
 /// Runs the verb. On stdout: a line an image, with `--json` an object an image, with `--csv` a row an image and class.
-pub fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let Found { images, warnings, unreadable } = find_images(&a.images)?;
     warnings.iter().for_each(|words| screen.warn(words));
     unreadable.iter().for_each(|error| screen.warn(error));

@@ -13,7 +13,7 @@ use crate::data::Pixels;
 use crate::{Error, Result};
 
 /// Version of the decoders, for the cache key. It has to be raised when any file gives other pixels; [`DECODER_CRATES`] are part of it.
-pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
+pub(crate) const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
 
 /// The crates that make pixels of files, in the versions that [`DECODER_VERSION`] stands for. Cargo.toml pins them.
 #[cfg(test)]
@@ -67,7 +67,7 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
 
 /// Whether a file holds gray of more than eight bits, which is cut off at 255: it comes out white, or black, unless its range was brought to
 /// eight bits before. Reads the file's headers only.
-pub fn is_deep_gray(bytes: &[u8]) -> bool {
+pub(crate) fn is_deep_gray(bytes: &[u8]) -> bool {
     match sniff(bytes) {
         Some(ImageFormat::Png) => png::is_deep_gray(bytes),
         Some(ImageFormat::Tiff) => tiff::is_deep_gray(bytes),

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     /// A TIFF of one directory with these fields of one SHORT each.
-    pub fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
+    pub(super) fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
         let mut file = b"II*\0\x08\0\0\0".to_vec();
         file.extend((fields.len() as u16).to_le_bytes());
         for (tag, value) in fields {

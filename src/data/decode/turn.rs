@@ -43,7 +43,7 @@ const LONGEST_TEXT: u64 = 1 << 20;
 ///
 /// This is what [`Orientation::Exif`](Orientation::Exif) follows and [`Orientation::AsStored`](Orientation::AsStored) leaves out. A TIFF
 /// asks for nothing: it is turned in either way, as in Pillow.
-pub fn recorded_turn(bytes: &[u8]) -> Turn {
+pub(crate) fn recorded_turn(bytes: &[u8]) -> Turn {
     let notes = match sniff(bytes) {
         Some(ImageFormat::Jpeg) => Notes::of_jpeg(bytes),
         Some(ImageFormat::Png) => Notes::of_png(bytes),

@@ -31,7 +31,7 @@ const PART: usize = 1024;
 
 /// Rows that were not trained on, and what a head says of them.
 #[derive(Clone, Copy)]
-pub struct Answers<'a> {
+pub(crate) struct Answers<'a> {
     /// Class probabilities, row by row.
     pub probabilities: &'a [f32],
     /// Number of classes.
@@ -46,7 +46,7 @@ pub struct Answers<'a> {
 
 /// A temperature, and why it is that.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// What logits are to be divided by; 1 where the rows do not tell.
     pub temperature: f64,
     /// The one that was fitted, whether or not it was taken.
@@ -57,13 +57,13 @@ pub struct Calibration {
 
 impl Calibration {
     /// Whether another temperature was fitted, but no more than noise speaks for it.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.temperature != self.fitted
     }
 }
 
 /// The temperature of some answers. What stays together by `groups` is judged together.
-pub fn calibrate(answers: Answers<'_>, groups: &Groups) -> Calibration {
+pub(crate) fn calibrate(answers: Answers<'_>, groups: &Groups) -> Calibration {
     if answers.rows.is_empty() || answers.probabilities.iter().any(|p| p.is_nan()) {
         return Calibration { temperature: 1.0, fitted: 1.0, mistakes: answers.rows.len() };
     }
@@ -228,7 +228,7 @@ fn softplus(z: f64) -> f64 {
 }
 
 /// Probabilities as they would be with all logits divided by a temperature, row by row in place.
-pub fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperature: f64) {
+pub(crate) fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperature: f64) {
     if temperature == 1.0 {
         return;
     }

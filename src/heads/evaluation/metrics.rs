@@ -70,7 +70,7 @@ impl Metrics {
 const BINS: usize = 15;
 
 /// Metrics in the making: rows come in parts, and nothing is kept of them but what an area under the curve needs.
-pub struct Evaluation<'l> {
+pub(crate) struct Evaluation<'l> {
     classes: usize,
     labels: &'l Labels,
     rows: usize,
@@ -115,7 +115,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// What serves for judging by a metric.
-    pub fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
+    pub(crate) fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
         Evaluation::new(classes, labels, metric.name == "auc")
     }
 
@@ -125,7 +125,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// Adds rows with their class probabilities.
-    pub fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
+    pub(crate) fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
         self.is_unknown |= probabilities.iter().any(|p| p.is_nan());
         if self.is_unknown {
             return;
@@ -154,7 +154,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// All rows are there: what was kept for areas under the curve goes.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let (rows, probabilities) = std::mem::take(&mut self.kept);
         if rows.is_empty() || self.is_unknown {
             return;
@@ -165,7 +165,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// The metrics of all rows.
-    pub fn metrics(mut self) -> Metrics {
+    pub(crate) fn metrics(mut self) -> Metrics {
         self.finish();
         if self.is_unknown {
             return Metrics::UNKNOWN;
@@ -180,7 +180,7 @@ impl<'l> Evaluation<'l> {
 
 /// Rows that are, that were called, and that are and were called a class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClassCount {
+pub(crate) struct ClassCount {
     /// Rows of the class.
     pub is: usize,
     /// Rows said to be of the class.
@@ -190,7 +190,7 @@ pub struct ClassCount {
 }
 
 /// Counts by class: the answer is the most probable class, or with several classes a row those of at least one half.
-pub fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
+pub(crate) fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
     let mut counts = vec![ClassCount::default(); classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         count_row(&mut counts, p, most_probable(p), labels.of(row), labels.are_many());
@@ -212,7 +212,7 @@ fn count_row(counts: &mut [ClassCount], p: &[f32], answer: usize, labels: &[u32]
 }
 
 /// `confusion[is][called]`: rows of each class by the class they were said to be. Rows with several classes count under each.
-pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
+pub(crate) fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
     let mut table = vec![vec![0; classes]; classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         let best = most_probable(p);
@@ -222,7 +222,7 @@ pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &
 }
 
 /// The most probable class; of equally probable ones the first.
-pub fn most_probable(p: &[f32]) -> usize {
+pub(crate) fn most_probable(p: &[f32]) -> usize {
     (1..p.len()).fold(0, |best, class| if p[class] > p[best] { class } else { best })
 }
 
@@ -242,7 +242,7 @@ fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
 }
 
 /// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
-pub fn ln(p: f32) -> f64 {
+pub(crate) fn ln(p: f32) -> f64 {
     f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 

@@ -21,7 +21,7 @@ use crate::rng::{Draws, Philox};
 
 /// Tables of the same rows, one a view. A training row is read from another one each epoch, shifted and mixed with another row; every other
 /// row is view 0 as it is.
-pub struct Augmented {
+pub(crate) struct Augmented {
     views: Vec<Arc<dyn FeatureTable>>,
     /// Smallest and largest feature of each row of each view; empty where nothing is shifted.
     ends: Vec<Vec<[f32; 2]>>,
@@ -36,7 +36,7 @@ pub struct Augmented {
 
 impl Augmented {
     /// The features as the settings ask for them: `views` themselves where they ask for nothing.
-    pub fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
+    pub(crate) fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
         let first = views.first()?.clone();
         if views.len() == 1 && params.brightness == 0.0 && params.mixup == 0.0 {
             return Some(first);

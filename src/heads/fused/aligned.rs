@@ -5,19 +5,19 @@ use std::ops::{Deref, DerefMut};
 use crate::simd::{LANES, Lines, floats, floats_mut};
 
 /// Numbers whose first one starts a line.
-pub struct Aligned {
+pub(super) struct Aligned {
     lines: Lines,
     len: usize,
 }
 
 impl Aligned {
     /// So many zeros.
-    pub fn zeros(len: usize) -> Aligned {
+    pub(super) fn zeros(len: usize) -> Aligned {
         Aligned { lines: Lines::zeroed(len), len }
     }
 
     /// Changes the length; what is added is 0, or left over from a greater length.
-    pub fn resize(&mut self, len: usize) {
+    pub(super) fn resize(&mut self, len: usize) {
         if len > self.lines.len() * LANES {
             self.lines = Lines::zeroed(len);
         }
@@ -25,7 +25,7 @@ impl Aligned {
     }
 
     /// The first value's address.
-    pub fn pointer(&self) -> *mut f32 {
+    pub(super) fn pointer(&self) -> *mut f32 {
         self.lines.as_ptr().cast_mut().cast()
     }
 }

@@ -18,22 +18,22 @@ const MOST: f64 = 0.75;
 
 /// The marks of a batch: `[block][row]`, a bit for each of the block's inputs. A word is written by whoever packs what it marks, and read when that
 /// is done; what a team's barriers do not order are other words.
-pub struct NonzeroMask(Vec<AtomicU64>);
+pub(super) struct NonzeroMask(Vec<AtomicU64>);
 
 impl NonzeroMask {
     /// For batches of up to `batch` rows, in so many tiles.
-    pub fn new(tiles: usize, batch: usize) -> NonzeroMask {
+    pub(super) fn new(tiles: usize, batch: usize) -> NonzeroMask {
         NonzeroMask((0..tiles.div_ceil(BLOCK) * batch).map(|_| AtomicU64::new(0)).collect())
     }
 
     /// Marks, in row `b` of a batch, the inputs from the first of a block on; others of these blocks are said to be 0.
-    pub fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
+    pub(super) fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
         let words = self.0[first * batch..].iter().skip(b).step_by(batch);
         dispatch(isa, Mark { inputs, words });
     }
 
     /// Marks one input more in row `b` of a batch.
-    pub fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
+    pub(super) fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
         let word = &self.0[input / INPUTS * batch + b];
         // The first input of a block is the first that is marked there.
         let before = if input.is_multiple_of(INPUTS) { 0 } else { word.load(Relaxed) };
@@ -42,7 +42,7 @@ impl NonzeroMask {
 
     /// A block's marks in a batch of so many rows.
     #[inline(always)]
-    pub fn block(&self, block: usize, batch: usize) -> Block<'_> {
+    pub(super) fn block(&self, block: usize, batch: usize) -> Block<'_> {
         Block(&self.0[block * batch..][..batch])
     }
 }
@@ -77,25 +77,25 @@ impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
 
 /// The marks of one block of inputs: a word for each row.
 #[derive(Clone, Copy)]
-pub struct Block<'a>(&'a [AtomicU64]);
+pub(super) struct Block<'a>(&'a [AtomicU64]);
 
 impl Block<'_> {
     /// The inputs that are not 0 in a row.
     #[inline(always)]
-    pub fn row(self, row: usize) -> u64 {
+    pub(super) fn row(self, row: usize) -> u64 {
         self.0[row].load(Relaxed)
     }
 
     /// Whether leaving out zeros is worth while, where so many of the block's inputs count.
     #[inline(always)]
-    pub fn is_sparse(self, inputs: usize) -> bool {
+    pub(super) fn is_sparse(self, inputs: usize) -> bool {
         let with_nonzero: u32 = (0..self.0.len()).map(|row| self.row(row).count_ones()).sum();
         f64::from(with_nonzero) < MOST * (inputs * self.0.len()) as f64
     }
 
     /// The rows in which each input is not 0: `[input][word]`, bits of words of 64.
     #[inline(always)]
-    pub fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
+    pub(super) fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
         let words = self.0.len().div_ceil(ROWS);
         bits.resize(INPUTS * words, 0);
         if self.0.len() <= HALF {
@@ -124,7 +124,7 @@ impl Block<'_> {
 }
 
 /// A block's marks by input.
-pub struct ByInput<'a> {
+pub(super) struct ByInput<'a> {
     bits: &'a [u64],
     words: usize,
 }
@@ -132,7 +132,7 @@ pub struct ByInput<'a> {
 impl ByInput<'_> {
     /// The rows in which an input is not 0.
     #[inline(always)]
-    pub fn input(&self, input: usize) -> &[u64] {
+    pub(super) fn input(&self, input: usize) -> &[u64] {
         &self.bits[input * self.words..][..self.words]
     }
 }

@@ -22,7 +22,7 @@ fn erf(x: f32) -> f32 {
 
 /// A hidden layer's row: products replaced by activations, and the slopes by which gradients are multiplied on their way back. Both are
 /// multiplied by the dropout factors that `slopes` holds before.
-pub struct Activate<'a> {
+pub(super) struct Activate<'a> {
     /// Which activation.
     pub act: Activation,
     /// Products in, activations out.
@@ -33,7 +33,7 @@ pub struct Activate<'a> {
 
 impl Activate<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) {
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }
@@ -61,7 +61,7 @@ impl Vectorized for Activate<'_> {
 }
 
 /// The last layer's row in training: logits replaced by their gradient.
-pub struct Judge<'a> {
+pub(super) struct Judge<'a> {
     /// What is minimised.
     pub objective: &'a Objective,
     /// Logits in, gradients out, in whole vectors.
@@ -79,7 +79,7 @@ pub struct Judge<'a> {
 }
 
 /// What became of a row.
-pub struct RowOutcome {
+pub(super) struct RowOutcome {
     /// Its loss, unscaled.
     pub loss: f64,
     /// Whether it was answered right.
@@ -88,7 +88,7 @@ pub struct RowOutcome {
 
 impl Judge<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) -> RowOutcome {
+    pub(super) fn run(self, isa: Isa) -> RowOutcome {
         match self.objective.loss {
             Loss::Sigmoid => {
                 let (logits, rest) = self.logits.split_at_mut(self.outputs);

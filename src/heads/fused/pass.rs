@@ -13,7 +13,7 @@ use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
 impl<'a> Pass<'a> {
     /// Does it, with one step of an optimiser; `bits` is room for a block's marks.
-    pub fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
+    pub(super) fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
         struct Updating<'a>(Isa, Pass<'a>, &'a mut Vec<u64>);
         impl ForUpdate for Updating<'_> {
             type Output = ();

@@ -7,7 +7,7 @@ use crate::simd::Isa;
 
 /// What every group of a trainer runs on.
 #[derive(Debug, Clone)]
-pub struct Pool {
+pub(super) struct Pool {
     /// Instructions of the kernels.
     pub isa: Isa,
     /// Number of threads.

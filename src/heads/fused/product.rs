@@ -11,7 +11,7 @@ use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 /// # Safety
 /// `x` is valid for `ROWS` values at each of `rows` rows, `TILE` apart; `h` for `COLUMNS` vectors at each of them, `width` apart.
 #[inline(always)]
-pub unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+pub(super) unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     s: S,
     tile: &[[S::V; COLUMNS]; ROWS],
     x: *const f32,
@@ -62,7 +62,7 @@ unsafe fn multiply_rows<S: Simd, const ROWS: usize, const COLUMNS: usize, const 
 }
 
 /// Products of features with some blocks of a weight matrix.
-pub struct Product<'a> {
+pub(super) struct Product<'a> {
     /// The weights' geometry.
     pub layout: Layout,
     /// Blocks that are multiplied.
@@ -77,7 +77,7 @@ pub struct Product<'a> {
 
 impl Product<'_> {
     /// Does it.
-    pub fn run(self, isa: Isa) {
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }

@@ -28,7 +28,7 @@ use crate::heads::training::trainer;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// What stays the same over an epoch.
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     pub isa: Isa,
     pub task: Task<'a>,
     /// What the first layer reads.
@@ -47,16 +47,16 @@ pub struct Run<'a> {
 }
 
 /// How the rows of an epoch fared, in their order: loss, and 1 for a right answer.
-pub struct Tally(Shared);
+pub(super) struct Tally(Shared);
 
 impl Tally {
     /// Of so many rows.
-    pub fn new(rows: usize) -> Tally {
+    pub(super) fn new(rows: usize) -> Tally {
         Tally(Shared::new(2 * rows))
     }
 
     /// How the epoch's pass over its rows went.
-    pub fn pass(self) -> trainer::Pass {
+    pub(super) fn pass(self) -> trainer::Pass {
         let values = self.0.into_values();
         let rows = values.as_chunks::<2>().0;
         let [loss, right] = [0, 1].map(|i| rows.iter().map(|row| f64::from(row[i])).sum());
@@ -65,7 +65,7 @@ impl Tally {
 }
 
 /// What rows leave for weights, and weights for rows.
-pub struct Buffers {
+pub(super) struct Buffers {
     /// Products of the first layer, a buffer for each chunk.
     partial: Vec<Shared>,
     /// For each layer, gradients of its products as the kernels read them, times [`update::intake`].
@@ -94,7 +94,7 @@ struct Between {
 
 impl Buffers {
     /// For batches of up to `batch` rows.
-    pub fn new(layers: &[Layer], batch: usize) -> Buffers {
+    pub(super) fn new(layers: &[Layer], batch: usize) -> Buffers {
         let shared = |layout: Layout| Shared::new(layout.columns() * batch);
         let between = |layer: &Layer| Between {
             packed: Shared::new(layer.layout.tiles() * TILE * batch),
@@ -148,7 +148,7 @@ impl Vectorized for Sum<'_> {
 
 /// A thread's own memory.
 #[derive(Default)]
-pub struct Scratch {
+pub(super) struct Scratch {
     row: Vec<f32>,
     other: Vec<f32>,
     bits: Vec<u64>,
@@ -158,7 +158,15 @@ pub struct Scratch {
 
 impl Run<'_> {
     /// Steps `which` of an epoch of these batches; those before were done. `packs` where nobody else packs them.
-    pub fn steps(&self, member: &Member<'_>, batches: &[&[usize]], which: Range<usize>, packs: bool, tally: &Tally, scratch: &mut Scratch) {
+    pub(super) fn steps(
+        &self,
+        member: &Member<'_>,
+        batches: &[&[usize]],
+        which: Range<usize>,
+        packs: bool,
+        tally: &Tally,
+        scratch: &mut Scratch,
+    ) {
         if which.start == 0 && !which.is_empty() {
             self.begin(member, batches[0], packs, scratch);
         }

@@ -33,7 +33,7 @@ pub struct Epoch {
 
 /// Whether training goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
+pub(crate) enum Watch {
     /// It does.
     Continue,
     /// It ends here.
@@ -42,7 +42,7 @@ pub enum Watch {
 
 /// A trained head and how it came about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
+pub(crate) struct Trained {
     /// The head: of the best epoch where `patience` is set, else of the last.
     pub head: Head,
     /// Its metrics on val.
@@ -54,7 +54,7 @@ pub struct Trained {
 }
 
 /// A head on its way through its epochs: it may pause after any of them.
-pub struct Training<'a> {
+pub(crate) struct Training<'a> {
     task: Task<'a>,
     spec: HeadSpec,
     metric: Metric,
@@ -73,7 +73,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
+    pub(crate) fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
         let spec = start.spec.clone();
         Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
     }
@@ -82,7 +82,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
+    pub(crate) fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
         let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
         let sessions = trainer.begin_lockstep(task, starts)?;
         Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
@@ -97,7 +97,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+    pub(crate) fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
             let pass = self.pass()?;
@@ -111,7 +111,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The trainer's own failure.
-    pub fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+    pub(crate) fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
@@ -180,12 +180,12 @@ impl<'a> Training<'a> {
     }
 
     /// Epochs that it went through.
-    pub fn epochs(&self) -> usize {
+    pub(crate) fn epochs(&self) -> usize {
         self.epoch
     }
 
     /// Whether it came to its end.
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
@@ -193,7 +193,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// The device's own failure.
-    pub fn finish(self) -> Result<Trained> {
+    pub(crate) fn finish(self) -> Result<Trained> {
         if let Some((_, trained)) = self.best {
             return Ok(trained);
         }
@@ -206,7 +206,7 @@ impl<'a> Training<'a> {
 ///
 /// # Errors
 /// As [`Solver::solve`].
-pub fn solve(
+pub(crate) fn solve(
     solver: &mut Solver,
     task: Task<'_>,
     spec: &HeadSpec,

@@ -8,7 +8,7 @@ use crate::heads::fitted::head::Head;
 use crate::heads::settings::spec::HeadSpec;
 
 /// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
-pub const MOST_IN_LOCKSTEP: usize = 64;
+pub(crate) const MOST_IN_LOCKSTEP: usize = 64;
 
 /// Something that trains heads: candle on any device, or the fused CPU trainer.
 pub trait Trainer: Send + Sync {

@@ -32,7 +32,7 @@ impl Lock {
     ///
     /// # Errors
     /// Another process holds it: the message names its process id.
-    pub fn take(folder: &Path, wait: Wait) -> Result<Lock> {
+    pub(crate) fn take(folder: &Path, wait: Wait) -> Result<Lock> {
         files::create_folder(folder)?;
         let path = folder.join(LOCK);
         let mut file = open(&path)?;

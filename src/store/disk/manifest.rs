@@ -14,7 +14,7 @@ use crate::store::key::Key;
 use crate::{Error, Result, files, nearest, steps};
 
 /// Version of the format on disk that this library writes and reads.
-pub const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 

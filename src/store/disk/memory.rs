@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Objects in memory; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+pub(crate) struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
 impl Memory {
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
@@ -20,7 +20,7 @@ impl Memory {
     ///
     /// # Errors
     /// An object that is no shard.
-    pub fn features(&self, tap: &str, view: u32) -> Result<(Vec<u64>, Vec<f32>)> {
+    pub(crate) fn features(&self, tap: &str, view: u32) -> Result<(Vec<u64>, Vec<f32>)> {
         let objects = self.objects();
         let mut shards = vec![];
         for (name, bytes) in objects.iter() {

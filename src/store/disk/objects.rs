@@ -29,13 +29,13 @@ pub trait Objects: Debug + Send + Sync {
 
 /// Local files below a folder.
 #[derive(Debug, Clone)]
-pub struct LocalFiles {
+pub(crate) struct LocalFiles {
     root: PathBuf,
 }
 
 impl LocalFiles {
     /// Objects live below `root`.
-    pub fn new(root: impl Into<PathBuf>) -> LocalFiles {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> LocalFiles {
         LocalFiles { root: root.into() }
     }
 }

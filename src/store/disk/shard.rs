@@ -85,7 +85,7 @@ impl Shard {
     ///
     /// # Errors
     /// A missing file, or one that is no whole shard.
-    pub fn open(path: &Path) -> Result<Shard> {
+    pub(crate) fn open(path: &Path) -> Result<Shard> {
         let map = Map::open(path).map_err(|e| or_missing(path, e))?;
         let shard = Shard::parse(map).map_err(|problem| damaged(path, &problem))?;
         shard.check(path)?;
@@ -93,7 +93,7 @@ impl Shard {
     }
 
     /// Whether a part of the file could not be read.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.map.is_broken()
     }
 
@@ -101,12 +101,12 @@ impl Shard {
     ///
     /// # Errors
     /// A part of the file could not be read.
-    pub fn check(&self, path: &Path) -> Result<()> {
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
         if self.is_broken() { Err(Error::cache(path, format!("cannot be read: {BROKEN}"), RECOMPUTE)) } else { Ok(()) }
     }
 
     /// Tells the system that the features of rows `start .. end` will be read soon.
-    pub fn will_need(&self, start: usize, end: usize) {
+    pub(crate) fn will_need(&self, start: usize, end: usize) {
         let (from, to) = (self.offsets[1] + start * self.row_size(), self.offsets[1] + end * self.row_size());
         (from..to).step_by(ASKED).for_each(|at| self.map.will_need(at, ASKED.min(to - at)));
     }
@@ -117,7 +117,7 @@ impl Shard<Vec<u8>> {
     ///
     /// # Errors
     /// A missing file, one that cannot be read, or one that is no whole shard.
-    pub fn read(path: &Path) -> Result<Shard<Vec<u8>>> {
+    pub(crate) fn read(path: &Path) -> Result<Shard<Vec<u8>>> {
         let bytes = fs::read(path).map_err(Error::io("read", path)).map_err(|e| or_missing(path, e))?;
         Shard::parse(bytes).map_err(|problem| damaged(path, &problem))
     }
@@ -139,7 +139,7 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn parse(map: B) -> Result<Shard<B>, String> {
+    pub(crate) fn parse(map: B) -> Result<Shard<B>, String> {
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| e.to_string())?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(METADATA)).ok_or("it does not say what it is")?;
         let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;
@@ -167,35 +167,35 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
     }
 
     /// Whether it is as it was written, as far as it says so itself.
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let rows = &self.map[self.offsets[0]..][..self.rows.len() * size_of::<u64>()];
         let features = &self.map[self.offsets[1]..][..self.rows.len() * self.row_size()];
         self.head.crc32c.is_none() || self.head.crc32c == self.head.checksum(rows, features)
     }
 
     /// Values of one row.
-    pub fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Bytes of one row.
-    pub fn row_size(&self) -> usize {
+    pub(crate) fn row_size(&self) -> usize {
         self.dim() * self.dtype.size()
     }
 
     /// The whole file.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
 
     /// The stored bytes of one row.
-    pub fn row_bytes(&self, index: usize) -> &[u8] {
+    pub(crate) fn row_bytes(&self, index: usize) -> &[u8] {
         let size = self.row_size();
         &self.map[self.offsets[1] + index * size..][..size]
     }
 
     /// Rows `start .. end` as f32 without a copy: `None` where they are stored in another type or lie askew in the file.
-    pub fn values(&self, start: usize, end: usize) -> Option<&[f32]> {
+    pub(crate) fn values(&self, start: usize, end: usize) -> Option<&[f32]> {
         let size = self.row_size();
         let bytes = &self.map[self.offsets[1] + start * size..self.offsets[1] + end * size];
         let little = cfg!(target_endian = "little") && self.dtype == Dtype::F32;

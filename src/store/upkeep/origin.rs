@@ -17,7 +17,7 @@ const ORIGIN: &str = "origin.json";
 
 /// How the data of a run stands to the caches of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// No cache holds anything yet.
     New,
     /// They were made from it.
@@ -41,7 +41,7 @@ struct Record {
 
 /// The rows that the caches of a data set know and whose split is settled, those of the cache in `own` before those of others, live ones before deleted
 /// ones, and what the user should know. Other caches are asked only where `own` does not know every image of `wanted`.
-pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
+pub(crate) fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
     let rows = rows_in(own).unwrap_or_default();
     known_rows_with(own, rows, wanted)
 }
@@ -74,7 +74,7 @@ pub(in crate::store) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: 
 ///
 /// # Errors
 /// The caches hold another data set of the same name.
-pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
+pub(crate) fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
     let folder = own.parent().unwrap_or(own);
     let from = read(folder);
     if from.as_deref() == Some(text(data).as_str()) {
@@ -104,7 +104,7 @@ pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Optio
 }
 
 /// Folders of the caches beside `own` that an earlier version made: their features cannot be used, and no longer belong to any key.
-pub fn earlier_caches(own: &Path) -> Vec<PathBuf> {
+pub(crate) fn earlier_caches(own: &Path) -> Vec<PathBuf> {
     caches_beside(own).into_iter().filter(|folder| manifest::is_earlier(folder)).collect()
 }
 
@@ -122,7 +122,7 @@ fn rows_in(folder: &Path) -> Result<Vec<Row>> {
 ///
 /// # Errors
 /// The system's own.
-pub fn remember_origin(own: &Path, data: &Path) -> Result<()> {
+pub(crate) fn remember_origin(own: &Path, data: &Path) -> Result<()> {
     let folder = own.parent().unwrap_or(own);
     let data = text(data);
     if read(folder).as_ref() == Some(&data) {
@@ -137,7 +137,7 @@ pub fn remember_origin(own: &Path, data: &Path) -> Result<()> {
 ///
 /// # Errors
 /// It is not known.
-pub fn origin_of(cache: &Path) -> Result<PathBuf> {
+pub(crate) fn origin_of(cache: &Path) -> Result<PathBuf> {
     let cache = cache.canonicalize().map_err(Error::io("find", cache))?;
     let from = cache.parent().and_then(read).map(PathBuf::from);
     from.ok_or_else(|| Error::cache(&cache, "does not say where its images are", "name their place with option `data`"))

@@ -28,7 +28,7 @@ pub struct Changes {
 
 /// Rows after matching.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reconciled {
+pub(crate) struct Reconciled {
     /// All rows, by number.
     pub rows: Vec<Row>,
     /// The row of each entry of the listing.
@@ -41,7 +41,7 @@ pub struct Reconciled {
 
 /// The rows that a cache has, and how to match them.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub(crate) struct Known<'a> {
     /// Rows by number.
     pub rows: &'a [Row],
     /// Their classes.
@@ -61,7 +61,7 @@ pub struct Known<'a> {
 ///
 /// Rows that get no entry are marked deleted. A row that has a digest never changes it, so a failed image is tried again only as a new row, when
 /// its file has changed.
-pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
+pub(crate) fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
     let mut matched: Vec<Option<usize>> = vec![None; known.rows.len()];
     let mut unmatched = match_paths(known, dataset, digests, &mut matched);
     match_digests(known, digests, &mut matched, &mut unmatched);
