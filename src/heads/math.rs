@@ -1,6 +1,7 @@
 //! Functions of numbers that several rooms need.
 
-/// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
+/// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial
+/// after reduction by ln 2.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Adding 1.5 · 2²³ rounds to an integer and leaves it in the lowest bits.

@@ -1,5 +1,6 @@
-//! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
-//! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
+//! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are
+//! trained ([`Trainer`]), judged ([`Metrics`]) and used ([`Head`]). Knows features and labels as
+//! matrices; nothing of images or backbones.
 //!
 //! | place | what for |
 //! |---|---|

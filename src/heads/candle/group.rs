@@ -1,4 +1,5 @@
-//! Heads that train side by side, epoch by epoch: who is among them, the batches that all of them see, and memory that holds fewer at once.
+//! Heads that train in lockstep: their batches, and their division into stacks if memory does not
+//! hold all at once.
 
 use candle_core::{Device, Result as CandleResult};
 
@@ -19,12 +20,13 @@ use crate::heads::training::lockstep::{self, Members};
 use crate::heads::training::objective::Targets;
 use crate::heads::training::trainer::Pass;
 
-/// Heads that agree in what `CandleTrainer::in_common` keeps.
+/// Heads that share the settings of `CandleTrainer::in_common`.
 pub struct Group<'a> {
     task: Task<'a>,
     common: Common,
     members: Members<Member>,
-    /// Their weights in turn: one stack, or several where memory does not hold a step of all heads at once.
+    /// Their weights in order: one stack, or several if memory does not hold a step of all heads at
+    /// once.
     stacks: Vec<Stack>,
     batch_norm: Option<BatchNorm>,
     steps: i32,
@@ -125,7 +127,8 @@ impl<'a> Group<'a> {
         x
     }
 
-    /// One step of all heads; for each its loss and its logits. A stack whose step the device's memory does not hold goes on as two.
+    /// One step of all heads; for each its loss and its logits. A stack whose step the device's
+    /// memory does not hold goes on as two.
     fn step(&mut self, batch: &Batch, lrs: &[f64], rates: &mut Vec<Rates>) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
         let mut answers = vec![];
         let mut at = 0;
@@ -145,7 +148,7 @@ impl<'a> Group<'a> {
         Ok(answers)
     }
 
-    /// What differs from head to head, of each stack.
+    /// The rates of each stack.
     fn rates(&self, lrs: &[f64]) -> Result<Vec<Rates>> {
         let all: Vec<&Member> = self.members.values().collect();
         let mut rest = (&*all, lrs);

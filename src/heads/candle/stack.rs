@@ -1,4 +1,5 @@
-//! Weights of several heads behind each other on the device: each layer of all of them is one batched product.
+//! Weights of several heads behind each other on the device: each layer of all of them is one
+//! batched product.
 
 use candle_core::{D, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
@@ -55,7 +56,7 @@ impl Stack {
         self.parameters.iter_mut().try_for_each(|p| p.keep(&heads))
     }
 
-    /// Itself as two.
+    /// Splits the stack in two.
     pub fn halves(self, common: &Common) -> Result<[Stack; 2]> {
         let first = self.heads.div_ceil(2);
         let (mut some, mut others) = (vec![], vec![]);
@@ -67,7 +68,8 @@ impl Stack {
         Ok([Stack { heads: first, parameters: some }, Stack { heads: self.heads - first, parameters: others }])
     }
 
-    /// One step, the first of which is number 1; for each head its loss and its logits before the step. A step that fails changes nothing.
+    /// One step, the first of which is number 1; for each head its loss and its logits before the
+    /// step. A step that fails changes nothing.
     pub fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
         let logits = self.forward(common, rates, batch)?;
         let losses = losses(common, &logits, batch)?;

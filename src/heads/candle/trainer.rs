@@ -1,4 +1,4 @@
-//! The candle trainer as others see it.
+//! The candle trainer as a [`Trainer`].
 
 use candle_core::Device;
 
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// Trains heads with candle.
 #[derive(Debug, Clone)]
 pub struct CandleTrainer {
-    /// Where.
+    /// The device.
     pub device: Device,
 }
 
@@ -32,7 +32,8 @@ impl Trainer for CandleTrainer {
         sessions.pop().ok_or_else(|| Error::engine("candle", "training a head")("nothing was begun"))
     }
 
-    /// All but what acts on each head by itself: where it starts, its rates over the epochs, and when it ends.
+    /// Everything but the settings that act on each head by itself: its start, its rates over the
+    /// epochs, and its end.
     fn in_common(&self, spec: &HeadSpec, _: usize) -> Option<HeadSpec> {
         let params = Params {
             init: Init::Torch,

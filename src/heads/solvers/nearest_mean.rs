@@ -1,6 +1,8 @@
-//! The nearest class mean (scikit-learn: `NearestCentroid`), as a linear layer: ‖x − m‖² has the same ‖x‖² for every class.
+//! The nearest class mean (scikit-learn: `NearestCentroid`), as a linear layer: ‖x − m‖² has the
+//! same ‖x‖² for every class.
 //!
-//! Probabilities are those of equally frequent Gaussian classes with one variance for all features, the mean within-class one.
+//! Probabilities are those of equally frequent Gaussian classes with one variance for all features,
+//! the mean within-class one.
 
 use super::design::Design;
 use super::layer::layer;
@@ -10,7 +12,7 @@ use crate::heads::fitted::layer::Layer;
 /// The layer. A class without training rows is never the answer.
 ///
 /// # Errors
-/// Features that are no finite numbers.
+/// Features that are not finite.
 pub(super) fn solve(design: &Design<'_>) -> Result<Layer> {
     let (dim, n) = (design.dim(), design.rows());
     let mean = design.mean()?;

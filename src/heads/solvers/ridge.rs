@@ -1,5 +1,6 @@
-//! Ridge classification (scikit-learn: `RidgeClassifier`): least squares on targets of +1 for a row's class and −1 for the others, with an
-//! unpenalised bias. All strengths come from one eigendecomposition.
+//! Ridge classification (scikit-learn: `RidgeClassifier`): least squares on targets of +1 for a
+//! row's class and −1 for the others, with an unpenalised bias. All strengths come from one
+//! eigendecomposition.
 
 use faer::Mat;
 
@@ -8,7 +9,7 @@ use super::layer::layer;
 use super::spectrum::Spectrum;
 use crate::heads::fitted::layer::Layer;
 
-/// What all strengths share.
+/// Intermediate results that all strengths share.
 pub(super) struct Ridge {
     /// VᵀXᵀY, `[rank, classes]`.
     products: Mat<f64>,
