@@ -8,7 +8,7 @@ use super::common::Common;
 use super::error::failed;
 use super::member::Member;
 use super::rates::Rates;
-use super::stack::Stack;
+use super::stack::{Answer, Stack};
 use crate::Result;
 use crate::heads::features::order::order;
 use crate::heads::features::order::window_rows;
@@ -107,7 +107,7 @@ impl<'a> Group<'a> {
             let members: Vec<&Member> = self.members.values().collect();
             let batch = Batch::new(&self.common, &members, (epoch, rows), x, &targets).map_err(failed("copying features"))?;
             self.steps += 1;
-            for ((sum, all_right), (loss, logits)) in sums.iter_mut().zip(self.step(&batch, lrs, &mut rates)?) {
+            for ((sum, all_right), Answer { loss, logits }) in sums.iter_mut().zip(self.step(&batch, lrs, &mut rates)?) {
                 *sum += rows.len() as f64 * f64::from(loss);
                 let right = |(row, z): &(&usize, &Vec<f32>)| self.common.objective.is_right(z, task.labels.of(**row));
                 *all_right += rows.iter().zip(&logits).filter(right).count();
@@ -129,7 +129,7 @@ impl<'a> Group<'a> {
 
     /// One step of all heads; for each its loss and its logits. A stack whose step the device's
     /// memory does not hold goes on as two.
-    fn step(&mut self, batch: &Batch, lrs: &[f64], rates: &mut Vec<Rates>) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
+    fn step(&mut self, batch: &Batch, lrs: &[f64], rates: &mut Vec<Rates>) -> Result<Vec<Answer>> {
         let mut answers = vec![];
         let mut at = 0;
         while at < self.stacks.len() {

@@ -13,9 +13,15 @@ pub struct Parameter {
     pub states: Vec<Tensor>,
 }
 
+/// A parameter after a step.
+pub struct Moved {
+    value: Tensor,
+    states: Vec<Tensor>,
+}
+
 impl Parameter {
     /// The value and the states after a step along the gradient `g`. The first step is number 1.
-    pub fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+    pub fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<Moved> {
         let mut p = self.var.as_tensor().detach();
         let mut s = self.states.clone();
         if let Some(decay) = &rates.decay {
@@ -66,11 +72,11 @@ impl Parameter {
                 (&s[0] / denominator)?.broadcast_mul(&(lr / c1)?)?
             }
         };
-        Ok(((p - stride)?.detach(), s))
+        Ok(Moved { value: (p - stride)?.detach(), states: s })
     }
 
     /// Moves to a value and states. Allocates nothing.
-    pub fn set(&mut self, (value, states): (Tensor, Vec<Tensor>)) -> Result<()> {
+    pub fn set(&mut self, Moved { value, states }: Moved) -> Result<()> {
         self.states = states;
         self.var.set(&value)
     }

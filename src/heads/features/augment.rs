@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::for_each_row;
-use crate::heads::features::table::FeatureTable;
+use crate::heads::features::table::{FeatureTable, Mix};
 use crate::heads::settings::params::Params;
 use crate::heads::streams::AUGMENT;
 use crate::heads::streams::MIXUP;
@@ -135,7 +135,7 @@ impl FeatureTable for Augmented {
             return self.views[0].read(row, columns, out);
         }
         self.read_shifted(row, columns.clone(), out);
-        if let Some((other, share)) = self.mixed(row) {
+        if let Some(Mix { row: other, share }) = self.mixed(row) {
             let mut others = vec![0.0; out.len()];
             self.read_shifted(other, columns, &mut others);
             out.iter_mut().zip(others).for_each(|(x, other)| *x += share * (other - *x));
@@ -154,13 +154,13 @@ impl FeatureTable for Augmented {
         }
     }
 
-    fn mixed(&self, row: usize) -> Option<(usize, f32)> {
+    fn mixed(&self, row: usize) -> Option<Mix> {
         if self.mixup == 0.0 || !self.is_train[row] {
             return None;
         }
         let mut draws = self.mixes.draws([row as u32, self.epoch.load(Ordering::Relaxed) as u32]);
         let other = self.train[draws.below(self.train.len() as u32) as usize];
-        Some((other, lesser_share(self.mixup, &mut draws)))
+        Some(Mix { row: other, share: lesser_share(self.mixup, &mut draws) })
     }
 
     fn block_rows(&self) -> usize {
@@ -224,7 +224,7 @@ mod tests {
         for epoch in [0, 1, 7] {
             table.begin_epoch(epoch);
             for &row in &train {
-                let (other, share) = table.mixed(row).unwrap();
+                let Mix { row: other, share } = table.mixed(row).unwrap();
                 assert!(other < 30 && (0.0..=0.5).contains(&share));
                 partners.push(other);
                 let (mut x, mut q) = ([0.0; 10], [0.0; 3]);

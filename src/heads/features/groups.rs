@@ -12,6 +12,15 @@ use crate::heads::features::partition::Partition;
 use crate::heads::streams::HOLD_OUT;
 use crate::rng::Philox;
 
+/// Number of rows in groups of several, and number of these groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupCount {
+    /// Rows that share a group with another row.
+    pub rows: usize,
+    /// Groups of several rows.
+    pub groups: usize,
+}
+
 /// The groups of rows that stay together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Groups {
@@ -57,10 +66,10 @@ impl Groups {
     }
 
     /// Counts, among some rows, those that share a group with another of them, and these groups.
-    pub fn count(&self, rows: &[usize]) -> (usize, usize) {
+    pub fn count(&self, rows: &[usize]) -> GroupCount {
         let sizes = self.sizes(rows);
         let several = sizes.values().filter(|&&n| n > 1);
-        several.fold((0, 0), |(rows, groups), n| (rows + n, groups + 1))
+        several.fold(GroupCount::default(), |count, n| GroupCount { rows: count.rows + n, groups: count.groups + 1 })
     }
 
     /// Number of `rows` whose group has a row among `others`.
@@ -278,7 +287,7 @@ mod tests {
         groups.join(7, [(0, "x"), (3, "x"), (4, "y")]);
         groups.join(7, [(3, 1), (4, 2), (5, 1), (6, 2)]);
         assert_eq!((0..7).map(|row| groups.first(row)).collect::<Vec<_>>(), [0, 1, 2, 0, 4, 0, 4]);
-        assert_eq!((groups.largest(), groups.count(&[0, 1, 3, 4]), groups.shared(&[1, 3, 4], &[0, 2])), (3, (2, 1), 1));
+        assert_eq!((groups.largest(), groups.count(&[0, 1, 3, 4]), groups.shared(&[1, 3, 4], &[0, 2])), (3, GroupCount { rows: 2, groups: 1 }, 1));
         groups.join(7, [(4, 'z'), (0, 'z')]);
         assert_eq!(groups.units(&[6, 2, 0]), [vec![6, 0], vec![2]]);
         let mut none = Groups::default();
@@ -359,7 +368,7 @@ mod tests {
             assert_eq!(partition.val.iter().filter(|&&row| row < 60).count(), 12);
             assert!(are_kept(&copies, &[partition.val, partition.train]));
             let shots = few_shot(&labels, &copies, &rows, 5, seed);
-            assert_eq!((shots.len(), copies.count(&shots)), (30, (30, 10)), "an image is one shot, however often it is there");
+            assert_eq!((shots.len(), copies.count(&shots)), (30, GroupCount { rows: 30, groups: 10 }), "an image is one shot, however often it is there");
             assert!(few_shot(&labels, &copies, &rows, 2, seed).iter().all(|row| shots.contains(row)));
         }
         // Patients of different sizes, with both classes each.

@@ -4,6 +4,15 @@ use std::ops::Range;
 
 use crate::Result;
 
+/// A row that is mixed into another one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mix {
+    /// Its number.
+    pub row: usize,
+    /// Its share; the other row has the rest.
+    pub share: f32,
+}
+
 /// A matrix of features that is read by rows: in memory, memory-mapped, or derived from another
 /// one.
 pub trait FeatureTable: Send + Sync {
@@ -35,7 +44,7 @@ pub trait FeatureTable: Send + Sync {
 
     /// In a table that mixes rows: the row that is mixed into a training row in this epoch, and its
     /// share. Targets have to be mixed likewise.
-    fn mixed(&self, _row: usize) -> Option<(usize, f32)> {
+    fn mixed(&self, _row: usize) -> Option<Mix> {
         None
     }
 

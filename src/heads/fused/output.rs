@@ -101,7 +101,7 @@ impl Judge<'_> {
                 logits.iter_mut().for_each(|d| *d = (*d + FLOOR) - FLOOR);
                 RowOutcome { loss, is_right }
             }
-            _ => dispatch(isa, self),
+            Loss::Auto | Loss::Softmax => dispatch(isa, self),
         }
     }
 }

@@ -8,6 +8,14 @@ use crate::heads::features::prefetch::{BLOCK, in_parts};
 use crate::heads::features::task::Task;
 use crate::{Error, Result};
 
+/// Rows and features by class.
+pub(super) struct ClassSums {
+    /// Number of rows of each class.
+    pub(super) counts: Vec<usize>,
+    /// Sums of their features, `[classes, dim]`.
+    pub(super) sums: Vec<f64>,
+}
+
 /// Training rows `[n, dim]` and their classes.
 #[derive(Clone, Copy)]
 pub(super) struct Design<'a> {
@@ -95,7 +103,7 @@ impl<'a> Design<'a> {
 
     /// For each class, its number of rows and the sum of their features minus `mean`, `[classes,
     /// dim]`.
-    pub(super) fn class_sums(&self, mean: &[f64]) -> (Vec<usize>, Vec<f64>) {
+    pub(super) fn class_sums(&self, mean: &[f64]) -> ClassSums {
         let dim = self.dim();
         let (mut counts, mut sums) = (vec![0; self.classes], vec![0.0; self.classes * dim]);
         self.for_each_block(|rows, features| {
@@ -107,7 +115,7 @@ impl<'a> Design<'a> {
                 }
             }
         });
-        (counts, sums)
+        ClassSums { counts, sums }
     }
 }
 

@@ -128,7 +128,7 @@ impl Path {
         // sum to 0, as scikit-learn's.
         let surplus = match self.data.loss {
             Loss::Softmax => bias.iter().map(|&b| f64::from(b)).sum::<f64>() / outputs as f64,
-            _ => 0.0,
+            Loss::Auto | Loss::Sigmoid => 0.0,
         };
         let bias: Vec<f64> = bias.iter().map(|&b| f64::from(b) - surplus).collect();
         if let Some(spectrum) = &self.spectrum {

@@ -4,7 +4,7 @@
 //! Probabilities are those of equally frequent Gaussian classes with one variance for all features,
 //! the mean within-class one.
 
-use super::design::Design;
+use super::design::{ClassSums, Design};
 use super::layer::layer;
 use crate::Result;
 use crate::heads::fitted::layer::Layer;
@@ -16,7 +16,7 @@ use crate::heads::fitted::layer::Layer;
 pub(super) fn solve(design: &Design<'_>) -> Result<Layer> {
     let (dim, n) = (design.dim(), design.rows());
     let mean = design.mean()?;
-    let (counts, sums) = design.class_sums(&mean);
+    let ClassSums { counts, sums } = design.class_sums(&mean);
     let mut centres = sums;
     for (centre, &count) in centres.chunks_exact_mut(dim).zip(&counts) {
         centre.iter_mut().for_each(|s| *s /= count.max(1) as f64);

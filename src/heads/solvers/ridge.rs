@@ -4,7 +4,7 @@
 
 use faer::Mat;
 
-use super::design::Design;
+use super::design::{ClassSums, Design};
 use super::layer::layer;
 use super::spectrum::Spectrum;
 use crate::heads::fitted::layer::Layer;
@@ -19,7 +19,7 @@ pub(super) struct Ridge {
 
 impl Ridge {
     pub(super) fn new(design: &Design<'_>, spectrum: &Spectrum) -> Ridge {
-        let (counts, sums) = design.class_sums(&spectrum.mean);
+        let ClassSums { counts, sums } = design.class_sums(&spectrum.mean);
         let targets = counts.iter().map(|&count| 2.0 * count as f64 / design.rows().max(1) as f64 - 1.0).collect();
         Ridge { products: spectrum.products(design, &sums), targets }
     }

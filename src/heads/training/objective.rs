@@ -6,6 +6,7 @@
 
 use crate::heads::evaluation::metrics::most_probable;
 use crate::heads::features::labels::Labels;
+use crate::heads::features::table::Mix;
 use crate::heads::features::task::Task;
 use crate::heads::math::{sigmoid, softplus};
 use crate::heads::settings::choices::{ClassWeights, Loss};
@@ -64,7 +65,7 @@ impl Objective {
     /// Writes the targets of a training row to `q`, mixed like its features. Returns its mass.
     pub fn mixed_targets(&self, task: Task<'_>, row: usize, q: &mut [f32]) -> f32 {
         let mass = self.row_targets(task.labels.of(row), q);
-        let Some((other, share)) = task.features.mixed(row) else { return mass };
+        let Some(Mix { row: other, share }) = task.features.mixed(row) else { return mass };
         let mut others = vec![0.0; q.len()];
         let others_mass = self.row_targets(task.labels.of(other), &mut others);
         q.iter_mut().zip(others).for_each(|(q, other)| *q += share * (other - *q));
@@ -75,7 +76,7 @@ impl Objective {
     pub fn row_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
         match self.loss {
             Loss::Sigmoid => self.sigmoid_targets(labels, q),
-            _ => self.softmax_targets(labels, q),
+            Loss::Auto | Loss::Softmax => self.softmax_targets(labels, q),
         }
     }
 
@@ -90,7 +91,7 @@ impl Objective {
     pub fn scale(&self, task: Task<'_>, rows: &[usize]) -> f32 {
         let weight = |row: usize| self.weight(task.labels.of(row));
         let mixed = |row: usize| match task.features.mixed(row) {
-            Some((other, share)) => weight(row) + share * (weight(other) - weight(row)),
+            Some(Mix { row: other, share }) => weight(row) + share * (weight(other) - weight(row)),
             None => weight(row),
         };
         let total: f32 = rows.iter().map(|&row| mixed(row)).sum();
@@ -139,7 +140,7 @@ impl Objective {
                 }
                 loss
             }
-            _ => {
+            Loss::Auto | Loss::Softmax => {
                 let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
                 let dot: f32 = logits.iter().zip(q).map(|(z, q)| q * (z - largest)).sum();
                 logits.iter_mut().for_each(|z| *z = (*z - largest).exp());
