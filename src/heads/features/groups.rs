@@ -287,7 +287,10 @@ mod tests {
         groups.join(7, [(0, "x"), (3, "x"), (4, "y")]);
         groups.join(7, [(3, 1), (4, 2), (5, 1), (6, 2)]);
         assert_eq!((0..7).map(|row| groups.first(row)).collect::<Vec<_>>(), [0, 1, 2, 0, 4, 0, 4]);
-        assert_eq!((groups.largest(), groups.count(&[0, 1, 3, 4]), groups.shared(&[1, 3, 4], &[0, 2])), (3, GroupCount { rows: 2, groups: 1 }, 1));
+        assert_eq!(
+            (groups.largest(), groups.count(&[0, 1, 3, 4]), groups.shared(&[1, 3, 4], &[0, 2])),
+            (3, GroupCount { rows: 2, groups: 1 }, 1)
+        );
         groups.join(7, [(4, 'z'), (0, 'z')]);
         assert_eq!(groups.units(&[6, 2, 0]), [vec![6, 0], vec![2]]);
         let mut none = Groups::default();
@@ -368,7 +371,11 @@ mod tests {
             assert_eq!(partition.val.iter().filter(|&&row| row < 60).count(), 12);
             assert!(are_kept(&copies, &[partition.val, partition.train]));
             let shots = few_shot(&labels, &copies, &rows, 5, seed);
-            assert_eq!((shots.len(), copies.count(&shots)), (30, GroupCount { rows: 30, groups: 10 }), "an image is one shot, however often it is there");
+            assert_eq!(
+                (shots.len(), copies.count(&shots)),
+                (30, GroupCount { rows: 30, groups: 10 }),
+                "an image is one shot, however often it is there"
+            );
             assert!(few_shot(&labels, &copies, &rows, 2, seed).iter().all(|row| shots.contains(row)));
         }
         // Patients of different sizes, with both classes each.
