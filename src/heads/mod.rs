@@ -1,17 +1,32 @@
-//! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are
-//! trained ([`Trainer`]), judged ([`Metrics`]) and used ([`Head`]). Knows features and labels as
-//! matrices; nothing of images or backbones.
+//! Heads: classifiers on cached features. A head is specified ([`Params`], [`HeadSpec`]), trained
+//! ([`Trainer`]) or solved for ([`Solver`]), judged ([`Metrics`]) and applied ([`Head`]). Features
+//! and labels are matrices here; images and backbones are unknown.
+//!
+//! ```
+//! use headstart::heads::{Fit, HeadKind, Labels, Matrix, Params, Partition, Solver, Task};
+//!
+//! let features = Matrix::new(2, vec![0.0, 1.0, 0.2, 0.9, 1.0, 0.0, 0.8, 0.1])?;
+//! let labels = Labels::One(vec![0, 0, 1, 1]);
+//! let partition = Partition { train: vec![0, 1, 2, 3], ..Partition::default() };
+//! let task = Task { features: &features, labels: &labels, partition: &partition };
+//! let fit = Fit { tap: "gap", shape: &[2], classes: 2, many: false };
+//! let spec = Params::of(HeadKind::Ridge).check(fit)?;
+//! let head = Solver::default().solve(task, &spec)?;
+//! let probabilities = head.classify(&features, &[0, 2]); // [rows, classes]
+//! assert!(probabilities[0] > 0.5 && probabilities[3] > 0.5);
+//! # Ok::<(), headstart::Error>(())
+//! ```
 //!
 //! | place | what for |
 //! |---|---|
-//! | `settings/` | what a head is to be: settings, their table, their check |
-//! | `features/` | what it is fed: tables of features, labels, partitions, transforms |
-//! | `fitted/` | what it is once fitted: layers or neighbours, applied to rows |
-//! | `evaluation/` | how it is judged: metrics, calibration |
-//! | `training/` | how it is trained: losses, epochs, early stopping, heads side by side |
+//! | `settings/` | the specification of a head: settings, their table, their check |
+//! | `features/` | the input of heads: feature tables, labels, partitions, transforms |
+//! | `fitted/` | fitted heads: layers or neighbours, applied to rows |
+//! | `evaluation/` | metrics, calibration |
+//! | `training/` | losses, epochs, early stopping, heads in lockstep |
 //! | `fused/`, `candle/` | the trainers: on a CPU, and on any device of candle's |
-//! | `solvers/` | heads without a learning rate, solved for |
-//! | `saved/` | its files |
+//! | `solvers/` | heads without a learning rate |
+//! | `saved/` | the files of a head |
 //! | `select` | the trainer for a device |
 //! | `streams`, `math` | streams of random numbers; functions that several rooms need |
 

@@ -6,6 +6,18 @@
 //! batched product. A head's results do not depend on the others: on a CPU to the bit, on a GPU
 //! except for the last bits, because its library may choose another kernel for another number of
 //! heads.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `trainer` | `CandleTrainer` |
+//! | `group` | the batches and stacks of heads in lockstep |
+//! | `member` | one head of a group |
+//! | `common` | the settings and constants that the heads of a group share |
+//! | `rates` | values that differ from head to head |
+//! | `batch` | a training batch on the device |
+//! | `stack` | weights of several heads behind each other; forward, loss, gradient |
+//! | `update` | the step of an optimiser |
+//! | `error` | errors of candle |
 
 mod batch;
 mod common;

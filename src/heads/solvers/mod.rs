@@ -6,6 +6,22 @@
 //! does not depend on the strengths that are asked for, so a head's numbers do not depend on the
 //! other heads of a sweep. The order of sums depends on the number of rows alone, so numbers do not
 //! depend on the number of threads either.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `solver` | `Solver`, and the check of sizes |
+//! | `design` | training rows, read block by block |
+//! | `layer` | solutions as layers |
+//! | `ridge` | ridge classification |
+//! | `logreg` | logistic regression along a path of strengths |
+//! | `regression` | logistic regression at one strength |
+//! | `residuals` | scores to residuals |
+//! | `curvature` | an approximate Hessian |
+//! | `lbfgs` | minimisation by L-BFGS |
+//! | `slabs` | centred rows in memory or read again |
+//! | `spectrum` | eigendecomposition of the scatter matrix |
+//! | `neighbours` | nearest neighbours |
+//! | `nearest_mean` | nearest class mean |
 
 mod curvature;
 mod design;
