@@ -11,8 +11,7 @@ use crate::heads::settings::choices::{Init, LrScale, Schedule};
 use crate::heads::settings::params::Params;
 use crate::heads::settings::spec::HeadSpec;
 use crate::heads::training::lockstep::sessions;
-use crate::heads::training::trainer::Session;
-use crate::heads::training::trainer::Trainer;
+use crate::heads::training::trainer::{Session, Trainer};
 use crate::{Error, Result};
 
 /// Trains heads with candle.

@@ -19,8 +19,7 @@ use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::for_each_row;
 use crate::heads::features::table::{FeatureTable, Mix};
 use crate::heads::settings::params::Params;
-use crate::heads::streams::AUGMENT;
-use crate::heads::streams::MIXUP;
+use crate::heads::streams::{AUGMENT, MIXUP};
 use crate::rng::{Draws, Philox};
 
 /// Tables of the same rows, one per view. A training row is read from a random view each epoch,

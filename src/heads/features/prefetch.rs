@@ -1,8 +1,7 @@
 //! Prefetching: rows of a cache larger than memory are read from disk while earlier rows are
 //! processed.
 
-use crate::heads::features::order::blocks;
-use crate::heads::features::order::window_rows;
+use crate::heads::features::order::{blocks, window_rows};
 use crate::heads::features::table::FeatureTable;
 
 /// Rows that a thread reads at a time.
@@ -55,7 +54,7 @@ pub struct Prefetch<'a> {
 }
 
 impl<'a> Prefetch<'a> {
-    /// For the epoch whose order of training rows [`crate::heads::random::order`] gives.
+    /// For the epoch whose order of training rows [`crate::heads::features::order::order`] gives.
     pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
         let window = window_rows(table.dim());
         let is_long = train.len() > window;

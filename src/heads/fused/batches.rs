@@ -13,8 +13,7 @@ use super::team::Shared;
 use crate::heads::features::task::Task;
 use crate::heads::fitted::batch_norm::BatchNorm;
 use crate::heads::settings::spec::HeadSpec;
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::Isa;
 
 /// Most parts in which threads share the packing of a batch.

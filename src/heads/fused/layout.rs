@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_matrix_comes_back_from_its_tape() {
+    fn a_matrix_comes_back_from_its_layout() {
         for (inputs, outputs) in [(1, 1), (8, 16), (37, 133), (100, 70), (33, 16)] {
             let layout = Layout { inputs, outputs };
             let matrix: Vec<f32> = (0..inputs * outputs).map(|i| i as f32 + 1.0).collect();

@@ -2,8 +2,7 @@
 
 use super::aligned::Aligned;
 use super::batches::PackedBatches;
-use super::operands::Packed;
-use super::operands::Products;
+use super::operands::{Packed, Products};
 use super::product::Product;
 
 use super::layer::Layer;

@@ -4,8 +4,7 @@
 //! hold anything: products read the lower halves alone. 1.3 instructions a unit. *Elsewhere*: plain
 //! loops.
 
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
 /// Copies units of a row while multiplying them by their dropout factors; `block` counts from the

@@ -8,8 +8,7 @@ use super::mask::drop_block;
 use super::nonzero::NonzeroMask;
 use crate::heads::features::table::FeatureTable;
 use crate::heads::fitted::batch_norm::BatchNorm;
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the

@@ -7,8 +7,7 @@
 //! first-level cache. Unlike in the dense pass, inputs do not share loads, so skipping pays only if
 //! there are enough zeros.
 
-use super::operands::Packed;
-use super::operands::Pass;
+use super::operands::{Packed, Pass};
 use super::update::step_row;
 
 use super::layout::{BLOCK, PANEL, TILE};

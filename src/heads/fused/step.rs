@@ -7,9 +7,7 @@
 use std::ops::Range;
 
 use super::batches::PackedBatches;
-use super::operands::Packed;
-use super::operands::Pass;
-use super::operands::Products;
+use super::operands::{Packed, Pass, Products};
 use super::product::Product;
 
 use super::layer::{Back, Layer};

@@ -1,8 +1,7 @@
 //! Checks that the parts of a `model.json` fit each other, before anything is allocated by its
 //! numbers.
 
-use crate::heads::saved::model::InputFeatures;
-use crate::heads::saved::model::Model;
+use crate::heads::saved::model::{InputFeatures, Model};
 use crate::heads::settings::choices::Loss;
 use crate::heads::settings::config::HeadConfig;
 use crate::heads::settings::spec::HeadSpec;

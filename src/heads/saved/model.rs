@@ -51,7 +51,7 @@ pub struct Model {
     /// Whether columns are standardised with `transform.mean` and `transform.scale`.
     pub standardise: bool,
     /// The divisor of the logits that calibrates the probabilities; fitted on val, see
-    /// [`calibrate`](super::calibrate).
+    /// [`calibrate`](crate::heads::calibrate).
     #[serde(default = "unscaled")]
     pub temperature: f64,
     /// Number of the trial.
