@@ -1,5 +1,5 @@
 //! Files mapped into memory, guarded: where a page cannot be read (the file was cut short meanwhile, the disk has a bad sector) the system sends SIGBUS,
-//! which ends a process without a word. Here the pages behind such a place read as zeros, and the map is marked: whoever publishes what was computed
+//! which ends a process without a word. Here the pages behind such a place read as zeros, and the map is marked: a caller who publishes results
 //! from it asks [`Map::check`] first.
 
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// A whole file, mapped to be read.
 #[derive(Debug)]
 pub(crate) struct Map {
-    /// Dropped before the map: nobody is to guard addresses that are somebody else's by then.
+    /// Dropped before the map, so that addresses of later maps are not guarded by it.
     guard: guard::Guard,
     map: Mmap,
     path: PathBuf,
@@ -25,7 +25,7 @@ impl Map {
     ///
     /// # Errors
     /// The system's own.
-    pub fn open(path: &Path) -> Result<Map> {
+    pub(crate) fn open(path: &Path) -> Result<Map> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         // SAFETY: the map is read-only, and files that are mapped here are never written in place: shards and weights are renamed into being and
         // unlinked. Somebody outside who edits one while it is read gives wrong values, which no reader of mapped files can exclude; one who cuts
@@ -35,15 +35,15 @@ impl Map {
     }
 
     /// Whether a part of it could not be read.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.guard.is_broken()
     }
 
-    /// Asked before what was read counts.
+    /// Asked before values that were read are used.
     ///
     /// # Errors
     /// A part of the file could not be read, and was taken for zeros.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match self.is_broken() {
             false => Ok(()),
             true => Err(Error::io("read", &self.path)(io::Error::other(BROKEN))),
@@ -51,7 +51,7 @@ impl Map {
     }
 
     /// Tells the system that a part will be read soon. Advice alone: where it is not taken, pages come when they are read.
-    pub fn will_need(&self, offset: usize, len: usize) {
+    pub(crate) fn will_need(&self, offset: usize, len: usize) {
         #[cfg(unix)]
         self.map.advise_range(memmap2::Advice::WillNeed, offset, len).unwrap_or_default();
         #[cfg(not(unix))]
@@ -59,7 +59,7 @@ impl Map {
     }
 }
 
-/// What is wrong with a broken map.
+/// The fault of a broken map.
 pub(crate) const BROKEN: &str = "it was cut short while it was in use, or the disk cannot read a part of it";
 
 impl Deref for Map {
@@ -112,15 +112,15 @@ mod guard {
     }
 
     static FIRST: Slots = Slots::new();
-    /// What handled the signal before, and the size of a page.
+    /// The previous handler of the signal, and the size of a page.
     static BEFORE: OnceLock<(libc::sigaction, usize)> = OnceLock::new();
 
     /// Guards a map as long as it lives.
     #[derive(Debug)]
-    pub struct Guard(&'static Slot);
+    pub(super) struct Guard(&'static Slot);
 
     impl Guard {
-        pub fn new(map: &[u8]) -> Guard {
+        pub(super) fn new(map: &[u8]) -> Guard {
             BEFORE.get_or_init(install);
             let slot = free_slot();
             let start = map.as_ptr() as usize;
@@ -130,7 +130,7 @@ mod guard {
             Guard(slot)
         }
 
-        pub fn is_broken(&self) -> bool {
+        pub(super) fn is_broken(&self) -> bool {
             self.0.broken.load(Ordering::Acquire)
         }
     }
@@ -177,7 +177,7 @@ mod guard {
         }
     }
 
-    /// Puts zeros in the place of what cannot be read, up to the end of the map. Returns whether the address is one of ours.
+    /// Puts zeros in the place of pages that cannot be read, up to the end of the map. Returns whether the address is one of ours.
     fn patch(address: usize) -> bool {
         let Some((_, page)) = BEFORE.get() else { return false };
         let Some(slot) = find(address) else { return false };
@@ -208,7 +208,7 @@ mod guard {
         None
     }
 
-    /// To whom the signal belonged before.
+    /// Calls the previous handler of the signal.
     fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         let before = BEFORE.get().map(|(before, _)| before).filter(|b| b.sa_sigaction != libc::SIG_DFL && b.sa_sigaction != libc::SIG_IGN);
         // SAFETY: the address is that of the handler that the system gave us, called as its flags say; without one the signal does what it does by

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use headstart::backbones::{self, Flavour, Options};
-use headstart::graph::Parameter;
+use headstart::backbones::{self, BuildOptions, Flavour};
+use headstart::weights::Parameter;
 use headstart::weights::{Audit, TensorSource};
 
 fn golden(name: &str) -> PathBuf {
@@ -48,7 +48,7 @@ fn open(backbone: &str, path: &Path) -> headstart::Result<backbones::Opened> {
 }
 
 /// Parameters of the whole network, and of its features.
-fn needed(backbone: &str, options: &Options) -> [Vec<Parameter>; 2] {
+fn needed(backbone: &str, options: &BuildOptions) -> [Vec<Parameter>; 2] {
     let graph = backbones::find(backbone).unwrap().graph(options);
     [graph.parameters(), graph.prune(&["gap".into()]).unwrap().parameters()]
 }
@@ -73,7 +73,7 @@ fn every_name_in_keras_files_finds_its_place() {
                 let stored: Vec<_> = tensors.map(|(layer, variable, shape)| (spell(layer, variable), shape.clone())).collect();
                 write(&path, &stored);
                 let opened = open(backbone, &path).unwrap();
-                assert_eq!(opened.options, Options { flavour: Flavour::Keras, ..Options::default() });
+                assert_eq!(opened.options, BuildOptions { flavour: Flavour::Keras, ..BuildOptions::default() });
                 let audit = Audit::new(&needed(backbone, &opened.options)[usize::from(!top)], &opened.source.entries());
                 assert_eq!(audit, Audit::default(), "{backbone}: {audit}");
             }

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use headstart::backbone::{Backbone, BackboneSettings};
-use headstart::backbones::{self, Flavour, Options};
+use headstart::backbones::{self, BuildOptions, Flavour};
 use headstart::engine::native::{self, NativeEngine};
 use headstart::engine::{Batch, CandleEngine, Engine, centred_error, correct_biases_for_native};
-use headstart::graph::Graph;
-use headstart::plan::Plan;
+use headstart::internals::graph::Graph;
+use headstart::internals::plan::Plan;
 use headstart::weights::Formula;
 
 const IMAGES: usize = 3;
@@ -81,7 +81,7 @@ fn golden(name: &str) -> Golden {
 /// `resnet50`, or `squeezenet1_1.keras`: a backbone and what its graph depends on.
 fn graph(name: &str) -> Graph {
     let (name, variant) = name.split_once('.').unwrap_or((name, ""));
-    let mut options = Options::default();
+    let mut options = BuildOptions::default();
     match variant {
         "" => {}
         "keras" => options.flavour = Flavour::Keras,
@@ -289,7 +289,7 @@ fn files_of_every_format_give_the_features_of_their_network() {
 fn hollow(folder: &Path, name: &str) -> PathBuf {
     let mut header = serde_json::Map::new();
     let mut end = 0;
-    for p in backbones::find(name).unwrap().graph(&Options::default()).parameters() {
+    for p in backbones::find(name).unwrap().graph(&BuildOptions::default()).parameters() {
         let start = end;
         end += 4 * p.shape.iter().product::<usize>();
         header.insert(p.name, serde_json::json!({ "dtype": "F32", "shape": p.shape, "data_offsets": [start, end] }));

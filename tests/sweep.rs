@@ -2,10 +2,10 @@
 
 #[path = "sweep/classifier.rs"]
 mod classifier;
+#[path = "sweep/non_finite.rs"]
+mod non_finite;
 #[path = "sweep/trainers.rs"]
 mod trainers;
-#[path = "sweep/unusable.rs"]
-mod unusable;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use classifier::with_classifier;
 use headstart::data::Split;
-use headstart::heads::{FusedTrainer, Matrix, Predictor, Trainer};
-use headstart::rng::Philox;
+use headstart::internals::heads::{FusedTrainer, Matrix, Predictor, Trainer};
+use headstart::internals::rng::Philox;
 use headstart::sweep::{Observer, Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, TrialResult, run};
 
 const DIM: usize = 16;

@@ -13,7 +13,7 @@ fn names_are_unique_and_found() {
 #[test]
 fn every_backbone_has_the_common_taps_at_its_own_size() {
     for info in all() {
-        let graph = info.graph(&Options { classes: 7, ..Options::default() });
+        let graph = info.graph(&BuildOptions { classes: 7, ..BuildOptions::default() });
         let shapes = graph.shapes([3, info.size, info.size]).unwrap_or_else(|e| panic!("{}: {e}", info.name));
         let shape = |tap: &str| &shapes[graph.find_tap(tap).unwrap_or_else(|e| panic!("{}: {e}", info.name))];
         if let Some(classifier) = info.classifier {
@@ -30,7 +30,7 @@ fn every_backbone_has_the_common_taps_at_its_own_size() {
 #[test]
 fn parameter_names_are_unique() {
     for info in all() {
-        let mut names: Vec<String> = info.graph(&Options::default()).parameters().into_iter().map(|p| p.name).collect();
+        let mut names: Vec<String> = info.graph(&BuildOptions::default()).parameters().into_iter().map(|p| p.name).collect();
         let count = names.len();
         names.sort();
         names.dedup();
@@ -48,7 +48,28 @@ fn digests_of_graphs_stay() {
         ("inception_v3", "2017c5f48f202ba3c6d1806bd212f74ad97dd865ff5d0df8c9839a6fd0c759db"),
         ("dinov2_vits14", "f642c3139c68f87494b5f0333515ae1badfd9bfcb92115885133e22192035eb3"),
     ];
-    let digest = |name| find(name).unwrap().graph(&Options::default()).digest();
+    let digest = |name| find(name).unwrap().graph(&BuildOptions::default()).digest();
     let found = expected.map(|(name, _)| (name, digest(name)));
     assert_eq!(found.each_ref().map(|(name, digest)| (*name, digest.as_str())), expected);
+}
+
+#[test]
+fn a_description_fits_its_network() {
+    for info in all() {
+        if let Some(twin) = info.twin {
+            assert_eq!(find(twin).unwrap().twin, Some(info.name), "{}", info.name);
+        }
+        assert!(
+            info.entries.iter().all(|entry| all().iter().any(|b| b.name == entry.backbone && b.family == info.family)),
+            "{}",
+            info.name
+        );
+        // A map leads to names that the graph has.
+        let parameters = info.graph(&BuildOptions::default()).parameters();
+        for map in info.naming.maps {
+            assert!(parameters.iter().any(|p| p.name == map.witness), "{}: no `{}`", info.name, map.witness);
+        }
+        let (preprocess, _) = (info.preprocess)(info.size);
+        assert_eq!(preprocess.output_size([2 * info.size, 3 * info.size]), [info.size; 2], "{}", info.name);
+    }
 }

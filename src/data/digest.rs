@@ -54,7 +54,7 @@ impl FromStr for Digest {
 
 /// What [`digests`] found.
 #[derive(Debug)]
-pub struct Digests {
+pub(crate) struct Digests {
     /// One for each entry; an unreadable file is a failed image, nothing worse.
     pub each: Vec<Result<Digest>>,
     /// How many files had to be read; the others had not changed since.
@@ -69,7 +69,7 @@ pub struct Digests {
 ///
 /// # Errors
 /// `known` cannot be written.
-pub fn digests(source: &dyn ImageSource, entries: &[Entry], known: Option<&Path>, tick: &(dyn Fn() + Sync)) -> Result<Digests> {
+pub(crate) fn digests(source: &dyn ImageSource, entries: &[Entry], known: Option<&Path>, tick: &(dyn Fn() + Sync)) -> Result<Digests> {
     let mut records = known.map(load).unwrap_or_default();
     let found: Vec<Result<Found>> = entries
         .par_iter()
@@ -141,7 +141,7 @@ fn checksum(fields: [&str; 4]) -> String {
 ///
 /// # Errors
 /// `known` cannot be written.
-pub fn forget<'a>(source: &dyn ImageSource, uris: impl IntoIterator<Item = &'a str>, known: &Path) -> Result<()> {
+pub(crate) fn forget<'a>(source: &dyn ImageSource, uris: impl IntoIterator<Item = &'a str>, known: &Path) -> Result<()> {
     let mut records = load(known);
     let before = records.len();
     for uri in uris {

@@ -5,26 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::{Dataset, GroupRule, ImageSource, SplitNames, Stamp, folder, table};
+use super::options::ListOptions;
+use super::{Dataset, ImageSource, Stamp, folder, table};
 use crate::{Error, Result};
 
 /// No image file that can be decoded within the limit on pixels is larger than this many bytes.
 const MAX_FILE: u64 = 2 << 30;
-
-/// What decides how a listing is read, beyond what there is.
-#[derive(Debug, Clone, Default)]
-pub struct ListOptions {
-    /// Which folders, or words of a CSV's column `split`, are which split; left out, their names decide.
-    pub splits: Option<SplitNames>,
-    /// Where the group of an image is written.
-    pub group: Option<GroupRule>,
-    /// Whether labels are classes although most of them are numbers, or stand at one image only.
-    pub labels_are_classes: bool,
-    /// Whether `a|b` in a CSV file is the name of one class.
-    pub single_label: bool,
-    /// Whether classes and splits do not matter: all images are listed that can be found, and nothing that is not sure is refused.
-    pub lenient: bool,
-}
 
 /// Opens a data set: a folder of class folders, with splits above them or not, or a CSV file `path,label[,split]`.
 ///

@@ -1,8 +1,20 @@
 //! Finding images and their labels, stable splits, decoding. Knows nothing of networks.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `local`, `options` | images on the local file system; how they are to be listed |
+//! | `folder`, `layout`, `names` | labels from folder names; which folders are splits |
+//! | `table` | labels from a CSV file |
+//! | `classes`, `group` | what a listing found becomes a data set; what belongs together |
+//! | `walk`, `passed` | all that lies below a folder; what is passed over, counted |
+//! | `split` | splitting data that comes without splits, by content |
+//! | `digest`, `duplicates` | what an image is; the same image in several places |
+//! | `patient` | reading again where the system fails |
+//! | `decode/` | from file bytes to pixels |
+//! | `demo` | demo images out of a table of pixels |
 
 mod classes;
 mod decode;
-pub mod demo;
 mod digest;
 mod duplicates;
 mod folder;
@@ -12,6 +24,7 @@ mod layout;
 mod local;
 mod memory;
 mod names;
+mod options;
 mod passed;
 mod patient;
 mod split;
@@ -24,17 +37,23 @@ mod walk;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
-pub use digest::{Digest, Digests, digests, forget};
-pub use duplicates::{Duplicate, dedupe, duplicates};
+pub use decode::Orientation;
+#[doc(hidden)]
+pub use decode::decode;
+pub(crate) use decode::{DECODER_VERSION, Turn, is_deep_gray, recorded_turn};
+pub use digest::Digest;
+pub(crate) use digest::{digests, forget};
+pub(crate) use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
 pub use group::GroupRule;
 pub use image::Image;
-pub use local::{ListOptions, open};
+pub use local::open;
 pub use memory::LabelledImages;
 pub use names::SplitNames;
+pub use options::ListOptions;
 pub(crate) use patient::{is_of_the_system, patiently};
-pub use split::{Assigned, Settled, SplitRule};
-pub use text::name_some;
+pub use split::SplitRule;
+pub(crate) use split::{Assigned, Settled};
+pub(crate) use text::name_some;
 pub use walk::{Found, find_images};
 
 use crate::{Error, Result, nearest};

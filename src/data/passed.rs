@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use image::ImageFormat;
@@ -10,6 +10,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::decode;
 use super::text::name_some;
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Cameras' RAW files: the image in front that a reader of TIFF finds in them is a small preview.
@@ -53,15 +54,19 @@ pub(super) struct Passed {
     unread: BTreeMap<String, usize>,
     /// Images in folders that are hidden or a system's own, by the folder's name.
     systems: BTreeMap<String, usize>,
-    /// Images that are hidden or a system's own themselves.
-    hidden: usize,
+    /// Names of images that are hidden or a system's own themselves.
+    hidden: Vec<String>,
+    /// Names of pipes, sockets and devices.
+    special: Vec<String>,
 }
 
 impl Passed {
     /// Counts the images in a folder that is passed over, or the file itself.
-    pub fn count(&mut self, entry: &DirEntry) {
+    pub(super) fn count(&mut self, entry: &DirEntry) {
         if !entry.file_type().is_dir() {
-            self.hidden += usize::from(looks_like_an_image(entry.path()));
+            if looks_like_an_image(entry.path()) {
+                self.hidden.push(entry.file_name().to_string_lossy().into_owned());
+            }
             return;
         }
         let files = WalkDir::new(entry.path()).into_iter().flatten().filter(|e| e.file_type().is_file());
@@ -75,17 +80,19 @@ impl Passed {
     ///
     /// # Errors
     /// Such a file that cannot be read.
-    pub fn is_image(&mut self, path: &Path, regular: bool) -> Result<bool> {
+    pub(super) fn is_image(&mut self, path: &Path, regular: bool) -> Result<bool> {
         let extension = extension(path);
         if regular && decode::is_image_extension(&extension) {
             return Ok(true);
+        }
+        if !regular {
+            self.special.push(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
+            return Ok(false);
         }
         let kind = if RAW.contains(&extension.as_str()) {
             &mut self.raw
         } else if UNREAD.contains(&extension.as_str()) {
             &mut self.unread
-        } else if !regular {
-            &mut self.others
         } else {
             match look_into(path)? {
                 Some(Inside::Image) => return Ok(true),
@@ -98,13 +105,13 @@ impl Passed {
     }
 
     /// Images that are there but not read: `6 .heic, 4 .nef`.
-    pub fn unreadable(&self) -> Option<String> {
+    pub(super) fn unreadable(&self) -> Option<String> {
         let all: BTreeMap<String, usize> = self.raw.iter().chain(&self.unread).map(|(e, n)| (e.clone(), *n)).collect();
         (!all.is_empty()).then(|| by_kind(&all))
     }
 
     /// How to make those images readable.
-    pub fn way_out(&self) -> &'static str {
+    pub(super) fn way_out(&self) -> &'static str {
         match (self.raw.is_empty(), self.unread.is_empty()) {
             (false, true) => DEVELOP,
             _ => CONVERT,
@@ -112,33 +119,45 @@ impl Passed {
     }
 
     /// One line a kind of thing.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let mut lines = vec![];
         let total = |kinds: &BTreeMap<String, usize>| kinds.values().sum::<usize>();
         if !self.others.is_empty() {
-            lines.push(format!("passed over {} files that are no images: {}", total(&self.others), by_kind(&self.others)));
+            lines.push(format!(
+                "passed over {}: {}",
+                counted(total(&self.others), "file that is not an image", "files that are not images"),
+                by_kind(&self.others)
+            ));
         }
         if !self.raw.is_empty() {
             lines.push(format!(
-                "passed over {} camera RAW files, which are not read: {} ({DEVELOP})",
-                total(&self.raw),
+                "passed over {}: {} ({DEVELOP})",
+                counted(total(&self.raw), "camera RAW file, which is not read", "camera RAW files, which are not read"),
                 by_kind(&self.raw)
             ));
         }
         if !self.unread.is_empty() {
             lines.push(format!(
-                "passed over {} images of kinds that are not read: {} ({CONVERT})",
-                total(&self.unread),
+                "passed over {}: {} ({CONVERT})",
+                counted(total(&self.unread), "image of a kind that is not read", "images of kinds that are not read"),
                 by_kind(&self.unread)
             ));
         }
         if !self.systems.is_empty() {
             let folders: Vec<String> = self.systems.iter().map(|(folder, n)| format!("{n} in {folder}")).collect();
             let names = name_some(folders.iter().map(String::as_str));
-            lines.push(format!("passed over {} images in hidden and system folders: {names}", total(&self.systems)));
+            lines.push(format!("passed over {} in hidden and system folders: {names}", counted(total(&self.systems), "image", "images")));
         }
-        if self.hidden > 0 {
-            lines.push(format!("passed over {} hidden image files", self.hidden));
+        if !self.hidden.is_empty() {
+            let files = counted(self.hidden.len(), "hidden image file", "hidden image files");
+            lines.push(format!("passed over {files}: {}", name_some(self.hidden.iter().map(String::as_str))));
+        }
+        if !self.special.is_empty() {
+            let names = name_some(self.special.iter().map(String::as_str));
+            lines.push(format!(
+                "passed over {}: {names}",
+                counted(self.special.len(), "pipe, socket or device", "pipes, sockets and devices")
+            ));
         }
         lines
     }
@@ -175,87 +194,7 @@ fn look_into(path: &Path) -> Result<Option<Inside>> {
     file.by_ref().take(32).read_to_end(&mut head).map_err(Error::io("read", path))?;
     Ok(match decode::sniff(&head) {
         None => None,
-        Some(ImageFormat::Tiff) if is_camera_raw(&mut file) => Some(Inside::Raw),
+        Some(ImageFormat::Tiff) if decode::is_camera_raw(&mut file) => Some(Inside::Raw),
         Some(_) => Some(Inside::Image),
     })
-}
-
-/// Whether a TIFF-like file is a camera's RAW file: it says so (DNG, CR2), or begins with a preview whose full images lie in directories below (NEF, ARW,
-/// PEF). One that begins with the sensor's own samples is named by the decoder.
-pub(super) fn is_camera_raw(file: &mut (impl Read + Seek)) -> bool {
-    const NEW_SUBFILE_TYPE: u64 = 254;
-    const SUB_DIRECTORIES: u64 = 330;
-    const DNG_VERSION: u64 = 50706;
-    let mut look = || -> Option<bool> {
-        let head = bytes::<16>(file, 0)?;
-        let little = match &head[..4] {
-            b"II*\0" => true,
-            b"MM\0*" => false,
-            _ => return Some(false),
-        };
-        let number = |bytes: &[u8]| {
-            let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-            if little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
-        };
-        if &head[8..10] == b"CR" {
-            return Some(true);
-        }
-        let at = number(&head[4..8]);
-        let count = number(&bytes::<2>(file, at)?);
-        let (mut is_preview, mut has_more) = (false, false);
-        for i in 0..count.min(200) {
-            let field = bytes::<12>(file, at + 2 + 12 * i)?;
-            let value = number(if number(&field[2..4]) == 3 { &field[8..10] } else { &field[8..12] });
-            match number(&field[..2]) {
-                DNG_VERSION => return Some(true),
-                NEW_SUBFILE_TYPE => is_preview = value & 1 == 1,
-                SUB_DIRECTORIES => has_more = true,
-                _ => {}
-            }
-        }
-        Some(is_preview && has_more)
-    };
-    look().unwrap_or(false)
-}
-
-fn bytes<const N: usize>(file: &mut (impl Read + Seek), at: u64) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    file.seek(SeekFrom::Start(at)).ok()?;
-    file.read_exact(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use super::*;
-
-    /// A TIFF of one directory with these fields of one SHORT each.
-    pub fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
-        let mut file = b"II*\0\x08\0\0\0".to_vec();
-        file.extend((fields.len() as u16).to_le_bytes());
-        for (tag, value) in fields {
-            file.extend([tag.to_le_bytes(), 3_u16.to_le_bytes(), 1_u16.to_le_bytes(), [0; 2], value.to_le_bytes(), [0; 2]].concat());
-        }
-        file.extend([0; 4]);
-        file
-    }
-
-    #[test]
-    fn raw_files_of_cameras_are_told_from_other_tiffs() {
-        let is_raw = |bytes: Vec<u8>| is_camera_raw(&mut Cursor::new(bytes));
-        assert!(is_raw(tiff(&[(254, 0), (50706, 1)])), "a DNG");
-        assert!(is_raw(tiff(&[(254, 1), (330, 8)])), "a preview in front");
-        assert!(is_raw(b"II*\0\x10\0\0\0CR\x02\0\0\0\0\0".to_vec()), "a CR2");
-        for other in [
-            tiff(&[(254, 0), (262, 2), (330, 8)]),
-            tiff(&[(254, 1)]),
-            b"II*\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0".to_vec(),
-            b"II*\0".to_vec(),
-            vec![],
-        ] {
-            assert!(!is_raw(other));
-        }
-    }
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::classes::{self, Found, Item};
+use super::options::ListOptions;
 use super::text::name_some;
-use super::{Dataset, GroupRule, ListOptions, SplitNames, layout};
+use super::{Dataset, GroupRule, SplitNames, layout};
 use crate::{Error, Result, nearest};
 
 const FORM: &str = "the first line is `path,label`, perhaps with `split` and `group` behind; one image a line, several labels as `a|b`";
-const SPLIT_WORDS: &str = "write train, val or test into every row, or say what the words mean (--splits train=seen,test=unseen), or leave out the column \
-                           (or say --splits none): then the data is split by hash";
+const SPLIT_WORDS: &str = "write train, val or test into every row, or say what the words mean (option `splits=train=seen,test=unseen`), or leave out the column \
+                           (or say option `splits=none`): then the data is split by hash";
 
 /// Lists the images that a CSV file names.
 pub(super) fn list(file: &Path, options: &ListOptions) -> Result<Dataset> {

@@ -27,7 +27,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Looks into files whose extension says nothing, and into no others.
-    pub fn new(root: &Path) -> Walk {
+    pub(super) fn new(root: &Path) -> Walk {
         let entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
         Walk { root: root.into(), entries, passed: Passed::default() }
     }

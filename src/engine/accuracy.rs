@@ -2,9 +2,10 @@
 
 /// Error of the features of several images: ‖got − want‖ / ‖want − mean of want over images‖.
 ///
-/// Both are `[images, …]`. Features of different images share a large mean, and an error relative to the values themselves would hide
-/// mistakes behind it. For a single image, which has nothing to differ from, the error is relative to `want` itself. Infinite or
-/// not-a-number where `got` is, or where all images want the same and got something else.
+/// Both are `[images, …]`. Features of different images share a large mean, and an error relative
+/// to the values themselves would hide mistakes behind it. For a single image, which has nothing to
+/// differ from, the error is relative to `want` itself. Infinite or not-a-number where `got` is, or
+/// where all images want the same and got something else.
 ///
 /// # Panics
 /// If the lengths differ or do not divide by `images`.

@@ -1,9 +1,10 @@
-//! Bias correction for weights rounded to bf16 (Nagel et al. 2019, "Data-free quantization through weight equalization and bias
-//! correction", section 4.2, with means measured instead of derived).
+//! Bias correction for weights rounded to bf16 (Nagel et al. 2019, "Data-free quantization through
+//! weight equalization and bias correction", section 4.2, with means measured instead of derived).
 //!
-//! Rounding shifts an output by the sum of its weights' rounding errors times their inputs. Most of that shift is common to all images:
-//! on average over pixels it is the sum of errors times the means of the input's channels, and goes into the bias. The means are those of
-//! a sample in f32; any image serves, because the common part is nearly all of it.
+//! Rounding shifts an output by the sum of its weights' rounding errors times their inputs. Most of
+//! that shift is common to all images: on average over pixels it is the sum of errors times the
+//! means of the input's channels, and goes into the bias. The means are those of a sample in f32;
+//! any image serves, because the common part is nearly all of it.
 
 use half::bf16;
 
@@ -21,11 +22,12 @@ pub fn correct_biases_for_native(plan: Plan, options: NativeOptions, sample: &[f
     correct_biases(plan, rounds, native::nearest_bf16, options.isa, sample)
 }
 
-/// A plan for a GPU, where bf16 rounds the weights of every convolution that is not depthwise; a transformer's as it is. The same on whatever CPU.
+/// A plan for a GPU, where bf16 rounds the weights of every convolution that is not depthwise; the
+/// plan of a transformer stays as it is. The result is the same on every CPU.
 ///
 /// # Errors
 /// As [`correct_biases_for_native`].
-pub fn correct_biases_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
+pub(crate) fn correct_biases_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
     if plan.steps.iter().any(|step| step.layer.is_of_tokens()) {
         return Ok(plan);
     }
@@ -33,8 +35,9 @@ pub fn correct_biases_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
     correct_biases(plan, rounds, |w| bf16::from_f32(w).to_f32(), Isa::Portable, sample)
 }
 
-/// A plan whose biases make up for the weights that become `round` of what they are, in the convolutions that `rounds` marks, given an image
-/// `[C, H, W]` as the plan takes it; its means are computed by the instructions `isa`. The plan as it is where nothing is rounded.
+/// A plan whose biases are corrected for weights replaced by their `round`, in the convolutions that
+/// `rounds` marks. The means are those of an image `[C, H, W]`, computed with the instruction set
+/// `isa`. A plan without rounded weights stays as it is.
 fn correct_biases(mut plan: Plan, rounds: Vec<bool>, round: fn(f32) -> f32, isa: Isa, sample: &[f32]) -> Result<Plan> {
     let mut read: Vec<ValueId> = plan.steps.iter().zip(&rounds).filter(|(_, rounds)| **rounds).map(|(step, _)| step.inputs[0]).collect();
     read.dedup();

@@ -47,7 +47,7 @@ impl Gpu {
 }
 
 /// The device in words: `cpu`, `cuda:0`, `metal`.
-pub fn describe(device: &Device) -> String {
+pub(crate) fn describe(device: &Device) -> String {
     match device.location() {
         DeviceLocation::Cpu => "cpu".into(),
         DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
@@ -55,9 +55,9 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
-/// Resolves `auto`: the GPU where this build can use one and one is present, else the CPU, and then, if the build looked for a GPU, a line
-/// that says so. Any other choice stays as it is.
-pub fn resolve(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
+/// Resolves `auto`: the GPU where this build can use one and one is present, else the CPU, and
+/// then, if the build looked for a GPU, a line that says so. Any other choice stays as it is.
+pub(crate) fn resolve(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
     match (choice, Gpu::of_this_build()) {
         (DeviceChoice::Auto, Some(gpu)) => resolve_on(gpu, Gpu::open),
         (DeviceChoice::Auto, None) => (DeviceChoice::Cpu, None),

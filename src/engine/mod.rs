@@ -20,20 +20,31 @@ mod compute;
 mod cuda;
 mod device;
 mod fitting;
+#[doc(hidden)]
 pub mod native;
 
 use crate::Result;
 use crate::preprocess::Normalise;
 
+#[doc(hidden)]
 pub use accuracy::centred_error;
-pub use bias_correction::{correct_biases_for_gpu, correct_biases_for_native};
-pub use candle::{CandleEngine, Parameters, forward, parameters};
+pub(crate) use bias_correction::correct_biases_for_gpu;
+#[doc(hidden)]
+pub use bias_correction::correct_biases_for_native;
+#[doc(hidden)]
+pub use candle::CandleEngine;
+#[cfg(test)]
+pub(crate) use candle::{forward, parameters};
 pub use choice::DeviceChoice;
 pub use compute::Compute;
 #[cfg(feature = "cuda")]
-pub use cuda::{CudaEngine, without_tf32};
-pub use device::{describe, device, resolve};
-pub use fitting::Fitting;
+pub(crate) use cuda::CudaEngine;
+#[cfg(feature = "cuda")]
+pub use cuda::without_tf32;
+#[doc(hidden)]
+pub use device::device;
+pub(crate) use device::{describe, resolve};
+pub(crate) use fitting::Fitting;
 
 /// A batch of images of one size.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +107,8 @@ pub trait Engine: Send + Sync {
     /// The device in words: `cpu`, `cuda:0`, `metal`.
     fn device(&self) -> String;
 
-    /// Number of calls of [`Engine::run`] worth making at the same time: two where copying one batch overlaps with computing another.
+    /// Number of calls of [`Engine::run`] worth making at the same time: two where copying one
+    /// batch overlaps with computing another.
     fn in_flight(&self) -> usize {
         1
     }
@@ -106,7 +118,8 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// Computes the planned taps, in their order, for a batch: for each a row-major `[n, tap shape…]`.
+    /// Computes the planned taps, in their order, for a batch: for each a row-major
+    /// `[n, tap shape…]`.
     ///
     /// # Errors
     /// A batch of another shape than planned, or the device's own failure (out of memory).

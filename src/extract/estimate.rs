@@ -1,7 +1,8 @@
 //! What a run would compute, how large it would be and how long it would take: `--dry-run`.
 
+use super::job::ExtractionJob;
 use super::matched::Matched;
-use super::{Job, log, pass};
+use super::{log, pass};
 use crate::Result;
 use crate::store::{Cache, Manifest};
 
@@ -42,7 +43,7 @@ pub struct Estimate {
 ///
 /// # Errors
 /// A cache that is damaged.
-pub fn estimate(job: &Job<'_>) -> Result<Estimate> {
+pub(crate) fn estimate(job: &ExtractionJob<'_>) -> Result<Estimate> {
     let (manifest, rows) = match Cache::open(job.folder) {
         Ok(cache) => (cache.manifest().clone(), cache.rows().to_vec()),
         Err(_) if !job.folder.join("manifest.json").exists() => (Manifest::new(job.key.clone(), job.name), vec![]),

@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, Outcome, Seconds};
+use super::job::ExtractionJob;
+use super::observe::Seconds;
+use super::outcome::Outcome;
 use crate::{Error, Result};
 
 const LOG: &str = "extract.log.jsonl";
@@ -34,7 +36,7 @@ pub(super) struct Record {
 }
 
 /// Adds the record of a run.
-pub(super) fn append(job: &Job<'_>, outcome: &Outcome) -> Result<()> {
+pub(super) fn append(job: &ExtractionJob<'_>, outcome: &Outcome) -> Result<()> {
     let path = job.folder.join(LOG);
     let record = Record {
         unix_time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::pipeline::Done;
+use super::flow::Done;
+use super::job::ExtractionJob;
+use super::outcome::Outcome;
 use super::prepare::reason;
-use super::{Job, Outcome, Rechecked};
 use crate::data::{Dataset, Digest, is_of_the_system};
 use crate::store::{Changes, Deferred, Failure, Known, Manifest, Row, RowSet, Status, reconcile};
 
@@ -20,6 +21,19 @@ pub(super) struct Matched<'a> {
     entries: Vec<u64>,
     /// What cannot be read now; the features of some may be there from an earlier run.
     unread: HashMap<u64, Failure>,
+}
+
+/// How the data differ from the rows of a cache.
+#[derive(Default)]
+pub(super) struct Differences {
+    /// Paths of images whose file holds another one now.
+    pub changed: Vec<String>,
+    /// Paths of images that are not in the data.
+    pub missing: Vec<String>,
+    /// Paths of images that cannot be read, with the reason.
+    pub unreadable: Vec<(String, String)>,
+    /// Number of images that the cache does not know.
+    pub unknown: usize,
 }
 
 /// Where each row's image is.
@@ -39,13 +53,13 @@ pub(super) struct Image<'a> {
 
 impl<'a> Images<'a> {
     /// The image of a row that is to be computed.
-    pub fn get(&self, row: u64) -> &Image<'a> {
+    pub(super) fn get(&self, row: u64) -> &Image<'a> {
         &self.by_row[self.by_row.partition_point(|image| image.row < row)]
     }
 }
 
 impl<'a> Matched<'a> {
-    pub fn new(job: &Job<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
+    pub(super) fn new(job: &ExtractionJob<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
         let known = Known { rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
         let digests: Vec<Option<Digest>> = job.digests.iter().map(|d| d.as_ref().ok().copied()).collect();
         let mut now = reconcile(known, job.dataset, &digests);
@@ -91,8 +105,9 @@ impl<'a> Matched<'a> {
         }
     }
 
-    /// How the data differ from the rows of a cache, for whoever compares: `before` are the rows as they were.
-    pub fn differences(&self, before: &[Row], dataset: &Dataset, found: &mut Rechecked) {
+    /// How the data differ from the rows of a cache; `before` are the rows as they were.
+    pub(super) fn differences(&self, before: &[Row], dataset: &Dataset) -> Differences {
+        let mut found = Differences::default();
         let listed: BTreeSet<&str> = dataset.entries.iter().map(|e| e.uri.as_str()).collect();
         for row in before.iter().filter(|r| r.status == Status::Ok && status(&self.rows, r.row) == Some(Status::Deleted)) {
             if listed.contains(row.path.as_str()) { &mut found.changed } else { &mut found.missing }.push(row.path.clone());
@@ -104,22 +119,23 @@ impl<'a> Matched<'a> {
         let unknown = self.images.by_row.iter().filter(|image| !is_known(image)).count();
         // A changed image has a row of its own in the new listing.
         found.unknown = unknown.saturating_sub(found.changed.len());
+        found
     }
 
     /// Rows that can be computed, ascending.
-    pub fn listed(&self) -> Vec<u64> {
+    pub(super) fn listed(&self) -> Vec<u64> {
         self.images.by_row.iter().map(|image| image.row).collect()
     }
 
     /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left before, as far as this listing did not settle it.
-    pub fn deferred(&self, job: &Job<'_>, before: &Manifest) -> Deferred {
+    pub(super) fn deferred(&self, job: &ExtractionJob<'_>, before: &Manifest) -> Deferred {
         let Deferred { split, dedupe } = if job.part.is_some() { job.deferred } else { before.deferred };
         let is_open = self.rows.iter().any(|row| row.status != Status::Deleted && row.split.is_none());
         Deferred { split: split.filter(|_| is_open), dedupe: dedupe && (job.part.is_some() || job.partial) }
     }
 
     /// How many images count.
-    pub fn usable(&self) -> usize {
+    pub(super) fn usable(&self) -> usize {
         self.images.by_row.iter().filter(|image| status(&self.rows, image.row) == Some(Status::Ok)).count()
     }
 }
@@ -140,7 +156,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, done: Done) {
+    pub(super) fn add(&mut self, done: Done) {
         self.unturned += done.unturned;
         self.cut_off += done.cut_off;
         self.stored.extend(done.stored);
@@ -149,7 +165,7 @@ impl Tally {
     }
 
     /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that lacked something.
-    pub fn outcome(self, needed: &RowSet, job: &Job<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
+    pub(super) fn outcome(self, needed: &RowSet, job: &ExtractionJob<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
         let [stored, misrecorded]: [RowSet; 2] = [self.stored, self.misrecorded].map(|rows| rows.into_iter().collect());
         let failed: HashMap<u64, &Failure> = manifest.failed.iter().map(|f| (f.row, f)).collect();
         let mut outcome = Outcome { images: matched.entries.len(), changes: matched.changes, ..Outcome::default() };

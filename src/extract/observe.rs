@@ -71,7 +71,7 @@ impl Progress {
 }
 
 /// Watches an extraction. Called on the thread that called it.
-pub trait Observer {
+pub(crate) trait Observer {
     /// The work is known: `images` to compute, `reused` to take as they are.
     fn started(&mut self, _progress: &Progress) {}
 
@@ -92,41 +92,43 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(start: Instant, observer: &'a mut dyn Observer) -> Watch<'a> {
+    pub(super) fn new(start: Instant, observer: &'a mut dyn Observer) -> Watch<'a> {
         Watch { progress: Progress::default(), start, observer }
     }
 
     /// The work is known.
-    pub fn started(&mut self, images: usize, reused: usize) {
+    pub(super) fn started(&mut self, images: usize, reused: usize) {
         self.progress = Progress { images, reused, ..Progress::default() };
         self.observer.started(&self.progress);
     }
 
     /// `done` images more, `failed` of them.
-    pub fn advance(&mut self, done: usize, failed: usize) -> ControlFlow<()> {
+    pub(super) fn advance(&mut self, done: usize, failed: usize) -> ControlFlow<()> {
         self.progress.done += done;
         self.progress.failed += failed;
         self.observer.progress(&Progress { seconds: self.seconds(), ..self.progress })
     }
 
-    pub fn message(&mut self, text: &str) {
+    pub(super) fn message(&mut self, text: &str) {
         self.observer.message(text);
     }
 
     /// The phase that the others waited for.
-    pub fn bottleneck(&self) -> &'static str {
+    pub(super) fn bottleneck(&self) -> &'static str {
         self.progress.bottleneck()
     }
 
-    pub fn seconds(&self) -> Seconds {
+    pub(super) fn seconds(&self) -> Seconds {
         Seconds { wall: self.start.elapsed().as_secs_f64(), ..self.progress.seconds }
     }
 }
 
 /// Watches nothing.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub(crate) struct Silent;
 
+#[cfg(test)]
 impl Observer for Silent {}
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Job, JobTap};
+use super::job::{ExtractionJob, JobTap};
 use crate::store::{Manifest, Row, RowSet};
 
 /// Most rows of a shard.
@@ -25,13 +25,13 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub fn tap_names(&self) -> Vec<String> {
+    pub(super) fn tap_names(&self) -> Vec<String> {
         self.taps.iter().map(|t| t.name.clone()).collect()
     }
 
     /// Rows in batches, and whether a group ends with the batch. A batch is a range of row numbers inside its group's cell, so that
     /// rows which fail, are deleted or are there already do not change with whom the others share a batch.
-    pub fn batches(&self, size: usize) -> impl Iterator<Item = (&[u64], bool)> {
+    pub(super) fn batches(&self, size: usize) -> impl Iterator<Item = (&[u64], bool)> {
         let batch_of = move |row: &u64| row % self.cell / size as u64;
         self.groups.iter().flat_map(move |group| {
             let last = group.last().copied();
@@ -39,9 +39,18 @@ impl Pass {
         })
     }
 
-    pub fn images(&self) -> usize {
+    pub(super) fn images(&self) -> usize {
         self.groups.iter().map(Vec::len).sum()
     }
+}
+
+/// Number of groups that all rows make, where none of them is of this part.
+pub(super) fn groups_if_empty(job: &ExtractionJob<'_>, listed: &[u64]) -> Option<usize> {
+    let part = job.part?;
+    let cell = group_rows(job, job.taps, job.views as usize);
+    let mut groups = listed.chunk_by(|a, b| a / cell == b / cell);
+    let is_mine = |group: &[u64]| group[0] / cell % part.of == part.index;
+    (!groups.clone().any(is_mine)).then(|| groups.by_ref().count())
 }
 
 /// What a job has to do.
@@ -54,13 +63,13 @@ pub(super) struct Work {
 
 impl Work {
     /// Rows that are to be computed by this part.
-    pub fn rows(&self) -> RowSet {
+    pub(super) fn rows(&self) -> RowSet {
         self.passes.iter().flat_map(|p| p.groups.iter().flatten().copied()).collect()
     }
 }
 
 /// Finds the work of a job. `listed` are its rows, ascending.
-pub(super) fn plan(job: &Job<'_>, manifest: &Manifest, rows: &[Row], listed: &[u64]) -> Work {
+pub(super) fn plan(job: &ExtractionJob<'_>, manifest: &Manifest, rows: &[Row], listed: &[u64]) -> Work {
     let mut passes: BTreeMap<(Vec<usize>, Vec<u32>), Vec<u64>> = BTreeMap::new();
     let needs = by_need(job, manifest, rows, listed);
     let needed = needs.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
@@ -91,7 +100,7 @@ pub(super) fn plan(job: &Job<'_>, manifest: &Manifest, rows: &[Row], listed: &[u
 type Needs = Vec<(usize, u32)>;
 
 /// Rows by what they lack.
-fn by_need(job: &Job<'_>, manifest: &Manifest, rows: &[Row], listed: &[u64]) -> Vec<(Needs, Vec<u64>)> {
+fn by_need(job: &ExtractionJob<'_>, manifest: &Manifest, rows: &[Row], listed: &[u64]) -> Vec<(Needs, Vec<u64>)> {
     // Each row has the number of a set of needs; a need that comes to a set gives another set.
     let mut sets: Vec<Needs> = vec![vec![]];
     let mut with: HashMap<(usize, usize, u32), usize> = HashMap::new();
@@ -114,7 +123,7 @@ fn by_need(job: &Job<'_>, manifest: &Manifest, rows: &[Row], listed: &[u64]) -> 
 }
 
 /// Rows of a group: a power of two, bounded by work and memory. Groups lie on a grid of row numbers.
-fn group_rows(job: &Job<'_>, taps: &[JobTap], views: usize) -> u64 {
+fn group_rows(job: &ExtractionJob<'_>, taps: &[JobTap], views: usize) -> u64 {
     let bytes: usize = taps.iter().map(|t| t.shape.iter().product::<usize>() * job.key.store.size()).sum();
     let views = views as u64;
     let by_work = GROUP_FLOPS / (job.flops * views).max(1);

@@ -18,11 +18,13 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Instant;
 
-use super::matched::Image;
+use super::flow::{Done, Event, Finished, Outputs, Ticket};
+use super::job::ExtractionJob;
+use super::matched::{Image, Images};
+use super::observe::{Lanes, Watch};
 use super::pass::Pass;
 use super::prepare::{Preparation, Skip, Views};
-use super::sink::{self, Finished};
-use super::{Images, Job, Lanes, Watch};
+use super::sink;
 use crate::data::Digest;
 use crate::engine::{Batch, Engine, Fitting};
 use crate::preprocess::Normalise;
@@ -31,44 +33,6 @@ use crate::{Error, Result};
 
 /// Threads that read files.
 const READERS: usize = 4;
-
-/// What a pass did.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    /// Rows whose features are stored.
-    pub stored: Vec<u64>,
-    /// Rows whose file went away or changed, and why.
-    pub gone: Vec<(u64, String)>,
-    /// Rows whose file is another one than its size and date promised.
-    pub misrecorded: Vec<u64>,
-    /// Whether the observer said stop.
-    pub stopped: bool,
-    /// Seconds spent writing.
-    pub write_seconds: f64,
-    /// Images that ask to be turned and were not.
-    pub unturned: usize,
-    /// Images of gray that was cut off at 255.
-    pub cut_off: usize,
-}
-
-/// Features by view and tap.
-type Outputs = Vec<Vec<Vec<f32>>>;
-
-/// What the coordinating thread hears.
-pub(super) enum Event {
-    Read { ticket: Ticket, bytes: Result<Vec<u8>, Skip>, seconds: f64 },
-    Decoded { ticket: Ticket, views: Views, corrected: Option<Digest>, seconds: f64 },
-    Inferred { number: usize, outputs: Result<Outputs>, told: Vec<String>, seconds: f64 },
-    Stored { images: usize, seconds: f64 },
-}
-
-/// An image on its way: batch and place in it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ticket {
-    batch: usize,
-    slot: usize,
-    row: u64,
-}
 
 /// A batch whose images are being read and decoded.
 struct Loading {
@@ -88,7 +52,7 @@ struct InEngine {
 
 /// Computes and stores the rows of a pass.
 pub(super) fn run(
-    job: &Job<'_>,
+    job: &ExtractionJob<'_>,
     pass: &Pass,
     images: &Images<'_>,
     engine: &Fitting,
@@ -295,7 +259,7 @@ impl Coordinator<'_, '_> {
                 Some(Err(Skip::Changed)) => {
                     finished.gone.push(row);
                     done.misrecorded.push(row);
-                    done.gone.push((row, "it holds another image than before: run `headstart features` again".into()));
+                    done.gone.push((row, "it holds another image than before: extract the features again".into()));
                 }
                 None => {}
             }

@@ -1,8 +1,8 @@
 //! `verify --sample K`: some images are read and computed again, and what comes out is held against the cache.
 
-use super::matched::{Image, Matched};
+use super::job::{ExtractionJob, JobTap};
+use super::matched::{Differences, Image, Matched};
 use super::prepare::{Preparation, Skip};
-use super::{Job, JobTap};
 use crate::Result;
 use crate::engine::{Batch, Engine, Fitting};
 use crate::store::{Cache, Dtype, Status};
@@ -60,11 +60,11 @@ impl Rechecked {
 ///
 /// # Errors
 /// A damaged cache; the engine's own failure.
-pub fn recheck(job: &Job<'_>, sample: usize) -> Result<Rechecked> {
+pub(crate) fn recheck(job: &ExtractionJob<'_>, sample: usize) -> Result<Rechecked> {
     let cache = Cache::open(job.folder)?;
     let matched = Matched::new(job, cache.rows(), cache.manifest());
-    let mut found = Rechecked::default();
-    matched.differences(cache.rows(), job.dataset, &mut found);
+    let Differences { changed, missing, unreadable, unknown } = matched.differences(cache.rows(), job.dataset);
+    let mut found = Rechecked { changed, missing, unreadable, unknown, ..Rechecked::default() };
     let mut rows = matched.listed();
     rows.retain(|row| cache.row(*row).is_some_and(|r| r.status == Status::Ok));
     for tap in job.taps {

@@ -3,38 +3,10 @@
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
+use super::flow::{Event, Finished, Stored};
 use super::pass::Pass;
-use super::pipeline::Event;
-use crate::data::Digest;
 use crate::store::{Dtype, Group, NewShard, Unstorable, Writer};
 use crate::{Error, Result};
-
-/// What became of a batch.
-#[derive(Default)]
-pub(super) struct Finished {
-    /// Rows with features, and the path of each.
-    pub rows: Vec<(u64, String)>,
-    /// Values, by view and tap in the pass's order: `[rows, dim]`.
-    pub outputs: Vec<Vec<Vec<f32>>>,
-    /// Rows whose image cannot be used.
-    pub failed: Vec<(u64, String)>,
-    /// Rows whose file went away.
-    pub gone: Vec<u64>,
-    /// Rows whose file the system could not read.
-    pub unreadable: Vec<(u64, String)>,
-    /// New rows whose file is another one than was thought.
-    pub corrected: Vec<(u64, Digest)>,
-    /// Whether the group ends here.
-    pub last: bool,
-}
-
-/// What the sink did.
-#[derive(Debug, Default)]
-pub(super) struct Stored {
-    /// Rows that are committed.
-    pub rows: Vec<u64>,
-    pub seconds: f64,
-}
 
 /// Takes batches in order until there are no more. A group whose last batch never comes is not committed. Returns the rows that were.
 ///
@@ -90,7 +62,7 @@ fn add(group: &mut Group, pass: &Pass, batch: &Finished, dtype: Dtype) -> Result
 fn unstorable(tap: &str, path: &str, Unstorable { value, .. }: Unstorable, dtype: Dtype) -> Error {
     let problem = format!("{path}: tap `{tap}` has the value {value}, which {dtype} cannot hold");
     if value.is_finite() {
-        return Error::setting(problem, "store features as bf16 or f32: --store bf16");
+        return Error::setting(problem, "store features as f32, or with option `store=bf16`");
     }
     Error::setting(problem, "the network itself gave it: are these the weights of this backbone, and is it their preprocess?")
 }

@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backbone::Backbone;
 use crate::data::{self, Dataset, Entry, ImageSource, Orientation};
-use crate::extract::{self, Job, JobTap};
+use crate::extract::{self, ExtractionJob, JobTap};
 use crate::store::{self, Cache, Deferred, Key, Wait};
 use crate::{Error, Result};
 
@@ -257,11 +257,11 @@ impl<'a> Extraction<'a> {
     }
 
     /// Hands the pipeline's job to `act`.
-    pub(crate) fn with_job<R>(&self, act: impl FnOnce(&Job<'_>) -> Result<R>) -> Result<R> {
+    pub(crate) fn with_job<R>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> Result<R>) -> Result<R> {
         let (backbone, options) = (self.backbone, &self.options);
         let shapes = backbone.tap_shapes(&options.taps, self.input)?;
         let taps: Vec<JobTap> = options.taps.iter().zip(shapes).map(|(name, shape)| JobTap { name: name.clone(), shape }).collect();
-        act(&Job {
+        act(&ExtractionJob {
             folder: &self.folder,
             name: &self.name,
             key: &self.key,
@@ -307,7 +307,7 @@ fn digest(listed: &Listed<'_>, known: Option<&Path>, unread: &[bool], observer: 
     let tick = observer.digesting(entries.len());
     let digests = data::digests(listed.source.get(), &entries, known, &tick);
     drop(tick);
-    observer.digested();
+    observer.digested(digests.as_ref().map_or(0, |digests| digests.read));
     let not_read = |entry: &Entry| Err(Error::Image { path: entry.uri.clone(), reason: "was not read".into() });
     let mut found: Digests = all.iter().map(not_read).collect();
     wanted.into_iter().zip(digests?.each).for_each(|(i, digest)| found[i] = digest);

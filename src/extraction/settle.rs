@@ -23,13 +23,14 @@ pub(super) fn settle(
 ) -> Result<()> {
     let digests: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
     let dataset = &mut listed.dataset;
+    let is_part = options.part.is_some_and(|part| part.of > 1);
     if let Some(place) = &listed.place {
-        let partial = options.limit.is_some() || options.part.is_some();
+        let partial = options.limit.is_some() || is_part;
         let origin = store::check_origin(cache, place, &dataset.entries, &digests, partial)?;
         tell_origin(&origin, cache, observer);
     }
     store::earlier_caches(cache).iter().for_each(|folder| observer.event(&Event::EarlierVersion(folder)));
-    if !dataset.own_splits && options.part.is_none() {
+    if !dataset.own_splits && !is_part {
         let (rows, warnings) = store::known_rows(cache, &digests);
         warnings.iter().for_each(|text| observer.event(&Event::CacheUnread(text)));
         let settled: Vec<Settled<'_>> = rows.iter().filter_map(Row::settled).collect();
@@ -83,7 +84,11 @@ pub(super) fn settle_copies(dedupe: bool, dataset: &mut Dataset, digests: Digest
         }
         return digests;
     }
-    let dropped: BTreeSet<usize> = data::dedupe(&dataset.entries, &duplicates).into_iter().collect();
+    let dropped = data::dedupe(&dataset.entries, &duplicates);
+    if let Some(text) = data::emptied_classes(&dataset.entries, &dropped, &dataset.classes) {
+        observer.event(&Event::ClassesEmptied(&text));
+    }
+    let dropped: BTreeSet<usize> = dropped.into_iter().collect();
     observer.event(&Event::CopiesLeftOut(dropped.len()));
     keep(dataset, digests, |i, _| !dropped.contains(&i))
 }

@@ -1,7 +1,7 @@
 //! A backbone as data: a graph of ops that carries torchvision's parameter names, batch norm unfolded.
 //!
 //! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors, `[T, D]` for the tokens of a transformer; the batch dimension is
-//! implied. What works by channel works on the first extent of maps and vectors, and on the last one of tokens.
+//! implied. Operations by channel work on the first extent of maps and vectors, and on the last one of tokens.
 
 mod canonical;
 mod positions;
@@ -10,17 +10,17 @@ mod split;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, nearest, steps};
 
-pub use positions::bicubic;
-pub use shape::{channels, resolve_padding};
-pub use split::ClassifierLayer;
+pub(crate) use positions::bicubic;
+pub(crate) use shape::{channels, resolve_padding};
+pub(crate) use split::ClassifierLayer;
 
 /// Shape of one image's value at a node: `[C, H, W]`, `[D]` or `[T, D]`.
-pub type Shape = Vec<usize>;
+pub(crate) type Shape = Vec<usize>;
 
 /// Index of a node in its graph; inputs always come before their users.
-pub type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// Pointwise activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,7 +212,7 @@ pub enum Op {
 pub struct Node {
     /// Module path in torchvision's words (`layer1.0.conv1`); parameters are `{name}.weight`, ….
     pub name: String,
-    /// What it computes.
+    /// Its operation.
     pub op: Op,
     /// Values it reads.
     pub inputs: Vec<NodeId>,
@@ -278,10 +278,8 @@ impl Graph {
         let tap = self.taps.iter().find(|(n, _)| n == name).map(|(_, id)| *id);
         tap.or_else(|| self.nodes.iter().position(|node| node.name == name)).ok_or_else(|| {
             let known = self.taps.iter().map(|(n, _)| n.as_str());
-            let hint = match crate::error::nearest(name, known) {
-                Some(near) => format!("did you mean `{near}`? `headstart backbones NAME` lists all taps"),
-                None => "`headstart backbones NAME` lists the taps".into(),
-            };
+            let list = format!("{} names all taps", steps::DESCRIPTION_OF_BACKBONE);
+            let hint = nearest(name, known).map_or(list.clone(), |near| format!("did you mean `{near}`? {list}"));
             Error::setting(format!("no tap `{name}` in this backbone"), hint)
         })
     }
@@ -297,13 +295,13 @@ impl Graph {
     }
 
     /// Whether maps in bf16 lose too much on a CPU: where there are depthwise convolutions (MobileNet V2's features would be 4e-2 off,
-    /// EfficientNet-B0's 0.4; such networks gain least by faster products), and where maps are joined (heads on SqueezeNet's trained features changed
-    /// their mind about 2 photos of 600). A property of the whole network: what taps are wanted changes no number.
+    /// EfficientNet-B0's 0.4; such networks gain least by faster products), and where maps are joined (heads on SqueezeNet's trained features classified
+    /// 2 photos of 600 differently). A property of the whole network: the choice of taps changes no number.
     pub fn is_delicate(&self) -> bool {
         self.any(is_depthwise) || self.any(|op| matches!(op, Op::Concat))
     }
 
-    /// Whether they lose too much whoever computes: where depthwise convolutions magnify rounding and no layer norms even it out, as ConvNeXt's do.
+    /// Whether they lose too much on any device: where depthwise convolutions magnify rounding and no layer norms even it out, as ConvNeXt's do.
     pub fn magnifies_rounding(&self) -> bool {
         self.any(is_depthwise) && !self.any(|op| matches!(op, Op::LayerNorm { .. }))
     }

@@ -5,7 +5,7 @@
 ///
 /// DINOv2's own code asks for a scale of `(to + 0.1) / from` and gets `to` cells of it ("to avoid floating point error"), so that its grid is a
 /// little narrower than the source's; transformers' code asks for the size, where `scale` is `from / to`.
-pub fn bicubic(from: usize, to: usize, scale: f64) -> Vec<f64> {
+pub(crate) fn bicubic(from: usize, to: usize, scale: f64) -> Vec<f64> {
     let mut matrix = vec![0.0; to * from];
     for (i, row) in matrix.chunks_exact_mut(from.max(1)).enumerate() {
         let at = (i as f64 + 0.5) * scale - 0.5;

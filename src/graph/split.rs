@@ -37,7 +37,7 @@ impl Graph {
     /// Everything behind a tap as a graph of its own, whose input is the tap's value.
     ///
     /// # Errors
-    /// An unknown tap, or a tap that does not cut the graph in two: a later node reads what lies before it.
+    /// An unknown tap, or a tap that does not cut the graph in two: a later node reads a value from before it.
     pub fn suffix(&self, tap: &str, channels: usize) -> Result<Graph> {
         let cut = self.find_tap(tap)?;
         let mut graph = Graph::default();
@@ -66,7 +66,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The fully connected layers behind a tap, where nothing lies there but two or more of them with ReLUs between: what can be trained as a head.
+    /// The fully connected layers behind a tap, where only two or more of them with ReLUs between lie there: they can be trained as a head.
     pub fn classifier(&self, tap: &str) -> Option<Vec<ClassifierLayer>> {
         let suffix = self.suffix(tap, 1).ok()?;
         let mut layers = vec![];
@@ -101,11 +101,11 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
-    use crate::backbones::{self, Options};
+    use crate::backbones::{self, BuildOptions};
 
     #[test]
     fn classifiers_are_those_of_torchvision() {
-        let layers = |name: &str, tap: &str| backbones::find(name).unwrap().graph(&Options::default()).classifier(tap);
+        let layers = |name: &str, tap: &str| backbones::find(name).unwrap().graph(&BuildOptions::default()).classifier(tap);
         let told = |name: &str| -> Vec<(String, [usize; 2], bool)> {
             layers(name, "avgpool").unwrap().into_iter().map(|l| (l.name, [l.inputs, l.outputs], l.dropout)).collect()
         };

@@ -2,21 +2,6 @@
 //! ([`Trainer`]) or solved for ([`Solver`]), judged ([`Metrics`]) and applied ([`Head`]). Features
 //! and labels are matrices here; images and backbones are unknown.
 //!
-//! ```
-//! use headstart::heads::{Fit, HeadKind, Labels, Matrix, Params, Partition, Solver, Task};
-//!
-//! let features = Matrix::new(2, vec![0.0, 1.0, 0.2, 0.9, 1.0, 0.0, 0.8, 0.1])?;
-//! let labels = Labels::One(vec![0, 0, 1, 1]);
-//! let partition = Partition { train: vec![0, 1, 2, 3], ..Partition::default() };
-//! let task = Task { features: &features, labels: &labels, partition: &partition };
-//! let fit = Fit { tap: "gap", shape: &[2], classes: 2, many: false };
-//! let spec = Params::of(HeadKind::Ridge).check(fit)?;
-//! let head = Solver::default().solve(task, &spec)?;
-//! let probabilities = head.classify(&features, &[0, 2]); // [rows, classes]
-//! assert!(probabilities[0] > 0.5 && probabilities[3] > 0.5);
-//! # Ok::<(), headstart::Error>(())
-//! ```
-//!
 //! | place | what for |
 //! |---|---|
 //! | `settings/` | the specification of a head: settings, their table, their check |
@@ -49,42 +34,68 @@ mod tests;
 #[cfg(test)]
 pub(crate) use saved::predictor::tests as tests_of_model;
 
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use candle::CandleTrainer;
-pub use evaluation::calibration::{Answers, Calibration, calibrate, rescale};
-pub use evaluation::metric::{METRICS, Metric};
-pub use evaluation::metrics::{ClassCount, Metrics, confusion, counts, most_probable};
-pub use features::augment::Augmented;
-pub use features::combined::{Joined, Pooled};
-pub use features::groups::{GroupCount, Groups, few_shot, folds};
+pub(crate) use evaluation::calibration::{Answers, Calibration, calibrate, rescale};
+pub(crate) use evaluation::metric::{METRICS, Metric};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use evaluation::metrics::Metrics;
+pub(crate) use evaluation::metrics::{ClassCount, confusion, counts, most_probable};
+pub(crate) use features::augment::Augmented;
+pub(crate) use features::combined::{Joined, Pooled};
+pub(crate) use features::groups::{GroupCount, Groups, few_shot, folds};
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::labels::Labels;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::matrix::Matrix;
-pub use features::order::{order, window_rows};
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::partition::Partition;
 pub(crate) use features::prefetch::{in_parts, is_large};
-pub use features::table::{FeatureTable, Mix};
+pub(crate) use features::table::FeatureTable;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::task::Task;
-pub use features::transform::Transform;
-pub use fitted::batch_norm::BatchNorm;
-pub use fitted::head::{FittedHead, Head};
+pub(crate) use features::transform::Transform;
+pub(crate) use fitted::batch_norm::BatchNorm;
+#[cfg(test)]
+pub(crate) use fitted::head::FittedHead;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use fitted::head::Head;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use fitted::layer::Layer;
-pub use fitted::neighbours::Neighbours;
+#[cfg(test)]
+pub(crate) use fitted::neighbours::Neighbours;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use fitted::pretrained::PretrainedLayers;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use fused::FusedTrainer;
-pub use saved::folder::check_head_file;
-pub use saved::model::{BEST_FOLDER, HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model};
-pub use saved::predictor::{HeadFiles, Predictor};
-pub use select::trainer;
-pub use settings::choices::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
-pub use settings::config::HeadConfig;
+pub(crate) use saved::folder::check_head_file;
+pub(crate) use saved::model::{BEST_FOLDER, HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model};
+pub(crate) use saved::predictor::HeadFiles;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use saved::predictor::Predictor;
+pub(crate) use select::trainer;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::choices::HeadKind;
+pub(crate) use settings::choices::{Activation, Loss, OptimizerKind};
+#[cfg(test)]
+pub(crate) use settings::choices::{ClassWeights, Init, Schedule};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::keys::KEYS;
 pub(crate) use settings::keys::whole_number;
-pub use settings::keys::{KEYS, Kind, SettingSpec, did_you_mean, plain};
-pub use settings::learning_rate::LearningRate;
-pub use settings::optimizer::{Adam, Optimizer, Rmsprop, Sgd};
+pub(crate) use settings::keys::{Kind, SettingSpec, did_you_mean, plain};
+pub(crate) use settings::learning_rate::LearningRate;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use settings::params::Params;
-pub use settings::spec::{Fit, HeadSpec, HiddenLayers};
-pub use solvers::{Solver, fits};
-pub use training::clipping::clip_factor;
-pub use training::dropout::Dropout;
-pub use training::objective::{Objective, Targets};
-pub use training::run::{Epoch, Trained, Training, Watch, solve};
-pub use training::trainer::{Pass, Session, Trainer};
+pub(crate) use settings::spec::HeadSpec;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::spec::{Fit, HiddenLayers};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use solvers::Solver;
+pub(crate) use solvers::fits;
+#[cfg(test)]
+pub(crate) use training::objective::Objective;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use training::run::Epoch;
+pub(crate) use training::run::{Trained, Training, Watch, solve};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use training::trainer::{Session, Trainer};

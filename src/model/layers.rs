@@ -1,6 +1,6 @@
 //! A backbone's own fully connected layers, handed to the sweeps, which know nothing of backbones.
 
-use crate::backbones::{self, Options};
+use crate::backbones::{self, BuildOptions};
 use crate::heads::{HiddenLayers, Layer, PretrainedLayers};
 use crate::store::Key;
 use crate::weights::read_shaped;
@@ -11,9 +11,9 @@ const TAP: &str = "avgpool";
 
 /// The classifier of the backbone that made features with this key, where it has hidden layers; `weights` are the words that get its weights,
 /// which are opened only when a head starts from them.
-pub fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
+pub(crate) fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
     let info = backbones::find(&key.backbone).ok()?;
-    let mut layers = info.graph(&Options::default()).classifier(TAP)?;
+    let mut layers = info.graph(&BuildOptions::default()).classifier(TAP)?;
     let dropouts = layers.iter().map(|layer| layer.dropout).collect();
     layers.pop();
     let hidden = layers.iter().map(|layer| layer.outputs).collect();

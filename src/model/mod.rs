@@ -19,8 +19,12 @@ mod trained;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use bundle::{BUNDLE_FORMAT, Bundled, write_bundle};
-pub use classifier::{Classifier, ClassifierBuilder, Prediction, Views};
-pub use layers::backbone_classifier;
+pub use bundle::{Bundled, write_bundle};
+#[cfg(test)]
+pub(crate) use classifier::Views;
+pub use classifier::{Classifier, ClassifierBuilder, Prediction};
+pub(crate) use layers::backbone_classifier;
 pub use onnx::{Onnx, write_onnx};
-pub use trained::{TrainedModel, UsedBackbone};
+pub use trained::TrainedModel;
+#[cfg(test)]
+pub(crate) use trained::UsedBackbone;

@@ -1,4 +1,5 @@
-//! From nodes to steps: one pass in order, in which a node either opens a step or joins the one that made its input.
+//! From nodes to steps: one pass in order, in which a node either opens a step or joins the one
+//! that made its input.
 
 use super::layer::{ConvShape, Layer, Plan, Step, ValueId};
 use crate::Result;
@@ -74,7 +75,8 @@ struct Drafts<'a> {
 }
 
 impl Plan {
-    /// Plans `graph` for one input shape and a list of taps, reading only the tensors that these need.
+    /// Plans `graph` for one input shape and a list of taps, reading only the tensors that these
+    /// need.
     ///
     /// # Errors
     /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor.
@@ -154,7 +156,8 @@ impl Drafts<'_> {
         self.by_node[node].filter(|_| self.readers[node] == 1)
     }
 
-    /// The sum joins the later of two products: the other one is complete by then. Steps are ordered by their last node in the end.
+    /// The sum joins the later of two products: the other one is complete by then. Steps are
+    /// ordered by their last node in the end.
     fn add(&mut self, node: &Node, inputs: Vec<NodeId>) -> usize {
         let mut order = [(inputs[0], inputs[1]), (inputs[1], inputs[0])];
         order.sort_by_key(|&(product, _)| std::cmp::Reverse(product));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::graph::{Act, Pool, Shape};
 
 /// Index of a value (one activation tensor) of a plan; the input is value 0.
-pub type ValueId = usize;
+pub(crate) type ValueId = usize;
 
 /// A planned network: steps in order of computation.
 #[derive(Debug, Clone)]
@@ -14,7 +14,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Shape of every value for one image: `[C, H, W]`, `[D]`, or tokens `[T, D]`.
     pub shapes: Vec<Shape>,
-    /// The taps' values, in the order asked for; several taps may share one, and a tap may be the input itself.
+    /// The taps' values, in the order asked for; several taps may share one, and a tap may be the
+    /// input itself.
     pub taps: Vec<ValueId>,
     /// Whether maps of the network stay f32 on a CPU in any case: [`Graph::is_delicate`].
     pub is_delicate: bool,
@@ -117,14 +118,17 @@ pub enum Layer {
         /// Added to the variance.
         eps: f64,
     },
-    /// Maximum over windows; its padding is [`crate::graph::Padding::Explicit`], and the output's shape tells what `ceil` came to.
+    /// Maximum over windows; its padding is [`crate::graph::Padding::Explicit`], and the output's
+    /// shape tells what `ceil` came to.
     MaxPool(Pool),
-    /// Mean over windows; padding as for `MaxPool`. A window is cut off at the padding's outer edge, and where `count_padding` is
-    /// false at the map's own edge, before its cells are counted.
+    /// Mean over windows; padding as for `MaxPool`. A window is cut off at the padding's outer
+    /// edge, and where `count_padding` is false at the map's own edge, before its cells are
+    /// counted.
     AvgPool(Pool),
     /// Mean over the whole map: `[C, H, W]` to `[C, 1, 1]`.
     GlobalAvgPool,
-    /// PyTorch's adaptive average pooling to the output's size: cell `i` of `n` averages rows `⌊i·H/n⌋ .. ⌈(i+1)·H/n⌉`.
+    /// PyTorch's adaptive average pooling to the output's size: cell `i` of `n` averages rows
+    /// `⌊i·H/n⌋ .. ⌈(i+1)·H/n⌉`.
     AdaptiveAvgPool([usize; 2]),
     /// Join along channels.
     Concat,
@@ -140,9 +144,11 @@ pub enum Layer {
         /// Groups.
         groups: usize,
     },
-    /// The same numbers as a vector in C, H, W order; nothing to do where the layout in memory is that already.
+    /// The same numbers as a vector in C, H, W order; nothing to do where the layout in memory is
+    /// that already.
     Flatten,
-    /// A map of patches `[C, H, W]` made tokens `[1 + H · W, C]`: the class token ahead, to each patch the embedding of its position added.
+    /// A map of patches `[C, H, W]` made tokens `[1 + H · W, C]`: the class token ahead, to each
+    /// patch the embedding of its position added.
     Tokens {
         /// The class token with its position, `[C]`.
         class: Arc<[f32]>,
@@ -178,7 +184,8 @@ impl Plan {
         self.taps.iter().map(|&v| self.shapes[v].clone()).collect()
     }
 
-    /// For each value the index of the last step that reads it, `None` for a value that no step reads. Taps are read after all steps.
+    /// For each value the index of the last step that reads it, `None` for a value that no step
+    /// reads. Taps are read after all steps.
     pub fn last_reads(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.shapes.len()];
         for (i, step) in self.steps.iter().enumerate() {

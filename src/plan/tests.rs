@@ -146,7 +146,7 @@ fn what_changes_nothing_costs_nothing() {
 #[test]
 fn what_bf16_may_do_depends_on_the_whole_network_and_not_on_the_taps() {
     for (name, tap, is_delicate) in [("googlenet", "conv1", true), ("mobilenet_v2", "features.0", true), ("resnet18", "layer1", false)] {
-        let graph = crate::backbones::find(name).unwrap().graph(&crate::backbones::Options::default());
+        let graph = crate::backbones::find(name).unwrap().graph(&crate::backbones::BuildOptions::default());
         let plan = Plan::new(&graph, &Formula::new(graph.parameters(), 0), &[tap.into()], [3, 64, 64]).unwrap();
         assert_eq!(plan.is_delicate, is_delicate, "{name}");
     }

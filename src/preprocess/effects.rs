@@ -1,4 +1,4 @@
-//! What a view does to pixels of the final size: turning, mirroring, colour; each as Pillow computes it.
+//! A view's effects on pixels of the final size: turning, mirroring, colour; each as Pillow computes it.
 
 use super::View;
 

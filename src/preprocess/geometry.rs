@@ -1,11 +1,11 @@
-//! The geometric part: resize and central crop with torchvision's rounding, computing only what the crop keeps.
+//! The geometric part: resize and central crop with torchvision's rounding, computing only the pixels that the crop keeps.
 
 use super::resize::{Axis, Source, resize};
 use super::{PreprocessSpec, Resize, View, effects};
 use crate::data::Pixels;
 
-/// Name and version of the geometric part, for the cache key.
-pub const RESIZE_VERSION: &str = "pillow-convolution/1";
+/// Name and version of the geometric part, for the cache key. It is our own code: no crate whose version could move takes part in it.
+pub(crate) const RESIZE_VERSION: &str = "pillow-convolution/1";
 
 /// One axis of "resize, pad, crop": where kept pixels come from and how much black goes around them.
 struct Cut {

@@ -95,7 +95,7 @@ fn catmull_rom(x: f64) -> f64 {
 /// Bits after the point of a weight: 32 less 8 for the byte and 2 for sums beyond its range.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// What rounds a sum to the nearest byte.
+/// Added to a sum so that it is rounded to the nearest byte.
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Where each kept position looks: the first source position, and weights from there on, `taps` of them with zeros at the end.
@@ -152,7 +152,7 @@ fn byte(sum: i32) -> u8 {
 fn convolve(source: Source<'_>, filter: &Filter, columns: &Axis, rows: &Axis, out: &mut Vec<u8>) {
     let across = Weights::new(source.width, columns, filter);
     let down = Weights::new(source.height, rows, filter);
-    // The order matters to the last bit. Pillow 13 starts with the columns where the height shrinks by more than twice what the width does;
+    // The order matters to the last bit. Pillow 13 starts with the columns where the height shrinks more than twice as much as the width;
     // earlier versions never do.
     let shrinks_by = |before: usize, axis: &Axis| before as i64 - axis.full as i64;
     let (dw, dh) = (shrinks_by(source.width, columns), shrinks_by(source.height, rows));

@@ -1,4 +1,4 @@
-//! What a backbone wants to see: size, interpolation and value range, as one line of text.
+//! A backbone's input as one line of text: size, interpolation and value range.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use crate::{Error, Result, nearest};
 /// | `resize` | `none` \| `shorter:N` \| `exact:HxW` | as stored; shorter side to N pixels, the longer to `⌊N·longer/shorter⌋`; to H rows and W columns |
 /// | `crop` | `none` \| `N` | after it, the central N×N pixels; black is added around an image that is smaller |
 /// | `interp` | `nearest` \| `bilinear` \| `bicubic` | as in Pillow, with its antialiasing |
-/// | `range` | `torch` \| `tf` \| `caffe` \| `unit` | what a byte becomes: see [`Range`]; sets `mean`, `std` and `order` too, where the text does not |
+/// | `range` | `torch` \| `tf` \| `caffe` \| `unit` | value of a byte: see [`Range`]; sets `mean`, `std` and `order` too, where the text does not |
 /// | `mean` | `A/B/C` or one number for all | subtracted, in the order of the output's channels |
 /// | `std` | `A/B/C` or one number for all | divided by, likewise |
 /// | `order` | `rgb` \| `bgr` | channels of the output |
@@ -33,7 +33,7 @@ pub struct PreprocessSpec {
     pub crop: Option<usize>,
     /// How resizing interpolates.
     pub interp: Interp,
-    /// What a byte becomes.
+    /// Value of a byte.
     pub range: Range,
     /// Subtracted from it, by output channel.
     pub mean: [f32; 3],
@@ -70,7 +70,7 @@ pub enum Interp {
     Bicubic,
 }
 
-/// What a byte becomes before `mean` and `std`, and what these are where nothing else is said.
+/// Value of a byte before `mean` and `std`, and the defaults of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
     /// byte / 255; ImageNet's mean 0.485/0.456/0.406 and std 0.229/0.224/0.225; RGB.
@@ -95,7 +95,7 @@ pub enum Order {
 /// Sizes beyond this are taken for typos.
 const MAX_SIDE: usize = 16_384;
 
-/// Words of a value and what they stand for.
+/// Words of a value and their meanings.
 trait Words: Copy + PartialEq + 'static {
     const KEY: &'static str;
     const WORDS: &'static [(&'static str, Self)];
@@ -310,5 +310,5 @@ pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use {}", known.join(", ")),
     };
-    Error::setting(format!("`{word}` is no {what}"), hint)
+    Error::setting(format!("`{word}` is not a {what}"), hint)
 }

@@ -8,7 +8,7 @@ use crate::data::Digest;
 use crate::rng::Philox;
 use crate::{Error, Result};
 
-/// What may happen to an image: `crop:0.6-1.0,flip,rotate:10,colour:0.2`, `standard` (that without `rotate`) or `none`.
+/// Possible changes of an image: `crop:0.6-1.0,flip,rotate:10,colour:0.2`, `standard` (that without `rotate`) or `none`.
 ///
 /// | item | meaning |
 /// |---|---|
@@ -53,11 +53,11 @@ pub(super) struct Crop {
 const STREAM: u64 = u64::from_le_bytes(*b"views\0\0\0");
 
 impl Policy {
-    /// What most training recipes do.
+    /// The policy of most training recipes.
     pub const STANDARD: Policy = Policy { crop: Some([0.6, 1.0]), flip: true, rotate: None, colour: Some(0.2) };
 
     /// The view of a number of an image; number 0 is the plain one. The same arguments give the same view, and an item of the policy does not
-    /// change what is drawn for the others.
+    /// change the draws of the others.
     pub fn view(&self, seed: u64, image: &Digest, number: u32) -> View {
         if number == 0 {
             return View::PLAIN;

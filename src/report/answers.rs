@@ -1,4 +1,5 @@
-//! The best head's answers that the page carries, some of them with their photos: the surest mistakes, and of every class a few that were close.
+//! The best head's answers that the page carries, some of them with photos: the most confident
+//! mistakes, and a few close answers of every class.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,21 +10,21 @@ use super::files::Prediction;
 use super::photos::thumbnail;
 use crate::data::{ImageSource, Orientation};
 
-/// Mistakes on the page, the surest first.
+/// Largest number of mistakes on the page.
 const MISTAKES: usize = 1000;
-/// Right answers on the page, and of each class in a split.
+/// Largest number of right answers on the page, and of each class in a split.
 const RIGHT: [usize; 2] = [400, 8];
-/// Mistakes that have a photo before all others.
+/// Number of mistakes that get a photo before all others.
 const FIRST_PHOTOS: usize = 24;
-/// Photos on the page: about 5 kB each.
+/// Largest number of photos on the page, of about 5 kB each.
 const PHOTOS: usize = 150;
 
 /// An answer of the best head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answer {
-    /// The image.
+pub(crate) struct Answer {
+    /// Path of the image.
     pub path: String,
-    /// val or test.
+    /// Name of the split: val or test.
     pub split: String,
     /// The image's class.
     pub class: String,
@@ -39,8 +40,9 @@ pub struct Answer {
     pub photo: Option<String>,
 }
 
-/// The answers that the page carries: mistakes, the surest first, then right answers, the least sure first. Photos are read from `source`.
-pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
+/// The answers that the page carries: mistakes, the most confident first, then right answers, the
+/// least confident first. Photos are read from `source`.
+pub(super) fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
     let shown = shown(predictions);
     let with_photo: HashSet<usize> = with_photo(&shown).into_iter().collect();
     let answer = |(number, p): (usize, &&Prediction)| Answer {
@@ -56,8 +58,8 @@ pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, ori
     shown.par_iter().enumerate().map(answer).collect()
 }
 
-/// Whether the page wants photos of some answers and found none of them, or not all.
-pub fn lacks_photos(answers: &[Answer]) -> bool {
+/// Whether photos of some of the first mistakes were not found.
+pub(super) fn lacks_photos(answers: &[Answer]) -> bool {
     answers.iter().filter(|a| !a.right).take(FIRST_PHOTOS).any(|a| a.photo.is_none())
 }
 
@@ -78,7 +80,7 @@ fn shown(predictions: &[Prediction]) -> Vec<&Prediction> {
     of_wrong.into_iter().map(|i| wrong[i]).chain(kept(of_right, of_all).into_iter().map(|i| right[i])).collect()
 }
 
-/// Which of the answers have their photo on the page.
+/// Indices of the answers that have their photo on the page.
 fn with_photo(shown: &[&Prediction]) -> Vec<usize> {
     let mistakes = shown.iter().take(FIRST_PHOTOS).filter(|p| p.correct != 1).count();
     let mut order = in_turn(shown, mistakes);
@@ -86,7 +88,7 @@ fn with_photo(shown: &[&Prediction]) -> Vec<usize> {
     order
 }
 
-/// The first answers, then from every cell of the confusion matrices one after the other.
+/// The first answers, then one of every cell of the confusion matrices in turn.
 fn in_turn(answers: &[&Prediction], first: usize) -> Vec<usize> {
     let places = places(answers);
     let mut order: Vec<usize> = (0..answers.len()).collect();

@@ -1,4 +1,5 @@
-//! How often answers of a given confidence are right: the reliability diagram and its expected error.
+//! How often answers of a given confidence are right: the reliability diagram and its expected
+//! error.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -6,46 +7,48 @@ use serde::Serialize;
 use super::files::Prediction;
 use crate::rng::Philox;
 
-/// Bins of equal width, as in the metric `ece`.
+/// Number of bins of equal width, as in the metric `ece`.
 const BINS: usize = 15;
 
-/// Stream of the draws of answers that are right as often as they say.
+/// Stream of the draws of answers that are right as often as their confidences say.
 const CHANCE: u64 = 0x4543_4501;
-/// Most draws of single answers, and most and fewest of all of them.
+/// Largest number of draws of single answers; largest and smallest number of draws of all answers.
 const DRAWS: [usize; 3] = [5_000_000, 1000, 20];
 
 /// A reliability diagram (Guo et al., "On calibration of modern neural networks", ICML 2017).
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Calibration {
-    /// Whose answers.
+pub(crate) struct Calibration {
+    /// Name of the split.
     pub split: String,
     /// Bins that hold an answer.
     pub bins: Vec<Bin>,
-    /// Mean distance of confidence and accuracy, weighted by answers.
+    /// Expected calibration error: the mean distance of confidence and accuracy, weighted by
+    /// answers.
     pub ece: f64,
-    /// Answers.
+    /// Number of answers.
     pub n: usize,
-    /// What that distance would be, in the mean and in 19 cases of 20 at most, of as many answers with the same confidences that are right exactly as
-    /// often as they say: few answers never hit their confidences by chance.
+    /// Mean and 95th percentile of the same error for as many answers with the same confidences
+    /// that are right exactly as often as these say: few answers miss their confidences by chance.
     pub by_chance: [f64; 2],
 }
 
 /// Answers of about the same confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bin {
-    /// Answers in it.
+pub(crate) struct Bin {
+    /// Number of answers in it.
     pub n: usize,
     /// Their mean probability.
     pub confidence: f64,
     /// Share of them that is right.
     pub accuracy: f64,
-    /// Range of that share, in 19 cases of 20, where answers are right exactly as often as they say.
+    /// Range of that share, in 19 cases of 20, where answers are right exactly as often as they
+    /// say.
     pub by_chance: [f64; 2],
 }
 
 impl Calibration {
-    /// Of one split's answers; nothing where there are none.
-    pub fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
+    /// The diagram of one split's answers; `None` where there are none.
+    pub(crate) fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
         let own: Vec<&Prediction> = predictions.iter().filter(|p| p.split == split).collect();
         let mut sums = [(0usize, 0f64, 0f64); BINS];
         for p in &own {
@@ -72,11 +75,12 @@ fn bin(probability: f64) -> usize {
     ((probability * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
-/// What draws of answers that are right exactly as often as they say come to.
+/// Statistics of draws of answers that are right exactly as often as their confidences say.
 struct Chance {
     /// Calibration error: mean and 95th percentile.
     ece: [f64; 2],
-    /// Excess of the sum of the confidences over the right answers of each bin: 2.5th and 97.5th percentile.
+    /// Excess of the sum of the confidences over the right answers of each bin: 2.5th and 97.5th
+    /// percentile.
     gaps: [[f64; 2]; BINS],
 }
 
@@ -131,7 +135,8 @@ mod tests {
 
     #[test]
     fn few_answers_miss_their_confidences_by_chance_as_much_as_theory_says() {
-        // Of n answers of one confidence c the share that is right is off by √(2 c (1 − c) / (π n)) in the mean.
+        // Of n answers of one confidence c the share that is right is off by √(2 c (1 − c) / (π n))
+        // in the mean.
         for (n, c) in [(25, 0.8), (100, 0.9), (1000, 0.6)] {
             let chance = by_chance(&vec![c; n]);
             let [mean, most] = chance.ece;

@@ -1,4 +1,4 @@
-//! What the report shows, as plain data: the page's template and script read nothing else.
+//! The content of the report, as plain data: the page's template and scripts read nothing else.
 
 use std::path::{Path, PathBuf};
 
@@ -15,17 +15,17 @@ use crate::heads::{METRICS, Model, check_head_file, plain};
 use crate::sweep::{EpochRecord, FinalRecord, Status};
 use crate::{Error, Result};
 
-/// Trials whose curves the page carries, the best first.
+/// Largest number of trials whose curves the page carries, the best first.
 const CURVES: usize = 200;
 
 /// Everything on the page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
-    /// The data set's name, or the folder's.
+pub(crate) struct Report {
+    /// Name of the data set, or of the folder.
     pub title: String,
-    /// What trials are compared by, `val.acc1`.
+    /// The metric that trials are compared by: `val.acc1`.
     pub metric: String,
-    /// Whether more of it is better.
+    /// Whether a larger value of it is better.
     pub more: bool,
     /// Facts at the top.
     pub headline: Vec<Fact>,
@@ -37,19 +37,19 @@ pub struct Report {
     pub keys: Vec<String>,
     /// Settings that all trials share.
     pub fixed: Vec<Fact>,
-    /// Metrics that there are.
+    /// Names of the metrics of the trials.
     pub metrics: Vec<String>,
     /// Trials, the best first.
     pub trials: Vec<TrialRow>,
-    /// Which settings matter for the metric.
+    /// Importance of the settings for the metric.
     pub importance: Option<Importance>,
     /// Epochs of the best trials.
     pub curves: Vec<Curve>,
-    /// A row a class, a column an answer.
+    /// Counts, a row for each class and a column for each answer.
     pub confusion: Option<Confusion>,
-    /// A row a class.
+    /// Recall, precision and F1, a row for each class.
     pub per_class: Option<Table>,
-    /// Whose rows confusion and classes count.
+    /// The split whose rows confusion and classes count.
     pub judged_on: String,
     /// Reliability diagrams of val and test.
     pub calibration: Vec<Calibration>,
@@ -59,43 +59,43 @@ pub struct Report {
     pub wrong: [usize; 2],
     /// Extractions that the head's features come from.
     pub phases: Vec<Phases>,
-    /// How it was made.
+    /// Search, head, caches and versions.
     pub provenance: Vec<Fact>,
-    /// What the sweep had to say; what could not be shown, and why.
+    /// Notes of the sweep, and on parts that could not be shown.
     pub notes: Vec<String>,
 }
 
-/// A name and what there is to say of it.
+/// A name and a value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fact {
-    /// What it is about.
+pub(crate) struct Fact {
+    /// Its name.
     pub name: String,
-    /// What is so.
+    /// Its value.
     pub value: String,
 }
 
 /// A trial of the leaderboard.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TrialRow {
-    /// Place, from 1.
+pub(crate) struct TrialRow {
+    /// Place on the leaderboard, from 1.
     pub rank: usize,
     /// Number in the sweep.
     pub trial: usize,
     /// How it ended.
     pub status: &'static str,
-    /// The epoch whose weights count.
+    /// Number of the epoch whose weights are kept.
     pub epochs: usize,
-    /// Seconds.
+    /// Seconds of training.
     pub seconds: f64,
-    /// Settings.
+    /// Its settings.
     pub settings: Map<String, Value>,
     /// `val.acc1` and so on.
     pub metrics: Map<String, Value>,
 }
 
-/// A trial's epochs: for each name (`train.loss`, `val.acc1`) a value an epoch.
+/// A trial's epochs: for each name (`train.loss`, `val.acc1`), a value for each epoch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Curve {
+pub(crate) struct Curve {
     /// Number in the sweep.
     pub trial: usize,
     /// Values by name.
@@ -104,34 +104,35 @@ pub struct Curve {
 
 /// Counts of the best head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Confusion {
+pub(crate) struct Confusion {
     /// Class names.
     pub classes: Vec<String>,
     /// `counts[is][called]`
     pub counts: Vec<Vec<usize>>,
 }
 
-/// Where an extraction's time went.
+/// The time of an extraction by phase.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Phases {
-    /// Which cache.
+pub(crate) struct Phases {
+    /// Name of the cache.
     pub cache: String,
-    /// Images that were computed.
+    /// Number of images that were computed.
     pub images: usize,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
     /// Phase and seconds, in the order of the pipeline.
     pub seconds: Vec<(String, f64)>,
-    /// From start to end.
+    /// Seconds from start to end.
     pub wall: f64,
 }
 
 impl Report {
-    /// Gathers what there is of a sweep; photos are looked for in `images`, or where the extraction found them.
+    /// Gathers the content from the files of a sweep. Photos are looked for in `images`, or where
+    /// the extraction found them.
     ///
     /// # Errors
-    /// A folder that is no sweep, a damaged file of it, a file that the system cannot read.
-    pub fn read(folder: &Path, images: Option<&Path>) -> Result<Report> {
+    /// A folder that is not a sweep, a damaged file of it, a file that the system cannot read.
+    pub(crate) fn read(folder: &Path, images: Option<&Path>) -> Result<Report> {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
         let metric = format!("val.{}", files.config.metric.name);
@@ -170,7 +171,7 @@ impl Report {
                     let wall = log.seconds.get("wall").copied().unwrap_or(0.0);
                     phases.push(Phases { cache: name.clone(), images: log.computed, threads: log.threads, seconds, wall });
                 }
-                None => notes.push(format!("{name}: the cache is not there any more, so nothing is known of its extraction")),
+                None => notes.push(format!("{name}: the cache is no longer there, so nothing is known of its extraction")),
             }
         }
         let wrong = [files.predictions.iter().filter(|p| p.correct == 0).count(), files.predictions.len()];
@@ -180,7 +181,7 @@ impl Report {
         if lacks_photos(&answers) {
             let looked =
                 photos.map_or("the folder of the photos is not known".into(), |p| format!("some photos are not in {}", p.display()));
-            notes.push(format!("{looked}: `headstart report SWEEPDIR --data DIR` says where they are"));
+            notes.push(format!("{looked}: write the report again with option `data`, the folder that holds them"));
         }
         let test = files.predictions.iter().any(|p| p.split == "test");
         let judged_on = if test { "test" } else { "val" }.to_owned();
@@ -214,7 +215,8 @@ fn fact(name: &str, value: impl Into<String>) -> Fact {
     Fact { name: name.into(), value: value.into() }
 }
 
-/// Trials in the sweep's own order: the metric, then the loss, then the number; what diverged comes last.
+/// Trials in the sweep's own order: by the metric, then the loss, then the number; those that
+/// diverged come last.
 fn leaderboard(files: &SweepFiles, metric: &str, more: bool) -> Vec<TrialRow> {
     let number = |t: &FinalRecord, name: &str| t.metrics.get(name).and_then(Value::as_f64);
     let counts = |t: &FinalRecord, name: &str| number(t, name).filter(|_| t.status != Status::Diverged);
@@ -234,7 +236,7 @@ fn leaderboard(files: &SweepFiles, metric: &str, more: bool) -> Vec<TrialRow> {
     all.into_iter().enumerate().map(row).collect()
 }
 
-/// Trials whose loss left the finite numbers.
+/// A note on trials whose loss left the finite numbers.
 fn about_divergence(trials: &[TrialRow]) -> Option<String> {
     match trials.iter().filter(|t| t.status == Status::Diverged.name()).count() {
         0 => None,
@@ -243,7 +245,7 @@ fn about_divergence(trials: &[TrialRow]) -> Option<String> {
     }
 }
 
-/// Trials that have no value of what they are compared by.
+/// A note on trials without a value of the metric.
 fn about_metric(trials: &[TrialRow], metric: &str) -> Option<String> {
     let usable = || trials.iter().filter(|t| t.status != Status::Diverged.name());
     match usable().filter(|t| !t.metrics.get(metric).is_some_and(Value::is_number)).count() {
@@ -279,7 +281,8 @@ fn confusion(table: &Table) -> Confusion {
     Confusion { classes: table.header.iter().skip(1).cloned().collect(), counts: table.rows.iter().map(counts).collect() }
 }
 
-/// Caches that the best head reads, by name; relative ones are looked for from here and from beside the sweep.
+/// Caches that the best head reads, by name; relative ones are looked for from here and from beside
+/// the sweep.
 fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
     let mut all: Vec<(String, PathBuf)> = vec![];
     for input in model.map_or(&[][..], |m| &m.inputs) {
@@ -293,7 +296,7 @@ fn caches(model: Option<&Model>, folder: &Path) -> Vec<(String, PathBuf)> {
     all
 }
 
-/// How the model's photos were turned.
+/// The orientation in which the model saw its photos.
 fn orientation(model: Option<&Model>) -> Orientation {
     let key = model.and_then(|model| model.inputs.first()?.key.as_ref());
     key.map_or_else(Orientation::default, |key| key.orientation)
@@ -326,7 +329,7 @@ fn headline(files: &SweepFiles, trials: &[TrialRow], metric: &str) -> Vec<Fact> 
     facts
 }
 
-/// When the sweep ran, on what, and on top of which backbone.
+/// Date of the sweep, its data and its backbone.
 fn origin(files: &SweepFiles) -> Vec<Fact> {
     let mut facts: Vec<Fact> = files.ended.map(|time| fact("date", date(time))).into_iter().collect();
     let Some(model) = &files.model else { return facts };

@@ -1,4 +1,5 @@
-//! Reading what a sweep and its caches left. A file that is not there is nothing; one that is damaged is an error.
+//! The files of a sweep and of its caches, read back. A missing file is not an error; a damaged one
+//! is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,11 +8,14 @@ use serde::Deserialize;
 
 use super::run::{Run, written};
 use crate::heads::{BEST_FOLDER, MODEL_FILE, Model};
-use crate::sweep::{EpochRecord, FinalRecord, FinishedTrial, NOTES_FILE, RUN_FILE, SweepConfig, read_trials};
+use crate::sweep::{
+    CONFIG_FILE, CONFUSION_FILE, EpochRecord, FinalRecord, FinishedTrial, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, RUN_FILE,
+    SweepConfig, read_trials,
+};
 use crate::{Error, Result};
 
-/// What a sweep directory holds.
-pub struct SweepFiles {
+/// The content of a sweep directory.
+pub(super) struct SweepFiles {
     /// The sweep file as it ran.
     pub config: SweepConfig,
     /// Finished trials by number.
@@ -22,21 +26,21 @@ pub struct SweepFiles {
     pub model: Option<Model>,
     /// The best head's answers.
     pub predictions: Vec<Prediction>,
-    /// Header and rows.
+    /// Counts, with a header.
     pub confusion: Option<Table>,
-    /// Header and rows: a row a class.
+    /// A row for each class, with a header.
     pub per_class: Option<Table>,
-    /// What the sweep had to say.
+    /// Notes of the sweep.
     pub notes: Vec<String>,
     /// The command that made it.
     pub run: Option<Run>,
-    /// When it last ran, in seconds since 1970.
+    /// End of its last run in seconds since 1970.
     pub ended: Option<u64>,
 }
 
 /// A CSV file as it is.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// Names of the columns.
     pub header: Vec<String>,
     /// Cells.
@@ -45,43 +49,43 @@ pub struct Table {
 
 /// A row of `predictions.csv`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Prediction {
-    /// The image.
+pub(crate) struct Prediction {
+    /// Path of the image.
     pub path: String,
-    /// val or test.
+    /// Name of the split: val or test.
     pub split: String,
-    /// What it is.
+    /// Its class.
     pub class: String,
-    /// What the head says.
+    /// The head's answer.
     pub predicted: String,
-    /// 1 or 0.
+    /// Whether the answer is right: 1 or 0.
     pub correct: u8,
-    /// Of what the head says.
+    /// Probability of the answer.
     pub probability: f64,
-    /// Of what it is.
+    /// Probability of the image's class.
     #[serde(default)]
     pub probability_of_class: Option<f64>,
 }
 
 /// A line of a cache's `extract.log.jsonl`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Extraction {
+pub(super) struct Extraction {
     /// Version of headstart.
     #[serde(default)]
     pub version: String,
     /// System and architecture.
     #[serde(default)]
     pub machine: String,
-    /// Threads.
+    /// Number of threads.
     #[serde(default)]
     pub threads: usize,
-    /// Images that were computed, not found in the cache.
+    /// Number of images that were computed, not found in the cache.
     #[serde(default)]
     pub computed: usize,
     /// Seconds by phase.
     #[serde(default)]
     pub seconds: BTreeMap<String, f64>,
-    /// Where the images were.
+    /// The folder of the images.
     #[serde(default)]
     pub data: Option<PathBuf>,
 }
@@ -91,10 +95,10 @@ impl SweepFiles {
     ///
     /// # Errors
     /// A folder without trials, a damaged file.
-    pub fn read(folder: &Path) -> Result<SweepFiles> {
-        let log = folder.join("trials.jsonl");
+    pub(super) fn read(folder: &Path) -> Result<SweepFiles> {
+        let log = folder.join(LOG_FILE);
         if !log.is_file() {
-            return Err(Error::data(folder, "is no sweep: it has no trials.jsonl", "name a folder that `headstart sweep` has written"));
+            return Err(Error::data(folder, format!("is not a sweep: it has no {LOG_FILE}"), "name the folder of a sweep"));
         }
         let mut past = read_trials(&log)?;
         let (mut trials, mut epochs) = (BTreeMap::new(), BTreeMap::<usize, Vec<EpochRecord>>::new());
@@ -104,7 +108,7 @@ impl SweepFiles {
             trials.insert(end.trial, end);
         }
         let model = folder.join(BEST_FOLDER).join(MODEL_FILE);
-        let per_class = ["per_class.csv", "classes.csv"].iter().find_map(|name| table(&folder.join(name)).transpose());
+        let per_class = [PER_CLASS_FILE, "classes.csv"].iter().find_map(|name| table(&folder.join(name)).transpose());
         let run_file = folder.join(RUN_FILE);
         let run: Option<Run> =
             optional(&run_file)?.map(|text| serde_json::from_str(&text).map_err(|e| damaged(&run_file, &e))).transpose()?;
@@ -112,12 +116,12 @@ impl SweepFiles {
         let lost = past.damage.iter().map(|damage| format!("{damage}: its trial is left out"));
         let notes = said.lines().map(str::to_owned).chain(lost).collect();
         Ok(SweepFiles {
-            config: SweepConfig::read(&folder.join("config.yaml"))?,
+            config: SweepConfig::read(&folder.join(CONFIG_FILE))?,
             trials,
             epochs,
             model: optional(&model)?.map(|text| Model::parse(text.as_bytes(), &model)).transpose()?,
-            predictions: predictions(&folder.join("predictions.csv"))?,
-            confusion: confusion(&folder.join("confusion.csv"))?,
+            predictions: predictions(&folder.join(PREDICTIONS_FILE))?,
+            confusion: confusion(&folder.join(CONFUSION_FILE))?,
             per_class: per_class.transpose()?,
             notes,
             ended: run.as_ref().map(|run| run.unix_time).or_else(|| written(&log)),
@@ -126,11 +130,12 @@ impl SweepFiles {
     }
 }
 
-/// The last extraction of a cache that computed something; nothing where the cache is no longer there.
+/// The last extraction of a cache that computed something; `None` where the cache is no longer
+/// there.
 ///
 /// # Errors
 /// A log that is there and cannot be read.
-pub fn extraction(cache: &Path) -> Result<Option<Extraction>> {
+pub(super) fn extraction(cache: &Path) -> Result<Option<Extraction>> {
     let Some(text) = optional(&cache.join("extract.log.jsonl"))? else { return Ok(None) };
     let all: Vec<Extraction> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     // A run that found everything in the cache still knows where the images are.
@@ -155,7 +160,7 @@ fn predictions(path: &Path) -> Result<Vec<Prediction>> {
     csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().map_err(|e| damaged(path, &e))
 }
 
-/// A table of counts, a row and a column a class.
+/// A table of counts, with a row and a column for each class.
 fn confusion(path: &Path) -> Result<Option<Table>> {
     let Some(found) = table(path)? else { return Ok(None) };
     let is_count = |cell: &String| cell.parse::<usize>().is_ok();

@@ -1,9 +1,11 @@
-//! Which settings matter: permutation importance in a random forest that predicts the metric from the settings (Breiman, "Random forests",
-//! Machine Learning 45, 2001).
+//! Importance of the settings: permutation importance in a random forest that predicts the metric
+//! from the settings (Breiman, "Random forests", Machine Learning 45, 2001).
 //!
-//! Each tree grows on a bootstrap sample of the trials. The importance of a setting is the growth of a tree's squared error on the trials outside its
-//! sample when that setting is shuffled among them, in the mean over the trees. Unlike the mean decrease in impurity it does not favour settings with many
-//! values (Strobl et al., "Bias in random forest variable importance measures", BMC Bioinformatics 8, 2007).
+//! Each tree grows on a bootstrap sample of the trials. The importance of a setting is the growth
+//! of a tree's squared error on the trials outside its sample when that setting is shuffled among
+//! them, in the mean over the trees. Unlike the mean decrease in impurity it does not favour
+//! settings with many values (Strobl et al., "Bias in random forest variable importance measures",
+//! BMC Bioinformatics 8, 2007).
 
 use std::collections::HashMap;
 
@@ -12,13 +14,13 @@ use serde_json::{Map, Value};
 
 use crate::rng::{Draws, Philox};
 
-/// Trees of the forest.
+/// Number of trees of the forest.
 const TREES: u32 = 128;
-/// Trials that a tree's sample holds at most: the work stays small however long the sweep.
+/// Largest number of trials in a tree's sample, so that the work stays small.
 const MOST_SAMPLED: usize = 1024;
-/// Trials in a leaf at least.
+/// Smallest number of trials in a leaf.
 const LEAF: usize = 2;
-/// Fewest trials from which a forest says anything.
+/// Smallest number of trials that a forest is grown from.
 const FEWEST: usize = 10;
 /// Seed and stream of the bootstrap samples and shuffles.
 const SEED: u64 = 0;
@@ -26,10 +28,11 @@ const STREAM: u64 = 0x464f_5245;
 
 /// Importance of the settings of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Importance {
+pub(crate) struct Importance {
     /// Every setting that differs between trials, the most important first.
     pub settings: Vec<SettingImportance>,
-    /// Share of the metric's variance that the forest predicts on trials outside its trees' samples (R²).
+    /// Share of the metric's variance that the forest predicts on trials outside its trees' samples
+    /// (R²).
     pub explained: f64,
     /// Number of trials that the forest has seen.
     pub trials: usize,
@@ -37,7 +40,7 @@ pub struct Importance {
 
 /// Importance of one setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SettingImportance {
+pub(crate) struct SettingImportance {
     /// The setting's name.
     pub name: String,
     /// Its part of the importance of all settings, from 0 to 1.
@@ -47,8 +50,9 @@ pub struct SettingImportance {
 }
 
 impl Importance {
-    /// Importance of `keys` for the metric that each of the trials reached; nothing where the trials are few, all alike, or say nothing about it.
-    pub fn of(trials: &[(&Map<String, Value>, f64)], keys: &[String]) -> Option<Importance> {
+    /// Importance of `keys` for the metric that each of the trials reached; `None` where there are
+    /// few trials, or all reach the same.
+    pub(crate) fn of(trials: &[(&Map<String, Value>, f64)], keys: &[String]) -> Option<Importance> {
         let targets: Vec<f64> = trials.iter().map(|(_, y)| *y).collect();
         let mean = mean(&targets);
         let variance = targets.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / targets.len() as f64;
@@ -77,7 +81,8 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-/// Growth of the squared error outside the samples for each column, and the share of the variance that is explained there.
+/// Growth of the squared error outside the samples for each column, and the share of the variance
+/// that is explained there.
 fn forest(columns: &[Column], targets: &[f64], variance: f64) -> (Vec<f64>, f64) {
     let philox = Philox::new(SEED, STREAM);
     let mut growth = vec![0f64; columns.len()];
@@ -120,7 +125,8 @@ fn bootstrap(rows: usize, draws: &mut Draws) -> (Vec<usize>, Vec<usize>) {
 /// A setting's values in all trials, as levels: distinct values, numbered.
 struct Column {
     levels: Vec<u32>,
-    /// The levels' numbers, where all values are numbers or absent: the absent one comes first, the others ascend.
+    /// The levels' numbers, where all values are numbers or absent: the absent one comes first, the
+    /// others ascend.
     numbers: Option<Vec<Option<f64>>>,
     count: usize,
 }
@@ -211,8 +217,9 @@ impl Tree<'_> {
         self.grow(there);
     }
 
-    /// The split that lowers the squared error most: a threshold between numbers; for other values, which is optimal for a squared error, a threshold
-    /// between levels in the order of their means (Breiman et al., "Classification and regression trees", 1984, 9.4).
+    /// The split that lowers the squared error most: a threshold between numbers; for other values,
+    /// which is optimal for a squared error, a threshold between levels in the order of their means
+    /// (Breiman et al., "Classification and regression trees", 1984, 9.4).
     fn best_split(&self, rows: &[usize]) -> Option<(usize, Vec<bool>)> {
         let all: f64 = rows.iter().map(|&row| self.targets[row]).sum();
         let mut best: Option<(f64, usize, Vec<u32>)> = None;
@@ -269,7 +276,8 @@ mod tests {
 
     const HEADS: [&str; 3] = ["dense", "linear", "ridge"];
 
-    /// Trials whose metric is `score` of the number of the learning rate and of the head; `dropout` and `seed` vary too.
+    /// Trials whose metric is `score` of the number of the learning rate and of the head; `dropout`
+    /// and `seed` vary too.
     fn planted(trials: u32, score: impl Fn(f64, &str, f64) -> f64) -> Vec<(Map<String, Value>, f64)> {
         let philox = Philox::new(7, 1);
         let trial = |i: u32| {

@@ -1,9 +1,10 @@
-//! What people and other tools look at: a sweep as one self-contained HTML file, and as TensorBoard's event files.
+//! Sweeps for people and other tools to look at: one self-contained HTML file, and TensorBoard's
+//! event files.
 //!
-//! | file | holds |
+//! | file | what for |
 //! |---|---|
 //! | `files.rs` | the files of a sweep directory and of its caches, as far as they are there |
-//! | `content.rs` | [`Report`]: what the page shows, as plain data |
+//! | `content.rs` | [`Report`]: the content of the page, as plain data |
 //! | `answers.rs` | the best head's answers that the page carries, and which of them with a photo |
 //! | `calibration.rs` | how often answers of a given confidence are right |
 //! | `importance.rs` | which settings matter: permutation importance in a random forest |
@@ -30,29 +31,32 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
-pub use crate::sweep::REPORT_FILE;
-pub use content::Report;
+pub(crate) use crate::sweep::REPORT_FILE;
+#[cfg(test)]
+pub(crate) use crate::sweep::TENSORBOARD_FOLDER;
+pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
-pub use run::record_run;
-pub use tensorboard::{TENSORBOARD_FOLDER, write_tensorboard};
+pub(crate) use run::record_run;
+pub use tensorboard::write_tensorboard;
 
-/// What was written.
+/// A report that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The HTML file.
     pub file: PathBuf,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// What the sweep had to say; what could not be shown, and why.
+    /// Notes of the sweep, and on parts that could not be shown.
     pub notes: Vec<String>,
 }
 
-/// Writes `report.html` into a sweep directory, from what is there.
+/// Writes `report.html` into a sweep directory, from the files that are there.
 ///
-/// Photos of mistakes are taken from `data`, or where nothing is given, from the folder that the features were extracted from.
+/// Photos are read from `data`; where it is `None`, from the folder that the features were extracted
+/// from.
 ///
 /// # Errors
-/// A folder that is no sweep, a damaged file of it, a folder that cannot be written to.
+/// A folder that is not a sweep, a damaged file of it, a folder that cannot be written to.
 pub fn write(folder: &Path, data: Option<&Path>) -> Result<Written> {
     let report = Report::read(folder, data)?;
     let html = page::render(&report)?;

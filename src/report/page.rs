@@ -11,7 +11,7 @@ use crate::text::visible_lines;
 use crate::{Error, Result};
 
 const STYLE: &str = include_str!("assets/report.css");
-/// What the scripts of all pages share.
+/// Functions that the scripts of all pages share.
 const COMMON: [&str; 3] = [include_str!("assets/page.js"), include_str!("assets/table.js"), include_str!("assets/chart.js")];
 /// The sections of a sweep's page, in their order; the first holds what they share.
 const SECTIONS: [&str; 10] = [
@@ -31,21 +31,21 @@ const START: &str = "page.start();";
 const D3: &str = include_str!("assets/d3.min.js");
 const PLOT: &str = include_str!("assets/plot.umd.min.js");
 const LICENSES: &str = include_str!("assets/LICENSES.txt");
-/// What the templates of all pages share.
+/// Parts that the templates of all pages share.
 const SHARED: [(&str, &str); 2] = [("head.html", include_str!("assets/head.html")), ("foot.html", include_str!("assets/foot.html"))];
 
 /// The page of a sweep.
-pub fn render(report: &Report) -> Result<String> {
+pub(super) fn render(report: &Report) -> Result<String> {
     page(include_str!("assets/sweep.html"), &SECTIONS, report)
 }
 
 /// The page of a speed-up.
-pub fn render_speedup(report: &impl Serialize) -> Result<String> {
+pub(crate) fn render_speedup(report: &impl Serialize) -> Result<String> {
     page(include_str!("assets/speedup.html"), &[include_str!("assets/speedup.js")], report)
 }
 
 fn page(template: &str, scripts: &[&str], report: &impl Serialize) -> Result<String> {
-    let mistake = |e: &dyn std::fmt::Display| Error::setting(format!("the report cannot be made: {e}"), "this is a mistake in headstart");
+    let mistake = |e: &dyn std::fmt::Display| Error::internal(format!("the report cannot be made: {e}"));
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()).map(visible_lines) {
@@ -74,7 +74,7 @@ fn page(template: &str, scripts: &[&str], report: &impl Serialize) -> Result<Str
     template.render(page).map_err(|e| mistake(&e))
 }
 
-/// What stands in the names of classes and photos is shown and does not turn the writing round.
+/// Makes control and direction characters in the names of classes and photos visible.
 fn make_visible(data: &mut serde_json::Value) {
     match data {
         serde_json::Value::String(text) => {

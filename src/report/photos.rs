@@ -1,4 +1,5 @@
-//! Photos as small data URIs: read, decoded and shrunk with the same code that features are made with.
+//! Photos as small data URIs: read, decoded and shrunk with the same code that features are made
+//! with.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,12 +8,13 @@ use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 use crate::data::{ImageSource, Orientation, decode};
 use crate::preprocess::{Interp, PreprocessSpec, Range};
 
-/// Side of a thumbnail in pixels: sharp on a dense screen at half of it.
+/// Side of a thumbnail in pixels: sharp on a dense screen, where it is shown at half of it.
 const SIDE: usize = 128;
 const QUALITY: u8 = 80;
 
-/// A square thumbnail as a data URI, turned as the model saw the photo; nothing where the source does not have it, or it is not an image any more.
-pub fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {
+/// A square thumbnail as a data URI, turned as the model saw the photo; `None` where the source
+/// does not have it, or it is no longer an image.
+pub(super) fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {
     let bytes = source.read(uri).ok()?;
     let pixels = decode(&bytes, &source.locate(uri), orientation).ok()?;
     let spec = PreprocessSpec::new(SIDE, SIDE, Interp::Bilinear, Range::Unit);

@@ -1,4 +1,4 @@
-//! `run.json` in a sweep directory: the command that made it, and when it ended.
+//! `run.json` in a sweep directory: the command that made it, and the time of its end.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// The last run of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub(super) struct Run {
     /// The command line.
     pub command: String,
     /// End of the run in seconds since 1970.
@@ -20,11 +20,11 @@ pub struct Run {
     pub headstart: String,
 }
 
-/// Writes down the command line of a sweep that ends now, its words quoted where a shell needs it.
+/// Records the command line of a sweep that ends now, its words quoted where a shell needs it.
 ///
 /// # Errors
 /// A folder that cannot be written to.
-pub fn record_run<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>) -> Result<()> {
+pub(crate) fn record_run<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>) -> Result<()> {
     let command = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
     let run = Run { command, unix_time: unix_time(SystemTime::now()), headstart: env!("CARGO_PKG_VERSION").into() };
     let text = serde_json::to_string_pretty(&run).map_err(Error::internal)?;
@@ -35,7 +35,7 @@ fn unix_time(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).as_ref().map_or(0, Duration::as_secs)
 }
 
-/// When a file was last written to, in seconds since 1970.
+/// Time of the last change of a file in seconds since 1970.
 pub(super) fn written(file: &Path) -> Option<u64> {
     Some(unix_time(file.metadata().ok()?.modified().ok()?))
 }

@@ -1,8 +1,10 @@
-//! TensorBoard's event files: for each trial a run with its scalars by epoch and its settings for the HParams page.
+//! TensorBoard's event files: for each trial a run with its scalars by epoch and its settings for
+//! the HParams page.
 //!
-//! An event file is a list of TFRecords: length and its checksum, message and its checksum. Messages are `Event` of TensorFlow's `event.proto`,
-//! `Summary` of `summary.proto`, and `HParamsPluginData` of TensorBoard's HParams plugin, as far as they are needed. Times are the trial's own
-//! seconds: the same log gives the same files.
+//! An event file is a list of TFRecords: length and its checksum, message and its checksum.
+//! Messages are `Event` of TensorFlow's `event.proto`, `Summary` of `summary.proto`, and
+//! `HParamsPluginData` of TensorBoard's HParams plugin, as far as they are needed. Times are the
+//! trial's own seconds: the same log gives the same files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +15,10 @@ use serde_json::{Map, Value};
 
 use super::files::SweepFiles;
 use crate::files::replace_unsynced;
-use crate::sweep::{EpochRecord, FinalRecord, Status};
+use crate::sweep::{EpochRecord, FinalRecord, Status, TENSORBOARD_FOLDER};
 use crate::{Error, Result};
 
-/// The folder in a sweep directory.
-pub const TENSORBOARD_FOLDER: &str = "tensorboard";
-/// What every event file begins with.
+/// The text that every event file begins with.
 const VERSION: &str = "brain.Event:2";
 const PLUGIN: &str = "hparams";
 const SUCCESS: i32 = 1;
@@ -109,10 +109,11 @@ impl From<&Value> for Setting {
     }
 }
 
-/// Writes the event files of all finished trials, and removes those of trials that are no longer there; returns how many.
+/// Writes the event files of all finished trials, and removes those of trials that are no longer
+/// there. Returns the number of trials.
 ///
 /// # Errors
-/// A folder that is no sweep or cannot be written to.
+/// A folder that is not a sweep or cannot be written to.
 pub fn write_tensorboard(folder: &Path) -> Result<usize> {
     let files = SweepFiles::read(folder)?;
     let logs = folder.join(TENSORBOARD_FOLDER);
@@ -129,7 +130,8 @@ pub fn write_tensorboard(folder: &Path) -> Result<usize> {
         fs::create_dir_all(&run).map_err(Error::io("create the folder", &run))?;
         let epochs = files.epochs.get(&end.trial).map_or(&[][..], Vec::as_slice);
         let file = run.join(format!("events.out.tfevents.{}.headstart", end.trial));
-        // Not synced: hundreds of small files would take seconds, and all of it can be made again from trials.jsonl.
+        // Not synced: hundreds of small files would take seconds, and all of it can be made again
+        // from trials.jsonl.
         replace_unsynced(&file, &events(epochs, end))?;
     }
     Ok(runs.len())
@@ -171,7 +173,8 @@ fn scalar(tag: &str, value: f64) -> SummaryValue {
     SummaryValue { tag: tag.into(), simple_value: Some(value as f32), metadata: None }
 }
 
-/// `val.acc1` as `val/acc1`, which TensorBoard groups by what stands before the slash; or as `group/acc1`.
+/// `val.acc1` as `val/acc1`, which TensorBoard groups by the word before the slash; or as
+/// `group/acc1`.
 fn scalars(metrics: &Map<String, Value>, group: Option<&str>) -> Vec<SummaryValue> {
     let one = |(name, value): (&String, &Value)| {
         let (split, metric) = name.split_once('.').unwrap_or(("", name));
@@ -190,7 +193,8 @@ fn record(out: &mut Vec<u8>, event: &Event) {
     out.extend(masked_crc(&data).to_le_bytes());
 }
 
-/// CRC-32C, turned and shifted so that the checksum of data that holds checksums stays a good one.
+/// CRC-32C, rotated and offset so that checksums of data with checksums in it stay sound
+/// (TensorFlow's masking).
 fn masked_crc(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -215,7 +219,8 @@ mod tests {
 
     #[test]
     fn the_checksum_is_tensorflows() {
-        // The first record of any event file that TensorFlow writes begins so: length 24 and its checksum.
+        // The first record of any event file that TensorFlow writes begins so: length 24 and its
+        // checksum.
         assert_eq!(masked_crc(&24u64.to_le_bytes()).to_le_bytes(), [0xa3, 0x7f, 0x4b, 0x22]);
     }
 

@@ -107,7 +107,7 @@ fn photos_of_mistakes_are_shown_where_they_are_and_missed_where_not() {
     let photo = |report: &Report| report.answers[0].photo.clone();
     let without = Report::read(folder.path(), None).unwrap();
     assert_eq!(photo(&without), None);
-    assert!(without.notes.iter().any(|n| n.contains("--data DIR")), "{:?}", without.notes);
+    assert!(without.notes.iter().any(|n| n.contains("option `data`")), "{:?}", without.notes);
     fs::create_dir(data.path().join("a")).unwrap();
     image::RgbImage::from_fn(40, 30, |x, _| image::Rgb([x as u8 * 5, 90, 20])).save(data.path().join("a/1.png")).unwrap();
     let with = Report::read(folder.path(), Some(data.path())).unwrap();

@@ -26,7 +26,8 @@ impl Amx {
         self.0
     }
 
-    /// Configures this thread's tiles: six of `rows` rows (sums of products and their left sides), two of sixteen.
+    /// Configures this thread's tiles: six of `rows` rows (sums of products and their left sides),
+    /// two of sixteen.
     ///
     /// # Panics
     /// If `rows` is not one of 1 to 16, or this thread's tiles are configured already.
@@ -37,10 +38,10 @@ impl Amx {
         all.bytes[..8].fill(64);
         all.rows[..6].fill(rows as u8);
         all.rows[6..8].fill(TILE_ROWS as u8);
-        // SAFETY: `self` proves that the CPU has the instruction and the system allows the tile state; `all` is the 64
-        // bytes that it reads, laid out as palette 1 demands.
+        // SAFETY: `self` proves that the CPU has the instruction and the system allows the tile
+        // state; `all` is the 64 bytes that it reads, laid out as palette 1 demands.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &all, options(nostack, readonly)) };
-        Tiles { amx: self, of_this_thread: PhantomData }
+        Tiles(PhantomData)
     }
 }
 
@@ -48,24 +49,15 @@ thread_local! {
     static CONFIGURED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The tiles of the thread that made this value, configured for as long as it lives: the proof that tile instructions may run.
+/// The tiles of the thread that made this value, configured for as long as it lives: the proof that
+/// tile instructions may run. Tiles are state of a thread, hence neither `Send` nor `Sync`.
 #[derive(Debug)]
-pub struct Tiles {
-    amx: Amx,
-    /// Tiles are state of a thread, hence neither `Send` nor `Sync`.
-    of_this_thread: PhantomData<*const ()>,
-}
-
-impl Tiles {
-    /// The token for AMX.
-    pub fn amx(&self) -> Amx {
-        self.amx
-    }
-}
+pub struct Tiles(PhantomData<*const ()>);
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: `Amx::tiles` configured the tiles of this very thread, and no other `Tiles` of it lives.
+        // SAFETY: `Amx::tiles` configured the tiles of this very thread, and no other `Tiles` of it
+        // lives.
         unsafe { asm!("tilerelease", options(nostack, nomem)) };
         CONFIGURED.set(false);
     }
@@ -102,14 +94,16 @@ fn enabled() -> u64 {
     unsafe { _xgetbv(0) }
 }
 
-/// Asks Linux for the tile state (`arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`); threads inherit it.
+/// Asks Linux for the tile state (`arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`); threads
+/// inherit it.
 #[cfg(target_os = "linux")]
 fn granted() -> bool {
     const ARCH_PRCTL: i64 = 158;
     const REQUEST: u64 = 0x1023;
     const TILE_DATA: u64 = 18;
     let result: i64;
-    // SAFETY: a system call that touches no memory of this process; the kernel clobbers rcx and r11, as declared.
+    // SAFETY: a system call that touches no memory of this process; the kernel clobbers rcx and
+    // r11, as declared.
     unsafe {
         asm!("syscall", inlateout("rax") ARCH_PRCTL => result, in("rdi") REQUEST, in("rsi") TILE_DATA, out("rcx") _, out("r11") _,
              options(nostack));

@@ -52,13 +52,15 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> V {
-        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values
+        // at the pointer.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: V) {
-        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX2 and FMA; the caller promises sixteen values
+        // at the pointer.
         unsafe {
             _mm256_storeu_ps(to, v[0]);
             _mm256_storeu_ps(to.add(8), v[1]);

@@ -39,7 +39,8 @@ impl Simd for Avx512 {
         fn inner<W: Vectorized>(simd: Avx512, work: W) -> W::Output {
             work.run(simd)
         }
-        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL), which is all that `inner` enables.
+        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL), which is all that `inner`
+        // enables.
         unsafe { inner(self, work) }
     }
 
@@ -51,13 +52,15 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m512 {
-        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises
+        // sixteen values at the pointer.
         unsafe { _mm512_loadu_ps(from) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: __m512) {
-        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises
+        // sixteen values at the pointer.
         unsafe { _mm512_storeu_ps(to, v) }
     }
 
@@ -70,7 +73,8 @@ impl Simd for Avx512 {
     #[inline(always)]
     #[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read there")]
     fn anchored(self, mut at: *const f32) -> *const f32 {
-        // SAFETY: the text is a comment: no instruction is executed, and the operand stays as it is.
+        // SAFETY: the text is a comment: no instruction is executed, and the operand stays as it
+        // is.
         unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
         at
     }
@@ -83,7 +87,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn unpack(self, from: *const f32) -> [__m512; 2] {
-        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises
+        // sixteen values at the pointer.
         unsafe {
             let words = _mm512_loadu_si512(from.cast());
             let high = _mm512_and_si512(words, _mm512_set1_epi32(UPPER as i32));
@@ -93,7 +98,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn pack(self, to: *mut f32, v: [__m512; 2]) {
-        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL); the caller promises
+        // sixteen values at the pointer.
         unsafe {
             let half = _mm512_set1_epi32(HALF as i32);
             let low = _mm512_add_epi32(_mm512_castps_si512(v[0]), half);
@@ -138,7 +144,8 @@ impl Simd for Avx512 {
     fn over_roots(self, a: __m512, x: __m512, above: __m512) -> __m512 {
         // SAFETY: `self` proves that the CPU has AVX-512 (F, BW, DQ, VL).
         unsafe {
-            // 2√x = r (3 − r / √x) for an r near √x, by an estimate of 1 / √x good to 14 bits: Newton's step, without halves.
+            // 2√x = r (3 − r / √x) for an r near √x, by an estimate of 1 / √x good to 14 bits:
+            // Newton's step, without halves.
             let inverse = _mm512_rsqrt14_ps(x);
             let root = _mm512_mul_ps(x, inverse);
             let twice = _mm512_fnmadd_ps(root, inverse, _mm512_set1_ps(3.0));

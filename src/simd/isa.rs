@@ -54,7 +54,8 @@ impl Isa {
         }
     }
 
-    /// The instruction sets of this CPU, fastest first; the portable one comes last and is always there.
+    /// The instruction sets of this CPU, fastest first; the portable one comes last and is always
+    /// there.
     pub fn available() -> Vec<Isa> {
         let fastest = Amx::detect().map(Isa::Amx).into_iter().chain(Avx512::detect().map(Isa::Avx512));
         let narrow = Avx2::detect().map(Isa::Avx2).into_iter().chain(Neon::detect().map(Isa::Neon));
@@ -86,7 +87,7 @@ fn choose(asked: Option<&str>, available: &[Isa]) -> Result<Isa> {
 }
 
 /// Runs work with the vectors of an instruction set.
-pub fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
+pub(crate) fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Amx(amx) => amx.vectors().vectorize(work),

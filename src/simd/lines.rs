@@ -7,10 +7,10 @@ use super::vector::LANES;
 /// One cache line, the unit of alignment.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Line(pub [f32; LANES]);
+pub(crate) struct Line(pub [f32; LANES]);
 
 /// A buffer of zeros, aligned to lines.
-pub fn zeroed_lines(floats: usize) -> Vec<Line> {
+pub(crate) fn zeroed_lines(floats: usize) -> Vec<Line> {
     let count = floats.div_ceil(LANES);
     let mut lines = Vec::with_capacity(count);
     // Before the first write, which is when pages come into being.
@@ -22,7 +22,8 @@ pub fn zeroed_lines(floats: usize) -> Vec<Line> {
 /// Bytes of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Asks for huge pages where a buffer is sure to fill one, so that walks over maps and weights do not wait for address translation.
+/// Asks for huge pages where a buffer is sure to fill one, so that walks over maps and weights do
+/// not wait for address translation.
 #[cfg(target_os = "linux")]
 fn in_huge_pages<T>(buffer: &Vec<T>) {
     const PAGE: usize = 4096;
@@ -30,7 +31,8 @@ fn in_huge_pages<T>(buffer: &Vec<T>) {
     if bytes >= 2 * HUGE || align_of::<T>() == HUGE {
         let first = start.next_multiple_of(PAGE);
         let len = (start + bytes - first) / PAGE * PAGE;
-        // SAFETY: the range is whole pages inside the buffer's allocation; the advice leaves contents as they are, and a refusal changes nothing.
+        // SAFETY: the range is whole pages inside the buffer's allocation; the advice leaves
+        // contents as they are, and a refusal changes nothing.
         unsafe {
             libc::madvise(buffer.as_ptr().cast_mut().cast::<libc::c_void>().wrapping_byte_add(first - start), len, libc::MADV_HUGEPAGE)
         };
@@ -42,11 +44,11 @@ fn in_huge_pages<T>(_: &Vec<T>) {}
 
 /// A huge page.
 #[repr(C, align(0x20_0000))]
-pub struct Page([Line; HUGE / size_of::<Line>()]);
+pub(crate) struct Page([Line; HUGE / size_of::<Line>()]);
 
-/// Lines, in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two starts at any address, and so may
-/// contain no whole huge page.
-pub enum Lines {
+/// Lines, in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two
+/// starts at any address, and so may contain no whole huge page.
+pub(crate) enum Lines {
     /// Anywhere in memory.
     Plain(Vec<Line>),
     /// In huge pages, and the number of lines.
@@ -55,7 +57,7 @@ pub enum Lines {
 
 impl Lines {
     /// Lines for `floats` numbers, all zero.
-    pub fn zeroed(floats: usize) -> Lines {
+    pub(crate) fn zeroed(floats: usize) -> Lines {
         let count = floats.div_ceil(LANES);
         let bytes = count * size_of::<Line>();
         if bytes <= HUGE / 2 {
@@ -64,7 +66,8 @@ impl Lines {
         let pages = bytes.div_ceil(HUGE);
         let mut many: Vec<Page> = Vec::with_capacity(pages);
         in_huge_pages(&many);
-        // SAFETY: `many` has capacity for `pages` pages, all of which are written here; zero bytes are valid f32 numbers.
+        // SAFETY: `many` has capacity for `pages` pages, all of which are written here; zero bytes
+        // are valid f32 numbers.
         unsafe {
             many.as_mut_ptr().write_bytes(0, pages);
             many.set_len(pages);
@@ -79,7 +82,8 @@ impl Deref for Lines {
     fn deref(&self) -> &[Line] {
         match self {
             Lines::Plain(lines) => lines,
-            // SAFETY: a `Page` is an array of lines without padding, and `zeroed` made enough pages for `count` lines.
+            // SAFETY: a `Page` is an array of lines without padding, and `zeroed` made enough pages
+            // for `count` lines.
             Lines::Huge(pages, count) => unsafe { std::slice::from_raw_parts(pages.as_ptr().cast(), *count) },
         }
     }
@@ -96,13 +100,13 @@ impl DerefMut for Lines {
 }
 
 /// The buffer as plain numbers.
-pub fn floats(lines: &[Line]) -> &[f32] {
+pub(crate) fn floats(lines: &[Line]) -> &[f32] {
     // SAFETY: `Line` is `repr(C)` around an array of f32, without padding: 64 bytes aligned to 64.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
 }
 
 /// The buffer as plain numbers.
-pub fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+pub(crate) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
     // SAFETY: as in `floats`; the borrow of `lines` is exclusive.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
 }

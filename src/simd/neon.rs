@@ -45,14 +45,16 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> V {
-        // SAFETY: `self` proves that the CPU has Advanced SIMD; the caller promises sixteen values at the pointer.
+        // SAFETY: `self` proves that the CPU has Advanced SIMD; the caller promises sixteen values
+        // at the pointer.
         unsafe { [vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))] }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: V) {
         for (i, part) in v.into_iter().enumerate() {
-            // SAFETY: `self` proves that the CPU has Advanced SIMD; the caller promises sixteen values at the pointer.
+            // SAFETY: `self` proves that the CPU has Advanced SIMD; the caller promises sixteen
+            // values at the pointer.
             unsafe { vst1q_f32(to.add(4 * i), part) };
         }
     }
@@ -60,7 +62,9 @@ impl Simd for Neon {
     #[inline(always)]
     fn nonzero_lanes(self, x: V) -> u16 {
         const BITS: [u32; 4] = [1, 2, 4, 8];
-        // SAFETY: `self` proves that the CPU has Advanced SIMD; `BITS` holds the four words that are loaded. A lane of all ones where it equals 0 leaves no bit, else its own; the four are added up.
+        // SAFETY: `self` proves that the CPU has Advanced SIMD; `BITS` holds the four words that
+        // are loaded. A lane of all ones where it equals 0 leaves no bit, else its own; the four
+        // are added up.
         let quarters = x.map(|x| unsafe { vaddvq_u32(vbicq_u32(vld1q_u32(BITS.as_ptr()), vceqzq_f32(x))) as u16 });
         quarters.iter().rev().fold(0, |all, quarter| all << 4 | quarter)
     }

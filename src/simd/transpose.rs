@@ -6,12 +6,14 @@ use std::arch::x86_64::*;
 use super::isa::Isa;
 use super::vector::LANES;
 
-/// Sixteen rows of sixteen, `width` apart, become sixteen columns: column `i` goes to `to[places[i]..]`.
-pub fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &[usize; LANES]) {
+/// Sixteen rows of sixteen, `width` apart, become sixteen columns: column `i` goes to
+/// `to[places[i]..]`.
+pub(crate) fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &[usize; LANES]) {
     assert!((LANES - 1) * width + LANES <= from.len() && places.iter().all(|&place| place + LANES <= to.len()));
     #[cfg(target_arch = "x86_64")]
     if isa.avx512().is_some() {
-        // SAFETY: the token for AVX-512 exists; all rows and columns lie inside the slices, as asserted.
+        // SAFETY: the token for AVX-512 exists; all rows and columns lie inside the slices, as
+        // asserted.
         return unsafe { avx512(from.as_ptr(), width, to.as_mut_ptr(), places) };
     }
     let _ = isa;
@@ -23,7 +25,8 @@ pub fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &
 }
 
 /// # Safety
-/// Sixteen rows of sixteen values, `width` apart, are valid for reading; sixteen values at each of `places` for writing.
+/// Sixteen rows of sixteen values, `width` apart, are valid for reading; sixteen values at each of
+/// `places` for writing.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn avx512(from: *const f32, width: usize, to: *mut f32, places: &[usize; LANES]) {

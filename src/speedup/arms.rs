@@ -8,12 +8,12 @@ use super::epoch_features::EpochFeatures;
 use super::job::{Arm, ComparisonJob, Observer};
 use super::record::{self, Agreement, CachedArm, Epoch, InLoopArm};
 use crate::engine::{Batch, Engine};
-use crate::extract::{self, Job, Outcome, Seconds};
+use crate::extract::{self, ExtractionJob, Outcome, Seconds};
 use crate::extraction::OfPipeline;
 use crate::files::Scratch;
 use crate::heads::{FeatureTable, Head, Matrix, Trained, Training, Watch, most_probable};
 use crate::store::{Cache, LocalFiles, Memory, Objects, Status};
-use crate::sweep::Single;
+use crate::sweep::SingleTrial;
 use crate::{Error, Result};
 
 /// A comparison and the base, planned once for both arms.
@@ -52,7 +52,7 @@ impl Engine for Shared {
 impl Arms<'_> {
     /// The cached arm: the extraction, then all epochs on its features. An unfinished extraction is
     /// computed anew, so that all of it is timed.
-    pub fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
+    pub(super) fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
         let folder = self.comparison.job.folder;
         record::remove(folder)?;
         let extraction = self.extract(folder, Box::new(LocalFiles::new(folder)), observer)?;
@@ -69,7 +69,7 @@ impl Arms<'_> {
     }
 
     /// The arm with the base in the loop: in each epoch all images go through the base again.
-    pub fn in_loop(&self, single: &Single, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
+    pub(super) fn in_loop(&self, single: &SingleTrial, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
         let cached = single.prepare(single.values())?;
         let per_epoch = EpochFeatures::like(&*cached);
         let TrainedHead { epochs, trained } = self.train(single, &per_epoch, until, &mut |epoch| {
@@ -85,7 +85,7 @@ impl Arms<'_> {
     }
 
     /// Runs the base over all images. Returns the features as the head sees them, and the seconds.
-    fn base(&self, single: &Single, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
+    fn base(&self, single: &SingleTrial, observer: &mut dyn Observer) -> Result<(Arc<dyn FeatureTable>, Seconds)> {
         let (job, out) = (self.comparison.job, self.comparison.out);
         let start = Instant::now();
         // Lives as long as an epoch.
@@ -109,7 +109,7 @@ impl Arms<'_> {
             Some(engine) if batch == of_job.batch => Ok(Box::new(Shared(engine.clone())) as Box<dyn Engine>),
             _ => (of_job.engine)(taps, batch),
         };
-        let job = Job { folder, engine: &engine, ..*of_job };
+        let job = ExtractionJob { folder, engine: &engine, ..*of_job };
         let outcome = extract::run_in(&job, objects, &mut OfPipeline(observer))?;
         if outcome.left > 0 {
             return Err(Error::data(self.comparison.out, "the comparison was stopped", "start it again: finished arms are kept"));
@@ -121,7 +121,7 @@ impl Arms<'_> {
     /// Trains the head for `until` epochs, or to its own end. `before` prepares each epoch.
     fn train(
         &self,
-        single: &Single,
+        single: &SingleTrial,
         features: &dyn FeatureTable,
         until: usize,
         before: &mut dyn FnMut(usize) -> Result<Option<Seconds>>,
@@ -168,7 +168,7 @@ fn agreement([a, b]: &[Vec<f32>; 2], classes: usize, epochs: usize) -> Agreement
     }
 }
 
-fn changed(job: &Job<'_>) -> Error {
+fn changed(job: &ExtractionJob<'_>) -> Error {
     Error::data(job.source.locate(""), "changed during the comparison", "leave the images unchanged, and start again")
 }
 

@@ -7,14 +7,14 @@ use sha2::{Digest, Sha256};
 
 use super::epoch_features::EpochFeatures;
 use crate::data::Split;
-use crate::extract::Job;
+use crate::extract::ExtractionJob;
 use crate::extraction;
 use crate::heads::Trainer;
-use crate::sweep::{Single, Source, SweepConfig, TapFeatures};
+use crate::sweep::{SingleTrial, Source, SweepConfig, TapFeatures};
 use crate::{Error, Result};
 
 /// Number of epochs with the base in the loop that are run where not all are asked for.
-pub const SAMPLED_EPOCHS: usize = 2;
+pub(crate) const SAMPLED_EPOCHS: usize = 2;
 
 /// The head of a comparison that names none: the fully connected one of many tutorials.
 pub const DEFAULT: &str = "\
@@ -34,9 +34,9 @@ parameters:
 
 /// A comparison to be run.
 pub(crate) struct ComparisonJob<'a> {
-    /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the cached
-    /// features.
-    pub job: &'a Job<'a>,
+    /// The extraction of one tap, of images of train and val. Its folder, below `out`, holds the
+    /// cached features.
+    pub job: &'a ExtractionJob<'a>,
     /// The head: a sweep of one trial.
     pub config: &'a SweepConfig,
     /// The trainer of the head.
@@ -74,7 +74,7 @@ impl Observer for () {}
 
 impl ComparisonJob<'_> {
     /// The head, planned before there are features: mistakes in its settings come first.
-    pub(super) fn planned(&self) -> Result<Single> {
+    pub(super) fn planned(&self) -> Result<SingleTrial> {
         let (dataset, taps) = (self.job.dataset, self.job.taps);
         let [tap] = taps else {
             return Err(Error::setting(format!("there are {} taps, and one is compared", taps.len()), "name one with option `tap`"));
@@ -85,12 +85,12 @@ impl ComparisonJob<'_> {
         let splits: Vec<_> = entries.iter().map(|e| e.split.unwrap_or(Split::Train)).collect();
         let taps = vec![TapFeatures { name: tap.name.clone(), shape: tap.shape.clone(), features, views: vec![] }];
         let paths = entries.iter().map(|e| e.uri.clone()).collect();
-        Single::new(self.config, Source::new(taps, dataset.classes.clone(), paths, labels, &splits)?, self.trainer.name())
+        SingleTrial::new(self.config, Source::new(taps, dataset.classes.clone(), paths, labels, &splits)?, self.trainer.name())
     }
 
     /// The head on the cached features.
-    pub(super) fn opened(&self) -> Result<Single> {
-        Single::new(self.config, Source::open(self.job.folder)?, self.trainer.name())
+    pub(super) fn opened(&self) -> Result<SingleTrial> {
+        SingleTrial::new(self.config, Source::open(self.job.folder)?, self.trainer.name())
     }
 
     pub(super) fn title(&self, epochs: usize) -> String {
@@ -98,7 +98,7 @@ impl ComparisonJob<'_> {
     }
 
     /// Digest of everything that times and predictions depend on.
-    pub(super) fn id(&self, planned: &Single) -> String {
+    pub(super) fn id(&self, planned: &SingleTrial) -> String {
         let digests: Vec<String> =
             self.job.digests.iter().map(|d| d.as_ref().map_or_else(ToString::to_string, ToString::to_string)).collect();
         let threads = rayon::current_num_threads();

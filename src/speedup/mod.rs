@@ -13,10 +13,10 @@
 //! | `outcome.rs` | [`Speedup`]: the whole result as plain data, its table and its files |
 //! | `page.rs` | its HTML page |
 //!
-//! Both arms see train and val, read the same files with the same decoder, run the same engine in the
-//! same batches and train the same head from the same seed. In the loop every epoch decodes every image
-//! and runs the base over it, as `fit` does on a model whose base is frozen; its features are kept in
-//! memory for that epoch and thrown away.
+//! Both arms see train and val, read the same files with the same decoder, run the same engine in
+//! the same batches and train the same head from the same seed. In the loop every epoch decodes
+//! every image and runs the base over it, as `fit` does on a model whose base is frozen; its
+//! features are kept in memory for that epoch and thrown away.
 
 mod arms;
 mod comparison;
@@ -30,10 +30,15 @@ mod record;
 mod run;
 
 pub use comparison::{Comparison, ComparisonBuilder};
-pub use job::{Arm, DEFAULT, Observer, SAMPLED_EPOCHS};
-pub use line::{Line, Trials, break_even, trials};
-pub use outcome::{About, ArmTime, Images, PAGE_FILE, RESULT_FILE, Speedup, TABLE_FILE};
-pub use record::{Agreement, CachedArm, Epoch, InLoopArm, Record};
+pub use job::{Arm, DEFAULT, Observer};
+pub use line::Trials;
+#[cfg(test)]
+pub(crate) use outcome::TABLE_FILE;
+pub use outcome::{About, ArmTime, Images, Speedup};
+pub(crate) use outcome::{PAGE_FILE, RESULT_FILE};
+pub use record::{Agreement, Epoch};
+#[cfg(test)]
+pub(crate) use record::{CachedArm, InLoopArm, Record};
 
 #[cfg(test)]
 mod tests;

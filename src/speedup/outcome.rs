@@ -11,16 +11,16 @@ use super::record::{Agreement, Epoch, Record, to_json};
 use crate::extract::Seconds;
 use crate::files::replace;
 use crate::heads::Metrics;
-use crate::sweep::{Single, write_csv};
+use crate::sweep::{SingleTrial, write_csv};
 use crate::text::seconds;
 use crate::{Error, Result};
 
 /// The whole result, as JSON.
-pub const RESULT_FILE: &str = "speedup.json";
+pub(crate) const RESULT_FILE: &str = "speedup.json";
 /// Seconds until the end of each epoch, a row for each arm and epoch.
-pub const TABLE_FILE: &str = "speedup.csv";
+pub(crate) const TABLE_FILE: &str = "speedup.csv";
 /// The result as a page.
-pub const PAGE_FILE: &str = "speedup.html";
+pub(crate) const PAGE_FILE: &str = "speedup.html";
 
 /// Numbers of trials for which times are computed.
 const TRIALS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
@@ -152,7 +152,7 @@ impl ArmTime {
 }
 
 impl Speedup {
-    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &Single, record: &Record) -> Result<Speedup> {
+    pub(super) fn new(comparison: &ComparisonJob<'_>, single: &SingleTrial, record: &Record) -> Result<Speedup> {
         let job = comparison.job;
         let about = About {
             dataset: job.name.into(),

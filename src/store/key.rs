@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Dtype;
 use crate::data::{Digest, Orientation};
+use crate::store::disk::dtype::Dtype;
 
 /// Everything that decides the values in a cache. Not in it: the images, the taps, the number of views, the labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl Key {
 
 /// A name (of a tap, a data set, a backbone) as one safe folder name: ASCII letters, digits, `.`, `_` and `-` stay, every other byte and a
 /// leading dot become `%XX`.
-pub fn folder_name(name: &str) -> String {
+pub(crate) fn folder_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (i, byte) in name.bytes().enumerate() {
         match byte {

@@ -6,53 +6,54 @@
 //!   rows.csv         one line an image: path, class, split, digest, status
 //!   features/<tap>/v<view>-<first row>.safetensors
 //! ```
+//!
+//! | room | what for |
+//! |---|---|
+//! | `key`, `difference` | everything that decides a feature's value, and its digest; how two keys differ |
+//! | `disk` | the files, and how they get there |
+//! | `reading`, `writing` | an opened cache; the one writer of it |
+//! | `upkeep` | what is done to whole caches: verify, gc, inspect, merge |
+//! | `export` | features for other tools |
 
-mod checked;
-mod commit;
-mod compare;
-mod dtype;
+mod difference;
+mod disk;
 mod export;
-mod find;
-mod gc;
-mod inspect;
 mod key;
-mod lock;
-mod manifest;
-mod memory;
-mod merge;
-mod objects;
-mod origin;
-mod reader;
-mod reconcile;
-mod recover;
-mod rows;
-mod rowset;
-mod shard;
-mod verify;
-mod writer;
+mod reading;
+mod upkeep;
+mod writing;
 
-pub use dtype::{Dtype, Unstorable};
+pub use disk::dtype::Dtype;
+pub(crate) use disk::dtype::Unstorable;
+pub(crate) use disk::lock::Lock;
+pub use disk::lock::Wait;
+#[cfg(test)]
+pub(crate) use disk::manifest::FORMAT;
+pub(crate) use disk::manifest::MANIFEST;
+pub use disk::manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
+pub(crate) use disk::memory::Memory;
+pub(crate) use disk::objects::{LocalFiles, Objects};
+pub use disk::rows::{Row, Status};
+pub(crate) use disk::rowset::RowSet;
 #[cfg(feature = "parquet")]
 pub use export::export_parquet;
 pub use export::{Exported, Selection, export_npz};
-pub use find::find_cache;
-pub use gc::{Collected, gc};
-pub use inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
-pub use key::{Key, folder_name};
-pub(crate) use lock::Lock;
-pub use lock::Wait;
-pub(crate) use manifest::MANIFEST;
-pub use manifest::{Deferred, FORMAT, Failure, Manifest, ShardInfo, Tap};
-pub use memory::Memory;
-pub use merge::{Merged, Missing, merge};
-pub use objects::{LocalFiles, Objects};
-pub use origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
-pub use reader::{Cache, FeatureMatrix, Table};
-pub use reconcile::{Changes, Known, Reconciled, reconcile};
-pub use rows::{Row, Status};
-pub use rowset::RowSet;
-pub use verify::{Damage, Verified, verify};
-pub use writer::{Group, NewShard, Writer};
+pub use key::Key;
+pub(crate) use key::folder_name;
+pub use reading::cache::Cache;
+pub use reading::find::find_cache;
+pub use reading::matrix::FeatureMatrix;
+pub use reading::sound::Damage;
+pub use upkeep::gc::{Collected, gc};
+pub use upkeep::inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
+pub use upkeep::merge::{Merged, Missing, merge};
+pub(crate) use upkeep::origin::{Origin, check_origin, earlier_caches, known_rows, origin_of, remember_origin};
+pub use upkeep::verify::{Verified, verify};
+pub use writing::reconcile::Changes;
+pub(crate) use writing::reconcile::{Known, reconcile};
+#[doc(hidden)]
+pub use writing::writer::Writer;
+pub(crate) use writing::writer::{Group, NewShard};
 
 #[cfg(test)]
 pub(crate) use key::tests::example as example_key;

@@ -9,7 +9,8 @@ use crate::heads::{Matrix, trainer};
 use crate::rng::Philox;
 use crate::{Error, Result};
 
-/// Rows of two classes that a head can nearly tell apart; every fourth row each is for val and for test.
+/// Rows of two classes that a head can nearly tell apart; every fourth row each is for val and for
+/// test.
 fn source() -> Source {
     source_of((0..80).map(|row| vec![row % 2]).collect(), |row| match row % 8 / 2 {
         2 => Split::Val,
@@ -276,7 +277,7 @@ fn copies_that_the_datas_own_splits_part_are_counted_and_groups_too() {
     assert!(said(&outcome, "2 rows to train on are identical to rows of val or test"), "{:?}", outcome.notes);
     assert!(said(&outcome, "2 rows to train on share a group with rows of val or test") && !said(&outcome, "on one side"));
     let (outcome, _) = sweep(&format!("{lr}folds: 3\n"), source);
-    assert!(said(&outcome, "1 rows to train on are identical to rows of test"), "{:?}", outcome.notes);
+    assert!(said(&outcome, "1 row to train on is identical to rows of test"), "{:?}", outcome.notes);
     assert!(said(&outcome, "7 of 60 rows stand in 3 groups, each of which stays on one side"), "{:?}", outcome.notes);
 }
 
@@ -302,6 +303,33 @@ fn a_metric_that_no_trial_has_elects_none() {
     assert!(outcome.leaderboard[0].metric("val.auc").is_some() && outcome.leaderboard[1].metric("val.auc").is_none());
     assert!(outcome.notes.iter().any(|n| n == "`cache: features` has no best trial: none of its trials has `val.auc`"));
     assert_eq!(outcome.best_by.iter().map(|best| &best.value).collect::<Vec<_>>(), ["other"]);
+}
+
+#[test]
+fn a_file_or_the_folder_of_a_cache_holds_no_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, cache) = (folder.path().join("notes"), folder.path().join("cache"));
+    std::fs::write(&file, "mine").unwrap();
+    std::fs::create_dir(&cache).unwrap();
+    std::fs::write(cache.join("manifest.json"), "{}").unwrap();
+    for (out, problem) in [(file.clone(), "is a file"), (file.join("sweep"), "is a file"), (cache.clone(), "is the folder of a cache")] {
+        let config = SweepConfig::parse(HEADS, Path::new("s.yaml")).unwrap();
+        let job = SweepJob { sources: vec![source()], config, out, trainer: trainer(&candle_core::Device::Cpu) };
+        let error = run(job, &()).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(problem) && message.contains("help:") && message.contains("option `out`"), "{message}");
+        assert!(error.is_unusable_input());
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1, "nothing is written into the cache");
+}
+
+#[test]
+fn one_of_a_thing_is_said_in_the_singular() {
+    let taps = source().taps;
+    let paths = (0..80).map(|row| format!("{row}.png")).collect();
+    let one = Source::new(taps, vec!["ant".into()], paths, vec![vec![0]; 80], &[Split::Train; 80]).err().unwrap().to_string();
+    assert!(one.contains("there is 1 class\n"), "{one}");
 }
 
 /// Runs a sweep file in a folder.

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 
-use super::TensorSource;
+use super::source::TensorSource;
 use crate::{Error, Result, files};
 
-/// What [`convert`] wrote.
+/// Size of the file that [`convert`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Converted {
     /// Number of tensors.

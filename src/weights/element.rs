@@ -19,7 +19,7 @@ pub(super) enum Element {
 
 impl Element {
     /// Bytes of one element.
-    pub const fn size(self) -> usize {
+    pub(super) const fn size(self) -> usize {
         match self {
             Element::F64 | Element::I64 => 8,
             Element::F32 | Element::I32 => 4,
@@ -29,7 +29,7 @@ impl Element {
     }
 
     /// Converts whole elements to f32.
-    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         /// `[u8; N]` chunks through `$from_le_bytes`, then to f32.
         macro_rules! each {
             ($type:ty, $to:expr) => {
@@ -64,7 +64,7 @@ const MOST_REPEATED: usize = 1 << 24;
 
 impl Layout {
     /// Elements in order, nothing between them.
-    pub fn contiguous(shape: Vec<usize>) -> Layout {
+    pub(super) fn contiguous(shape: Vec<usize>) -> Layout {
         let mut strides = vec![1_usize; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
@@ -72,8 +72,8 @@ impl Layout {
         Layout { offset: 0, shape, strides }
     }
 
-    /// Whether all elements lie inside a storage of `length` elements; says what is wrong where they do not.
-    pub fn check(&self, length: usize) -> Result<(), String> {
+    /// Whether all elements lie inside a storage of `length` elements; names the fault where they do not.
+    pub(super) fn check(&self, length: usize) -> Result<(), String> {
         let outside = || format!("shape {:?} with strides {:?} lies outside its storage of {length} elements", self.shape, self.strides);
         if self.shape.len() != self.strides.len() {
             return Err(outside());
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     /// Elements from the first one to the last, both included; `None` where that overflows.
-    pub fn span(&self) -> Option<usize> {
+    pub(super) fn span(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
         }
@@ -95,7 +95,7 @@ impl Layout {
     }
 
     /// Copies the tensor out of its span (storage elements from `offset` on) into row-major order.
-    pub fn gather(&self, span: Vec<f32>) -> Vec<f32> {
+    pub(super) fn gather(&self, span: Vec<f32>) -> Vec<f32> {
         if self.shape.contains(&0) {
             return span;
         }

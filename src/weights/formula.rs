@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{Tensor, TensorSource};
+use super::source::{Tensor, TensorSource, no_tensor};
 use crate::Result;
 use crate::graph::Parameter;
 
@@ -67,7 +67,7 @@ impl TensorSource for Formula {
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        let shape = self.parameters.get(name).ok_or_else(|| super::no_tensor(self, name))?;
+        let shape = self.parameters.get(name).ok_or_else(|| no_tensor(self, name))?;
         let (low, width) = spread(name, shape);
         let key = key(self.seed, name);
         let mut data = vec![0.0; shape.iter().product()];

@@ -11,7 +11,7 @@ use super::keras::{self, LayerNames};
 
 /// Finds the tensors of an HDF5 file: `conv1/conv1/kernel:0`. Variables that Keras 3 has numbered get the names of their layers, from `names` or, where
 /// that has none, from the file itself. The `model_weights/` of a whole saved model is left out of the names, what belongs to
-/// its optimiser altogether; so are datasets that are no floats or small integers (random states, texts).
+/// its optimiser altogether; so are datasets other than floats and small integers (random states, texts).
 ///
 /// Nothing in it may claim to be larger than `most` bytes.
 pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: LayerNames, most: usize) -> Result<Tensors, Problem> {
@@ -28,7 +28,7 @@ pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: Laye
 
 struct Found {
     tensors: Tensors,
-    /// What Keras 3.7 and later notes down beside a layer's variables.
+    /// Notes of Keras 3.7 and later beside a layer's variables.
     names: LayerNames,
     /// Groups by address, so that a link in a circle ends.
     seen: BTreeSet<u64>,

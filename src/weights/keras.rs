@@ -1,5 +1,5 @@
 //! Names in Keras 3's files. It saves variables by the class and order of their layers (`layers/functional/layers/conv2d_1/vars/0`), which says
-//! little and shifts with every layer added; what a layer is called stands beside them.
+//! little and shifts with every layer added; the names of layers stand beside them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::file::Tensors;
 
-/// What layers are called, by their path in the file: `layers/functional/layers/conv2d_1` → `block1_conv2`.
+/// Names of layers by their path in the file: `layers/functional/layers/conv2d_1` → `block1_conv2`.
 pub(super) type LayerNames = BTreeMap<String, String>;
 
 /// Layer names of a `.keras` zip, from its `config.json`. Empty where that is not as Keras 3 writes it.
@@ -64,7 +64,7 @@ pub(super) fn named(tensors: Tensors, names: &LayerNames) -> Tensors {
     tensors.into_iter().map(|(name, tensor)| (rename(&name).unwrap_or(name), tensor)).collect()
 }
 
-/// What the variable of this number is to a layer with so many of them.
+/// The role of a layer's variable, by its number and the number of the layer's variables.
 fn role(path: &str, index: &str, count: usize) -> String {
     // `conv2d_12` → `conv2d`
     let last = path.rsplit('/').next().unwrap_or(path);

@@ -7,7 +7,8 @@ use super::archive::Archive;
 use super::file::{Mapped, Problem, Tensors, WeightsFile};
 use super::keras::{self, LayerNames};
 use super::sniff::{self, Format};
-use super::{TensorSource, hdf5, safetensors, torch};
+use super::source::TensorSource;
+use super::{hdf5, safetensors, torch};
 use crate::Result;
 
 /// Opens a weights file: safetensors, PyTorch's `.pth` (zip or legacy), Keras's `.h5` or `.keras`; told apart by content, not by name.
@@ -54,13 +55,13 @@ fn index(bytes: &Mapped) -> Result<Tensors, Problem> {
     }
 }
 
-/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: what claims to be many times larger than its file is damaged, or
+/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: an entry that claims to be many times larger than its file is damaged, or
 /// made to fill the memory.
 fn most(file: &Mapped) -> usize {
     file.as_ref().len().saturating_mul(16).saturating_add(1 << 24)
 }
 
-/// A zip is what it holds.
+/// A zip archive is recognised by its entries.
 fn index_zip(bytes: &Mapped) -> Result<Tensors, Problem> {
     /// The file inside a `.keras` zip.
     const KERAS: &str = "model.weights.h5";

@@ -1,6 +1,6 @@
 //! Reads the pickles of PyTorch files as data: a strict list of opcodes and of names, nothing imported, nothing called.
 //!
-//! Opcodes after CPython's `Lib/pickletools.py`, protocols 2 to 5. What a state dict needs is known by name ([`Global`]); any other name ends the
+//! Opcodes after CPython's `Lib/pickletools.py`, protocols 2 to 5. The functions that a state dict needs are known by name ([`Global`]); any other name ends the
 //! reading with an error that says it. Compound values live in one list and refer to each other by index, so that no nesting, however deep,
 //! needs the stack, and none is copied.
 
@@ -101,22 +101,22 @@ pub(super) struct Pickle {
 
 impl Pickle {
     /// Reads the pickle that `bytes` starts with.
-    pub fn load(bytes: &[u8]) -> Result<Pickle, Problem> {
+    pub(super) fn load(bytes: &[u8]) -> Result<Pickle, Problem> {
         let mut machine = Machine { bytes, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), objects: vec![] };
         while machine.step()? {}
         let root = machine.pop()?;
         Ok(Pickle { objects: machine.objects, root, length: machine.at })
     }
 
-    pub fn object(&self, value: &Value) -> Option<&Object> {
+    pub(super) fn object(&self, value: &Value) -> Option<&Object> {
         match value {
             Value::Object(index) => self.objects.get(*index),
             _ => None,
         }
     }
 
-    /// Keys and values of a dict; `None` where the value is no dict.
-    pub fn dict(&self, value: &Value) -> Option<&[(Value, Value)]> {
+    /// Keys and values of a dict; `None` where the value is not a dict.
+    pub(super) fn dict(&self, value: &Value) -> Option<&[(Value, Value)]> {
         match self.object(value) {
             Some(Object::Dict(items)) => Some(items),
             _ => None,
@@ -393,11 +393,11 @@ impl<'a> Machine<'a> {
         self.push(Value::Int(i64::from_le_bytes(all)))
     }
 
-    /// REDUCE: what Python would call is one of our few names.
+    /// REDUCE: Python would call a function; ours are the few known ones.
     fn reduce(&mut self) -> Result<(), Problem> {
         let arguments = self.pop()?;
-        let Value::Global(global) = self.pop()? else { return self.fail("something that is no name is called") };
-        let Some(arguments) = self.tuple(&arguments) else { return self.fail("the arguments are no tuple") };
+        let Value::Global(global) = self.pop()? else { return self.fail("something other than a name is called") };
+        let Some(arguments) = self.tuple(&arguments) else { return self.fail("the arguments are not a tuple") };
         match global {
             // With arguments it would be a list of pairs; torch.save fills it afterwards.
             Global::OrderedDict if arguments.is_empty() => self.push_object(Object::Dict(vec![])),

@@ -7,6 +7,8 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Result;
+use crate::graph::Parameter;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/weights").join(name)

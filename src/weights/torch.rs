@@ -1,4 +1,4 @@
-//! PyTorch's `.pth` files: the zip of 1.6 and later, and what came before. Nothing in them is run.
+//! PyTorch's `.pth` files: the zip of 1.6 and later, and the format before it. No code in them is run.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -71,7 +71,7 @@ fn legacy_storages(
     let mut at = start;
     let mut storages = HashMap::new();
     for key in list {
-        let Value::Text(key) = key else { return Err(Problem::damaged("a storage's key is no text")) };
+        let Value::Text(key) = key else { return Err(Problem::damaged("a storage's key is not a text")) };
         let ends_early = || Problem::damaged(format!("it ends inside storage {key}, byte {at} of {}", bytes.len()));
         let length = bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|b| u64::from_le_bytes(*b)).ok_or_else(ends_early)?;
         let element = elements.get(&**key).ok_or_else(|| Problem::damaged(format!("storage {key} belongs to no tensor")))?;

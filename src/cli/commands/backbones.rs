@@ -1,15 +1,15 @@
 //! `headstart backbones`: the zoo, and one of its networks in detail.
 
 use crate::Result;
-use crate::backbones::{self, BackboneInfo, Options};
+use crate::backbones::{self, BackboneInfo, BuildOptions};
 use serde_json::{Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Backbones;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table, thousands};
 
 /// Runs the verb.
-pub fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
     match &a.name {
         Some(name) => one(backbones::find(name)?, a.size, screen)?,
         None => all(screen)?,
@@ -19,7 +19,7 @@ pub fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
 
 /// Parameters in all, and operations an image at the network's own size.
 fn cost(info: &BackboneInfo) -> Result<(u64, u64)> {
-    let graph = info.graph(&Options::default());
+    let graph = info.graph(&BuildOptions::default());
     let parameters = graph.parameters().iter().map(|p| p.shape.iter().product::<usize>() as u64).sum();
     Ok((parameters, graph.flops([3, info.size, info.size])?))
 }
@@ -48,7 +48,7 @@ fn all(screen: &Screen) -> Result<()> {
 
 fn one(info: &BackboneInfo, size: Option<usize>, screen: &Screen) -> Result<()> {
     let size = size.unwrap_or(info.size);
-    let graph = info.graph(&Options::default());
+    let graph = info.graph(&BuildOptions::default());
     // Deep taps may not fit a small input where shallow ones do: each is judged by itself.
     let taps: Vec<(&String, Option<Vec<usize>>)> = graph.taps().iter().map(|(tap, _)| (tap, shape(&graph, tap, size))).collect();
     if taps.iter().all(|(_, shape)| shape.is_none()) {
@@ -78,7 +78,7 @@ fn one(info: &BackboneInfo, size: Option<usize>, screen: &Screen) -> Result<()> 
     screen.result(table(["tap", "shape", "values"].map(str::to_string), 1, rows));
     for e in backbones::entries(info) {
         let acc1 = e.acc1.map_or(String::new(), |a| format!(", ImageNet top-1 {:.1}% as published", 100.0 * a));
-        screen.result(format_args!("weights {}: {}, licence {}{acc1}", e.name, e.source_name(), e.licence().unwrap_or("none stated")));
+        screen.result(format_args!("weights {}: {}, licence {}{acc1}", e.name, e.source_name(), e.licence()));
         screen.result(format_args!("  preprocess {}", e.preprocess));
     }
     Ok(())

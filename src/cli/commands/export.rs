@@ -7,12 +7,12 @@ use crate::model::{TrainedModel, write_bundle, write_onnx};
 use crate::store::{Cache, Selection, export_npz, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Export;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Runs the verb. On stdout: the file that was written.
-pub fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     match (&a.model, &a.cache) {
         (Some(model), _) => export_model(a, model, device, screen),
         (None, Some(cache)) => features(a, cache, screen),

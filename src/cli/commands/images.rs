@@ -7,7 +7,7 @@ use crate::extraction::ExtractionOptions;
 
 impl Images {
     /// What was typed; all else as the library has it.
-    pub fn options(&self) -> Result<ExtractionOptions> {
+    pub(crate) fn options(&self) -> Result<ExtractionOptions> {
         Ok(ExtractionOptions {
             name: self.name.clone(),
             store: self.store.into(),

@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::experiment;
 use crate::heads::Epoch;
-use crate::sweep::{Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult};
+use crate::sweep::{LOG_FILE, Observer, Status, SweepConfig, SweepOutcome, Trial, TrialResult};
 use comfy_table::Table;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Sweep;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, name, seconds, table, thousands};
 use crate::cli::signals;
 
@@ -20,7 +20,7 @@ use crate::cli::signals;
 const SHOWN: usize = 10;
 
 /// Runs the verb. On stdout: the leaderboard, or with `--json` one object.
-pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let (settings, caches): (Vec<&String>, Vec<&String>) = a.words.iter().partition(|w| is_setting(w));
     let mut builder = experiment::Sweep::builder(caches).device(super::device(device, screen)?).command(command(a));
     if let Some(file) = &a.config {
@@ -34,7 +34,7 @@ pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
         screen.note(format_args!("heads train on {gpu}"));
     }
     let watch = Watch { screen, bar: OnceLock::new(), finished: Arc::default() };
-    let (finished, log) = (watch.finished.clone(), sweep.folder().join("trials.jsonl"));
+    let (finished, log) = (watch.finished.clone(), sweep.folder().join(LOG_FILE));
     let kept = signals::kept(move || {
         let finished = thousands(finished.load(Ordering::Relaxed) as u64);
         format!("{finished} finished trials are kept in {}; the same command goes on from there", log.display())

@@ -1,7 +1,8 @@
 //! BMP, with its file header or without (DIB), as Pillow reads it: 5- and 6-bit samples are scaled by division, what run lengths leave out is of
 //! the first colour. The `image` crate differs in both and refuses OS/2 headers.
 
-use super::{Pixels, check_size};
+use super::limits::check_size;
+use crate::data::Pixels;
 
 /// Bytes of the file header before the bitmap's own.
 const FILE_HEADER: usize = 14;

@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 
 use gif::{DecodeOptions, DecodingError, MemoryLimit};
 
-use super::{MAX_PIXELS, Pixels, check_size};
+use super::limits::{MAX_PIXELS, check_size};
+use crate::data::Pixels;
 
 /// Bytes of the header, up to a palette of the whole file, and where that palette is announced.
 const HEADER: usize = 13;

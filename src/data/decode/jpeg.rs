@@ -2,7 +2,8 @@
 
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, Image, JpegError, PixelFormat};
 
-use super::{MAX_PIXELS, Pixels, check_size};
+use super::limits::{MAX_PIXELS, check_size};
+use crate::data::Pixels;
 
 /// Pixels as stored. A file that breaks off is refused, never filled up with gray.
 ///

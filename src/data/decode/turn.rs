@@ -4,11 +4,34 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
-use image::ImageFormat;
 use image::metadata::Orientation as Turn;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use serde::{Deserialize, Serialize};
 
 use super::ifd::Directory;
-use super::sniff;
+use super::sniff::sniff;
+use crate::data::Pixels;
+
+/// What to do with the orientation that a camera wrote into the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orientation {
+    /// Leave the pixels as they are stored, like Pillow and torchvision.
+    #[default]
+    AsStored,
+    /// Turn and mirror the image as its EXIF data says.
+    Exif,
+}
+
+impl Orientation {
+    /// Its name in cache keys and in the metadata of models.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Orientation::AsStored => "as-stored",
+            Orientation::Exif => "exif",
+        }
+    }
+}
 
 /// TIFF's tag of the orientation, and of an XMP packet.
 const ORIENTATION: u16 = 274;
@@ -18,9 +41,9 @@ const LONGEST_TEXT: u64 = 1 << 20;
 
 /// How an image file asks to be turned and mirrored before it is looked at. Reads the file's headers only, no pixels.
 ///
-/// This is what [`Orientation::Exif`](super::Orientation::Exif) follows and [`Orientation::AsStored`](super::Orientation::AsStored) leaves out. A TIFF
+/// This is what [`Orientation::Exif`](Orientation::Exif) follows and [`Orientation::AsStored`](Orientation::AsStored) leaves out. A TIFF
 /// asks for nothing: it is turned in either way, as in Pillow.
-pub fn recorded_turn(bytes: &[u8]) -> Turn {
+pub(crate) fn recorded_turn(bytes: &[u8]) -> Turn {
     let notes = match sniff(bytes) {
         Some(ImageFormat::Jpeg) => Notes::of_jpeg(bytes),
         Some(ImageFormat::Png) => Notes::of_png(bytes),
@@ -189,4 +212,15 @@ fn inflate(data: &[u8]) -> Option<Vec<u8>> {
     let mut text = vec![];
     ZlibDecoder::new(data).take(LONGEST_TEXT).read_to_end(&mut text).ok()?;
     Some(text)
+}
+
+/// The image as a viewer shows it.
+pub(super) fn turned(pixels: Pixels, turn: Turn) -> Result<Pixels, String> {
+    if turn == Turn::NoTransforms {
+        return Ok(pixels);
+    }
+    let image = RgbImage::from_raw(pixels.width as u32, pixels.height as u32, pixels.rgb).ok_or("has less data than pixels")?;
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(turn);
+    Ok(Pixels { width: image.width() as usize, height: image.height() as usize, rgb: image.into_rgb8().into_raw() })
 }

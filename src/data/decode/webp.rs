@@ -1,6 +1,31 @@
 //! Animated WebP: the first frame on a black canvas, as Pillow reads it. (The decoder of animations blends it with the background instead.)
 
+use image::ImageFormat;
+
+use super::limits::check_size;
+use super::raster;
 use super::turn::webp_chunks;
+use crate::data::Pixels;
+
+/// Pixels of a WebP, or of an animation's first frame, which lies on a black canvas.
+pub(super) fn pixels(bytes: &[u8]) -> Result<Pixels, String> {
+    let decode = |bytes: &[u8]| raster::pixels(raster::decode(bytes, ImageFormat::WebP)?, |v| (v >> 8) as u8);
+    let Some(first) = first_frame(bytes) else { return decode(bytes) };
+    let frame = decode(&first.file)?;
+    let (width, height) = (first.width, first.height);
+    check_size(width as u64, height as u64)?;
+    if first.left + frame.width > width || first.top + frame.height > height {
+        return Err("the WebP is damaged: its first frame lies outside".into());
+    }
+    if (frame.width, frame.height) == (width, height) {
+        return Ok(frame);
+    }
+    let mut rgb = vec![0; width * height * 3];
+    for (y, row) in frame.rgb.chunks_exact(frame.width * 3).enumerate() {
+        rgb[((first.top + y) * width + first.left) * 3..][..row.len()].copy_from_slice(row);
+    }
+    Ok(Pixels { width, height, rgb })
+}
 
 /// The first frame of an animation as a file of its own, and where it belongs.
 pub(super) struct FirstFrame {

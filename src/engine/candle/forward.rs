@@ -12,13 +12,13 @@ use crate::weights::{TensorSource, read_shaped};
 use crate::{Error, Result};
 
 /// A graph's parameters by name. `Var::as_tensor` puts trainable ones in, and gradients reach them.
-pub type Parameters = HashMap<String, Tensor>;
+pub(crate) type Parameters = HashMap<String, Tensor>;
 
 /// Reads the parameters that a graph needs onto a device.
 ///
 /// # Errors
 /// A missing or misshapen tensor; the device's own failure.
-pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dtype: DType) -> Result<Parameters> {
+pub(crate) fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dtype: DType) -> Result<Parameters> {
     let mut all = Parameters::new();
     for p in graph.parameters() {
         let data = read_shaped(weights, &p.name, &p.shape)?.data;
@@ -28,13 +28,16 @@ pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dt
     Ok(all)
 }
 
-/// Runs a graph op by op, batch norm unfolded, and returns its taps' values `[N, …]` in the order in which the graph names them.
+/// Runs a graph op by op, batch norm unfolded, and returns its taps' values `[N, …]` in the order
+/// in which the graph names them.
 ///
-/// A value is dropped as soon as its last reader has run (and stays alive for gradients where a parameter is a variable).
+/// A value is dropped as soon as its last reader has run (and stays alive for gradients where a
+/// parameter is a variable).
 ///
 /// # Errors
-/// A parameter that is not in `parameters`, an input that does not fit; the device's own failure, running out of memory among them.
-pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
+/// A parameter that is not in `parameters`, an input that does not fit; the device's own failure,
+/// running out of memory among them.
+pub(crate) fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
     let of_one = input.dims().get(1..).and_then(|d| <[usize; 3]>::try_from(d).ok());
     let shapes = graph.shapes(of_one.ok_or_else(|| Error::graph("input", format!("needs [N, C, H, W], not {:?}", input.dims())))?)?;
     let nodes = graph.nodes();
@@ -56,7 +59,8 @@ pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result
     })
 }
 
-/// Computes values in order, value `i` from those that `inputs[i]` names, and drops each after its last reader.
+/// Computes values in order, value `i` from those that `inputs[i]` names, and drops each after its
+/// last reader.
 fn run(inputs: &[&[usize]], taps: &[usize], mut compute: impl FnMut(usize, &[&Tensor]) -> Result<Tensor>) -> Result<Vec<Tensor>> {
     let mut readers = vec![0usize; inputs.len()];
     inputs.iter().flat_map(|i| i.iter()).chain(taps).for_each(|&v| readers[v] += 1);

@@ -1,4 +1,5 @@
-//! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked against.
+//! The candle engine: CUDA and Metal, and on a CPU the plain reference that everything is checked
+//! against.
 //!
 //! | file | what for |
 //! |---|---|
@@ -17,7 +18,7 @@ use crate::plan::Plan;
 use crate::weights::TensorSource;
 use crate::{Error, Result};
 
-pub use forward::{Parameters, forward, parameters};
+pub(crate) use forward::{Parameters, forward, parameters};
 
 /// Runs a backbone in candle's own ops on any of its devices and float dtypes.
 pub struct CandleEngine {
@@ -38,7 +39,8 @@ impl CandleEngine {
     /// The reference: runs the graph op by op, unchanged, nothing folded.
     ///
     /// # Errors
-    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the device's own failure.
+    /// An unknown tap, an input shape that does not fit, a missing or misshapen tensor, the
+    /// device's own failure.
     pub fn new(
         graph: &Graph,
         weights: &dyn TensorSource,

@@ -1,5 +1,5 @@
-//! Every layer in plain candle ops, on any device and dtype, maps `[N, C, H, W]`, vectors `[N, D]`, tokens `[N, T, D]`; gradients flow through
-//! all of them.
+//! Every layer in plain candle ops, on any device and dtype, maps `[N, C, H, W]`, vectors `[N, D]`,
+//! tokens `[N, T, D]`; gradients flow through all of them.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{Activation, Module};
@@ -53,7 +53,8 @@ pub(super) fn conv(
     }
 }
 
-/// Fully connected, `weight` being `[output, input]`: on vectors, on each token, or on the channels of each pixel of a map.
+/// Fully connected, `weight` being `[output, input]`: on vectors, on each token, or on the channels
+/// of each pixel of a map.
 pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (output, input) = weight.dims2()?;
     let y = match *x.dims() {
@@ -137,7 +138,8 @@ fn strip(x: &Tensor, dim: usize, width: usize, value: f32) -> Result<Tensor> {
     Tensor::full(value, shape, x.device())?.to_dtype(x.dtype())
 }
 
-/// Combines the cells of each window along one axis, one pass a cell of the kernel: the slow way that has a right gradient.
+/// Combines the cells of each window along one axis, one pass a cell of the kernel: the slow way
+/// that has a right gradient.
 ///
 /// candle's own pools have none for overlapping windows, and a wrong one for maxima.
 fn along(x: &Tensor, dim: usize, axis: Axis, join: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
@@ -218,7 +220,8 @@ pub(super) fn flatten(x: &Tensor) -> Result<Tensor> {
     x.flatten_from(1)
 }
 
-/// Pixels `[n, h, w, 3]` travel as bytes and become numbers on the device, in f32, before they take the compute dtype.
+/// Pixels `[n, h, w, 3]` travel as bytes and become numbers on the device, in f32, before they take
+/// the compute dtype.
 pub(super) fn normalise(
     rgb: &[u8],
     shape: [usize; 4],

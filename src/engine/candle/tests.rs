@@ -1,4 +1,5 @@
-//! candle's ops against plain loops that follow PyTorch's documentation; gradients against finite differences.
+//! candle's ops against plain loops that follow PyTorch's documentation; gradients against finite
+//! differences.
 
 use std::path::PathBuf;
 
@@ -51,7 +52,8 @@ fn max_difference(got: &[f32], want: &[f32]) -> f32 {
     got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max)
 }
 
-/// One op on an input of one image, by the reference engine; with `track` on the way that has gradients.
+/// One op on an input of one image, by the reference engine; with `track` on the way that has
+/// gradients.
 fn one(op: Op, input: [usize; 3], track: bool) -> (Vec<f32>, Vec<f32>) {
     let (mut graph, x) = Graph::new(input[0]);
     let out = graph.add("op", op, &[x]);

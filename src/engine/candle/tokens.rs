@@ -1,14 +1,17 @@
 //! The layers of transformers in plain candle ops: tokens are `[N, T, D]`, the class token first.
 //!
-//! Why not candle-transformers' own models: their blocks are private or give no block's output (`dinov2`, `vit`), their positions fit one size of
-//! image (`vit`, `clip`) or are resampled to the nearest (`dinov2`), whose norms also add 1e-5 where the original adds 1e-6 and which cannot be
-//! opened without a classifier. One set of ops over our graph serves all of them, with taps, audit and planning as for convolutional networks.
+//! Why not candle-transformers' own models: their blocks are private or give no block's output
+//! (`dinov2`, `vit`), their positions fit one size of image (`vit`, `clip`) or are resampled to the
+//! nearest (`dinov2`), whose norms also add 1e-5 where the original adds 1e-6 and which cannot be
+//! opened without a classifier. One set of ops over our graph serves all of them, with taps, audit
+//! and planning as for convolutional networks.
 
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::graph::Tokens;
 
-/// Largest matrix of attention scores that a device computes at once, in values: bounds memory at large inputs.
+/// Largest matrix of attention scores that a device computes at once, in values: bounds memory at
+/// large inputs.
 const SCORES: usize = 1 << 28;
 
 /// Patches `[N, C, H, W]` with the class token ahead, to each the embedding of its position added.
@@ -23,7 +26,8 @@ pub(super) fn tokens(map: &Tensor, class: &Tensor, positions: &Tensor, tokens: &
     with_class_token(map, &(class + first)?, &patches)
 }
 
-/// The same with positions that are settled: the class token `[1, 1, C]` with its own, those of the patches `[1, H · W, C]`.
+/// The same with fixed positions: the class token `[1, 1, C]` with its own, those of the
+/// patches `[1, H · W, C]`.
 pub(super) fn with_class_token(map: &Tensor, class: &Tensor, positions: &Tensor) -> Result<Tensor> {
     let (n, c, ..) = map.dims4()?;
     let patches = map.flatten_from(2)?.transpose(1, 2)?.broadcast_add(positions)?;

@@ -1,10 +1,14 @@
-// The steps that the libraries leave: one thread makes LANES neighbouring channels of one pixel, or one number where the layout changes.
+// The steps that the libraries leave: one thread makes LANES neighbouring channels of one pixel, or
+// one number where the layout changes.
 //
-// Maps lie as [image][row][column][channel]. Compiled at run time by NVRTC, for bf16 or f16 where BF16 or F16 is defined, for LANES 8 (128-bit loads of
-// these) and 1 (channel counts that 8 does not divide). No headers, no shared memory and no barriers, and only what C and C++ have in common:
-// so a test compiles this very file for a CPU (EMULATED) and runs whole networks through it.
+// Maps lie as [image][row][column][channel]. Compiled at run time by NVRTC, for bf16 or f16 where
+// BF16 or F16 is defined, for LANES 8 (128-bit loads of these) and 1 (channel counts that 8 does
+// not divide). No headers, no shared memory and no barriers, and only what C and C++ have in
+// common: so a test compiles this very file for a CPU (EMULATED) and runs whole networks through
+// it.
 //
-// All kernels take the same arguments: y is written; x, z, p and q are read, p and q being always f32; n.count threads have something to do.
+// All kernels take the same arguments: y is written; x, z, p and q are read, p and q being always
+// f32; n.count threads have something to do.
 
 #ifndef HEADSTART_ONCE
 #define HEADSTART_ONCE
@@ -41,7 +45,8 @@ HELPER float least(void) {
 HELPER float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 HELPER float clamped(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
-// The activations in the order of `Activation` in lower.rs. Comparisons are written so that what is not a number stays so.
+// The activations in the order of `Activation` in lower.rs. Comparisons are written so that what is
+// not a number stays so.
 HELPER float activated(int kind, float x) {
   switch (kind) {
     case 1: return x < 0.0f ? 0.0f : x;
@@ -130,8 +135,8 @@ typedef struct ALIGNED(float) {
 
 #define EACH_LANE for (int l = 0; l < LANES; ++l)
 
-// Bytes [image][row][column][3] to numbers of n[0] channels, zeros behind the third. p: scale of each channel, shift of each, and whether the
-// network takes blue first.
+// Bytes [image][row][column][3] to numbers of n[0] channels, zeros behind the third. p: scale of
+// each channel, shift of each, and whether the network takes blue first.
 KERNEL(pixels) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -142,7 +147,8 @@ KERNEL(pixels) {
   }
 }
 
-// Numbers [image][channel][pixel] of n[1] channels and n[2] pixels to n[0] channels behind one another.
+// Numbers [image][channel][pixel] of n[1] channels and n[2] pixels to n[0] channels behind one
+// another.
 KERNEL(planes) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -152,7 +158,8 @@ KERNEL(planes) {
   for (int c = 0; c < n.n[0]; ++c) y[c] = stored(c < n.n[1] ? x[(Offset)c * n.n[2]] : 0.0f);
 }
 
-// activation n[1] of x · scale q + shift p + z, each but x optional; n[0] packs a pixel. x may be y.
+// activation n[1] of x · scale q + shift p + z, each but x optional; n[0] packs a pixel. x may be
+// y.
 KERNEL(finish) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -188,8 +195,9 @@ KERNEL(gate) {
   ((Pack *)y_)[i] = y;
 }
 
-// Windows: n = packs, rows and columns in, rows and columns out, kernel, stride, padding above, left, below, right;
-// n[13] 0 for the maximum, 1 for the mean of cells inside the map, 2 for the mean that counts padding.
+// Windows: n = packs, rows and columns in, rows and columns out, kernel, stride, padding above,
+// left, below, right; n[13] 0 for the maximum, 1 for the mean of cells inside the map, 2 for the
+// mean that counts padding.
 KERNEL(pool) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -246,7 +254,8 @@ KERNEL(adaptive) {
   ((Pack *)y_)[i] = y;
 }
 
-// First half of the mean over a large map: sums in f32 of stretches of n[3] pixels; n = packs, pixels, stretches.
+// First half of the mean over a large map: sums in f32 of stretches of n[3] pixels; n = packs,
+// pixels, stretches.
 KERNEL(partial) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -280,7 +289,8 @@ KERNEL(total) {
   ((Pack *)y_)[i] = y;
 }
 
-// Some channels of each pixel: n = packs copied, packs a pixel of y, first of them, packs a pixel of x, first of them.
+// Some channels of each pixel: n = packs copied, packs a pixel of y, first of them, packs a pixel
+// of x, first of them.
 KERNEL(channels) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -297,7 +307,8 @@ KERNEL(shuffle) {
   ((T *)y_)[i] = ((const T *)x_)[i - c + c % groups * (channels_ / groups) + c / groups];
 }
 
-// Channel by channel, as PyTorch lays maps out: n = channels, pixels, channels that x has in store for a pixel.
+// Channel by channel, as PyTorch lays maps out: n = channels, pixels, channels that x has in store
+// for a pixel.
 KERNEL(flatten) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -347,8 +358,8 @@ KERNEL(layer_norm) {
   ((Pack *)y_)[i] = y;
 }
 
-// Depthwise convolution with all that follows: n as for pool, n[13] the activation; weights p [kernel row][column][channel], bias q,
-// residual z or none.
+// Depthwise convolution with all that follows: n as for pool, n[13] the activation; weights p
+// [kernel row][column][channel], bias q, residual z or none.
 KERNEL(depthwise) {
   const unsigned i = INDEX;
   if (i >= n.count) return;
@@ -380,7 +391,8 @@ KERNEL(depthwise) {
   ((Pack *)y_)[i] = y;
 }
 
-// Zeros around a map, for convolutions whose sides differ: n = packs, rows and columns in, rows and columns out, rows above, columns left.
+// Zeros around a map, for convolutions whose sides differ: n = packs, rows and columns in, rows and
+// columns out, rows above, columns left.
 KERNEL(surround) {
   const unsigned i = INDEX;
   if (i >= n.count) return;

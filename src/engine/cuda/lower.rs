@@ -24,7 +24,7 @@ const STRETCH: usize = 64;
 ///
 /// # Errors
 /// A transformer; more images than one map can hold (reported as a lack of memory).
-pub fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
+pub(super) fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(Error::graph(&step.name, "belongs to a transformer: these run on the candle engine"));
     }
@@ -77,7 +77,8 @@ struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     fn new(plan: &'a Plan, element: Element, images: usize) -> Result<Lowering<'a>> {
         let mut maps: Vec<Map> = plan.shapes.iter().map(|shape| Map::of(shape)).collect();
-        // Tensor cores want channels by eights: an image gets five of zeros where only convolutions read it.
+        // Tensor cores want channels by eights: an image gets five of zeros where only convolutions
+        // read it.
         let padded = |step: &Step| matches!(&step.layer, Layer::Conv { conv, .. } if conv.groups == 1);
         if element != Element::F32 && plan.shapes[0].len() == 3 && plan.steps.iter().all(|s| !s.inputs.contains(&0) || padded(s)) {
             maps[0].stored = maps[0].channels.next_multiple_of(LANES);
@@ -256,7 +257,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Copies `count` channels of each pixel; for either map the first of them and how many a pixel has.
+    /// Copies `count` channels of each pixel; for either map the first of them and how many a pixel
+    /// has.
     fn part(
         &mut self,
         element: Element,

@@ -1,10 +1,12 @@
 //! Convolutions without Winograd: dense or grouped, any window and stride; 1×1 is a matrix product.
 //!
-//! *Shape class*: everything but depthwise. *Algorithm*: implicit GEMM. A register tile of P output pixels of one row × V blocks of
-//! sixteen output channels is summed over all input channels and window cells without leaving the registers; an input value is broadcast
-//! directly from the map, nothing is unfolded. *Layout*: blocked maps with a halo (or a planar image), weights packed
-//! `[tile of V blocks][input block, ky, kx][channel][V · 16]` in the order of reading. Bias starts the sum; residual and activation end it.
-//! A row's last tile overlaps the one before instead of being cut. Where no row has a gap, a 1×1 convolution takes the map as one row.
+//! *Shape class*: everything but depthwise. *Algorithm*: implicit GEMM. A register tile of P output
+//! pixels of one row × V blocks of sixteen output channels is summed over all input channels and
+//! window cells without leaving the registers; an input value is broadcast directly from the map,
+//! nothing is unfolded. *Layout*: blocked maps with a halo (or a planar image), weights packed
+//! `[tile of V blocks][input block, ky, kx][channel][V · 16]` in the order of reading. Bias starts
+//! the sum; residual and activation end it. A row's last tile overlaps the one before instead of
+//! being cut. Where no row has a gap, a 1×1 convolution takes the map as one row.
 //!
 //! With AVX-512 P · V is up to 28 of the 32 registers, else 6.
 
@@ -16,14 +18,15 @@ use crate::graph::Act;
 use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, Portable, Simd, Vectorized, floats, zeroed_lines};
 
-/// A run of numbers side by side, each of an input channel at a cell of the window, as an offset from the window's first pixel.
+/// A run of numbers side by side, each of an input channel at a cell of the window, as an offset
+/// from the window's first pixel.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     offset: u32,
     channels: u32,
 }
 
-/// A tile of V output blocks: where its weights and input runs are.
+/// A tile of V output blocks, with the places of its weights and input runs.
 #[derive(Debug, Clone)]
 struct Tile {
     block: usize,
@@ -33,7 +36,7 @@ struct Tile {
 }
 
 /// A prepared convolution.
-pub struct Dense {
+pub(super) struct Dense {
     label: String,
     input: Operand,
     output: Operand,
@@ -42,7 +45,8 @@ pub struct Dense {
     bias: Vec<Line>,
     runs: Vec<Run>,
     tiles: Vec<Tile>,
-    /// Rows and columns of output as the kernel walks them: where no row has a gap, several may be walked as one.
+    /// Rows and columns of output as the kernel walks them: where no row has a gap, several may be
+    /// walked as one.
     rows: usize,
     columns: usize,
     rows_joined: usize,
@@ -91,7 +95,8 @@ impl<const P: usize, const V: usize, const STEP: usize> Vectorized for RowWork<'
         let step = if STEP == 0 { row.step } else { STEP };
         let mut x = 0;
         loop {
-            // SAFETY: `Dense::run` gives a row of at least P pixels; x + P never exceeds it, and the plan sized every map for that.
+            // SAFETY: `Dense::run` gives a row of at least P pixels; x + P never exceeds it, and
+            // the plan sized every map for that.
             unsafe { tile::<S, P, V, STEP>(s, row, row.input.add(x * step), step, x * LANES) };
             if x + P >= row.columns {
                 return;
@@ -107,23 +112,27 @@ impl<const P: usize, const V: usize, const STEP: usize> Vectorized for RowWork<'
 /// All of the row's pointers are valid for P pixels from here on, for every run and block.
 #[inline(always)]
 unsafe fn tile<S: Simd, const P: usize, const V: usize, const STEP: usize>(s: S, row: &Row, input: *const f32, step: usize, at: usize) {
-    // SAFETY: the caller promises that every pointer of the row is valid for P pixels, for every run and block.
+    // SAFETY: the caller promises that every pointer of the row is valid for P pixels, for every
+    // run and block.
     unsafe {
         let mut bias = [s.splat(0.0); V];
         for (v, bias) in bias.iter_mut().enumerate() {
             *bias = s.load(row.bias.add(v * LANES));
         }
         let mut sum = [bias; P];
-        // A single pixel has registers to spare: four sums are sooner done than one, and closer to the truth.
+        // A single pixel has registers to spare: four sums are sooner done than one, and closer to
+        // the truth.
         let mut others = [[[s.splat(0.0); V]; P]; 3];
-        // Long sums are made of sums of some hundred terms each: rounding errors grow with the terms of one chain.
+        // Long sums are made of sums of some hundred terms each: rounding errors grow with the
+        // terms of one chain.
         let mut total = [[s.splat(0.0); V]; P];
         let (mut terms, mut parted) = (0, false);
         let mut weights = row.weights;
         for i in 0..row.run_count {
             if terms >= CHAIN {
                 (terms, parted) = (0, true);
-                // Loops over whole arrays, here and below: behind `flatten` the compiler would keep all sums in memory, at half the speed.
+                // Loops over whole arrays, here and below: behind `flatten` the compiler would keep
+                // all sums in memory, at half the speed.
                 for (total, sum) in total.iter_mut().zip(&mut sum) {
                     for (total, sum) in total.iter_mut().zip(sum) {
                         *total = s.add(*total, *sum);
@@ -195,13 +204,15 @@ unsafe fn channel<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// One row function. A pointer to it has no room for the token that it needs: making the pointer takes one.
+/// One row function. A pointer to it has no room for the token that it needs: making the pointer
+/// takes one.
 fn row_function<S: Simd, const P: usize, const V: usize, const STEP: usize>(_: S) -> RowKernel {
     /// # Safety
-    /// A token of type `S` has been made; all of the row's pointers are valid for its runs, blocks and columns, of which
-    /// there are at least P.
+    /// A token of type `S` has been made; all of the row's pointers are valid for its runs, blocks
+    /// and columns, of which there are at least P.
     unsafe fn enter<S: Simd, const P: usize, const V: usize, const STEP: usize>(row: &Row) {
-        // SAFETY: a pointer to this function comes from `row_function` alone, which was given a token of type `S`.
+        // SAFETY: a pointer to this function comes from `row_function` alone, which was given a
+        // token of type `S`.
         unsafe { S::assume() }.vectorize(RowWork::<P, V, STEP>(row));
     }
     enter::<S, P, V, STEP>
@@ -253,13 +264,14 @@ fn row_kernel(isa: Isa, v: usize, p: usize, step: usize) -> RowKernel {
 }
 
 /// First block and width of each tile of a [`Product`] with `blocks` output blocks.
-pub fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
+pub(super) fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
     cut(blocks, if isa.avx512().is_some() { 2 } else { 1 })
 }
 
-/// A matrix product of rows × channels with channels × outputs, both in blocks of sixteen: `[channel block][row][16]` to
-/// `[output block][row][16]`. Weights are `[tile of V blocks][channel][V · 16]`, tiles as [`widths`] says.
-pub struct Product {
+/// A matrix product of rows × channels with channels × outputs, both in blocks of sixteen:
+/// `[channel block][row][16]` to `[output block][row][16]`. Weights are
+/// `[tile of V blocks][channel][V · 16]`, tiles as [`widths`] says.
+pub(super) struct Product {
     rows: usize,
     runs: Vec<Run>,
     tiles: Vec<(usize, usize)>,
@@ -269,7 +281,7 @@ pub struct Product {
 
 impl Product {
     /// Chooses the register tile.
-    pub fn new(isa: Isa, channels: usize, blocks: usize, rows: usize) -> Product {
+    pub(super) fn new(isa: Isa, channels: usize, blocks: usize, rows: usize) -> Product {
         let isa = isa.vectors();
         let run = |b: usize| Run { offset: (b * rows * LANES) as u32, channels: (channels - b * LANES).min(LANES) as u32 };
         let runs = (0..channels.div_ceil(LANES)).map(run).collect();
@@ -278,7 +290,7 @@ impl Product {
     }
 
     /// Computes the product.
-    pub fn run(&self, from: &[f32], weights: &[Line], to: &mut [f32]) {
+    pub(super) fn run(&self, from: &[f32], weights: &[Line], to: &mut [f32]) {
         let blocks = self.tiles.last().map_or(0, |(first, width)| first + width);
         assert!(from.len() >= self.runs.len() * self.rows * LANES && to.len() >= blocks * self.rows * LANES);
         assert_eq!(weights.len(), blocks * self.channels);
@@ -299,15 +311,15 @@ impl Product {
                 bounds: [f32::NEG_INFINITY, f32::INFINITY],
                 act: None,
             };
-            // SAFETY: `row_function` was given a token of the kernel's instruction set, and its P is at most the number of rows; the
-            // assertions above bound every access.
+            // SAFETY: `row_function` was given a token of the kernel's instruction set, and its P
+            // is at most the number of rows; the assertions above bound every access.
             unsafe { self.kernels[width](&row) };
         }
     }
 }
 
 /// Specification of a convolution.
-pub struct DenseSpec<'a> {
+pub(super) struct DenseSpec<'a> {
     /// Geometry.
     pub conv: ConvShape,
     /// `[output, input / groups, kh, kw]`
@@ -322,8 +334,9 @@ pub struct DenseSpec<'a> {
     pub epilogue: Epilogue,
 }
 
-/// Weights of an ungrouped convolution from an input channel at a cell of the window to the sixteen outputs of a block; zeros behind the last.
-pub fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize, cell: usize) -> [f32; LANES] {
+/// Weights of an ungrouped convolution from an input channel at a cell of the window to the sixteen
+/// outputs of a block; zeros behind the last.
+pub(super) fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize, cell: usize) -> [f32; LANES] {
     let cells = conv.kernel[0] * conv.kernel[1];
     std::array::from_fn(|lane| match block * LANES + lane {
         o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
@@ -333,7 +346,7 @@ pub fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize
 
 impl Dense {
     /// Packs weights and chooses the register tile.
-    pub fn new(isa: Isa, spec: DenseSpec<'_>) -> Dense {
+    pub(super) fn new(isa: Isa, spec: DenseSpec<'_>) -> Dense {
         let isa = isa.vectors();
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);
@@ -409,13 +422,15 @@ impl Dense {
         }
     }
 
-    /// Cuts the work into tasks whose weights stay in a core's cache, and chooses what is walked innermost.
+    /// Cuts the work into tasks whose weights stay in a core's cache, and chooses what is walked
+    /// innermost.
     fn share_out(&mut self, conv: &ConvShape) {
         const WEIGHTS: usize = 512 << 10;
         const TASK_FLOPS: usize = 8 << 20;
         let tile_bytes = self.weights.len() * size_of::<Line>() / self.tiles.len();
         self.tiles_per_task = (WEIGHTS / tile_bytes.max(1)).clamp(1, self.tiles.len());
-        // Weights of a tile that fit the first-level cache stay there while rows go by; else rows stay while weights go by.
+        // Weights of a tile that fit the first-level cache stay there while rows go by; else rows
+        // stay while weights go by.
         self.weights_first = tile_bytes <= 24 << 10;
         let row_flops = 2 * self.columns * conv.kernel[0] * conv.kernel[1] * conv.input / conv.groups
             * (self.tiles_per_task * conv.output).div_ceil(self.tiles.len());
@@ -439,9 +454,10 @@ impl Dense {
             bounds: self.epilogue.bounds,
             act: self.epilogue.act,
         };
-        // SAFETY: `row_function` was given a token of the kernel's instruction set, and its P is at most the number of columns.
-        // `Unit::at` checked that the maps lie inside the arena, and shape inference has every window inside the input's halo.
-        // Tasks write disjoint blocks and rows.
+        // SAFETY: `row_function` was given a token of the kernel's instruction set, and its P is at
+        // most the number of columns. `Unit::at` checked that the maps lie inside the arena, and
+        // shape inference has every window inside the input's halo. Tasks write disjoint blocks and
+        // rows.
         unsafe { self.kernels[tile.width](&row) };
     }
 }
@@ -460,7 +476,8 @@ impl Kernel for Dense {
     }
 
     fn run(&self, unit: &Unit<'_>, task: usize, _: usize, _: &mut [f32]) {
-        // Rows innermost, then images: a group's weights are used by all images before the next group's come in.
+        // Rows innermost, then images: a group's weights are used by all images before the next
+        // group's come in.
         let chunks = self.rows.div_ceil(self.rows_per_task);
         let (chunk, image, group) = (task % chunks, task / chunks % unit.images, task / chunks / unit.images);
         let first = group * self.tiles_per_task;

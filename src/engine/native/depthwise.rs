@@ -1,8 +1,8 @@
 //! Depthwise convolution: each channel by its own window.
 //!
-//! *Shape class*: groups = channels in = channels out, any window and stride. *Algorithm*: direct; P pixels of one row of one block are
-//! summed in registers, a window cell after the other, one multiply-add for each load. *Layout*: blocked maps with a halo, weights
-//! `[block][ky][kx][16]`.
+//! *Shape class*: groups = channels in = channels out, any window and stride. *Algorithm*: direct;
+//! P pixels of one row of one block are summed in registers, a window cell after the other, one
+//! multiply-add for each load. *Layout*: blocked maps with a halo, weights `[block][ky][kx][16]`.
 
 use super::epilogue::{Epilogue, finish_tile};
 use super::memory::{Operand, Unit};
@@ -12,7 +12,7 @@ use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, Portable, Simd, Vectorized, zeroed_lines};
 
 /// A prepared depthwise convolution.
-pub struct Depthwise {
+pub(super) struct Depthwise {
     label: String,
     input: Operand,
     output: Operand,
@@ -52,7 +52,8 @@ impl<const P: usize, const STEP: usize> Vectorized for RowWork<'_, P, STEP> {
         let step = if STEP == 0 { row.step } else { STEP };
         let mut x = 0;
         loop {
-            // SAFETY: a row has at least P pixels and x + P never exceeds it; shape inference has every window inside the halo.
+            // SAFETY: a row has at least P pixels and x + P never exceeds it; shape inference has
+            // every window inside the halo.
             unsafe {
                 let bias = s.load(row.bias);
                 let mut sum = [[bias; 1]; P];
@@ -79,13 +80,15 @@ impl<const P: usize, const STEP: usize> Vectorized for RowWork<'_, P, STEP> {
     }
 }
 
-/// One row function. A pointer to it has no room for the token that it needs: making the pointer takes one.
+/// One row function. A pointer to it has no room for the token that it needs: making the pointer
+/// takes one.
 fn row_function<S: Simd, const P: usize, const STEP: usize>(_: S) -> RowKernel {
     /// # Safety
-    /// A token of type `S` has been made; all of the row's pointers are valid for its columns, of which there are at least
-    /// P, and for the window's cells.
+    /// A token of type `S` has been made; all of the row's pointers are valid for its columns, of
+    /// which there are at least P, and for the window's cells.
     unsafe fn enter<S: Simd, const P: usize, const STEP: usize>(row: &Row) {
-        // SAFETY: a pointer to this function comes from `row_function` alone, which was given a token of type `S`.
+        // SAFETY: a pointer to this function comes from `row_function` alone, which was given a
+        // token of type `S`.
         unsafe { S::assume() }.vectorize(RowWork::<P, STEP>(row));
     }
     enter::<S, P, STEP>
@@ -121,7 +124,15 @@ fn row_kernel(isa: Isa, p: usize, step: usize) -> RowKernel {
 
 impl Depthwise {
     /// Packs `[channels, 1, kh, kw]` weights.
-    pub fn new(isa: Isa, conv: &ConvShape, weight: &[f32], bias: &[f32], input: Operand, output: Operand, epilogue: Epilogue) -> Depthwise {
+    pub(super) fn new(
+        isa: Isa,
+        conv: &ConvShape,
+        weight: &[f32],
+        bias: &[f32],
+        input: Operand,
+        output: Operand,
+        epilogue: Epilogue,
+    ) -> Depthwise {
         let isa = isa.vectors();
         assert!(conv.padding.iter().zip(input.map.halo).all(|(&p, h)| p <= h), "the halo holds the padding");
         let columns = output.map.width;
@@ -186,8 +197,9 @@ impl Kernel for Depthwise {
                 bounds: self.epilogue.bounds,
                 act: self.epilogue.act,
             };
-            // SAFETY: `row_function` was given a token of the kernel's instruction set, and P is at most the number of columns.
-            // `Unit::at` checked that the maps lie inside the arena; each task has a block of its own.
+            // SAFETY: `row_function` was given a token of the kernel's instruction set, and P is at
+            // most the number of columns. `Unit::at` checked that the maps lie inside the arena;
+            // each task has a block of its own.
             unsafe { (self.row)(&row) };
         }
     }

@@ -9,7 +9,7 @@ const QUICK: f32 = 1.702;
 
 /// Last step of a convolution or of a pointwise kernel.
 #[derive(Debug, Clone, Copy)]
-pub struct Epilogue {
+pub(super) struct Epilogue {
     /// Added before the activation.
     pub residual: Option<Operand>,
     /// The activation where it is a clamp (or none: infinite bounds).
@@ -20,7 +20,7 @@ pub struct Epilogue {
 
 impl Epilogue {
     /// Residual, then activation.
-    pub fn new(residual: Option<Operand>, act: Option<Act>) -> Epilogue {
+    pub(super) fn new(residual: Option<Operand>, act: Option<Act>) -> Epilogue {
         let (bounds, act) = match act {
             None => ([f32::NEG_INFINITY, f32::INFINITY], None),
             Some(Act::Relu) => ([0.0, f32::INFINITY], None),
@@ -37,7 +37,7 @@ impl Epilogue {
 /// `output` and, where it is not null, `residual` are valid for P lines in each of V blocks.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
+pub(super) unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     s: S,
     sum: &[[S::V; V]; P],
     output: *mut f32,
@@ -48,7 +48,8 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     act: Option<Act>,
 ) {
     let (low, high) = (s.splat(bounds[0]), s.splat(bounds[1]));
-    // SAFETY: the caller promises P lines in each of V blocks, of the output and of a residual that is not null.
+    // SAFETY: the caller promises P lines in each of V blocks, of the output and of a residual that
+    // is not null.
     unsafe {
         if residual.is_null() {
             for (p, sum) in sum.iter().enumerate() {
@@ -72,8 +73,9 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// Applies an activation in place to lines side by side. Compiled once for an ISA, away from the register tiles.
-pub struct Activate {
+/// Applies an activation in place to lines side by side. Compiled once for an ISA, away from the
+/// register tiles.
+pub(super) struct Activate {
     /// First of the values, valid for `lines` lines.
     pub values: *mut f32,
     /// Number of lines.
@@ -123,7 +125,8 @@ fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
     s.reciprocal(s.add(s.splat(1.0), power))
 }
 
-/// erf x to a few units in the last place: the rational approximation on ±4 that Eigen uses (`generic_fast_erf_float`).
+/// erf x to a few units in the last place: the rational approximation on ±4 that Eigen uses
+/// (`generic_fast_erf_float`).
 #[inline(always)]
 fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     let x = s.min(s.splat(4.0), s.max(s.splat(-4.0), x));

@@ -1,4 +1,5 @@
-//! The end of a product in tiles: bias, residual and activation, and the copy of its rows to the map.
+//! The end of a product in tiles: bias, residual and activation, and the copy of its rows to the
+//! map.
 
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
@@ -6,7 +7,7 @@ use super::pointwise::by_block;
 use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// Output pixels side by side.
-pub struct Segment {
+pub(super) struct Segment {
     /// Row of the product that belongs to the first.
     pub row: usize,
     /// Its image.
@@ -27,7 +28,7 @@ impl Segment {
 }
 
 /// A convolution's end.
-pub struct Finish {
+pub(super) struct Finish {
     isa: Isa,
     /// Output map.
     pub output: Operand,
@@ -37,15 +38,15 @@ pub struct Finish {
 
 impl Finish {
     /// `bias` holds one value a channel.
-    pub fn new(isa: Isa, output: Operand, epilogue: Epilogue, bias: &[f32]) -> Finish {
+    pub(super) fn new(isa: Isa, output: Operand, epilogue: Epilogue, bias: &[f32]) -> Finish {
         let mut bias = by_block(bias);
         bias.extend(zeroed_lines((bias.len() % 2) * LANES));
         Finish { isa, output, epilogue, bias }
     }
 
-    /// Finishes the products with a pair of output blocks: `[2][rows][16]`. Segments count images and rows from `first`. The sums may be
-    /// written over.
-    pub fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &mut [f32], rows: usize, segments: &[Segment], first: [usize; 2]) {
+    /// Finishes the products with a pair of output blocks: `[2][rows][16]`. Segments count images
+    /// and rows from `first`. The sums may be written over.
+    pub(super) fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &mut [f32], rows: usize, segments: &[Segment], first: [usize; 2]) {
         if self.output.map.packed || self.epilogue.residual.is_some_and(|r| r.map.packed) {
             dispatch(self.isa, FinishPair { finish: self, unit, pair, sums, rows, segments, first });
             return;
@@ -81,7 +82,8 @@ impl Vectorized for FinishBlock<'_> {
             let to = place(output);
             let residual = epilogue.residual.as_ref().map(place);
             for (i, sum) in sums.chunks_exact(LANES).enumerate() {
-                // SAFETY: the segment's pixels lie inside the maps, whose bounds `Unit::at` checked, and belong to this task alone.
+                // SAFETY: the segment's pixels lie inside the maps, whose bounds `Unit::at`
+                // checked, and belong to this task alone.
                 unsafe {
                     let x = s.add(s.load(sum.as_ptr()), bias);
                     let x = residual.map_or(x, |r| s.add(x, s.load(r.add(i * LANES))));
@@ -106,7 +108,8 @@ struct FinishPair<'a> {
     first: [usize; 2],
 }
 
-/// Start of the lines of both blocks of a segment, and the distance from line to line; or the lines that hold both.
+/// Start of the lines of both blocks of a segment, and the distance from line to line; or the lines
+/// that hold both.
 #[derive(Clone, Copy)]
 enum Lines {
     Packed(*mut f32),
@@ -140,7 +143,8 @@ impl Vectorized for FinishPair<'_> {
             // SAFETY: each `Line` holds sixteen values.
             let mut bias = unsafe { [s.load(bias[2 * self.pair].0.as_ptr()), s.load(bias[2 * self.pair + 1].0.as_ptr())] };
             let to = self.lines(output, segment, unread);
-            // Macros, as a closure that is used twice would not be compiled with the ISA's instructions.
+            // Macros, as a closure that is used twice would not be compiled with the ISA's
+            // instructions.
             macro_rules! line {
                 ($i:ident) => {
                     [s.add(s.load(sums[0].add($i * LANES)), bias[0]), s.add(s.load(sums[1].add($i * LANES)), bias[1])]
@@ -178,8 +182,9 @@ impl Vectorized for FinishPair<'_> {
                     }
                 };
             }
-            // SAFETY: the sums are this task's own, `segment.len` lines of each half, as sliced; the segment's pixels lie inside the maps, whose
-            // bounds `Unit::at` checked, and belong to this task alone.
+            // SAFETY: the sums are this task's own, `segment.len` lines of each half, as sliced;
+            // the segment's pixels lie inside the maps, whose bounds `Unit::at` checked, and belong
+            // to this task alone.
             unsafe {
                 let Some(act) = epilogue.act else {
                     match to {

@@ -1,15 +1,16 @@
 //! Moves of channels: concatenations, slices and shuffles that no view can express, flattening.
 //!
-//! *Layout*: blocked maps. Whole blocks are copied by lines; other channels are moved four at a time, in strips of pixels that stay in
-//! the first-level cache. Concatenations and slices at multiples of sixteen channels cost nothing: they are views, and this
-//! kernel is not used; a chain of moves is one move ([`super::rewrite`]).
+//! *Layout*: blocked maps. Whole blocks are copied by lines; other channels are moved four at a
+//! time, in strips of pixels that stay in the first-level cache. Concatenations and slices at
+//! multiples of sixteen channels cost nothing: they are views, and this kernel is not used; a chain
+//! of moves is one move ([`super::rewrite`]).
 
 use super::memory::{Operand, Unit};
 use super::step::Kernel;
 use crate::simd::LANES;
 
 /// Source and channel that an output channel is a copy of.
-pub type Source = (usize, usize);
+pub(super) type Source = (usize, usize);
 
 /// Channels that move together.
 const TOGETHER: usize = 4;
@@ -18,7 +19,7 @@ const TOGETHER: usize = 4;
 const STRIP: usize = 64;
 
 /// A prepared move of whole channels.
-pub struct Gather {
+pub(super) struct Gather {
     inputs: Vec<Operand>,
     output: Operand,
     channels: Vec<Source>,
@@ -35,7 +36,7 @@ struct Strip {
 
 impl Gather {
     /// Output channel `c` is channel `channels[c].1` of `inputs[channels[c].0]`.
-    pub fn new(inputs: Vec<Operand>, output: Operand, channels: &[Source]) -> Gather {
+    pub(super) fn new(inputs: Vec<Operand>, output: Operand, channels: &[Source]) -> Gather {
         assert_eq!(channels.len(), output.map.channels);
         let size = |o: &Operand| [o.map.height, o.map.width, o.map.lane];
         let fits = |&(source, channel): &Source| channel < inputs[source].map.channels;
@@ -76,8 +77,8 @@ impl Kernel for Gather {
                 unit.at(operand, image).cast_const().wrapping_add(at)
             };
             let output = unit.at(&self.output, image).wrapping_add(to.at(block, strip.y, strip.x));
-            // SAFETY: `Unit::at` checks the maps, and all are of one size; earlier steps are complete, and each task has an output block
-            // of its own.
+            // SAFETY: `Unit::at` checks the maps, and all are of one size; earlier steps are
+            // complete, and each task has an output block of its own.
             unsafe {
                 if whole {
                     from(lanes[0]).copy_to_nonoverlapping(output, strip.len * LANES);
@@ -97,14 +98,14 @@ impl Kernel for Gather {
 }
 
 /// A map as a vector in C, H, W order.
-pub struct Flatten {
+pub(super) struct Flatten {
     input: Operand,
     output: Operand,
 }
 
 impl Flatten {
     /// `output` is a map of one pixel.
-    pub fn new(input: Operand, output: Operand) -> Flatten {
+    pub(super) fn new(input: Operand, output: Operand) -> Flatten {
         Flatten { input, output }
     }
 }
@@ -137,7 +138,7 @@ impl Kernel for Flatten {
 }
 
 /// Offset of the `index`-th number of a map in C, H, W order.
-pub fn planar_offset(operand: &Operand, index: usize) -> usize {
+pub(super) fn planar_offset(operand: &Operand, index: usize) -> usize {
     let map = &operand.map;
     let (channel, pixel) = (index / map.pixels(), index % map.pixels());
     map.at(channel / map.lane, pixel / map.width, pixel % map.width) + channel % map.lane

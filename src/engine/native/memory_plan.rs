@@ -1,4 +1,5 @@
-//! The memory plan: which values share storage as views, how wide each halo is, and where every value lies in the arena.
+//! The memory plan: which values share storage as views, how wide each halo is, and where every
+//! value lies in the arena.
 
 use super::memory::{Map, Operand, Space, as_map};
 use super::rewrite::Rewritten;
@@ -17,7 +18,7 @@ struct View {
 }
 
 /// The place of every value.
-pub struct MemoryPlan {
+pub(super) struct MemoryPlan {
     /// One for each value of the plan.
     pub operands: Vec<Operand>,
     /// Steps without work: their output is in its place already, or no step reads it.
@@ -28,8 +29,9 @@ pub struct MemoryPlan {
     pub shared: usize,
 }
 
-/// Plans memory, of `packed` values in bf16: steps before `split` run image by image on a worker, those from there on for all of `batch` images together.
-pub fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> MemoryPlan {
+/// Plans memory, of `packed` values in bf16: steps before `split` run image by image on a worker,
+/// those from there on for all of `batch` images together.
+pub(super) fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> MemoryPlan {
     let plan = &all.plan;
     let (views, done) = views(all);
     let halos = halos(all, &views);
@@ -65,14 +67,15 @@ pub fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize)
 }
 
 /// An image that only dense convolutions read needs no blocks of its own.
-pub fn is_planar(all: &Rewritten) -> bool {
+pub(super) fn is_planar(all: &Rewritten) -> bool {
     let dense = |layer: &Layer| matches!(layer, Layer::Conv { conv, residual: false, .. } if conv.groups == 1);
     let shape = &all.plan.shapes[0];
     shape.len() == 3 && shape[0] <= PLANAR && all.readers().all(|s| !s.inputs.contains(&0) || dense(&s.layer))
 }
 
-/// Finds values that can be parts of others: what is concatenated or sliced at whole blocks, vectors made of maps of one pixel.
-/// Later steps come first, so that a concatenation of concatenations (DenseNet's) becomes one long map.
+/// Finds values that can be parts of others: those concatenated or sliced at whole blocks,
+/// and vectors made of maps of one pixel. Later steps come first, so that a concatenation of
+/// concatenations (DenseNet's) becomes one long map.
 fn views(all: &Rewritten) -> (Vec<View>, Vec<bool>) {
     let plan = &all.plan;
     let mut views: Vec<Option<View>> = vec![None; plan.shapes.len()];
@@ -116,7 +119,8 @@ fn join(plan: &Plan, inputs: &[ValueId], output: ValueId, views: &mut [Option<Vi
     };
     let wanted: Vec<View> = starts.iter().map(|s| View { root: whole.root, block: whole.block + s / LANES }).collect();
     let repeated = inputs.iter().enumerate().any(|(i, v)| inputs[..i].contains(v));
-    // A value without a place may get one. Unless `whole` is new, its space may belong to another value: then all must fit already.
+    // A value without a place may get one. Unless `whole` is new, its space may belong to another
+    // value: then all must fit already.
     let fits = |(&v, want): (&ValueId, &View)| views[v].is_none_or(|has| has == *want);
     let adopts = placed.is_some() && views[output].is_none() && inputs.iter().any(|&v| views[v].is_none());
     if repeated || adopts || !inputs.iter().zip(&wanted).all(fits) {
@@ -139,7 +143,8 @@ fn halos(all: &Rewritten, views: &[View]) -> Vec<[usize; 4]> {
     halos
 }
 
-/// First and last step that touch each storage. A tap of the last steps lives on to the end; an earlier one is copied out before.
+/// First and last step that touch each storage. A tap of the last steps lives on to the end; an
+/// earlier one is copied out before.
 fn lives(all: &Rewritten, views: &[View]) -> Vec<Option<[usize; 2]>> {
     let plan = &all.plan;
     let mut lives: Vec<Option<[usize; 2]>> = vec![None; plan.shapes.len()];

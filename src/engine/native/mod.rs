@@ -16,8 +16,8 @@
 //! | `compile.rs` | a plan's steps to prepared kernels |
 //! | `run.rs`, `io.rs` | images over threads; values in and out |
 //!
-//! An image's features depend on the weights, the kernels chosen and the image alone: not on its neighbours in the batch, nor on the
-//! number of threads.
+//! An image's features depend on the weights, the kernels chosen and the image alone: not on its
+//! neighbours in the batch, nor on the number of threads.
 
 // Without tiles nothing is stored for them.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -52,14 +52,15 @@ mod step;
 mod tests;
 mod winograd;
 
-pub use crate::simd::Isa;
+pub(crate) use crate::simd::Isa;
 pub use compile::rounds_weights;
 pub(super) use memory::as_map;
 pub use options::NativeOptions;
 pub use run::{LayerTime, NativeEngine};
 pub use split::nearest_bf16;
 
-/// Part of the cache key; rises whenever the engine's numbers change for the same plan and instruction set.
+/// Part of the cache key; rises whenever the engine's numbers change for the same plan and
+/// instruction set.
 pub const NUMERICS_VERSION: u32 = 6;
 
 /// The same for dtype `bf16`, which has kernels of its own; on GPUs too.

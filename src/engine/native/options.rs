@@ -8,14 +8,15 @@ use crate::{Error, Result};
 pub struct NativeOptions {
     /// Instruction set.
     pub isa: Isa,
-    /// Whether maps and weights are bf16 where that is faster (sums are f32), with sixteen bits where bf16 would lose too much.
+    /// Whether maps and weights are bf16 where that is faster (sums are f32), with sixteen bits
+    /// where bf16 would lose too much.
     pub bf16: bool,
 }
 
 impl NativeOptions {
-    /// With the instruction set in use: the fastest of this CPU, or the one that `HEADSTART_ISA` names. Its name goes into the cache
-    /// key, as the class of CPU features.
-    pub fn computing(bf16: bool) -> NativeOptions {
+    /// With the instruction set in use: the fastest of this CPU, or the one that `HEADSTART_ISA`
+    /// names. Its name goes into the cache key, as the class of CPU features.
+    pub fn best(bf16: bool) -> NativeOptions {
         NativeOptions { isa: Isa::best(), bf16 }
     }
 
@@ -34,6 +35,6 @@ impl NativeOptions {
 
 impl Default for NativeOptions {
     fn default() -> Self {
-        NativeOptions::computing(false)
+        NativeOptions::best(false)
     }
 }

@@ -1,14 +1,16 @@
-//! Two steps in turn, some blocks of channels at a time: the map between them is never whole and stays in the second-level cache.
+//! Two steps in turn, some blocks of channels at a time: the map between them is never whole and
+//! stays in the second-level cache.
 //!
-//! *Shape class*: a direct convolution whose map is larger than that cache and is read once, by a depthwise convolution or a pool. The
-//! expanded maps of inverted residuals (96 channels of 112×112 are 4.8 MB) would be written to the third-level cache and read from
-//! there. *Layout*: that of both steps; the map between them has one block or two and lies in scratch memory.
+//! *Shape class*: a direct convolution whose map is larger than that cache and is read once, by a
+//! depthwise convolution or a pool. The expanded maps of inverted residuals (96 channels of 112×112
+//! are 4.8 MB) would be written to the third-level cache and read from there. *Layout*: that of
+//! both steps; the map between them has one block or two and lies in scratch memory.
 
 use super::memory::{Operand, Unit, zero_halo};
 use super::step::Kernel;
 
 /// Both steps for some channels, and the map between them.
-pub struct Part {
+pub(super) struct Part {
     /// The kernels, prepared for these channels alone.
     pub kernels: [Box<dyn Kernel>; 2],
     /// The first one's output and the second one's input.
@@ -16,7 +18,7 @@ pub struct Part {
 }
 
 /// A prepared pair of steps.
-pub struct Pair {
+pub(super) struct Pair {
     label: String,
     output: Operand,
     parts: Vec<Part>,
@@ -24,7 +26,7 @@ pub struct Pair {
 
 impl Pair {
     /// `output` is the map that the parts' second kernels make together.
-    pub fn new(output: Operand, parts: Vec<Part>) -> Pair {
+    pub(super) fn new(output: Operand, parts: Vec<Part>) -> Pair {
         let label = parts.first().map(|p| p.kernels.each_ref().map(|k| k.label()).join(" + ")).unwrap_or_default();
         Pair { label, output, parts }
     }

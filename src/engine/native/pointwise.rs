@@ -1,6 +1,8 @@
-//! Kernels that take one pass over a map: sums, gates, channel maps, activations on their own, layer norm.
+//! Kernels that take one pass over a map: sums, gates, channel maps, activations on their own,
+//! layer norm.
 //!
-//! *Layout*: blocked maps; bound by memory. A task is one block of one image (for layer norm, one image).
+//! *Layout*: blocked maps; bound by memory. A task is one block of one image (for layer norm, one
+//! image).
 
 use super::epilogue::{Activate, Epilogue};
 use super::memory::{Operand, Unit};
@@ -9,7 +11,7 @@ use crate::graph::Act;
 use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// The computation of a pass on its input x.
-pub enum Pass {
+pub(super) enum Pass {
     /// x + the second input
     Add(Operand),
     /// x · the second input, `[C, 1, 1]`
@@ -26,7 +28,7 @@ pub enum Pass {
 }
 
 /// A prepared pass with a clamp or activation at its end.
-pub struct Pointwise {
+pub(super) struct Pointwise {
     isa: Isa,
     input: Operand,
     output: Operand,
@@ -35,7 +37,7 @@ pub struct Pointwise {
 }
 
 /// One value a channel as a line a block.
-pub fn by_block(values: &[f32]) -> Vec<Line> {
+pub(super) fn by_block(values: &[f32]) -> Vec<Line> {
     let mut lines = zeroed_lines(values.len());
     crate::simd::floats_mut(&mut lines)[..values.len()].copy_from_slice(values);
     lines
@@ -43,7 +45,7 @@ pub fn by_block(values: &[f32]) -> Vec<Line> {
 
 impl Pointwise {
     /// A pass over `input`.
-    pub fn new(isa: Isa, pass: Pass, act: Option<Act>, input: Operand, output: Operand) -> Pointwise {
+    pub(super) fn new(isa: Isa, pass: Pass, act: Option<Act>, input: Operand, output: Operand) -> Pointwise {
         Pointwise { isa, input, output, pass, epilogue: Epilogue::new(None, act) }
     }
 }
@@ -117,7 +119,8 @@ impl Kernel for Pointwise {
             Pass::Add(other) | Pass::Gate(other) => Some(other),
             _ => None,
         };
-        // SAFETY: the steps that write to the inputs are complete, and each task has an output block of its own.
+        // SAFETY: the steps that write to the inputs are complete, and each task has an output
+        // block of its own.
         let (input, other, output) =
             unsafe { (unit.read(&self.input, image), second.map(|o| unit.read(o, image)), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { kernel: self, block, input, other, output });
@@ -125,7 +128,7 @@ impl Kernel for Pointwise {
 }
 
 /// Layer norm over the channels of each pixel.
-pub struct LayerNorm {
+pub(super) struct LayerNorm {
     isa: Isa,
     input: Operand,
     output: Operand,
@@ -138,7 +141,7 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// `weight` and `bias` hold one value a channel.
-    pub fn new(isa: Isa, weight: &[f32], bias: &[f32], eps: f64, input: Operand, output: Operand) -> LayerNorm {
+    pub(super) fn new(isa: Isa, weight: &[f32], bias: &[f32], eps: f64, input: Operand, output: Operand) -> LayerNorm {
         let behind = input.map.blocks() * LANES - input.map.channels;
         let last = Line(std::array::from_fn(|i| if i < LANES - behind { 1.0 } else { 0.0 }));
         LayerNorm { isa, input, output, weight: by_block(weight), bias: by_block(bias), last, eps: eps as f32 }
@@ -166,7 +169,8 @@ impl Vectorized for Pixel<'_> {
     fn run<S: Simd>(self, s: S) {
         let LayerNorm { input, output, weight, bias, last, eps, .. } = self.kernel;
         let blocks = input.map.blocks();
-        // SAFETY: both pointers are pixels of maps inside the arena, each block a block's distance behind the one before.
+        // SAFETY: both pointers are pixels of maps inside the arena, each block a block's distance
+        // behind the one before.
         unsafe {
             let inside = |b: usize| s.load(if b + 1 == blocks { last.0.as_ptr() } else { [1.0; LANES].as_ptr() });
             let load = |b: usize| s.load(self.input.add(b * input.map.block));

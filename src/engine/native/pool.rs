@@ -1,6 +1,7 @@
 //! Pooling: maximum and mean over windows, the whole map or an adaptive grid.
 //!
-//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector operation for each window cell.
+//! *Layout*: blocked maps; windows are cut off at the map's edge, so no halo is needed. One vector
+//! operation for each window cell.
 
 use super::memory::{Operand, Unit};
 use super::step::Kernel;
@@ -16,7 +17,7 @@ struct Window {
 
 /// The operation over a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reduce {
+pub(super) enum Reduce {
     /// The largest value.
     Max,
     /// The mean.
@@ -24,7 +25,7 @@ pub enum Reduce {
 }
 
 /// A prepared pooling.
-pub struct Pooling {
+pub(super) struct Pooling {
     isa: Isa,
     reduce: Reduce,
     input: Operand,
@@ -35,7 +36,7 @@ pub struct Pooling {
 
 /// One axis of a sliding window.
 #[derive(Debug, Clone, Copy)]
-pub struct Axis {
+pub(super) struct Axis {
     /// Window length.
     pub kernel: usize,
     /// Stride.
@@ -46,7 +47,7 @@ pub struct Axis {
 
 impl Pooling {
     /// Sliding windows. With `count_padding`, cells of the padding count in an average's divisor.
-    pub fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
+    pub(super) fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
         let windows = |axis: Axis, from: usize, to: usize| {
             let window = |i: usize| {
                 let start = i * axis.stride;
@@ -63,7 +64,7 @@ impl Pooling {
     }
 
     /// PyTorch's adaptive mean to the output's size; the mean of the whole map where that is 1×1.
-    pub fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
+    pub(super) fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
         let windows = |from: usize, to: usize| {
             let window = |i: usize| {
                 let (start, end) = (i * from / to, ((i + 1) * from).div_ceil(to));
@@ -196,7 +197,8 @@ impl Kernel for Pooling {
         if self.input.map.packed {
             let output = |part: usize, parts: usize| {
                 let block = parts * block + part;
-                // SAFETY: no other task reads or writes the output blocks of this one's input block.
+                // SAFETY: no other task reads or writes the output blocks of this one's input
+                // block.
                 (part < parts && block < self.output.map.blocks()).then(|| unsafe { unit.write(&self.output, image, block) })
             };
             let parts = if self.output.map.packed { 1 } else { 2 };
@@ -205,7 +207,8 @@ impl Kernel for Pooling {
             let input = unsafe { unit.read(&self.input, image) };
             return dispatch(self.isa, PackedBlock { pooling: self, input: &input[block * self.input.map.block..], outputs });
         }
-        // SAFETY: the steps that write to the input are complete, and each task has an output block of its own.
+        // SAFETY: the steps that write to the input are complete, and each task has an output block
+        // of its own.
         let (input, output) = unsafe { (unit.read(&self.input, image), unit.write(&self.output, image, block)) };
         dispatch(self.isa, Block { pooling: self, input: &input[block * self.input.map.block..], output });
     }

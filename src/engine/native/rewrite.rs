@@ -1,24 +1,28 @@
 //! Steps of a plan that are not computed as they stand.
 //!
-//! *Moves.* ShuffleNet's units end with a concatenation and a shuffle and begin with two slices. Done one after the other, each would
-//! pass over the map. Every value behind a shuffle is therefore taken directly from the values that were computed: one move for each
-//! value that is read, none for a value that is only handed on.
+//! *Moves.* ShuffleNet's units end with a concatenation and a shuffle and begin with two slices.
+//! Done one after the other, each would pass over the map. Every value behind a shuffle is
+//! therefore taken directly from the values that were computed: one move for each value that is
+//! read, none for a value that is only handed on.
 //!
-//! *Pairs.* A step may be computed within the step that reads it, some channels at a time ([`super::pair`]).
+//! *Pairs.* A step may be computed within the step that reads it, some channels at a time
+//! ([`super::pair`]).
 
 use super::gather::Source;
 use super::memory::as_map;
 use crate::plan::{Layer, Plan, Step, ValueId};
 
 /// A plan whose steps name the values that they read after rewriting.
-pub struct Rewritten {
+pub(super) struct Rewritten {
     /// The plan, its steps and values as they were but for the inputs of moves and pairs.
     pub plan: Plan,
-    /// For each step that moves channels: which input and channel each of its own comes from. Nothing for other steps.
+    /// For each step that moves channels: which input and channel each of its own comes from.
+    /// Nothing for other steps.
     pub channels: Vec<Option<Vec<Source>>>,
     /// Steps that take channels from behind a shuffle: no view can express them.
     pub scattered: Vec<bool>,
-    /// For each step the one that is computed within it, if there is one: its inputs are this step's.
+    /// For each step the one that is computed within it, if there is one: its inputs are this
+    /// step's.
     pub within: Vec<Option<Step>>,
     /// Steps that are not computed by themselves.
     pub idle: Vec<bool>,
@@ -26,14 +30,14 @@ pub struct Rewritten {
 
 impl Rewritten {
     /// For each step that is computed, the step that reads its inputs.
-    pub fn readers(&self) -> impl Iterator<Item = &Step> {
+    pub(super) fn readers(&self) -> impl Iterator<Item = &Step> {
         let each = self.plan.steps.iter().zip(&self.within).zip(&self.idle).filter(|(_, idle)| !**idle);
         each.map(|((step, within), _)| within.as_ref().unwrap_or(step))
     }
 }
 
 /// Rewrites a plan; `pairs` says whether a step may be computed within the next, its only reader.
-pub fn rewrite(plan: &Plan, pairs: impl Fn(&Step, &Step) -> bool) -> Rewritten {
+pub(super) fn rewrite(plan: &Plan, pairs: impl Fn(&Step, &Step) -> bool) -> Rewritten {
     let mut all = moves(plan);
     let Plan { steps, taps, .. } = &mut all.plan;
     for i in 1..steps.len() {
@@ -82,7 +86,8 @@ fn moves(plan: &Plan) -> Rewritten {
     Rewritten { within: vec![None; plan.steps.len()], plan, channels, scattered, idle }
 }
 
-/// Input and channel that each output channel of a step is a copy of, if the step only moves channels.
+/// Input and channel that each output channel of a step is a copy of, if the step only moves
+/// channels.
 fn sources(step: &Step, origins: &[Vec<Origin>]) -> Option<Vec<Source>> {
     let count = |input: usize| origins[step.inputs[input]].len();
     match step.layer {

@@ -1,4 +1,5 @@
-//! Running a compiled plan: images over threads, and, where there are fewer units than threads, tasks over threads.
+//! Running a compiled plan: images over threads, and, where there are fewer units than threads,
+//! tasks over threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -59,13 +60,15 @@ pub struct LayerTime {
     pub shape: String,
     /// The kernel chosen.
     pub kernel: String,
-    /// Milliseconds that the batch spends in it: where threads work on different images, their mean.
+    /// Milliseconds that the batch spends in it: where threads work on different images, their
+    /// mean.
     pub ms: f64,
-    /// 10⁹ floating-point operations a second, counted as for a direct computation; 0 where none are counted.
+    /// 10⁹ floating-point operations a second, counted as for a direct computation; 0 where none
+    /// are counted.
     pub gflops: f64,
 }
 
-/// One image of a batch and where its taps go.
+/// One image of a batch and the targets of its taps.
 struct Work<'a> {
     image: usize,
     taps: Vec<&'a mut [f32]>,
@@ -77,10 +80,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl NativeEngine {
-    /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger ones are cut).
+    /// Chooses and packs kernels for `plan`, for batches of up to `largest_batch` images (larger
+    /// ones are cut).
     ///
     /// # Errors
-    /// `HEADSTART_ISA` naming an instruction set that this CPU lacks; bf16 without AMX; a plan whose input is not a map.
+    /// `HEADSTART_ISA` naming an instruction set that this CPU lacks; bf16 without AMX; a plan
+    /// whose input is not a map.
     pub fn new(plan: &Plan, largest_batch: usize, options: NativeOptions) -> Result<NativeEngine> {
         Isa::chosen()?;
         options.check()?;
@@ -152,7 +157,8 @@ impl NativeEngine {
         Ok(taps)
     }
 
-    /// Up to the largest batch: image by image, a thread each, then layer by layer, all threads together.
+    /// Up to the largest batch: image by image, a thread each, then layer by layer, all threads
+    /// together.
     fn part(&self, batch: &Batch<'_>, work: &mut [Work<'_>], shared: SharedMemory<'_>, note: &(dyn Fn(usize, f64) + Sync)) {
         let threads = rayon::current_num_threads();
         let (first, images) = (work[0].image, work.len());

@@ -1,9 +1,9 @@
 //! Number of parts that an operand of a product in tiles is split into.
 
-/// Number of parts, each of a size that tiles hold: bf16 numbers in [`split_bf16`](super::split_bf16), digits of eight bits in
-/// [`split_int8`](super::split_int8).
+/// Number of parts, each of a size that tiles hold: bf16 numbers in
+/// [`split_bf16`](super::split_bf16), digits of eight bits in [`split_int8`](super::split_int8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
+pub(super) enum Split {
     /// Eight bits: bf16 numbers as they are.
     One,
     /// Sixteen bits: dtype `bf16` where eight would lose too much.
@@ -14,7 +14,7 @@ pub enum Split {
 
 impl Split {
     /// The number itself.
-    pub fn count(self) -> usize {
+    pub(super) fn count(self) -> usize {
         match self {
             Split::One => 1,
             Split::Two => 2,
@@ -23,7 +23,7 @@ impl Split {
     }
 
     /// Tile products for each pair of tiles.
-    pub fn products(self) -> usize {
+    pub(super) fn products(self) -> usize {
         match self {
             Split::One => 1,
             Split::Two => 3,
@@ -32,11 +32,12 @@ impl Split {
     }
 
     /// The dtype whose precision the parts keep.
-    pub fn dtype(self) -> &'static str {
+    pub(super) fn dtype(self) -> &'static str {
         if self == Split::Three { "f32" } else { "bf16" }
     }
 
-    /// A number as bf16 numbers: the nearest one, or two or three by truncation. Three lose nothing.
+    /// A number as bf16 numbers: the nearest one, or two or three by truncation. Three lose
+    /// nothing.
     pub(super) fn parts(self, x: f32) -> [u16; 3] {
         if self == Split::One { [(nearest_bf16(x).to_bits() >> 16) as u16, 0, 0] } else { Split::bf16(x) }
     }

@@ -1,17 +1,22 @@
-//! Matrix products in AMX tiles of bf16 by splitting: 16 × 32 by 32 × 16 products summed in f32, one instruction each. They serve
-//! the first convolution of an image and maps in bf16; other convolutions are faster in int8 ([`split_int8`](super::split_int8)).
+//! Matrix products in AMX tiles of bf16 by splitting: 16 × 32 by 32 × 16 products summed in f32,
+//! one instruction each. They serve the first convolution of an image and maps in bf16; other
+//! convolutions are faster in int8 ([`split_int8`](super::split_int8)).
 //!
-//! An f32 number is the exact sum of three bf16 numbers (8 + 8 + 8 bits). Of the nine products of two such sums the six largest
-//! give the precision of f32 arithmetic at twice the speed of AVX-512; the other three are below its rounding. Two parts and their
-//! three largest products keep sixteen bits, in half the time. One part alone would keep eight: its noise differs from image to
-//! image, and features are what tells images apart. The splitting is that of Henry, Tang & Heinecke 2019, "Leveraging the bfloat16
-//! artificial intelligence datatype for higher-precision computations"; oneMKL offers it as the compute modes `float_to_bf16x2` and
-//! `float_to_bf16x3`, cuBLAS (with all nine products) as `BF16x9`.
+//! An f32 number is the exact sum of three bf16 numbers (8 + 8 + 8 bits). Of the nine products of
+//! two such sums the six largest give the precision of f32 arithmetic at twice the speed of
+//! AVX-512; the other three are below its rounding. Two parts and their three largest products keep
+//! sixteen bits, in half the time. One part alone would keep eight: its noise differs from image to
+//! image, and features are what tells images apart. The splitting is that of Henry, Tang & Heinecke
+//! 2019, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
+//! computations"; oneMKL offers it as the compute modes `float_to_bf16x2` and `float_to_bf16x3`,
+//! cuBLAS (with all nine products) as `BF16x9`.
 //!
-//! *Panel* (left side): parts one after the other, in each of which a row of a step is the 64 bytes that a [`Walk`] points to; rows
-//! may overlap. *Weights*: `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
+//! *Panel* (left side): parts one after the other, in each of which a row of a step is the 64 bytes
+//! that a [`Walk`] points to; rows may overlap. *Weights*:
+//! `[pair of output blocks][step][part][2][16][16][2]`. *Product*: `[output block][row][16]`.
 //!
-//! Tile instructions are written as inline assembly, because the compiler's intrinsics for them are not stable.
+//! Tile instructions are written as inline assembly, because the compiler's intrinsics for them are
+//! not stable.
 
 use super::split::Split;
 use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles, zeroed_lines};
@@ -26,7 +31,7 @@ const LINE: usize = size_of::<Line>();
 const PAIR: usize = 2 * TILE_ROWS * DEEP;
 
 /// The right side of a product.
-pub struct Weights {
+pub(super) struct Weights {
     parts: Split,
     steps: usize,
     pairs: usize,
@@ -35,33 +40,36 @@ pub struct Weights {
 
 impl Weights {
     /// Zeros for products of `steps` steps and `blocks` output blocks.
-    pub fn zeros(parts: Split, steps: usize, blocks: usize) -> Weights {
+    pub(super) fn zeros(parts: Split, steps: usize, blocks: usize) -> Weights {
         let pairs = blocks.div_ceil(2);
         let values = zeroed_lines(pairs * steps * parts.count() * PAIR / 2);
         Weights { parts, steps, pairs, values }
     }
 
-    /// Puts the weights from one channel (lane `lane` of half `half` of a step) to the sixteen outputs of a block.
-    pub fn put(&mut self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
+    /// Puts the weights from one channel (lane `lane` of half `half` of a step) to the sixteen
+    /// outputs of a block.
+    pub(super) fn put(&mut self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
         let count = self.parts.count();
         let first = ((block / 2) * self.steps + step) * count * PAIR + block % 2 * (PAIR / 2) + lane * DEEP + half;
         assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.values.len() * 2 * LANES);
         let to = self.values.as_mut_ptr().cast::<u16>();
         for (output, &value) in values.iter().enumerate() {
             for (part, bits) in self.parts.parts(value).into_iter().take(count).enumerate() {
-                // SAFETY: the index was asserted to lie inside the buffer, which `self` borrows exclusively.
+                // SAFETY: the index was asserted to lie inside the buffer, which `self` borrows
+                // exclusively.
                 unsafe { to.add(first + part * PAIR + 2 * output).write(bits) };
             }
         }
     }
 
     /// Pairs of output blocks.
-    pub fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
-    /// Multiplies a panel by the weights to one pair of output blocks: `to` is `[2][tiles · 16][16]`.
-    pub fn multiply(&self, tiles: &Tiles, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
+    /// Multiplies a panel by the weights to one pair of output blocks: `to` is
+    /// `[2][tiles · 16][16]`.
+    pub(super) fn multiply(&self, tiles: &Tiles, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
         let rows = walk.rows();
         assert!(pair < self.pairs && to.len() >= 2 * rows * LANES && size_of_val(panel) >= self.parts.count() * walk.part);
         assert_eq!(walk.offsets.len(), self.steps);
@@ -79,8 +87,8 @@ impl Weights {
                 to: to.as_mut_ptr().wrapping_add(2 * i * TILE_ROWS * LANES),
                 to_block: rows * LANES * 4,
             };
-            // SAFETY: `Walk::new` asserts that every tile at every step lies inside a part; all parts lie in the panel and both
-            // output blocks in `to`, as asserted above.
+            // SAFETY: `Walk::new` asserts that every tile at every step lies inside a part; all
+            // parts lie in the panel and both output blocks in `to`, as asserted above.
             unsafe {
                 match (self.parts, rows_of_tiles.len()) {
                     (Split::Three, 2) => sys::three_by_two(tiles, &block),
@@ -95,16 +103,18 @@ impl Weights {
     }
 
     /// Steps of the product.
-    pub fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Multiplies one tile of bf16 numbers or two, which may lie anywhere, by the weights to one pair of output blocks: `to` is
-    /// `[2][2 · 16][16]`. `offsets` are the bytes from a tile to the left side of each step, `row` those from row to row.
+    /// Multiplies one tile of bf16 numbers or two, which may lie anywhere, by the weights to one
+    /// pair of output blocks: `to` is `[2][2 · 16][16]`. `offsets` are the bytes from a tile to the
+    /// left side of each step, `row` those from row to row.
     ///
     /// # Safety
-    /// The lines of all rows of both tiles (as many as `tiles` has) are valid for reading at each of `offsets`.
-    pub unsafe fn multiply_tiles(
+    /// The lines of all rows of both tiles (as many as `tiles` has) are valid for reading at each
+    /// of `offsets`.
+    pub(super) unsafe fn multiply_tiles(
         &self,
         tiles: &Tiles,
         pair: usize,
@@ -127,7 +137,8 @@ impl Weights {
             to: to.as_mut_ptr(),
             to_block: TO_BLOCK * size_of::<f32>(),
         };
-        // SAFETY: the caller promises the left side; the weights of the pair and both output blocks lie in their buffers, as asserted.
+        // SAFETY: the caller promises the left side; the weights of the pair and both output blocks
+        // lie in their buffers, as asserted.
         unsafe {
             match second {
                 Some(_) => sys::one_by_two(tiles, &block),
@@ -153,7 +164,7 @@ struct Block {
 }
 
 /// Places of a product's left side in a panel; distances in bytes.
-pub struct Walk {
+pub(super) struct Walk {
     /// From a tile to the left side of each step of the weights.
     offsets: Vec<usize>,
     /// From the panel's start to each tile of sixteen rows.
@@ -165,27 +176,29 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Tiles of a panel whose parts are `part` bytes apart and whose rows `row` bytes: each row is the 64 bytes from there on.
-    pub fn new(part: usize, row: usize, tiles: Vec<usize>, offsets: Vec<usize>) -> Walk {
+    /// Tiles of a panel whose parts are `part` bytes apart and whose rows `row` bytes: each row is
+    /// the 64 bytes from there on.
+    pub(super) fn new(part: usize, row: usize, tiles: Vec<usize>, offsets: Vec<usize>) -> Walk {
         let most = |of: &[usize]| of.iter().max().copied().unwrap_or(0);
         assert!(most(&tiles) + most(&offsets) + (TILE_ROWS - 1) * row + LINE <= part, "tiles lie inside the panel");
         Walk { offsets, tiles, row, part }
     }
 
     /// Rows of the product.
-    pub fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.tiles.len() * TILE_ROWS
     }
 }
 
 impl Split {
-    /// Writes `count` pixels, a multiple of sixteen, of up to four planes to every part of a panel, from byte `at` on: the four channels of a
-    /// pixel side by side, eight bytes; zeros where there is no plane, and behind the first `there` pixels. Parts are `part` bytes apart.
+    /// Writes `count` pixels, a multiple of sixteen, of up to four planes to every part of a panel,
+    /// from byte `at` on: the four channels of a pixel side by side, eight bytes; zeros where there
+    /// is no plane, and behind the first `there` pixels. Parts are `part` bytes apart.
     ///
     /// # Safety
     /// `there` values of each plane that is there are valid for reading.
     #[allow(clippy::too_many_arguments)]
-    pub unsafe fn interleave(
+    pub(super) unsafe fn interleave(
         self,
         avx512: Avx512,
         planes: [Option<*const f32>; 4],
@@ -201,7 +214,8 @@ impl Split {
                 && self.count() * part <= size_of_val(panel)
                 && (at | part).is_multiple_of(4)
         );
-        // SAFETY: the caller promises the planes; every pixel written lies inside its part and every part in the panel, as asserted.
+        // SAFETY: the caller promises the planes; every pixel written lies inside its part and
+        // every part in the panel, as asserted.
         unsafe { sys::interleave(avx512, self.count(), planes, there, count, panel.as_mut_ptr().add(at / 4), part / 4) };
     }
 }
@@ -224,7 +238,8 @@ mod tests {
         (*seed >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    /// Rows of one tile and of several, channels that fill a step and that do not, one output block and several; both precisions.
+    /// Rows of one tile and of several, channels that fill a step and that do not, one output block
+    /// and several; both precisions.
     #[test]
     fn products_agree_with_plain_loops() {
         let Some(amx) = Amx::detect() else { return };

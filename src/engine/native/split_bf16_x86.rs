@@ -6,14 +6,16 @@ use std::arch::x86_64::*;
 use super::Block;
 use crate::simd::{Avx512, Tiles};
 
-/// Sums over all steps, from zero to the stores. `$body` is one step: {p} and {q} are at its two tiles of rows, {w} at its weights.
+/// Sums over all steps, from zero to the stores. `$body` is one step: {p} and {q} are at its two
+/// tiles of rows, {w} at its weights.
 macro_rules! product {
     ($name:ident, [$($zero:literal)*], [$($body:literal)*], $weights:literal, [$($store:literal)*]) => {
         /// # Safety
         /// Every access of the block is inside its buffers.
-        pub unsafe fn $name(_: &Tiles, block: &Block) {
-            // SAFETY: a `Tiles` proves that the CPU has the instructions and that this thread's tiles are configured; the caller
-            // promises all accesses to memory. The operands name every register that is written.
+        pub(super) unsafe fn $name(_: &Tiles, block: &Block) {
+            // SAFETY: a `Tiles` proves that the CPU has the instructions and that this thread's
+            // tiles are configured; the caller promises all accesses to memory. The operands name
+            // every register that is written.
             unsafe {
                 asm!(
                     $($zero,)*
@@ -107,7 +109,8 @@ product!(two_by_one,
     ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
 );
 
-// Left parts a, b, c times right parts a, b, c: aa, ac, ab, bb, ba, ca. Each change loads one side only. The same order in both.
+// Left parts a, b, c times right parts a, b, c: aa, ac, ab, bb, ba, ca. Each change loads one side
+// only. The same order in both.
 product!(three_by_two,
     ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"],
     [
@@ -154,13 +157,22 @@ product!(three_by_one,
     ["tilestored [{c} + {line}], tmm0" "tilestored [{d} + {line}], tmm1"]
 );
 
-/// Writes pixels of up to four planes as `parts` bf16 parts, the four channels of a pixel side by side; zeros for absent planes and pixels.
+/// Writes pixels of up to four planes as `parts` bf16 parts, the four channels of a pixel side by
+/// side; zeros for absent planes and pixels.
 ///
 /// # Safety
-/// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen) times eight bytes written to each part, `part`
-/// floats apart.
+/// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen)
+/// times eight bytes written to each part, `part` floats apart.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn interleave(_: Avx512, parts: usize, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
+pub(super) unsafe fn interleave(
+    _: Avx512,
+    parts: usize,
+    planes: [Option<*const f32>; 4],
+    there: usize,
+    count: usize,
+    to: *mut f32,
+    part: usize,
+) {
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
     // One part alone is rounded.
     let half = _mm512_set1_epi32(if parts == 1 { 0x8000 } else { 0 });
@@ -168,8 +180,8 @@ pub unsafe fn interleave(_: Avx512, parts: usize, planes: [Option<*const f32>; 4
     let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
     for i in (0..count).step_by(16) {
         let wanted = ((1u32 << there.saturating_sub(i).min(16)) - 1) as u16;
-        // SAFETY: the mask keeps loads within the `there` values that the caller promises of each plane, and stores within the
-        // parts that it promises.
+        // SAFETY: the mask keeps loads within the `there` values that the caller promises of each
+        // plane, and stores within the parts that it promises.
         unsafe {
             let mut x = planes.map(|plane| match plane {
                 Some(from) => _mm512_maskz_loadu_ps(wanted, from.add(i)),

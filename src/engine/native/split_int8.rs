@@ -1,18 +1,21 @@
-//! Matrix products in AMX tiles of int8 by error-free splitting: 16 × 64 by 64 × 16 products summed in int32, one instruction
-//! each, at twice the rate of bf16 tiles.
+//! Matrix products in AMX tiles of int8 by error-free splitting: 16 × 64 by 64 × 16 products summed
+//! in int32, one instruction each, at twice the rate of bf16 tiles.
 //!
-//! The scheme is Ozaki's (Ozaki, Ogita, Oishi & Rump 2012, "Error-free transformations of matrix multiplication by using fast
-//! routines of matrix multiplication and its applications"), on integers as in Ootomo, Ozaki & Yokota 2024, "DGEMM on integer
-//! matrix multiplication unit". A row of the left side and a column of the right side are numbers in fixed point, by a scale of
-//! their own: integers of 24 bits, each of three signed digits to the base 256 (h, m, l). Of the nine products of digits the six
-//! largest are kept, hh, hm + mh and hl + mm + lh, each significance in a sum of its own. Sums of integers are exact. The loss is
-//! a unit of 2⁻²³ of the row's (or column's) largest number in each operand, and the three smallest products, which are as small.
-//! Digits are signed so that the omitted products have no bias. Integers of sixteen bits are two digits, of whose products hh and
-//! hm + mh are kept.
+//! The scheme is Ozaki's (Ozaki, Ogita, Oishi & Rump 2012, "Error-free transformations of matrix
+//! multiplication by using fast routines of matrix multiplication and its applications"), on
+//! integers as in Ootomo, Ozaki & Yokota 2024, "DGEMM on integer matrix multiplication unit". A row
+//! of the left side and a column of the right side are numbers in fixed point, by a scale of their
+//! own: integers of 24 bits, each of three signed digits to the base 256 (h, m, l). Of the nine
+//! products of digits the six largest are kept, hh, hm + mh and hl + mm + lh, each significance in
+//! a sum of its own. Sums of integers are exact. The loss is a unit of 2⁻²³ of the row's (or
+//! column's) largest number in each operand, and the three smallest products, which are as small.
+//! Digits are signed so that the omitted products have no bias. Integers of sixteen bits are two
+//! digits, of whose products hh and hm + mh are kept.
 //!
-//! *Panel* (left side): `[sixteen rows][step][digit][row][64]`, a step being four channel blocks whose lanes alternate, and after
-//! the steps of sixteen rows a line with their scales. *Weights*: `[pair of output blocks][step][digit][2][16][16][4]`, and the
-//! scale of each output. *Product*: `[output block][row][16]`.
+//! *Panel* (left side): `[sixteen rows][step][digit][row][64]`, a step being four channel blocks
+//! whose lanes alternate, and after the steps of sixteen rows a line with their scales. *Weights*:
+//! `[pair of output blocks][step][digit][2][16][16][4]`, and the scale of each output. *Product*:
+//! `[output block][row][16]`.
 //!
 //! A row with a number that is not finite comes out as not a number; the other rows are unaffected.
 
@@ -20,10 +23,10 @@ use super::split::Split;
 use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles, zeroed_lines};
 
 /// Channels of a step.
-pub const DEEP: usize = 4 * LANES;
+pub(super) const DEEP: usize = 4 * LANES;
 
 /// Most channels of a product: the sums of the three lowest products of digits end in 32 bits.
-pub const DEEPEST: usize = i32::MAX as usize / (3 << 14);
+pub(super) const DEEPEST: usize = i32::MAX as usize / (3 << 14);
 
 /// The largest number of a row counts as at least this: rows of zeros have a scale, too.
 const SMALLEST: f32 = 1e-30;
@@ -35,8 +38,8 @@ const LINE: usize = size_of::<Line>();
 const TILE: usize = TILE_ROWS * LINE;
 
 impl Split {
-    /// The integer for the largest number of a row or column: a little below 127 · (256² + 256 + 1), or 127 · (256 + 1), the largest
-    /// that the digits hold.
+    /// The integer for the largest number of a row or column: a little below 127 · (256² + 256 +
+    /// 1), or 127 · (256 + 1), the largest that the digits hold.
     fn largest(self) -> f32 {
         if self == Split::Two { 32_600.0 } else { 8_355_000.0 }
     }
@@ -52,12 +55,12 @@ impl Split {
     }
 
     /// Floats of sixteen rows of a panel.
-    pub fn tile_floats(self, steps: usize) -> usize {
+    pub(super) fn tile_floats(self, steps: usize) -> usize {
         (steps * self.step() + LINE) / size_of::<f32>()
     }
 
     /// Floats of a panel of `rows` rows.
-    pub fn panel_floats(self, steps: usize, rows: usize) -> usize {
+    pub(super) fn panel_floats(self, steps: usize, rows: usize) -> usize {
         rows.div_ceil(TILE_ROWS) * self.tile_floats(steps)
     }
 
@@ -73,18 +76,19 @@ impl Split {
 }
 
 /// Number of steps of `channels` channels.
-pub fn steps(channels: usize) -> usize {
+pub(super) fn steps(channels: usize) -> usize {
     channels.div_ceil(DEEP)
 }
 
-/// The integer nearest to a number of up to 24 bits: one too large for its fraction rounds it, and ends in it.
+/// The integer nearest to a number of up to 24 bits: one too large for its fraction rounds it, and
+/// ends in it.
 fn nearest(x: f32) -> i32 {
     const LARGE: f64 = (1u64 << 52) as f64 * 1.5;
     (f64::from(x) + LARGE).to_bits() as i32
 }
 
 /// The right side of a product, or of several that have the same shape.
-pub struct Weights {
+pub(super) struct Weights {
     digits: Split,
     steps: usize,
     pairs: usize,
@@ -95,7 +99,7 @@ pub struct Weights {
 
 /// A view of one matrix's weights for writing: threads write different output blocks.
 #[derive(Clone, Copy)]
-pub struct Writer {
+pub(super) struct Writer {
     digits: Split,
     values: *mut u8,
     scales: *mut Line,
@@ -113,7 +117,7 @@ impl Writer {
     ///
     /// # Safety
     /// No other thread writes this block.
-    pub unsafe fn put(&self, block: usize, channels: &[[f32; LANES]]) {
+    pub(super) unsafe fn put(&self, block: usize, channels: &[[f32; LANES]]) {
         assert!(block < 2 * self.pairs && channels.len() <= self.steps * DEEP);
         let Writer { digits, .. } = *self;
         let mut most = [SMALLEST; LANES];
@@ -128,19 +132,21 @@ impl Writer {
             for (output, (&value, &scale)) in values.iter().zip(&scales).enumerate() {
                 for (place, digit) in digits.digits(nearest(value * scale)).enumerate() {
                     let tile = 2 * (digits.count() - 1 - place) * TILE;
-                    // SAFETY: block and step were asserted to lie inside the matrix; the caller promises that no other thread writes it.
+                    // SAFETY: block and step were asserted to lie inside the matrix; the caller
+                    // promises that no other thread writes it.
                     unsafe { self.values.add(at + tile + 4 * output).write(digit.cast_unsigned()) };
                 }
             }
         }
-        // SAFETY: `scales` has a line for each block; the caller promises that no other thread writes this one.
+        // SAFETY: `scales` has a line for each block; the caller promises that no other thread
+        // writes this one.
         unsafe { self.scales.add(block).write(Line(most.map(|most| most / digits.largest() * digits.unit()))) };
     }
 }
 
 impl Weights {
     /// Zeros for `matrices` products of `channels` channels and `blocks` output blocks.
-    pub fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
+    pub(super) fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
         assert!(channels <= DEEPEST, "sums fit 32 bits");
         let (steps, pairs) = (steps(channels), blocks.div_ceil(2));
         let values = zeroed_lines(matrices * pairs * steps * 2 * digits.step() / size_of::<f32>());
@@ -148,7 +154,7 @@ impl Weights {
     }
 
     /// For filling one matrix.
-    pub fn writer(&mut self, matrix: usize) -> Writer {
+    pub(super) fn writer(&mut self, matrix: usize) -> Writer {
         let Weights { digits, steps, pairs, .. } = *self;
         let lines = pairs * self.pair_lines();
         let values = &mut self.values[matrix * lines..][..lines];
@@ -162,23 +168,24 @@ impl Weights {
     }
 
     /// Bytes of the weights.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.values.len() * LINE
     }
 
     /// Pairs of output blocks.
-    pub fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
     /// Steps of a product.
-    pub fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Multiplies `rows` rows (a multiple of sixteen) of a panel by the weights to one pair of output blocks: `to` is `[2][rows][16]`. The
-    /// weights of the matrix and pair that are `next` are asked for meanwhile.
-    pub fn multiply(
+    /// Multiplies `rows` rows (a multiple of sixteen) of a panel by the weights to one pair of
+    /// output blocks: `to` is `[2][rows][16]`. The weights of the matrix and pair that are `next`
+    /// are asked for meanwhile.
+    pub(super) fn multiply(
         &self,
         tiles: &Tiles,
         [matrix, pair]: [usize; 2],
@@ -201,7 +208,8 @@ impl Weights {
             to_block: rows * LANES,
             next: next.map(|[matrix, pair]| self.values.as_ptr().wrapping_add((matrix * self.pairs + pair) * self.pair_lines())),
         };
-        // SAFETY: the sizes of panel and target were asserted; weights and scales are slices of the whole pair.
+        // SAFETY: the sizes of panel and target were asserted; weights and scales are slices of the
+        // whole pair.
         unsafe { sys::multiply(tiles, &block) };
     }
 }
@@ -225,7 +233,7 @@ struct Block {
 
 /// Sixteen lanes of a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
+pub(super) struct Run {
     /// Floats from the row's first.
     pub offset: usize,
     /// Mask of the lanes that count.
@@ -234,7 +242,7 @@ pub struct Run {
 
 /// Up to sixteen rows.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub(super) struct Rows<'a> {
     /// Start of each; those behind `count` are read, but not written.
     pub from: [*const f32; TILE_ROWS],
     /// Number of rows.
@@ -245,12 +253,13 @@ pub struct Rows<'a> {
 
 /// Target of rows: each goes to the same place of a panel, and panels may differ.
 #[derive(Clone, Copy)]
-pub struct Destination {
+pub(super) struct Destination {
     /// The sixteen rows of a panel that have the first row among them.
     pub tile: *mut f32,
     /// Its index among them.
     pub index: usize,
-    /// Floats from one row's panel to the next one's; none where rows follow one another in one panel.
+    /// Floats from one row's panel to the next one's; none where rows follow one another in one
+    /// panel.
     pub panel: Option<usize>,
 }
 
@@ -259,7 +268,7 @@ impl Rows<'_> {
     ///
     /// # Safety
     /// The rows' runs are valid for reading, the panels for writing.
-    pub unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
+    pub(super) unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
         let last = to.index + if to.panel.is_none() { self.count } else { 1 };
         assert!(!self.runs.is_empty() && (1..=TILE_ROWS).contains(&self.count) && last <= TILE_ROWS);
         // SAFETY: the caller promises runs and panels; rows lie inside their sixteen, as asserted.
@@ -300,7 +309,8 @@ mod tests {
         (*seed >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    /// A panel of `rows` rows, `[channel block][row][16]`, and its product with a matrix that is the second of two.
+    /// A panel of `rows` rows, `[channel block][row][16]`, and its product with a matrix that is
+    /// the second of two.
     fn product(amx: Amx, digits: Split, rows: usize, channels: usize, left: &[f32], blocks: usize, right: &[[f32; LANES]]) -> Vec<f32> {
         let padded = rows.next_multiple_of(TILE_ROWS);
         let mut weights = Weights::zeros(digits, channels, blocks, 2);
@@ -319,7 +329,8 @@ mod tests {
             for (index, count) in [(0, rest.min(7)), (7, rest.saturating_sub(7))].into_iter().filter(|&(_, count)| count > 0) {
                 let from = std::array::from_fn(|i| left[(row + index + i.min(count - 1)) * LANES..].as_ptr());
                 let rows = Rows { from, count, runs: &runs };
-                // SAFETY: each row has a run for every sixteen channels, and `tile` begins sixteen whole rows of the panel.
+                // SAFETY: each row has a run for every sixteen channels, and `tile` begins sixteen
+                // whole rows of the panel.
                 unsafe { rows.fill(amx.vectors(), digits, &Destination { tile, index, panel: None }) };
             }
         }

@@ -14,9 +14,9 @@ type Sums = MaybeUninit<[Line; 2 * 3 * TILE_ROWS]>;
 ///
 /// # Safety
 /// Every access of the block is inside its buffers.
-pub unsafe fn multiply(_: &Tiles, block: &Block) {
-    // SAFETY: a `Tiles` exists only beside the token for AVX-512, and while this thread's tiles are configured; the caller
-    // promises the block.
+pub(super) unsafe fn multiply(_: &Tiles, block: &Block) {
+    // SAFETY: a `Tiles` exists only beside the token for AVX-512, and while this thread's tiles are
+    // configured; the caller promises the block.
     unsafe { multiply_configured(block) }
 }
 
@@ -28,13 +28,15 @@ unsafe fn multiply_configured(block: &Block) {
     let mut sums = Sums::uninit();
     let lines = 2 * steps * digits.step() / LINE;
     for tile in 0..tiles {
-        // A share of the next block's weights to the second-level cache while this one's products are made.
+        // A share of the next block's weights to the second-level cache while this one's products
+        // are made.
         if let Some(next) = next {
             for line in lines * tile / tiles..lines * (tile + 1) / tiles {
                 _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(line).cast());
             }
         }
-        // SAFETY: the caller promises that panel, weights, scales and target hold the tiles and steps of the block.
+        // SAFETY: the caller promises that panel, weights, scales and target hold the tiles and
+        // steps of the block.
         unsafe {
             let panel = panel.add(tile * (steps * digits.step() + LINE));
             match digits {
@@ -65,7 +67,8 @@ unsafe fn multiply_configured(block: &Block) {
 unsafe fn finish<const DIGITS: usize>(sums: *const i32, rows: *const f32, outputs: *const f32, to: *mut f32) {
     let base = _mm512_set1_ps(256.0);
     let square = _mm512_set1_ps(65536.0);
-    // SAFETY: the caller promises the sums of every digit, sixteen scales of rows and of outputs, and room for a tile.
+    // SAFETY: the caller promises the sums of every digit, sixteen scales of rows and of outputs,
+    // and room for a tile.
     unsafe {
         let outputs = _mm512_loadu_ps(outputs);
         for row in 0..TILE_ROWS {
@@ -85,7 +88,8 @@ macro_rules! product {
         /// `steps` steps of both sides can be read; this thread's tiles are configured.
         #[inline(always)]
         unsafe fn $name(panel: *const u8, weights: *const u8, steps: usize, sums: &mut Sums) {
-            // SAFETY: the caller promises both sides and configured tiles; `sums` holds the six tiles that are stored at most.
+            // SAFETY: the caller promises both sides and configured tiles; `sums` holds the six
+            // tiles that are stored at most.
             unsafe {
                 asm!(
                     $($zero,)*
@@ -110,8 +114,8 @@ macro_rules! product {
     };
 }
 
-// Digits a, b, c of the left side times digits a, b, c of two tiles of the right side: ac, ab, bb, ab, ba, ca, each significance in its own
-// sum. Each change loads one side only.
+// Digits a, b, c of the left side times digits a, b, c of two tiles of the right side: ac, ab, bb,
+// ab, ba, ca, each significance in its own sum. Each change loads one side only.
 product!(three,
     ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3" "tilezero tmm4" "tilezero tmm5"],
     [
@@ -183,7 +187,7 @@ fn largest(v: [__m512i; TILE_ROWS]) -> __m512i {
 /// # Safety
 /// The rows' runs can be read and the panels written.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destination) {
+pub(super) unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destination) {
     let &Rows { from, count, runs } = rows;
     let &Destination { tile, index, panel } = to;
     let digits = if DIGITS == 2 { Split::Two } else { Split::Three };
@@ -192,7 +196,8 @@ pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destina
     let mut most = [_mm512_setzero_si512(); TILE_ROWS];
     for run in runs {
         for (most, from) in most.iter_mut().zip(from) {
-            // SAFETY: the mask keeps the load within the run, which the caller promises for every row.
+            // SAFETY: the mask keeps the load within the run, which the caller promises for every
+            // row.
             let x = unsafe { _mm512_maskz_loadu_epi32(run.lanes, from.wrapping_add(run.offset).cast()) };
             *most = _mm512_max_epu32(*most, _mm512_and_si512(x, magnitude));
         }
@@ -215,7 +220,8 @@ pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destina
         let absent = Run { offset: 0, lanes: 0 };
         let four: [Run; 4] = std::array::from_fn(|i| four.get(i).copied().unwrap_or(absent));
         for ((from, to), scale) in from.into_iter().zip(to).zip(inverse.0).take(count) {
-            // SAFETY: as above for the runs; the caller promises a panel for each row, with room for every step.
+            // SAFETY: as above for the runs; the caller promises a panel for each row, with room
+            // for every step.
             unsafe {
                 let x = four.map(|run| _mm512_maskz_loadu_ps(run.lanes, from.wrapping_add(run.offset)));
                 split::<DIGITS>(x, _mm512_set1_ps(scale), to.add(step * DIGITS * TILE));
@@ -225,7 +231,8 @@ pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destina
     let behind = runs.len().div_ceil(4) * DIGITS * TILE / size_of::<f32>();
     for (i, &scale) in scales.0[..count].iter().enumerate() {
         let (tile, index) = place(i);
-        // SAFETY: the line of scales behind a panel's last step belongs to the panel that the caller promises.
+        // SAFETY: the line of scales behind a panel's last step belongs to the panel that the
+        // caller promises.
         unsafe { tile.add(behind + index).write(scale) };
     }
 }
@@ -239,7 +246,8 @@ pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destina
 unsafe fn split<const DIGITS: usize>(x: [__m512; 4], scale: __m512, to: *mut u8) {
     const ODD_BYTES: u64 = 0xAAAA_AAAA_AAAA_AAAA;
     const ODD_WORDS: u32 = 0xAAAA_AAAA;
-    // Half a digit more in the lower places carries to the place above where a digit is negative, and turns its sign bit.
+    // Half a digit more in the lower places carries to the place above where a digit is negative,
+    // and turns its sign bit.
     let carry = _mm512_set1_epi32(if DIGITS == 3 { 0x8080 } else { 0x80 });
     let sign = _mm512_set1_epi8(-128);
     let n = x.map(|x| _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x, scale)), carry));

@@ -1,10 +1,11 @@
 //! The first convolution of an image (the network's stem) in AMX tiles.
 //!
-//! *Shape class*: dense convolutions of a planar image of up to four channels. *Algorithm*: a row of pixels is written as bf16 parts
-//! with the four channels of a pixel side by side, eight pixels a line. In memory a row of a window then has the form of a tile's row:
-//! tiles are loaded directly from there, their rows a stride's pixels apart and overlapping, and nothing is unfolded. *Layout*: panels
-//! are `[part][row][pixel][4]`; weights as in [`super::split_bf16`], a step for each row of the window and eight of its columns, zeros
-//! for absent columns and channels.
+//! *Shape class*: dense convolutions of a planar image of up to four channels. *Algorithm*: a row
+//! of pixels is written as bf16 parts with the four channels of a pixel side by side, eight pixels
+//! a line. In memory a row of a window then has the form of a tile's row: tiles are loaded directly
+//! from there, their rows a stride's pixels apart and overlapping, and nothing is unfolded.
+//! *Layout*: panels are `[part][row][pixel][4]`; weights as in [`super::split_bf16`], a step for
+//! each row of the window and eight of its columns, zeros for absent columns and channels.
 
 use super::dense::{DenseSpec, to_outputs};
 use super::finish::{Finish, Segment};
@@ -26,7 +27,7 @@ const PIXELS: usize = 8;
 const PIXEL: usize = CHANNELS * size_of::<u16>();
 
 /// A prepared convolution.
-pub struct Stem {
+pub(super) struct Stem {
     amx: Amx,
     parts: Split,
     label: String,
@@ -44,7 +45,7 @@ fn chunks(conv: &ConvShape) -> usize {
 }
 
 /// Whether tiles are faster, by the model of [`matrix`].
-pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
+pub(super) fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
     let positions = output[1].next_multiple_of(TILE_ROWS) as f64 / output[1] as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     let product = 2.6 * parts.products() as f64 * (CHANNELS * PIXELS) as f64 * wide / 1024.0;
@@ -54,7 +55,7 @@ pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
 
 impl Stem {
     /// Packs weights.
-    pub fn new(amx: Amx, parts: Split, spec: DenseSpec<'_>) -> Stem {
+    pub(super) fn new(amx: Amx, parts: Split, spec: DenseSpec<'_>) -> Stem {
         const POSITIONS: usize = 1024;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         assert!(input.map.lane == 1 && conv.input <= CHANNELS, "a planar image");
@@ -76,7 +77,8 @@ impl Stem {
         self.finish.output.map.width.next_multiple_of(TILE_ROWS)
     }
 
-    /// Bytes of a row of the panel: up to the last tile's windows, in whole groups of sixteen pixels.
+    /// Bytes of a row of the panel: up to the last tile's windows, in whole groups of sixteen
+    /// pixels.
     fn row(&self) -> usize {
         let pixels = (self.positions() - 1) * self.conv.stride[1] + chunks(&self.conv) * PIXELS;
         pixels.next_multiple_of(TILE_ROWS) * PIXEL
@@ -104,8 +106,9 @@ impl Stem {
             let y = above + rows.start * self.conv.stride[0] + row;
             let planes = std::array::from_fn(|c| (c < map.channels).then(|| first.wrapping_add(c * map.block + y * map.row)));
             let at = row * self.row();
-            // SAFETY: `Unit::at` checked that the map lies inside the arena; `width` values from each plane's row on are inside
-            // the map, because shape inference has every window inside the halo.
+            // SAFETY: `Unit::at` checked that the map lies inside the arena; `width` values from
+            // each plane's row on are inside the map, because shape inference has every window
+            // inside the halo.
             unsafe { self.parts.interleave(self.amx.vectors(), planes, width, self.row() / PIXEL, panel, part, at) };
         }
     }

@@ -5,7 +5,7 @@ use super::memory::{Common, Operand, Unit};
 /// A step ready to run: its work cut into tasks that write disjoint parts of its outputs.
 ///
 /// The result does not depend on the threads that run the tasks, nor on their order.
-pub trait Kernel: Send + Sync {
+pub(super) trait Kernel: Send + Sync {
     /// The strategy in words, for profiles: `direct 14×32`.
     fn label(&self) -> &str;
 
@@ -20,7 +20,8 @@ pub trait Kernel: Send + Sync {
         0
     }
 
-    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs once.
+    /// Runs task `task` of `tasks`. Earlier steps are complete, and each task of this step runs
+    /// once.
     fn run(&self, unit: &Unit<'_>, task: usize, tasks: usize, scratch: &mut [f32]);
 
     /// Number of stages: the tasks of one begin when all tasks of the one before are complete.
@@ -45,7 +46,7 @@ pub trait Kernel: Send + Sync {
 }
 
 /// One task of a stage.
-pub struct Stage<'a> {
+pub(super) struct Stage<'a> {
     /// Index of the stage.
     pub index: usize,
     /// Index of the task.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::fixture::{Fake, World, counts};
 use crate::data::{Dataset, Digest, ImageSource, ListOptions, Settled, Split, Stamp, dedupe, digests, duplicates, open};
 use crate::engine::Engine;
-use crate::extract::{Job, Outcome, Part, Silent, run};
+use crate::extract::{ExtractionJob, Outcome, Part, Silent, run};
 use crate::store::{Cache, Deferred, Merged, Row, Status, Wait, known_rows, merge};
 use crate::{Error, Result};
 
@@ -90,7 +90,7 @@ fn part(world: &mut World, cache: PathBuf, part: Part, deferred: Deferred) -> (O
     let none = unread(&dataset);
     let outcome = world.with_source(&source, &dataset, &engine, |job| {
         source.1.lock().unwrap().clear();
-        run(&Job { digests: &none, unread: &vec![true; none.len()], ..*job }, &mut Silent).unwrap()
+        run(&ExtractionJob { digests: &none, unread: &vec![true; none.len()], ..*job }, &mut Silent).unwrap()
     });
     (world.part, world.deferred) = (None, Deferred::default());
     (outcome, source.1.into_inner().unwrap())
@@ -206,7 +206,7 @@ fn an_unfinished_merge_leaves_splits_open_and_an_ordinary_run_over_a_part_settle
     part(&mut world, third.clone(), Part { index: 1, of: 2 }, Deferred { dedupe: true, ..rule() });
     let fresh = world.folder.path().join("4/c@1");
     let refused = merge(&fresh, &[first.clone(), third], Wait::Moment).unwrap_err().to_string();
-    assert!(refused.contains("hash:60/20/20 and --dedupe"), "{refused}");
+    assert!(refused.contains("option `split=hash:60/20/20` and option `dedupe`"), "{refused}");
     assert!(!fresh.exists());
 
     // Whoever has all images at hand needs no merge.
@@ -236,7 +236,7 @@ fn a_part_reads_its_own_images_alone_and_parts_merge_into_what_one_run_leaves() 
         let none = unread(&dataset);
         let outcome = world.with_source(&source, &dataset, &engine, |job| {
             source.1.lock().unwrap().clear();
-            run(&Job { digests: &none, unread: &[true; 21], ..*job }, &mut Silent).unwrap()
+            run(&ExtractionJob { digests: &none, unread: &[true; 21], ..*job }, &mut Silent).unwrap()
         });
         let own = if index == 0 { 13 } else { 8 };
         assert_eq!(source.1.lock().unwrap().len(), own);

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::fixture::{Fake, World, counts, tap};
 use crate::data::{Dataset, Digest, ImageSource, ListOptions, Stamp, digests, forget, open};
 use crate::engine::Engine;
-use crate::extract::{Job, Outcome, Silent, recheck, run};
+use crate::extract::{ExtractionJob, Outcome, Silent, recheck, run};
 use crate::store::{Cache, Status};
 use crate::{Error, Result};
 
@@ -49,7 +49,7 @@ fn run_with(world: &World, source: &Sick, digests: &[Result<Digest>], failing: &
     let dataset = source.list().unwrap();
     world.with_source(source, &dataset, &engine, |job| {
         *source.failing.lock().unwrap() = failing.to_vec();
-        run(&Job { digests, ..*job }, &mut Silent).unwrap()
+        run(&ExtractionJob { digests, ..*job }, &mut Silent).unwrap()
     })
 }
 

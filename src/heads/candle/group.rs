@@ -20,7 +20,7 @@ use crate::heads::training::objective::Targets;
 use crate::heads::training::trainer::Pass;
 
 /// Heads that share the settings of `CandleTrainer::in_common`.
-pub struct Group<'a> {
+pub(super) struct Group<'a> {
     task: Task<'a>,
     common: Common,
     members: Members<Member>,
@@ -65,7 +65,7 @@ impl lockstep::Group for Group<'_> {
 
 impl<'a> Group<'a> {
     /// Heads before their first step.
-    pub fn new(device: &Device, task: Task<'a>, starts: &[Head]) -> CandleResult<Group<'a>> {
+    pub(super) fn new(device: &Device, task: Task<'a>, starts: &[Head]) -> CandleResult<Group<'a>> {
         let first = starts.first().ok_or_else(|| candle_core::Error::Msg("a group of no heads".into()))?;
         let common = Common::new(device, &first.spec, task);
         let stacks = vec![Stack::new(&common, starts)?];

@@ -7,7 +7,7 @@ use super::common::Common;
 use super::member::Member;
 
 /// Values that differ from head to head, each `[heads, 1, 1]`.
-pub struct Rates {
+pub(super) struct Rates {
     pub lr: Tensor,
     /// Weight decays, or if these are decoupled from the gradient the factors that a step applies
     /// to the weights; `None` if no head has any.
@@ -18,7 +18,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    pub fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
+    pub(super) fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
         let apart = common.optimizer.decays_apart();
         let decay = |(m, lr): (&&Member, &f64)| if apart { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
         let decays = || members.iter().zip(lrs).map(|of| decay(of) as f32).collect();
@@ -41,7 +41,7 @@ impl Rates {
     }
 
     /// The input of a layer with dropout.
-    pub fn drop(&self, x: Tensor, batch: &Batch, layer: usize) -> Result<Tensor> {
+    pub(super) fn drop(&self, x: Tensor, batch: &Batch, layer: usize) -> Result<Tensor> {
         match (&self.dropouts[layer], &batch.bits[layer]) {
             (Some([thresholds, scales]), Some(bits)) => {
                 x.broadcast_mul(&bits.broadcast_ge(thresholds)?.to_dtype(DType::F32)?.broadcast_mul(scales)?)

@@ -14,7 +14,7 @@ use crate::heads::settings::choices::{Activation, Loss};
 use crate::heads::training::clipping::clip_factor;
 
 /// A head's answer to a training batch.
-pub struct Answer {
+pub(super) struct Answer {
     /// Its loss.
     pub loss: f32,
     /// Its logits, row by row.
@@ -22,7 +22,7 @@ pub struct Answer {
 }
 
 /// Weights of some heads of a group.
-pub struct Stack {
+pub(super) struct Stack {
     pub heads: usize,
     /// Weight `[heads, outputs, inputs]` and bias `[heads, 1, outputs]` of each layer in turn.
     parameters: Vec<Parameter>,
@@ -30,7 +30,7 @@ pub struct Stack {
 
 impl Stack {
     /// Heads before their first step.
-    pub fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
+    pub(super) fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
         #[cfg(test)]
         memory::take(starts.len(), memory::WEIGHTS)?;
         let stack = |of: &dyn Fn(&Head) -> &[f32], shape: [usize; 2]| -> Result<Parameter> {
@@ -48,13 +48,13 @@ impl Stack {
     }
 
     /// The layers of one head.
-    pub fn layers(&self, head: usize) -> Result<Vec<Layer>> {
+    pub(super) fn layers(&self, head: usize) -> Result<Vec<Layer>> {
         let values = |i: usize| self.parameters[i].var.narrow(0, head, 1)?.flatten_all()?.to_vec1();
         (0..self.parameters.len() / 2).map(|i| Ok(Layer { weight: values(2 * i)?, bias: values(2 * i + 1)? })).collect()
     }
 
     /// Keeps the heads of these numbers.
-    pub fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
+    pub(super) fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
         self.heads = heads.len();
         if heads.is_empty() {
             self.parameters.clear();
@@ -65,7 +65,7 @@ impl Stack {
     }
 
     /// Splits the stack in two.
-    pub fn halves(self, common: &Common) -> Result<[Stack; 2]> {
+    pub(super) fn halves(self, common: &Common) -> Result<[Stack; 2]> {
         let first = self.heads.div_ceil(2);
         let (mut some, mut others) = (vec![], vec![]);
         for parameter in self.parameters {
@@ -78,7 +78,7 @@ impl Stack {
 
     /// One step, the first of which is number 1; for each head its loss and its logits before the
     /// step. A step that fails changes nothing.
-    pub fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<Answer>> {
+    pub(super) fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<Answer>> {
         let logits = self.forward(common, rates, batch)?;
         let losses = losses(common, &logits, batch)?;
         // No head's loss depends on another's weights: the gradient of their sum is each one's own.
@@ -145,17 +145,17 @@ fn clipped(common: &Common, gradients: Vec<Tensor>, largest: f64) -> Result<Vec<
 
 /// A device whose memory holds the weights, or a step, of so many heads at once.
 #[cfg(test)]
-pub mod memory {
+pub(crate) mod memory {
     use std::cell::Cell;
 
-    pub const WEIGHTS: usize = 0;
-    pub const STEP: usize = 1;
+    pub(crate) const WEIGHTS: usize = 0;
+    pub(crate) const STEP: usize = 1;
 
     thread_local! {
         pub static HOLDS: Cell<[usize; 2]> = const { Cell::new([usize::MAX; 2]) };
     }
 
-    pub fn take(heads: usize, what: usize) -> candle_core::Result<()> {
+    pub(crate) fn take(heads: usize, what: usize) -> candle_core::Result<()> {
         match heads > HOLDS.get()[what] {
             true => Err(candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into())),
             false => Ok(()),

@@ -8,20 +8,20 @@ use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
 
 /// One parameter of all heads, `[heads, …]`, with its optimiser states.
-pub struct Parameter {
+pub(super) struct Parameter {
     pub var: Var,
     pub states: Vec<Tensor>,
 }
 
 /// A parameter after a step.
-pub struct Moved {
+pub(super) struct Moved {
     value: Tensor,
     states: Vec<Tensor>,
 }
 
 impl Parameter {
     /// The value and the states after a step along the gradient `g`. The first step is number 1.
-    pub fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<Moved> {
+    pub(super) fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<Moved> {
         let mut p = self.var.as_tensor().detach();
         let mut s = self.states.clone();
         if let Some(decay) = &rates.decay {
@@ -76,13 +76,13 @@ impl Parameter {
     }
 
     /// Moves to a value and states. Allocates nothing.
-    pub fn set(&mut self, Moved { value, states }: Moved) -> Result<()> {
+    pub(super) fn set(&mut self, Moved { value, states }: Moved) -> Result<()> {
         self.states = states;
         self.var.set(&value)
     }
 
     /// Keeps the heads of these numbers.
-    pub fn keep(&mut self, heads: &Tensor) -> Result<()> {
+    pub(super) fn keep(&mut self, heads: &Tensor) -> Result<()> {
         self.var = Var::from_tensor(&self.var.as_tensor().detach().index_select(heads, 0)?)?;
         self.states = self.states.iter().map(|s| s.index_select(heads, 0)).collect::<Result<_>>()?;
         Ok(())
@@ -90,7 +90,7 @@ impl Parameter {
 
     /// The first heads and the others, each in memory of their own. By way of the host: there is
     /// little left on the device.
-    pub fn apart(self, first: usize, device: &Device) -> Result<[Parameter; 2]> {
+    pub(super) fn apart(self, first: usize, device: &Device) -> Result<[Parameter; 2]> {
         let on_host = |t: &Tensor| t.detach().to_device(&Device::Cpu);
         let (var, states) = (on_host(&self.var)?, self.states.iter().map(on_host).collect::<Result<Vec<_>>>()?);
         drop(self);

@@ -34,7 +34,7 @@ const PART: usize = 1024;
 
 /// Rows that were not trained on, with a head's probabilities.
 #[derive(Clone, Copy)]
-pub struct Answers<'a> {
+pub(crate) struct Answers<'a> {
     /// Class probabilities, row by row.
     pub probabilities: &'a [f32],
     /// Number of classes.
@@ -49,7 +49,7 @@ pub struct Answers<'a> {
 
 /// A temperature with its evidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// The divisor of the logits; 1 if the rows give no evidence.
     pub temperature: f64,
     /// The fitted temperature, whether used or not.
@@ -60,13 +60,13 @@ pub struct Calibration {
 
 impl Calibration {
     /// Whether a temperature was fitted but rejected as noise.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.temperature != self.fitted
     }
 }
 
 /// The temperature of some answers. Rows of one group are judged together.
-pub fn calibrate(answers: Answers<'_>, groups: &Groups) -> Calibration {
+pub(crate) fn calibrate(answers: Answers<'_>, groups: &Groups) -> Calibration {
     if answers.rows.is_empty() || answers.probabilities.iter().any(|p| p.is_nan()) {
         return Calibration { temperature: 1.0, fitted: 1.0, mistakes: answers.rows.len() };
     }
@@ -235,7 +235,7 @@ fn softplus(z: f64) -> f64 {
 }
 
 /// Probabilities as they would be with all logits divided by a temperature, row by row in place.
-pub fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperature: f64) {
+pub(crate) fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperature: f64) {
     if temperature == 1.0 {
         return;
     }

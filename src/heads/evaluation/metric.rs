@@ -12,7 +12,7 @@ pub struct Metric {
 }
 
 /// All metrics.
-pub const METRICS: &[Metric] = &[
+pub(crate) const METRICS: &[Metric] = &[
     Metric { name: "acc1", more: true },
     Metric { name: "acc5", more: true },
     Metric { name: "loss", more: false },

@@ -74,7 +74,7 @@ const BINS: usize = 15;
 
 /// Metrics under accumulation: rows arrive in parts, and only an area under the curve keeps their
 /// probabilities.
-pub struct Evaluation<'l> {
+pub(crate) struct Evaluation<'l> {
     classes: usize,
     labels: &'l Labels,
     rows: usize,
@@ -119,7 +119,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// An accumulator for judging by a metric.
-    pub fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
+    pub(crate) fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
         Evaluation::new(classes, labels, metric.name == "auc")
     }
 
@@ -129,7 +129,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// Adds rows with their class probabilities.
-    pub fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
+    pub(crate) fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
         self.is_unknown |= probabilities.iter().any(|p| p.is_nan());
         if self.is_unknown {
             return;
@@ -159,7 +159,7 @@ impl<'l> Evaluation<'l> {
 
     /// Computes areas under the curve once all rows have arrived, and frees the probabilities kept
     /// for them.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let (rows, probabilities) = std::mem::take(&mut self.kept);
         if rows.is_empty() || self.is_unknown {
             return;
@@ -170,7 +170,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// The metrics of all rows.
-    pub fn metrics(mut self) -> Metrics {
+    pub(crate) fn metrics(mut self) -> Metrics {
         self.finish();
         if self.is_unknown {
             return Metrics::UNKNOWN;
@@ -185,7 +185,7 @@ impl<'l> Evaluation<'l> {
 
 /// Counts of one class: its rows, the rows predicted as it, and both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClassCount {
+pub(crate) struct ClassCount {
     /// Rows of the class.
     pub is: usize,
     /// Rows predicted as the class.
@@ -196,7 +196,7 @@ pub struct ClassCount {
 
 /// Counts by class. The prediction is the most probable class, or with several classes per row
 /// every class of at least one half.
-pub fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
+pub(crate) fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
     let mut counts = vec![ClassCount::default(); classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         count_row(&mut counts, p, most_probable(p), labels.of(row), labels.are_many());
@@ -219,7 +219,7 @@ fn count_row(counts: &mut [ClassCount], p: &[f32], answer: usize, labels: &[u32]
 
 /// `confusion[is][called]`: number of rows of each class by predicted class. Rows with several
 /// classes count under each.
-pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
+pub(crate) fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
     let mut table = vec![vec![0; classes]; classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         let best = most_probable(p);
@@ -229,7 +229,7 @@ pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &
 }
 
 /// The most probable class; ties go to the first.
-pub fn most_probable(p: &[f32]) -> usize {
+pub(crate) fn most_probable(p: &[f32]) -> usize {
     (1..p.len()).fold(0, |best, class| if p[class] > p[best] { class } else { best })
 }
 
@@ -249,7 +249,7 @@ fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
 }
 
 /// Logarithm of a probability; finite for 0. NaN stays NaN, which `f32::max` does not guarantee.
-pub fn ln(p: f32) -> f64 {
+pub(crate) fn ln(p: f32) -> f64 {
     f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 

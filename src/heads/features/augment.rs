@@ -24,7 +24,7 @@ use crate::rng::{Draws, Philox};
 
 /// Tables of the same rows, one per view. A training row is read from a random view each epoch,
 /// shifted and mixed with another row; all other rows are read from view 0 unchanged.
-pub struct Augmented {
+pub(crate) struct Augmented {
     views: Vec<Arc<dyn FeatureTable>>,
     /// Smallest and largest feature of each row of each view; empty where nothing is shifted.
     ends: Vec<Vec<[f32; 2]>>,
@@ -40,7 +40,7 @@ pub struct Augmented {
 impl Augmented {
     /// The features with the augmentation that the settings ask for; the first of `views` itself
     /// where they ask for none.
-    pub fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
+    pub(crate) fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
         let first = views.first()?.clone();
         if views.len() == 1 && params.brightness == 0.0 && params.mixup == 0.0 {
             return Some(first);

@@ -212,7 +212,7 @@ impl Partition {
 
 /// Stratified folds of some rows, each ascending, with every class spread as evenly as the groups
 /// allow, in a random order of `seed`.
-pub fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
+pub(crate) fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
     let mut parts = vec![Fold::default(); folds.max(1)];
     let mut units: Vec<Unit> = shuffled(labels, groups, rows, seed, 1).into_values().flatten().collect();
     let mut sizes = BTreeMap::<u32, usize>::new();
@@ -258,7 +258,7 @@ impl Fold {
 /// random order of `seed`; ascending.
 ///
 /// A smaller subset is part of a larger one.
-pub fn few_shot(labels: &Labels, groups: &Groups, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn few_shot(labels: &Labels, groups: &Groups, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
     let units = shuffled(labels, groups, rows, seed, 2);
     let mut few: Vec<usize> = units.into_values().flat_map(|units| units.into_iter().take(shots)).flat_map(|unit| unit.rows).collect();
     few.sort_unstable();

@@ -5,7 +5,7 @@ use crate::heads::features::order::{blocks, window_rows};
 use crate::heads::features::table::FeatureTable;
 
 /// Rows that a thread reads at a time.
-pub const BLOCK: usize = 256;
+pub(crate) const BLOCK: usize = 256;
 /// Parts in which a window of rows ([`window_rows`]), of 256 MiB of f32, is read where their order
 /// is given.
 const PARTS: usize = 4;
@@ -14,13 +14,13 @@ const SLICES: usize = 16;
 
 /// Whether a table may exceed memory: more than 4 GiB of f32. Such a table is worth reading as
 /// seldom as possible.
-pub fn is_large(rows: usize, dim: usize) -> bool {
+pub(crate) fn is_large(rows: usize, dim: usize) -> bool {
     rows.saturating_mul(dim) > 1 << 30
 }
 
 /// Some rows in their order, in parts. A table larger than a window comes in parts of whole blocks
 /// ([`BLOCK`]), each prefetched while the one before is processed.
-pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
+pub(crate) fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
     let window = window_rows(table.stored_dim());
     let size = if table.rows() > window { window.div_ceil(PARTS).next_multiple_of(BLOCK) } else { rows.len().max(1) };
     let mut parts = rows.chunks(size).peekable();
@@ -33,7 +33,7 @@ pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iter
 }
 
 /// Calls `each` with every row of a table and its features.
-pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
+pub(crate) fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
     let mut x = vec![0.0; table.dim()];
     for &row in in_parts(table, rows).flatten() {
         table.read(row, 0..x.len(), &mut x);
@@ -43,7 +43,7 @@ pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnM
 
 /// The training rows of an epoch, prefetched one window ahead. Rows within a window are read in any
 /// order, so a whole window has to be present; it is requested in the order in which it is stored.
-pub struct Prefetch<'a> {
+pub(crate) struct Prefetch<'a> {
     table: &'a dyn FeatureTable,
     rows: Vec<usize>,
     asked: usize,
@@ -55,7 +55,7 @@ pub struct Prefetch<'a> {
 
 impl<'a> Prefetch<'a> {
     /// For the epoch whose order of training rows [`crate::heads::features::order::order`] gives.
-    pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
+    pub(crate) fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
         let window = window_rows(table.dim());
         let is_long = train.len() > window;
         let rows = match epoch {
@@ -70,12 +70,12 @@ impl<'a> Prefetch<'a> {
     }
 
     /// Number of rows after which more are requested.
-    pub fn stride(&self) -> usize {
+    pub(crate) fn stride(&self) -> usize {
         if self.is_long { window_rows(self.table.dim()).div_ceil(SLICES) } else { usize::MAX }
     }
 
     /// Requests the next rows before the first `read` rows of the epoch's order are read.
-    pub fn before(&mut self, read: usize) {
+    pub(crate) fn before(&mut self, read: usize) {
         // One slice more, since a slice is requested only as a whole.
         let slice = self.stride();
         let until = read.saturating_add(self.window).saturating_add(slice).min(self.rows.len());

@@ -75,7 +75,7 @@ fn nearest(found: &mut Vec<(f32, usize)>, similar: &[f32], first: usize, k: usiz
 }
 
 /// Divides a row by its length.
-pub fn normalise(row: &mut [f32]) {
+pub(crate) fn normalise(row: &mut [f32]) {
     let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if norm > 0.0 {
         row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);

@@ -5,7 +5,7 @@ use crate::heads::settings::choices::Loss;
 use crate::heads::settings::spec::HeadSpec;
 
 /// Writes the class probabilities of one row of logits; NaN where a logit is not finite.
-pub fn class_probabilities(spec: &HeadSpec, logits: &[f32], probabilities: &mut [f32]) {
+pub(crate) fn class_probabilities(spec: &HeadSpec, logits: &[f32], probabilities: &mut [f32]) {
     let each = |of: fn(f32) -> f32, probabilities: &mut [f32]| probabilities.iter_mut().zip(logits).for_each(|(p, &z)| *p = of(z));
     match (spec.loss, logits) {
         _ if logits.iter().any(|z| !z.is_finite()) => probabilities.fill(f32::NAN),

@@ -6,19 +6,19 @@ use std::ops::{Deref, DerefMut};
 use crate::simd::{LANES, Lines, floats, floats_mut};
 
 /// Numbers that start at a cache line.
-pub struct Aligned {
+pub(super) struct Aligned {
     lines: Lines,
     len: usize,
 }
 
 impl Aligned {
     /// Zeros.
-    pub fn zeros(len: usize) -> Aligned {
+    pub(super) fn zeros(len: usize) -> Aligned {
         Aligned { lines: Lines::zeroed(len), len }
     }
 
     /// Changes the length. Added values are 0, or left over from a greater length.
-    pub fn resize(&mut self, len: usize) {
+    pub(super) fn resize(&mut self, len: usize) {
         if len > self.lines.len() * LANES {
             self.lines = Lines::zeroed(len);
         }
@@ -26,7 +26,7 @@ impl Aligned {
     }
 
     /// The first value's address.
-    pub fn pointer(&self) -> *mut f32 {
+    pub(super) fn pointer(&self) -> *mut f32 {
         self.lines.as_ptr().cast_mut().cast()
     }
 }

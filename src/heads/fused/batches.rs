@@ -22,7 +22,7 @@ const PARTS: usize = 8;
 const GRAIN: usize = MASK_BLOCK / TILE;
 
 /// Batches of an epoch, some at a time.
-pub struct PackedBatches<'a> {
+pub(super) struct PackedBatches<'a> {
     isa: Isa,
     task: Task<'a>,
     features: usize,
@@ -44,7 +44,7 @@ struct Slot {
 
 impl<'a> PackedBatches<'a> {
     /// Room for `slots` batches for heads like this one.
-    pub fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> PackedBatches<'a> {
+    pub(super) fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> PackedBatches<'a> {
         let features = spec.dims()[0];
         let batch = spec.params().batch_size.min(task.partition.train.len());
         let slot = || Slot { values: Shared::new(tiles(features) * TILE * batch), nonzero: NonzeroMask::new(tiles(features), batch) };
@@ -57,7 +57,7 @@ impl<'a> PackedBatches<'a> {
     ///
     /// # Safety
     /// No other thread uses these columns of the batch, nor of the one whose slot it takes.
-    pub unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
+    pub(super) unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
         let table = self.task.features;
         let place = |columns: &Columns, norm: Option<&mut BatchNorm>, scratch: &mut Vec<f32>| {
             let Slot { values: batch, nonzero } = self.slot(s);
@@ -75,7 +75,7 @@ impl<'a> PackedBatches<'a> {
     }
 
     /// Packs batches `which` of an epoch, on all threads.
-    pub fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
+    pub(super) fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
         let grains = tiles(self.features).div_ceil(GRAIN);
         let parts = grains.min(PARTS);
         let packed = &*self;
@@ -94,14 +94,14 @@ impl<'a> PackedBatches<'a> {
     ///
     /// # Safety
     /// They were packed, and nobody writes there meanwhile.
-    pub unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
+    pub(super) unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
         // SAFETY: the caller promises that the columns were packed and that no thread writes to
         // them meanwhile.
         unsafe { self.slot(s).values.read(values(columns, rows)) }
     }
 
     /// The nonzero mask of batch `s`.
-    pub fn nonzero(&self, s: usize) -> &NonzeroMask {
+    pub(super) fn nonzero(&self, s: usize) -> &NonzeroMask {
         &self.slot(s).nonzero
     }
 
@@ -110,12 +110,12 @@ impl<'a> PackedBatches<'a> {
     }
 
     /// Whether there is batch norm.
-    pub fn has_norm(&self) -> bool {
+    pub(super) fn has_norm(&self) -> bool {
         !self.norms.is_empty()
     }
 
     /// Running statistics of all features.
-    pub fn norm(&self) -> Option<BatchNorm> {
+    pub(super) fn norm(&self) -> Option<BatchNorm> {
         let mut all = BatchNorm::new(0);
         for grain in 0..self.norms.len() {
             let norm = self.norm_of(grain);

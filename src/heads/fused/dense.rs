@@ -20,7 +20,7 @@ struct TilePointers {
 
 /// A block, whose weights lie at `at`, tile by tile.
 #[inline(always)]
-pub fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: usize, mut at: usize) {
+pub(super) fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: usize, mut at: usize) {
     let tiles = pass.layout.tiles_of(block);
     for panel in pass.layout.panels() {
         let width = panel.vectors * LANES;

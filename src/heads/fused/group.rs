@@ -44,7 +44,7 @@ impl Drop for Sharing {
 }
 
 /// Heads that share the settings of [`FusedTrainer`](super::FusedTrainer)'s `in_common`.
-pub struct Group<'a> {
+pub(super) struct Group<'a> {
     pool: Pool,
     task: Task<'a>,
     batches: PackedBatches<'a>,
@@ -56,7 +56,7 @@ pub struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// Heads before their first step.
-    pub fn new(pool: &Pool, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
+    pub(super) fn new(pool: &Pool, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
         let specs: Vec<_> = starts.iter().map(|head| head.spec.clone()).collect();
         let learners: Vec<Learner> = starts.into_iter().map(|head| Learner::new(head, task)).collect();
         let (spec, dropout) = (&specs[0], learners[0].dropouts[0]);

@@ -23,7 +23,7 @@ const CHUNKS_LARGE: usize = 8;
 /// Some neighbouring inputs of a layer with their weights and optimiser states. Aligned to cache
 /// lines of its own, because threads lock neighbouring chunks.
 #[repr(align(128))]
-pub struct Chunk {
+pub(super) struct Chunk {
     /// Their blocks of the layer's weights.
     pub blocks: Range<usize>,
     /// The same inputs as features and tiles.
@@ -38,7 +38,7 @@ pub struct Chunk {
 }
 
 /// A transposed copy of a chunk's weights.
-pub struct Back {
+pub(super) struct Back {
     /// Its geometry.
     pub layout: Layout,
     /// Its values.
@@ -57,7 +57,7 @@ impl Back {
 }
 
 /// One fully connected layer. Its weights have one input more than there are features: the bias.
-pub struct Layer {
+pub(super) struct Layer {
     /// Geometry.
     pub layout: Layout,
     chunks: Vec<RwLock<Chunk>>,
@@ -66,7 +66,7 @@ pub struct Layer {
 /// Poisoned locks are ignored: a panic while holding a chunk ends the whole team anyway.
 impl Layer {
     /// A layer with `features` inputs from PyTorch's weight and bias.
-    pub fn new(features: usize, from: &layer::Layer, states: usize, has_back: bool) -> Layer {
+    pub(super) fn new(features: usize, from: &layer::Layer, states: usize, has_back: bool) -> Layer {
         let outputs = from.bias.len();
         let layout = Layout { inputs: features + 1, outputs };
         let most = if layout.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
@@ -92,22 +92,22 @@ impl Layer {
     }
 
     /// Number of chunks.
-    pub fn chunks(&self) -> usize {
+    pub(super) fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
     /// A chunk to be read.
-    pub fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
+    pub(super) fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
         self.chunks[index].read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// A chunk to be changed.
-    pub fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
+    pub(super) fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
         self.chunks[index].write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Weight and bias in PyTorch's layout.
-    pub fn to_head(&self) -> layer::Layer {
+    pub(super) fn to_head(&self) -> layer::Layer {
         let (features, outputs) = (self.layout.inputs - 1, self.layout.outputs);
         let (mut weight, mut bias) = (vec![0.0; features * outputs], vec![0.0; outputs]);
         for c in 0..self.chunks() {
@@ -122,19 +122,19 @@ impl Layer {
 
 impl Chunk {
     /// The weights.
-    pub fn weights(&self) -> &[f32] {
+    pub(super) fn weights(&self) -> &[f32] {
         &self.memory[..self.count]
     }
 
     /// Weights and optimiser states.
-    pub fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
+    pub(super) fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
         let (weights, states) = self.memory.split_at_mut(self.count);
         let mut states = states.chunks_exact_mut(self.count.max(1));
         (weights, std::array::from_fn(|_| states.next().unwrap_or_default()))
     }
 
     /// Brings the transposed copy up to date.
-    pub fn transpose(&mut self, isa: Isa, layout: Layout) {
+    pub(super) fn transpose(&mut self, isa: Isa, layout: Layout) {
         let Some(back) = &mut self.back else { return };
         let (start, features, vectors) = (layout.block(self.blocks.start), &self.columns.features, back.layout.vectors());
         layout.squares(self.blocks.clone(), |input, panel, output, at| {

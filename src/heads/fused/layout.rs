@@ -8,17 +8,17 @@
 use crate::simd::LANES;
 
 /// Rows of a tile.
-pub const TILE: usize = 8;
+pub(super) const TILE: usize = 8;
 /// Tiles of a block.
-pub const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
 /// Largest number of vectors of a panel, all of which the sparse pass sums at once.
-pub const PANEL: usize = 9;
+pub(super) const PANEL: usize = 9;
 /// Largest number of vectors of a part of a panel, all of which the dense pass sums at once.
 const PART: usize = 3;
 
 /// Geometry of one weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub(super) struct Layout {
     /// Number of rows without padding.
     pub inputs: usize,
     /// Number of columns without padding.
@@ -27,7 +27,7 @@ pub struct Layout {
 
 /// Some neighbouring vectors of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Panel {
+pub(super) struct Panel {
     /// First vector.
     pub first: usize,
     /// Number of vectors.
@@ -36,7 +36,7 @@ pub struct Panel {
 
 impl Panel {
     /// Its parts from left to right, counted from its own first vector.
-    pub fn parts(self) -> impl Iterator<Item = Panel> + Clone {
+    pub(super) fn parts(self) -> impl Iterator<Item = Panel> + Clone {
         even(self.vectors, PART)
     }
 }
@@ -52,48 +52,48 @@ fn even(vectors: usize, most: usize) -> impl Iterator<Item = Panel> + Clone {
 
 impl Layout {
     /// Number of tiles, the last one padded with zeros.
-    pub const fn tiles(self) -> usize {
+    pub(super) const fn tiles(self) -> usize {
         self.inputs.div_ceil(TILE)
     }
 
     /// Number of vectors of columns, the last one padded with zeros.
-    pub const fn vectors(self) -> usize {
+    pub(super) const fn vectors(self) -> usize {
         self.outputs.div_ceil(LANES)
     }
 
     /// Number of columns including padding.
-    pub const fn columns(self) -> usize {
+    pub(super) const fn columns(self) -> usize {
         self.vectors() * LANES
     }
 
     /// Number of values including padding.
-    pub const fn len(self) -> usize {
+    pub(super) const fn len(self) -> usize {
         self.tiles() * TILE * self.columns()
     }
 
     /// Panels from left to right: as few and as even as possible.
-    pub fn panels(self) -> impl Iterator<Item = Panel> + Clone {
+    pub(super) fn panels(self) -> impl Iterator<Item = Panel> + Clone {
         even(self.vectors(), PANEL)
     }
 
     /// Offset of a block.
-    pub const fn block(self, block: usize) -> usize {
+    pub(super) const fn block(self, block: usize) -> usize {
         block * BLOCK * TILE * self.columns()
     }
 
     /// Tiles of a block: eight, or what is left.
-    pub fn tiles_of(self, block: usize) -> usize {
+    pub(super) fn tiles_of(self, block: usize) -> usize {
         (self.tiles() - block * BLOCK).min(BLOCK)
     }
 
     /// Number of blocks.
-    pub const fn blocks(self) -> usize {
+    pub(super) const fn blocks(self) -> usize {
         self.tiles().div_ceil(BLOCK)
     }
 
     /// Calls `place(input, first output, position)` for every run of up to sixteen outputs of a row
     /// that lie side by side in memory, for the blocks of a range.
-    pub fn runs(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
+    pub(super) fn runs(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
         for block in blocks {
             let tiles = self.tiles_of(block);
             for panel in self.panels() {
@@ -111,7 +111,7 @@ impl Layout {
     /// Calls `square(first input, columns of the panel, first output, position)` for every sixteen
     /// inputs by sixteen outputs of some blocks: rows lie a panel's columns apart. There are fewer
     /// inputs where a block ends.
-    pub fn squares(self, blocks: std::ops::Range<usize>, mut square: impl FnMut(usize, usize, usize, usize)) {
+    pub(super) fn squares(self, blocks: std::ops::Range<usize>, mut square: impl FnMut(usize, usize, usize, usize)) {
         for block in blocks {
             let rows = self.tiles_of(block) * TILE;
             for panel in self.panels() {
@@ -125,7 +125,7 @@ impl Layout {
 
     /// Calls `place(input, output, position)` for every value of some blocks, positions counted
     /// from the first of them.
-    pub fn values(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
+    pub(super) fn values(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
         let start = self.block(blocks.start);
         self.runs(blocks, |input, output, at| {
             (0..LANES.min(self.outputs - output)).for_each(|lane| place(input, output + lane, at - start + lane))
@@ -134,7 +134,7 @@ impl Layout {
 
     /// The matrix `[outputs, inputs]` without padding.
     #[cfg(test)]
-    pub fn to_matrix(self, layout: &[f32]) -> Vec<f32> {
+    pub(super) fn to_matrix(self, layout: &[f32]) -> Vec<f32> {
         let mut matrix = vec![0.0; self.inputs * self.outputs];
         self.values(0..self.blocks(), |input, output, at| matrix[output * self.inputs + input] = layout[at]);
         matrix

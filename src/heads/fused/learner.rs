@@ -28,7 +28,7 @@ use crate::simd::{Isa, LANES};
 const JUDGED: usize = 64;
 
 /// A head in training.
-pub struct Learner {
+pub(super) struct Learner {
     pub spec: HeadSpec,
     objective: Objective,
     optimizer: Optimizer,
@@ -41,7 +41,7 @@ pub struct Learner {
 
 impl Learner {
     /// A head before its first step.
-    pub fn new(start: Head, task: Task<'_>) -> Learner {
+    pub(super) fn new(start: Head, task: Task<'_>) -> Learner {
         let Head { spec, fitted } = start;
         let layers = fitted.into_layers();
         let optimizer = *spec.optimizer();
@@ -55,7 +55,7 @@ impl Learner {
     }
 
     /// The operands of one of its epochs.
-    pub fn run<'r>(&'r self, isa: Isa, task: Task<'r>, batches: &'r PackedBatches<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
+    pub(super) fn run<'r>(&'r self, isa: Isa, task: Task<'r>, batches: &'r PackedBatches<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
         Run {
             isa,
             task,
@@ -74,18 +74,25 @@ impl Learner {
     }
 
     /// Operations of a pass over so many rows.
-    pub fn operations(&self, rows: usize) -> f64 {
+    pub(super) fn operations(&self, rows: usize) -> f64 {
         let weights: usize = self.layers.iter().map(|l| l.layout.len()).sum();
         4.0 * weights as f64 * rows as f64
     }
 
     /// The head in its present state.
-    pub fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
+    pub(super) fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
         Head::new(&self.spec, batch_norm, self.layers.iter().map(Layer::to_head).collect())
     }
 
     /// Class probabilities of rows, `[rows, classes]`.
-    pub fn classify(&self, isa: Isa, table: &dyn FeatureTable, norm: Option<&BatchNorm>, rows: &[usize], threads: usize) -> Vec<f32> {
+    pub(super) fn classify(
+        &self,
+        isa: Isa,
+        table: &dyn FeatureTable,
+        norm: Option<&BatchNorm>,
+        rows: &[usize],
+        threads: usize,
+    ) -> Vec<f32> {
         let (outputs, classes) = (self.spec.outputs, self.spec.classes);
         let blocks: Vec<&[usize]> = rows.chunks(JUDGED).collect();
         let judged = Shared::new(rows.len() * classes);

@@ -9,7 +9,7 @@ use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
 /// Copies units of a row while multiplying them by their dropout factors; `block` counts from the
 /// row's first unit.
-pub fn drop_block(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, block: usize, from: &[f32], to: &mut [f32; MASK_BLOCK]) {
+pub(super) fn drop_block(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, block: usize, from: &[f32], to: &mut [f32; MASK_BLOCK]) {
     match (isa.avx512(), <&[f32; MASK_BLOCK]>::try_from(from)) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the token for AVX-512 exists, which is all that `avx512` enables.

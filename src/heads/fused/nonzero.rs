@@ -20,23 +20,23 @@ const MOST: f64 = 0.75;
 /// The nonzero mask of a batch: `[block][row]`, one bit for each of the block's inputs. The thread
 /// that packs some inputs writes their words, and others read them after the next barrier; accesses
 /// that no barrier orders concern different words.
-pub struct NonzeroMask(Vec<AtomicU64>);
+pub(super) struct NonzeroMask(Vec<AtomicU64>);
 
 impl NonzeroMask {
     /// For batches of up to `batch` rows, in so many tiles.
-    pub fn new(tiles: usize, batch: usize) -> NonzeroMask {
+    pub(super) fn new(tiles: usize, batch: usize) -> NonzeroMask {
         NonzeroMask((0..tiles.div_ceil(BLOCK) * batch).map(|_| AtomicU64::new(0)).collect())
     }
 
     /// Marks the nonzero inputs of row `b` of a batch from the first of a block on. Other inputs of
     /// these blocks count as 0.
-    pub fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
+    pub(super) fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
         let words = self.0[first * batch..].iter().skip(b).step_by(batch);
         dispatch(isa, Mark { inputs, words });
     }
 
     /// Marks one input more in row `b` of a batch.
-    pub fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
+    pub(super) fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
         let word = &self.0[input / INPUTS * batch + b];
         // The first input of a block is the first that is marked there.
         let before = if input.is_multiple_of(INPUTS) { 0 } else { word.load(Relaxed) };
@@ -45,7 +45,7 @@ impl NonzeroMask {
 
     /// The mask of a block in a batch of so many rows.
     #[inline(always)]
-    pub fn block(&self, block: usize, batch: usize) -> Block<'_> {
+    pub(super) fn block(&self, block: usize, batch: usize) -> Block<'_> {
         Block(&self.0[block * batch..][..batch])
     }
 }
@@ -81,25 +81,25 @@ impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
 
 /// The mask of one block of inputs: a word per row.
 #[derive(Clone, Copy)]
-pub struct Block<'a>(&'a [AtomicU64]);
+pub(super) struct Block<'a>(&'a [AtomicU64]);
 
 impl Block<'_> {
     /// The inputs that are not 0 in a row.
     #[inline(always)]
-    pub fn row(self, row: usize) -> u64 {
+    pub(super) fn row(self, row: usize) -> u64 {
         self.0[row].load(Relaxed)
     }
 
     /// Whether skipping zeros pays, if the block has so many inputs without padding.
     #[inline(always)]
-    pub fn is_sparse(self, inputs: usize) -> bool {
+    pub(super) fn is_sparse(self, inputs: usize) -> bool {
         let with_nonzero: u32 = (0..self.0.len()).map(|row| self.row(row).count_ones()).sum();
         f64::from(with_nonzero) < MOST * (inputs * self.0.len()) as f64
     }
 
     /// The rows in which each input is not 0: `[input][word]`, bits of words of 64.
     #[inline(always)]
-    pub fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
+    pub(super) fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
         let words = self.0.len().div_ceil(ROWS);
         bits.resize(INPUTS * words, 0);
         if self.0.len() <= HALF {
@@ -128,7 +128,7 @@ impl Block<'_> {
 }
 
 /// The mask of a block by input.
-pub struct ByInput<'a> {
+pub(super) struct ByInput<'a> {
     bits: &'a [u64],
     words: usize,
 }
@@ -136,7 +136,7 @@ pub struct ByInput<'a> {
 impl ByInput<'_> {
     /// The rows in which an input is not 0.
     #[inline(always)]
-    pub fn input(&self, input: usize) -> &[u64] {
+    pub(super) fn input(&self, input: usize) -> &[u64] {
         &self.bits[input * self.words..][..self.words]
     }
 }

@@ -25,7 +25,7 @@ fn erf(x: f32) -> f32 {
 
 /// A hidden layer's row: replaces products by activations, and dropout factors by the slopes that
 /// gradients are multiplied by on their way back. Both include dropout.
-pub struct Activate<'a> {
+pub(super) struct Activate<'a> {
     /// The activation.
     pub act: Activation,
     /// Products in, activations out.
@@ -36,7 +36,7 @@ pub struct Activate<'a> {
 
 impl Activate<'_> {
     /// Runs it.
-    pub fn run(self, isa: Isa) {
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }
@@ -64,7 +64,7 @@ impl Vectorized for Activate<'_> {
 }
 
 /// The last layer's row in training: replaces logits by their gradient.
-pub struct Judge<'a> {
+pub(super) struct Judge<'a> {
     /// The loss that is minimised.
     pub objective: &'a Objective,
     /// Logits in, gradients out, in whole vectors.
@@ -82,7 +82,7 @@ pub struct Judge<'a> {
 }
 
 /// Outcome of a row.
-pub struct RowOutcome {
+pub(super) struct RowOutcome {
     /// Its loss, unscaled.
     pub loss: f64,
     /// Whether it was answered right.
@@ -91,7 +91,7 @@ pub struct RowOutcome {
 
 impl Judge<'_> {
     /// Runs it.
-    pub fn run(self, isa: Isa) -> RowOutcome {
+    pub(super) fn run(self, isa: Isa) -> RowOutcome {
         match self.objective.loss {
             Loss::Sigmoid => {
                 let (logits, rest) = self.logits.split_at_mut(self.outputs);

@@ -14,7 +14,7 @@ use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 /// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the
 /// dropout mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns {
+pub(super) struct Columns {
     /// The features among them.
     pub features: Range<usize>,
     /// The tiles.
@@ -23,13 +23,13 @@ pub struct Columns {
 
 impl Columns {
     /// Of these tiles, in a layer of `features` inputs and a bias.
-    pub fn new(tiles: Range<usize>, features: usize) -> Columns {
+    pub(super) fn new(tiles: Range<usize>, features: usize) -> Columns {
         Columns { features: (tiles.start * TILE).min(features)..(tiles.end * TILE).min(features), tiles }
     }
 }
 
 /// The purpose that rows are packed for.
-pub enum Mode<'a> {
+pub(super) enum Mode<'a> {
     /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; nonzero
     /// values are marked.
     Train(usize, Dropout, Option<&'a mut BatchNorm>, &'a NonzeroMask),
@@ -38,7 +38,7 @@ pub enum Mode<'a> {
 }
 
 /// Packs some columns of some rows; `scratch` is for the rows on their way.
-pub fn pack(
+pub(super) fn pack(
     isa: Isa,
     table: &dyn FeatureTable,
     rows: &[usize],
@@ -117,7 +117,7 @@ impl Vectorized for Ask<'_> {
 }
 
 /// Packs one row of units in memory, nothing dropped.
-pub fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
+pub(super) fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
     Place { batch, b, columns, out }.run(isa, x, None);
 }
 
@@ -187,7 +187,7 @@ impl Place<'_> {
 }
 
 /// Fills a row with the dropout factors of its units.
-pub fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
+pub(super) fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
     units.fill(1.0);
     if !dropout.is_none() {
         let (ones, mut factors) = ([1.0; MASK_BLOCK], [0.0; MASK_BLOCK]);

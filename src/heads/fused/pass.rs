@@ -14,7 +14,7 @@ use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
 impl<'a> Pass<'a> {
     /// Runs the pass with one step of an optimiser. `bits` is scratch memory for a block's mask.
-    pub fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
+    pub(super) fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
         struct Updating<'a>(Isa, Pass<'a>, &'a mut Vec<u64>);
         impl ForUpdate for Updating<'_> {
             type Output = ();

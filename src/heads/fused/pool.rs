@@ -7,7 +7,7 @@ use crate::simd::Isa;
 
 /// The resources that all groups of a trainer share.
 #[derive(Debug, Clone)]
-pub struct Pool {
+pub(super) struct Pool {
     /// Instructions of the kernels.
     pub isa: Isa,
     /// Number of threads.

@@ -14,7 +14,7 @@ use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 /// `x` is valid for `ROWS` values at each of `rows` rows, `TILE` apart; `h` for `COLUMNS` vectors
 /// at each of them, `width` apart.
 #[inline(always)]
-pub unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+pub(super) unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     s: S,
     tile: &[[S::V; COLUMNS]; ROWS],
     x: *const f32,
@@ -65,7 +65,7 @@ unsafe fn multiply_rows<S: Simd, const ROWS: usize, const COLUMNS: usize, const 
 }
 
 /// Products of features with some blocks of a weight matrix.
-pub struct Product<'a> {
+pub(super) struct Product<'a> {
     /// The weights' geometry.
     pub layout: Layout,
     /// Blocks that are multiplied.
@@ -80,7 +80,7 @@ pub struct Product<'a> {
 
 impl Product<'_> {
     /// Runs it.
-    pub fn run(self, isa: Isa) {
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }

@@ -21,7 +21,7 @@ const AHEAD: usize = 8;
 /// A block, whose weights lie at `at`; given which features are not 0 in this batch, by input, and
 /// in the next one.
 #[inline(always)]
-pub fn block<S: Simd, R: Update>(
+pub(super) fn block<S: Simd, R: Update>(
     s: S,
     update: R,
     pass: &mut Pass<'_>,

@@ -27,7 +27,7 @@ use crate::heads::training::trainer;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Constants of an epoch.
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     pub isa: Isa,
     pub task: Task<'a>,
     /// Inputs of the first layer.
@@ -46,16 +46,16 @@ pub struct Run<'a> {
 }
 
 /// Outcomes of the rows of an epoch, in their order: loss, and 1 for a right answer.
-pub struct Tally(Shared);
+pub(super) struct Tally(Shared);
 
 impl Tally {
     /// Room for the outcomes of `rows` rows.
-    pub fn new(rows: usize) -> Tally {
+    pub(super) fn new(rows: usize) -> Tally {
         Tally(Shared::new(2 * rows))
     }
 
     /// Statistics of the epoch's pass.
-    pub fn pass(self) -> trainer::Pass {
+    pub(super) fn pass(self) -> trainer::Pass {
         let values = self.0.into_values();
         let rows = values.as_chunks::<2>().0;
         let [loss, right] = [0, 1].map(|i| rows.iter().map(|row| f64::from(row[i])).sum());
@@ -64,7 +64,7 @@ impl Tally {
 }
 
 /// Buffers between the rows' half and the weights' half of a step.
-pub struct Buffers {
+pub(super) struct Buffers {
     /// Products of the first layer, a buffer for each chunk.
     partial: Vec<Shared>,
     /// For each layer, gradients of its products as the kernels read them, times
@@ -94,7 +94,7 @@ struct Between {
 
 impl Buffers {
     /// For batches of up to `batch` rows.
-    pub fn new(layers: &[Layer], batch: usize) -> Buffers {
+    pub(super) fn new(layers: &[Layer], batch: usize) -> Buffers {
         let shared = |layout: Layout| Shared::new(layout.columns() * batch);
         let between = |layer: &Layer| Between {
             packed: Shared::new(layer.layout.tiles() * TILE * batch),
@@ -150,7 +150,7 @@ impl Vectorized for Sum<'_> {
 
 /// A thread's own memory.
 #[derive(Default)]
-pub struct Scratch {
+pub(super) struct Scratch {
     row: Vec<f32>,
     other: Vec<f32>,
     bits: Vec<u64>,
@@ -162,7 +162,15 @@ pub struct Scratch {
 impl Run<'_> {
     /// Steps `which` of an epoch of these batches; those before are done. `packs` tells whether
     /// these threads pack the batches.
-    pub fn steps(&self, member: &Member<'_>, batches: &[&[usize]], which: Range<usize>, packs: bool, tally: &Tally, scratch: &mut Scratch) {
+    pub(super) fn steps(
+        &self,
+        member: &Member<'_>,
+        batches: &[&[usize]],
+        which: Range<usize>,
+        packs: bool,
+        tally: &Tally,
+        scratch: &mut Scratch,
+    ) {
         if which.start == 0 && !which.is_empty() {
             self.begin(member, batches[0], packs, scratch);
         }

@@ -13,7 +13,7 @@ use super::aligned::Aligned;
 const SPINS: u32 = 500;
 
 /// Threads that wait for each other.
-pub struct Team {
+pub(super) struct Team {
     members: usize,
     waiting: AtomicUsize,
     round: AtomicUsize,
@@ -28,7 +28,7 @@ pub struct Team {
 struct Counter(AtomicUsize);
 
 /// One thread of a team.
-pub struct Member<'a> {
+pub(super) struct Member<'a> {
     team: &'a Team,
     /// Its number.
     pub index: usize,
@@ -42,12 +42,12 @@ impl Team {
     }
 
     /// Runs `work` on the calling thread, a team by itself.
-    pub fn alone(work: impl FnOnce(&Member<'_>)) {
+    pub(super) fn alone(work: impl FnOnce(&Member<'_>)) {
         work(&Member { team: &Team::new(1), index: 0 });
     }
 
     /// Runs `work` on `members` threads, the calling one among them, and waits for all.
-    pub fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
+    pub(super) fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
         let team = Team::new(members);
         std::thread::scope(|scope| {
             for index in 1..members {
@@ -62,7 +62,7 @@ impl Team {
 impl Member<'_> {
     /// A barrier: waits until every member has arrived. Writes before it are visible to all after
     /// it.
-    pub fn meet(&self) {
+    pub(super) fn meet(&self) {
         let Team { members, waiting, round, taken, broken } = self.team;
         let now = round.load(Ordering::Acquire);
         if waiting.fetch_add(1, Ordering::AcqRel) + 1 == *members {
@@ -82,7 +82,7 @@ impl Member<'_> {
     /// The next item of `0..n` that no member has taken since the last barrier: first of this
     /// member's own, whose data its cache may still hold, then of another's, since threads are not
     /// always equally fast.
-    pub fn take(&self, n: usize) -> Option<usize> {
+    pub(super) fn take(&self, n: usize) -> Option<usize> {
         let Team { members, ref taken, .. } = *self.team;
         (0..members).map(|next| (self.index + next) % members).find_map(|of| {
             let own = n.saturating_sub(of).div_ceil(members);
@@ -93,7 +93,7 @@ impl Member<'_> {
 
     /// This member's share of `0..n`: neighbouring items, as many as the others' or one more or
     /// less.
-    pub fn share(&self, n: usize) -> Range<usize> {
+    pub(super) fn share(&self, n: usize) -> Range<usize> {
         n * self.index / self.team.members..n * (self.index + 1) / self.team.members
     }
 }
@@ -108,7 +108,7 @@ impl Drop for Member<'_> {
 
 /// A buffer that the members of a team share: between two barriers each of its parts is either
 /// written by one of them or read by any.
-pub struct Shared(UnsafeCell<Aligned>);
+pub(super) struct Shared(UnsafeCell<Aligned>);
 
 // SAFETY: access is through `read` and `part`, whose callers promise that no part is written while
 // another thread uses it.
@@ -116,18 +116,18 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     /// A buffer of zeros.
-    pub fn new(len: usize) -> Shared {
+    pub(super) fn new(len: usize) -> Shared {
         Shared(UnsafeCell::new(Aligned::zeros(len)))
     }
 
     /// The values, when the team is done.
-    pub fn into_values(self) -> Vec<f32> {
+    pub(super) fn into_values(self) -> Vec<f32> {
         self.0.into_inner().to_vec()
     }
 
     /// The first value's address and the number of values, for kernels that write some columns of
     /// some rows.
-    pub fn pointer(&self) -> (*mut f32, usize) {
+    pub(super) fn pointer(&self) -> (*mut f32, usize) {
         // SAFETY: while shared, only the values behind the buffer's own pointer change, never the
         // buffer.
         let values = unsafe { &*self.0.get() };
@@ -138,7 +138,7 @@ impl Shared {
     ///
     /// # Safety
     /// Until the next barrier no thread writes to the range.
-    pub unsafe fn read(&self, range: Range<usize>) -> &[f32] {
+    pub(super) unsafe fn read(&self, range: Range<usize>) -> &[f32] {
         let (start, len) = self.pointer();
         assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
         // SAFETY: the range lies within the buffer, as asserted; the caller promises that no thread
@@ -152,7 +152,7 @@ impl Shared {
     /// Until the next barrier no other thread uses the range, nor this one through another
     /// reference.
     #[expect(clippy::mut_from_ref, reason = "the caller promises that the range is its own")]
-    pub unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
         let (start, len) = self.pointer();
         assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
         // SAFETY: the range lies within the buffer, as asserted; the caller promises that it is

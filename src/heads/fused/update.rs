@@ -14,14 +14,14 @@ use crate::simd::{LANES, Simd};
 
 /// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what
 /// is below 10⁻²⁴.
-pub const FLOOR: f32 = 1e-17;
+pub(super) const FLOOR: f32 = 1e-17;
 /// Added to every mean of squares: far below the square of any eps, far above the subnormal
 /// numbers.
 const LEAST: f32 = 1e-36;
 
 /// Factor by which gradients are multiplied before an update: the root of a squared gradient's
 /// share of its mean.
-pub fn intake(o: &Optimizer) -> f64 {
+pub(super) fn intake(o: &Optimizer) -> f64 {
     match o {
         Optimizer::Sgd(_) => 1.0,
         Optimizer::Rmsprop(rmsprop) => (1.0 - rmsprop.alpha).sqrt(),
@@ -30,7 +30,7 @@ pub fn intake(o: &Optimizer) -> f64 {
 }
 
 /// An update rule with its constants for one step.
-pub trait Update: Copy {
+pub(super) trait Update: Copy {
     /// Number of states per weight.
     const STATES: usize;
 
@@ -39,7 +39,7 @@ pub trait Update: Copy {
 }
 
 /// Work that is generic over the update.
-pub trait ForUpdate {
+pub(super) trait ForUpdate {
     /// Its result.
     type Output;
     /// Runs it.
@@ -215,7 +215,7 @@ impl<const MAX: bool> Update for Adam<MAX> {
 /// # Safety
 /// Weights, and as many states as the rule has, are valid there.
 #[inline(always)]
-pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
+pub(super) unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
     s: S,
     update: R,
     (weights, states): (*mut f32, [*mut f32; 3]),
@@ -242,7 +242,7 @@ pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
 }
 
 /// Number of states that an optimiser's update keeps per weight.
-pub fn states(o: &Optimizer) -> usize {
+pub(super) fn states(o: &Optimizer) -> usize {
     struct States;
     impl ForUpdate for States {
         type Output = usize;
@@ -254,7 +254,7 @@ pub fn states(o: &Optimizer) -> usize {
 }
 
 /// Runs work with the update of an optimiser for its step `step` (from 1).
-pub fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
+pub(super) fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
     let taken = intake(o);
     let (decay, shrink) = match o.decays_apart() {
         true => (0.0, (1.0 - lr * o.weight_decay()) as f32),

@@ -8,7 +8,7 @@ use crate::{Error, Result, steps};
 
 /// The folder of the best head: of a sweep directory its `best/`, of a folder that holds
 /// `model.json` the folder itself.
-pub fn best_of(folder: &Path) -> PathBuf {
+pub(crate) fn best_of(folder: &Path) -> PathBuf {
     let best = folder.join(BEST_FOLDER);
     if best.join(MODEL_FILE).is_file() { best } else { folder.into() }
 }
@@ -17,7 +17,7 @@ pub fn best_of(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// A file that is missing or cannot be read.
-pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+pub(crate) fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let path = folder.join(name);
     std::fs::read(&path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound if folder.join("trials.jsonl").is_file() => Error::data(
@@ -31,20 +31,20 @@ pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
 }
 
 /// The error of weights that are not those whose digest `model.json` holds.
-pub fn wrong_weights(folder: &Path) -> Error {
+pub(crate) fn wrong_weights(folder: &Path) -> Error {
     let problem = format!("is damaged, or another sweep's: its SHA-256 is not the one that {MODEL_FILE} promises");
     Error::data(folder.join(HEAD_FILE), problem, AGAIN)
 }
 
 /// The way out of a damaged head.
-pub const AGAIN: &str = steps::TRAIN_AGAIN;
+pub(crate) const AGAIN: &str = steps::TRAIN_AGAIN;
 
 /// Checks that the best head's weights are those that `model.json` was written for. Files of
 /// earlier versions that hold no digest pass.
 ///
 /// # Errors
 /// Files that are missing, damaged or do not belong together.
-pub fn check_head_file(folder: impl AsRef<Path>) -> Result<()> {
+pub(crate) fn check_head_file(folder: impl AsRef<Path>) -> Result<()> {
     let folder = best_of(folder.as_ref());
     let path = folder.join(MODEL_FILE);
     let no_model = |e: serde_json::Error| Error::data(&path, format!("is not a model: {e}"), AGAIN);

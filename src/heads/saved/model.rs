@@ -7,13 +7,13 @@ use crate::heads::settings::spec::HeadSpec;
 use crate::store::Key;
 
 /// Version of `model.json`.
-pub const MODEL_FORMAT: u32 = 2;
+pub(crate) const MODEL_FORMAT: u32 = 2;
 /// The description's file name.
-pub const MODEL_FILE: &str = "model.json";
+pub(crate) const MODEL_FILE: &str = "model.json";
 /// The folder of a sweep that holds the best trial's head.
-pub const BEST_FOLDER: &str = "best";
+pub(crate) const BEST_FOLDER: &str = "best";
 /// The weights' file name.
-pub const HEAD_FILE: &str = "head.safetensors";
+pub(crate) const HEAD_FILE: &str = "head.safetensors";
 
 /// One feature vector that a head reads: which tap of which backbone, made how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -155,19 +155,19 @@ impl SettingSpec {
     ///
     /// # Errors
     /// An unknown name: the message carries the nearest one.
-    pub fn find(name: &str) -> Result<&'static SettingSpec> {
+    pub(crate) fn find(name: &str) -> Result<&'static SettingSpec> {
         KEYS.iter()
             .find(|key| key.name == name)
             .ok_or_else(|| Error::setting(format!("`{name}` is not a parameter"), did_you_mean(name, KEYS.iter().map(|k| k.name))))
     }
 
     /// Whether a head with these settings uses this key at all.
-    pub fn applies(&self, params: &Params) -> bool {
+    pub(crate) fn applies(&self, params: &Params) -> bool {
         (self.when)(params)
     }
 
     /// The smallest number that it may hold, if there is one.
-    pub fn least(&self) -> Option<f64> {
+    pub(crate) fn least(&self) -> Option<f64> {
         match self.kind {
             Kind::Number { min, closed: true, .. } => Some(min),
             Kind::Count(least) => Some(least as f64),
@@ -180,7 +180,7 @@ impl SettingSpec {
     ///
     /// # Errors
     /// A value of another kind or out of range. The message for a word names the nearest valid one.
-    pub fn check(&self, value: &Value) -> Result<()> {
+    pub(crate) fn check(&self, value: &Value) -> Result<()> {
         let refuse = |hint: String| Err(Error::parameter(self.name, format!("`{}: {}` cannot be used", self.name, plain(value)), hint));
         match self.kind {
             _ if value.is_null() && self.optional => Ok(()),
@@ -221,12 +221,12 @@ pub(crate) fn whole_number(value: &Value, least: u64) -> Result<usize, String> {
 }
 
 /// A value as people write it: words without quotes.
-pub fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// "did you mean `x`?", or the list of all candidates.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use one of: {}", candidates.into_iter().collect::<Vec<_>>().join(", ")),

@@ -40,4 +40,6 @@ mod spectrum;
 #[cfg(test)]
 mod tests;
 
-pub use solver::{Solver, fits};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use solver::Solver;
+pub(crate) use solver::fits;

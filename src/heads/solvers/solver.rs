@@ -19,7 +19,7 @@ const REMEMBERED_BYTES: usize = 1 << 30;
 /// # Errors
 /// Ridge where both rows and features are so many that they cannot be decomposed; nearest
 /// neighbours of more rows than memory should hold.
-pub fn fits(spec: &HeadSpec, rows: usize) -> Result<()> {
+pub(crate) fn fits(spec: &HeadSpec, rows: usize) -> Result<()> {
     let dim = spec.inputs;
     match spec.config() {
         HeadConfig::Ridge { .. } if rows.min(dim) > spectrum::LARGEST => {

@@ -14,7 +14,7 @@ pub(crate) const MASK_BLOCK: usize = 128;
 /// so that sixteen of them side by side give eight masks of sixteen neighbouring units: a vector
 /// kernel needs no shuffling.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dropout {
+pub(crate) struct Dropout {
     philox: Philox,
     layer: u32,
     threshold: u32,
@@ -24,25 +24,26 @@ pub struct Dropout {
 
 impl Dropout {
     /// The mask of `layer`'s input at a rate in `[0, 1)`.
-    pub fn new(seed: u64, layer: usize, rate: f32) -> Dropout {
+    pub(crate) fn new(seed: u64, layer: usize, rate: f32) -> Dropout {
         let threshold = ((f64::from(rate) * 65536.0).round() as u32).min(0xffff);
         let scale = (1.0 / (1.0 - f64::from(rate))) as f32;
         Dropout { philox: Philox::new(seed, DROPOUT), layer: layer as u32, threshold, scale }
     }
 
     /// The masks of each layer's input.
-    pub fn of(spec: &HeadSpec) -> Vec<Dropout> {
+    pub(crate) fn of(spec: &HeadSpec) -> Vec<Dropout> {
         let seed = spec.params().seed;
         spec.dropouts().iter().enumerate().map(|(layer, &rate)| Dropout::new(seed, layer, rate)).collect()
     }
 
     /// Whether nothing is ever dropped.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.threshold == 0
     }
 
     /// The factor of one unit: 0 or [`Dropout::scale`].
-    pub fn factor(&self, epoch: usize, row: usize, unit: usize) -> f32 {
+    #[cfg(test)]
+    pub(crate) fn factor(&self, epoch: usize, row: usize, unit: usize) -> f32 {
         let within = unit % MASK_BLOCK;
         let counter = (unit / MASK_BLOCK * 16 + within % 16) as u32;
         let words = self.philox.block([counter, row as u32, epoch as u32, self.layer]);

@@ -14,7 +14,7 @@ use crate::heads::settings::spec::HeadSpec;
 
 /// Targets of a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Targets {
+pub(crate) struct Targets {
     /// `rows · outputs` targets, weighted.
     pub q: Vec<f32>,
     /// Mass of each row.
@@ -25,7 +25,7 @@ pub struct Targets {
 
 /// The loss with everything that turns labels into targets.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Objective {
+pub(crate) struct Objective {
     /// Softmax or sigmoid.
     pub loss: Loss,
     outputs: usize,
@@ -35,7 +35,7 @@ pub struct Objective {
 
 impl Objective {
     /// The objective of a head; class weights are counted over the training rows.
-    pub fn new(spec: &HeadSpec, labels: &Labels, train: &[usize]) -> Objective {
+    pub(crate) fn new(spec: &HeadSpec, labels: &Labels, train: &[usize]) -> Objective {
         let classes = spec.classes();
         let mut weights = vec![1.0; classes];
         if spec.params().class_weights == ClassWeights::Balanced {
@@ -53,7 +53,7 @@ impl Objective {
     /// Targets of a batch, as `torch.nn.CrossEntropyLoss` (mean over the weights of the rows'
     /// classes) or `BCEWithLogitsLoss` (mean over rows and outputs) weigh them. Smoothing spreads
     /// its share over all classes; for a sigmoid, over yes and no, as in Keras.
-    pub fn targets(&self, task: Task<'_>, rows: &[usize], out: &mut Targets) {
+    pub(crate) fn targets(&self, task: Task<'_>, rows: &[usize], out: &mut Targets) {
         let c = self.outputs;
         out.q.clear();
         out.q.resize(rows.len() * c, 0.0);
@@ -63,7 +63,7 @@ impl Objective {
     }
 
     /// Writes the targets of a training row to `q`, mixed like its features. Returns its mass.
-    pub fn mixed_targets(&self, task: Task<'_>, row: usize, q: &mut [f32]) -> f32 {
+    pub(crate) fn mixed_targets(&self, task: Task<'_>, row: usize, q: &mut [f32]) -> f32 {
         let mass = self.row_targets(task.labels.of(row), q);
         let Some(Mix { row: other, share }) = task.features.mixed(row) else { return mass };
         let mut others = vec![0.0; q.len()];
@@ -73,7 +73,7 @@ impl Objective {
     }
 
     /// Writes the targets of one row to `q`. Returns its mass.
-    pub fn row_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
+    pub(crate) fn row_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
         match self.loss {
             Loss::Sigmoid => self.sigmoid_targets(labels, q),
             Loss::Auto | Loss::Softmax => self.softmax_targets(labels, q),
@@ -82,13 +82,13 @@ impl Objective {
 
     /// Whether the class with the largest logit is among the row's own. With two classes on one
     /// sigmoid the sign decides.
-    pub fn is_right(&self, logits: &[f32], labels: &[u32]) -> bool {
+    pub(crate) fn is_right(&self, logits: &[f32], labels: &[u32]) -> bool {
         let answer = if self.outputs == 1 { usize::from(logits[0] > 0.0) } else { most_probable(logits) };
         labels.contains(&(answer as u32))
     }
 
     /// Factor of the sum over a batch.
-    pub fn scale(&self, task: Task<'_>, rows: &[usize]) -> f32 {
+    pub(crate) fn scale(&self, task: Task<'_>, rows: &[usize]) -> f32 {
         let weight = |row: usize| self.weight(task.labels.of(row));
         let mixed = |row: usize| match task.features.mixed(row) {
             Some(Mix { row: other, share }) => weight(row) + share * (weight(other) - weight(row)),
@@ -130,7 +130,7 @@ impl Objective {
     }
 
     /// Loss of one row (unscaled), its logits replaced by their gradient.
-    pub fn row(&self, logits: &mut [f32], q: &[f32], mass: f32, scale: f32) -> f64 {
+    pub(crate) fn row(&self, logits: &mut [f32], q: &[f32], mass: f32, scale: f32) -> f64 {
         match self.loss {
             Loss::Sigmoid => {
                 let mut loss = 0.0;

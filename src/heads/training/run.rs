@@ -34,7 +34,7 @@ pub struct Epoch {
 
 /// Whether training goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
+pub(crate) enum Watch {
     /// Training continues.
     Continue,
     /// Training ends here.
@@ -43,7 +43,7 @@ pub enum Watch {
 
 /// A trained head with the outcome of its training.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
+pub(crate) struct Trained {
     /// The head: of the best epoch where `patience` is set, else of the last.
     pub head: Head,
     /// Its metrics on val.
@@ -55,7 +55,7 @@ pub struct Trained {
 }
 
 /// A head in training, which may pause after any epoch.
-pub struct Training<'a> {
+pub(crate) struct Training<'a> {
     task: Task<'a>,
     spec: HeadSpec,
     metric: Metric,
@@ -74,7 +74,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// A failure of the trainer.
-    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
+    pub(crate) fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
         let spec = start.spec.clone();
         Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
     }
@@ -84,7 +84,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// A failure of the trainer.
-    pub fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
+    pub(crate) fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
         let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
         let sessions = trainer.begin_lockstep(task, starts)?;
         Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
@@ -100,7 +100,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// A failure of the trainer.
-    pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+    pub(crate) fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
             let pass = self.pass()?;
@@ -115,7 +115,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// A failure of the trainer.
-    pub fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+    pub(crate) fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
@@ -187,12 +187,12 @@ impl<'a> Training<'a> {
     }
 
     /// Number of epochs completed.
-    pub fn epochs(&self) -> usize {
+    pub(crate) fn epochs(&self) -> usize {
         self.epoch
     }
 
     /// Whether training has ended.
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
@@ -200,7 +200,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// A failure of the device.
-    pub fn finish(self) -> Result<Trained> {
+    pub(crate) fn finish(self) -> Result<Trained> {
         if let Some((_, trained)) = self.best {
             return Ok(trained);
         }
@@ -213,7 +213,7 @@ impl<'a> Training<'a> {
 ///
 /// # Errors
 /// As [`Solver::solve`].
-pub fn solve(
+pub(crate) fn solve(
     solver: &mut Solver,
     task: Task<'_>,
     spec: &HeadSpec,

@@ -8,7 +8,7 @@ use crate::heads::fitted::head::Head;
 use crate::heads::settings::spec::HeadSpec;
 
 /// Largest number of heads in lockstep: more hardly keep a GPU busier.
-pub const MOST_IN_LOCKSTEP: usize = 64;
+pub(crate) const MOST_IN_LOCKSTEP: usize = 64;
 
 /// A trainer of heads: candle on any device, or the fused CPU trainer.
 pub trait Trainer: Send + Sync {

@@ -5,7 +5,7 @@ use prost::Message;
 
 use super::*;
 use crate::backbone::Backbone;
-use crate::backbones::{self, Opened, Options};
+use crate::backbones::{self, BuildOptions, Opened};
 use crate::data::Orientation;
 use crate::engine::DeviceChoice;
 use crate::heads::{Fit, Head, HeadKind, InputFeatures, Loss, MODEL_FORMAT, Model, Params, Predictor, Transform};
@@ -21,7 +21,7 @@ fn model(backbone: &str, tap: &str, params: &Params) -> TrainedModel {
 
 fn model_of(classes: &[&str], backbone: &str, tap: &str, params: &Params) -> TrainedModel {
     let info = backbones::find(backbone).unwrap();
-    let options = Options::default();
+    let options = BuildOptions::default();
     let source = Box::new(Formula::new(info.graph(&options).parameters(), 1));
     let preprocess = PreprocessSpec::default().with_size(info.size.min(96), 0.875);
     let weights = Opened { source, name: "random:1".into(), preprocess, crop_pct: 0.875, options };
@@ -148,7 +148,7 @@ fn a_model_without_a_fixed_input_is_refused() {
         ..Default::default()
     };
     let info = backbones::find("squeezenet1_1").unwrap();
-    let options = Options::default();
+    let options = BuildOptions::default();
     let weights = Opened {
         source: Box::new(Formula::new(info.graph(&options).parameters(), 1)),
         name: "random:1".into(),

@@ -25,8 +25,8 @@ const FILES: [&str; 10] = [
     TENSORBOARD_FOLDER,
 ];
 
-/// Moves the files of the sweep in a directory into a folder of their own. Returns that folder; `None`
-/// where there was no sweep.
+/// Moves the files of the sweep in a directory into a folder of their own. Returns that folder;
+/// `None` where there was no sweep.
 pub(crate) fn move_aside(folder: &Path) -> Result<Option<PathBuf>> {
     let mut names: Vec<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {

@@ -8,7 +8,8 @@ use crate::sweep::settings::axis::Axis;
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::settings::domain::{Domain, Range};
 
-/// Warnings where the best value of a numeric parameter lies at an end of what was searched: a better one may lie beyond.
+/// Warnings where the best value of a numeric parameter lies at an end of what was searched: a
+/// better one may lie beyond.
 pub(crate) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<String> {
     // No seed is better than another, and more rows always are.
     let axes = config.axes.iter().filter(|axis| !matches!(axis.key.as_str(), "seed" | "shots"));
@@ -29,7 +30,8 @@ pub(crate) fn edges(config: &SweepConfig, leaderboard: &[TrialResult]) -> Vec<St
     axes.filter_map(edge).collect()
 }
 
-/// The end of a distribution within a twentieth of which `best` lies, unless nothing can lie beyond it.
+/// The end of a distribution within a twentieth of which `best` lies, unless nothing can lie beyond
+/// it.
 fn edge_of_range(range: &Range, best: f64, is_last: impl Fn(f64) -> bool) -> Option<&'static str> {
     const NEAR: f64 = 0.05;
     let [low, high, best] = [range.min, range.max, best].map(|x| range.coordinate(x));

@@ -14,36 +14,37 @@ use super::record::{EpochRecord, FinishedTrial, Record};
 use crate::files::replace;
 use crate::{Error, Result};
 
-/// The file, open for appending. Lines are written whole: a kill leaves at most one broken line, the last. Each ends with a checksum of what
-/// stands before it in the line.
-pub struct Log {
+/// The log, open for appending. Lines are written whole: a kill leaves at most one broken line, the
+/// last. Each line ends with a checksum of its text.
+pub(crate) struct Log {
     path: PathBuf,
     file: Mutex<File>,
-    /// Trials that the logs of earlier sweeps keep.
+    /// Digests of the trials in the logs of earlier sweeps.
     elsewhere: HashSet<String>,
 }
 
 /// Finished trials by their digest.
-pub type Finished = HashMap<String, FinishedTrial>;
+pub(crate) type Finished = HashMap<String, FinishedTrial>;
 
-/// What a log holds.
+/// The trials of a log.
 #[derive(Debug, Default)]
-pub struct Past {
-    /// Trials that came to their end, of which each line is there.
+pub(crate) struct Past {
+    /// Trials that came to their end and of which no line is missing.
     pub finished: Finished,
-    /// Their ids, in the order in which they came to it.
+    /// Their digests, in the order of their ends.
     pub order: Vec<String>,
-    /// Lines that are damaged or missing, in words; trials that they may have been of are not among the finished ones.
+    /// Damaged or missing lines, in words. Trials to which they may belong are not among the
+    /// finished ones.
     pub damage: Vec<String>,
 }
 
 impl Log {
-    /// Reads the finished trials of earlier runs and of earlier sweeps, rewrites the log with these alone and opens it. What is damaged says what
-    /// becomes of it.
+    /// Reads the finished trials of earlier runs and of earlier sweeps, rewrites the log with these
+    /// alone and opens it. Damage is described with its consequence.
     ///
     /// # Errors
     /// A file that cannot be read or written.
-    pub fn open(path: &Path) -> Result<(Log, Past)> {
+    pub(crate) fn open(path: &Path) -> Result<(Log, Past)> {
         let mut past = Past::default();
         let mut elsewhere = HashSet::new();
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -61,12 +62,13 @@ impl Log {
         Ok((Log { path: path.into(), file: Mutex::new(file), elsewhere }, past))
     }
 
-    /// Rewrites the file with the trials that `numbers` names, by id, under these numbers. Other sweeps' trials that no folder of theirs keeps go
-    /// to [`EARLIER_LOG_FILE`] beside it; returns how many.
+    /// Rewrites the log with the trials of `numbers` (by digest) under these numbers. Trials of
+    /// other sweeps that no folder of theirs keeps move to [`EARLIER_LOG_FILE`] beside it. Returns
+    /// the number of these.
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub fn finish(&self, numbers: &HashMap<&str, usize>) -> Result<usize> {
+    pub(crate) fn finish(&self, numbers: &HashMap<&str, usize>) -> Result<usize> {
         let all = read_trials(&self.path)?.finished;
         let (mut own, mut earlier): (Finished, Finished) = all.into_iter().partition(|(id, _)| numbers.contains_key(id.as_str()));
         earlier.retain(|id, _| !self.elsewhere.contains(id));
@@ -87,13 +89,13 @@ impl Log {
     ///
     /// # Errors
     /// A full disk.
-    pub fn append(&self, record: &Record) -> Result<()> {
+    pub(crate) fn append(&self, record: &Record) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line(record).as_bytes()).map_err(Error::io("write", &self.path))
     }
 }
 
-/// Where a log's trials of other sweeps are kept.
+/// The file beside a log for trials of other sweeps.
 fn aside(path: &Path) -> PathBuf {
     path.with_file_name(EARLIER_LOG_FILE)
 }
@@ -110,9 +112,9 @@ fn rewrite<'a>(path: &Path, trials: impl Iterator<Item = &'a FinishedTrial>) -> 
     replace(path, text.as_bytes())
 }
 
-/// What stands between a record and its checksum, and behind it.
+/// The text between a record and its checksum, and behind it.
 const CHECK: [&str; 2] = [",\"check\":\"", "\"}"];
-/// Digits of a checksum: the first ones of a SHA-256, which every language has.
+/// Number of digits of a checksum: the first ones of a SHA-256, which every language has.
 const DIGITS: usize = 16;
 
 fn checksum(text: &[u8]) -> String {
@@ -126,14 +128,14 @@ fn line(record: &Record) -> String {
     format!("{text}{}{}{}\n", CHECK[0], checksum(text.as_bytes()), CHECK[1])
 }
 
-/// A line's record without its checksum, and the checksum; nothing where it has none.
+/// The record of a line without its checksum, and the checksum; `None` where it has none.
 fn checked(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = line.strip_suffix(CHECK[1].as_bytes())?;
     let (rest, digits) = line.split_at_checked(line.len().checked_sub(DIGITS)?)?;
     Some((rest.strip_suffix(CHECK[0].as_bytes())?, digits))
 }
 
-/// A line's record, if it is what was written. Logs of before have no checksums.
+/// The record of a line that is as it was written. Logs of early versions have no checksums.
 fn parse(line: &[u8], has_checksum: bool) -> Option<Record> {
     match checked(line) {
         Some((text, digits)) if checksum(text).as_bytes() == digits => serde_json::from_slice(&[text, b"}"].concat()).ok(),
@@ -142,11 +144,12 @@ fn parse(line: &[u8], has_checksum: bool) -> Option<Record> {
     }
 }
 
-/// Reads the trials of a log that came to their end. A trial of which a line is missing, or may be a damaged one, is left out.
+/// Reads the trials of a log that came to their end, but for those of which a line is missing or
+/// may be a damaged one.
 ///
 /// # Errors
 /// A file that cannot be read. One that is not there holds no trial.
-pub fn read_trials(path: &Path) -> Result<Past> {
+pub(crate) fn read_trials(path: &Path) -> Result<Past> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Past::default()),
@@ -172,7 +175,7 @@ pub fn read_trials(path: &Path) -> Result<Past> {
                 past.finished.insert(end.id.clone(), FinishedTrial { epochs, end });
             }
             None => {
-                // What follows the last line break was being written.
+                // Text behind the last line break was being written.
                 let how = if at + 1 == lines.len() { "cut short" } else { "damaged" };
                 past.damage.push(format!("{}:{} is {how}", path.display(), at + 1));
                 damaged.push(at);

@@ -29,8 +29,8 @@ pub struct SweepOutcome {
     pub metric: String,
     /// Metrics of the best trial on test, where there is a test split.
     pub test: Option<Metrics>,
-    /// Means on test over the repeats of the best trial, where there are several, with the deviation as
-    /// `test.acc1.std` beside `test.acc1`.
+    /// Means on test over the repeats of the best trial, where there are several, with the
+    /// deviation as `test.acc1.std` beside `test.acc1`.
     pub test_of_repeats: Map<String, Value>,
     /// The best trial of each value of the parameter that `report_best_by` names.
     pub best_by: Vec<BestOf>,

@@ -45,8 +45,8 @@ pub(crate) fn write_csv(path: &Path, records: impl IntoIterator<Item = Vec<Strin
     replace(path, &csv.into_inner().map_err(|e| refused(&e))?)
 }
 
-/// `results.csv`: a row for each trial in the order of their numbers, with the epoch whose weights are
-/// kept, settings and metrics.
+/// `results.csv`: a row for each trial in the order of their numbers, with the epoch whose weights
+/// are kept, settings and metrics.
 pub(crate) fn write_results(folder: &Path, results: &[TrialResult], metrics: impl Iterator<Item = &'static str>) -> Result<()> {
     let mut results: Vec<&TrialResult> = results.iter().collect();
     results.sort_unstable_by_key(|r| r.number);
@@ -87,12 +87,12 @@ pub(crate) fn write_best(folder: &Path, predictor: &Predictor) -> Result<()> {
     replace(&best.join(MODEL_FILE), &model)
 }
 
-/// Largest number of classes with columns of their own in `predictions.csv`: more would make the file
-/// unwieldy.
+/// Largest number of classes with columns of their own in `predictions.csv`: more would make the
+/// file unwieldy.
 pub(crate) const MOST_CLASSES: usize = 1000;
 
-/// `predictions.csv`: a row for each image of val (with folds, predicted out of fold) and test, with the
-/// best head's answer and the probabilities of all classes, as `predict` gives them.
+/// `predictions.csv`: a row for each image of val (with folds, predicted out of fold) and test,
+/// with the best head's answer and the probabilities of all classes, as `predict` gives them.
 pub(crate) fn write_predictions(folder: &Path, source: &Source, val: &Predictions, test: &Predictions) -> Result<()> {
     let classes = source.classes.len();
     let each: &[String] = if classes <= MOST_CLASSES { &source.classes } else { &[] };
@@ -106,8 +106,8 @@ pub(crate) fn write_predictions(folder: &Path, source: &Source, val: &Prediction
     write_csv(&folder.join(PREDICTIONS_FILE), std::iter::once(header).chain(val).chain(test))
 }
 
-/// A row of `predictions.csv`. The answer is the most probable class; where rows have several classes,
-/// all classes of a probability of at least one half.
+/// A row of `predictions.csv`. The answer is the most probable class; where rows have several
+/// classes, all classes of a probability of at least one half.
 fn prediction(source: &Source, split: &str, row: usize, p: &[f32], each: usize) -> Vec<String> {
     let most = most_probable(p);
     let labels = source.labels.of(row);
@@ -151,7 +151,8 @@ pub(crate) fn write_confusion(folder: &Path, source: &Source, judged: &Predictio
     write_csv(&folder.join(PER_CLASS_FILE), std::iter::once(header).chain(lines))
 }
 
-/// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and test.
+/// `best_by_KEY.csv`: the best trial of each value of a parameter, with its metrics on val and
+/// test.
 pub(crate) fn write_best_by(folder: &Path, key: &str, found: &[BestOf]) -> Result<()> {
     // A trial without repeats has no deviations, so the metrics differ.
     let names: BTreeSet<&String> = found.iter().flat_map(|best| best.metrics.keys()).collect();

@@ -62,8 +62,9 @@ fn runs(history: &[EpochRecord]) -> Vec<Vec<&EpochRecord>> {
     (0..runs).map(|run| history.iter().filter(|e| e.run == run).collect()).collect()
 }
 
-/// How well a trial did after `epoch` epochs; runs that were over by then count as they ended. An epoch
-/// that diverged has no metrics, and with one of its runs the trial has none: the lowest rank.
+/// How well a trial did after `epoch` epochs; runs that were over by then count as they ended. An
+/// epoch that diverged has no metrics, and with one of its runs the trial has none: the lowest
+/// rank.
 pub(crate) fn rank_at(history: &[EpochRecord], epoch: usize, metric: &Metric) -> Rank {
     let last: Vec<usize> = runs(history).iter().map(|run| run.iter().map(|e| e.epoch).filter(|&e| e <= epoch).max().unwrap_or(0)).collect();
     metric.rank(&summary(history, &last).metrics)
@@ -102,7 +103,8 @@ pub(crate) fn summary(history: &[EpochRecord], kept: &[usize]) -> Summary {
     Summary { epochs, metrics: spread(&all) }
 }
 
-/// Mean and standard deviation (of a sample, over n − 1) of each metric; null where one value is missing.
+/// Mean and standard deviation (of a sample, over n − 1) of each metric; null where one value is
+/// missing.
 pub(crate) fn spread(all: &[&Map<String, Value>]) -> Map<String, Value> {
     let n = all.len() as f64;
     let mut metrics = Map::new();

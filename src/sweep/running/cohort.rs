@@ -1,5 +1,5 @@
-//! Training a cohort of trials side by side, from rung to rung where some are ended early, and on from
-//! where an earlier run stopped.
+//! Training a cohort of trials side by side, from rung to rung where some are ended early, and on
+//! from where an earlier run stopped.
 
 use std::sync::OnceLock;
 
@@ -48,8 +48,8 @@ pub(super) fn train(runner: &Runner<'_>, cohort: &[Trial], halving: &mut Option<
     rungs.dedup();
     for until in rungs.into_iter().chain([usize::MAX]) {
         let members = cohort.iter().zip(&runs).zip(&mut states).map(|((trial, runs), state)| Member { trial, runs, state });
-        // Side by side, groups whose features memory does not hold would each read them by itself, from
-        // two places of the disk at once.
+        // Side by side, groups whose features memory does not hold would each read them by itself,
+        // from two places of the disk at once.
         let is_large = |trial| is_large(runner.source(trial).labels.len(), width(runner, trial));
         let (mut large, mut others): (Vec<_>, Vec<_>) =
             groups(runner, members).into_iter().partition(|group| is_large(group.members[0].trial));
@@ -71,7 +71,8 @@ fn advance<'p>(runner: &'p Runner<'_>, Group { shared, members }: &mut Group<'_,
     }
 }
 
-/// Groups members that share work, those first that take longest; every other member is a group of its own.
+/// Groups members that share work, those first that take longest; every other member is a group of
+/// its own.
 fn groups<'m, 'p>(runner: &Runner<'_>, members: impl Iterator<Item = Member<'m, 'p>>) -> Vec<Group<'m, 'p>> {
     let mut groups: Vec<Group<'m, 'p>> = vec![];
     for member in members {
@@ -146,8 +147,8 @@ fn judge(runner: &Runner<'_>, cohort: &[Trial], states: &mut [State<'_>], halvin
     Ok(())
 }
 
-/// The result of a trial of an earlier run, ended at a rung: as that run recorded it, if it was ended
-/// there then too.
+/// The result of a trial of an earlier run, ended at a rung: as that run recorded it, if it was
+/// ended there then too.
 fn cut(runner: &Runner<'_>, trial: &Trial, FinishedTrial { epochs, end }: &FinishedTrial, rung: usize) -> Result<TrialResult> {
     let history: Vec<EpochRecord> = epochs.iter().filter(|e| e.epoch <= rung).cloned().collect();
     if end.status == Status::Stopped {

@@ -43,7 +43,8 @@ pub(super) struct Prepared {
 /// Features that are made once, by the first trial that asks; others wait for them.
 type Slot = Arc<Mutex<Option<Prepared>>>;
 
-/// Largest memory, in bytes, for all prepared features of a sweep that are kept; others are made anew as they are read.
+/// Largest memory, in bytes, for all prepared features of a sweep that are kept; others are made
+/// anew as they are read.
 const KEPT_BYTES: usize = 1 << 30;
 
 /// The features of all trials.
@@ -61,12 +62,14 @@ impl Default for Features {
 }
 
 impl Features {
-    /// The features of a trial, standardised by the training rows of `partition`, which is that of `rows`.
+    /// The features of a trial, standardised by the training rows of `partition`, which is that of
+    /// `rows`.
     pub(super) fn of(&self, trial: &Trial, rows: Rows, partition: &Partition, sources: &[Source]) -> Result<Prepared> {
         self.view(trial, rows, 0, sources, |table| Transform::fit(trial.spec.params(), table, &partition.train))
     }
 
-    /// The features that a trial is trained on: those of [`Features::of`], with the views and shifts of its settings.
+    /// The features that a trial is trained on: those of [`Features::of`], with the views and
+    /// shifts of its settings.
     pub(super) fn for_training(
         &self,
         trial: &Trial,
@@ -121,8 +124,8 @@ impl Features {
         if trial.spec.pools() { Ok(self.kept(Arc::new(Pooled::new(table, &tap(&trial.inputs[0]).shape)?))) } else { Ok(table) }
     }
 
-    /// A table as a matrix in memory, if there is room, so that it is computed once. Its numbers are the
-    /// same either way.
+    /// A table as a matrix in memory, if there is room, so that it is computed once. Its numbers
+    /// are the same either way.
     fn kept(&self, table: Arc<dyn FeatureTable>) -> Arc<dyn FeatureTable> {
         let bytes = table.rows().saturating_mul(table.dim()).saturating_mul(4);
         let fits = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes)).is_ok();

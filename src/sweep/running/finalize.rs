@@ -23,8 +23,8 @@ struct FinalHead {
     calibration: Calibration,
     val: Predictions,
     test: Predictions,
-    /// Metrics on test, where there is a test split (of several repeats, their means), and those after
-    /// calibration.
+    /// Metrics on test, where there is a test split (of several repeats, their means), and those
+    /// after calibration.
     metrics: Map<String, Value>,
     /// Metrics of the head itself on test.
     on_test: Option<Metrics>,
@@ -133,7 +133,8 @@ impl<'r, 'a> Heads<'r, 'a> {
         Ok(Predictions { rows: of.to_vec(), probabilities: placed.head.trained.head.classify(&*prepared.table, of) })
     }
 
-    /// The predictions of the first repeat's heads for val; of folds, those of each for its own part.
+    /// The predictions of the first repeat's heads for val; of folds, those of each for its own
+    /// part.
     fn val(&mut self, last: &Placed, classes: usize) -> Result<Predictions> {
         if self.are_final() {
             return self.predict(last, &last.partition.val);
@@ -199,8 +200,8 @@ fn about_calibration(calibration: &Calibration, rows: usize) -> Option<String> {
     }
 }
 
-/// Mean and deviation on test over the repeats of a trial, the first of which is judged already. Empty
-/// where there are no others.
+/// Mean and deviation on test over the repeats of a trial, the first of which is judged already.
+/// Empty where there are no others.
 fn test_of_repeats(heads: &mut Heads<'_, '_>, source: &Source, first: Metrics) -> Result<Map<String, Value>> {
     let config = &heads.runner.job.config;
     let repeats = heads.trial.runs(source, config.protocol()) / config.folds;
@@ -213,8 +214,8 @@ fn test_of_repeats(heads: &mut Heads<'_, '_>, source: &Source, first: Metrics) -
     Ok(if repeats > 1 { spread(&all.iter().collect::<Vec<_>>()) } else { Map::new() })
 }
 
-/// Judges the best trial of each value of a parameter on test. A note names each value without a best
-/// trial: none of its trials has the metric.
+/// Judges the best trial of each value of a parameter on test. A note names each value without a
+/// best trial: none of its trials has the metric.
 fn best_by(
     runner: &Runner<'_>,
     trials: &[Trial],

@@ -1,9 +1,10 @@
 //! The directory of a sweep: which sweep it holds, and which directories cannot hold one.
 //!
-//! A directory holds the newest sweep. The files of another one, with other settings or other caches,
-//! move into `earlier/1`, `earlier/2`, …, each of which is a sweep's directory like any other; nothing
-//! is written over. The first line of `config.yaml` identifies the sweep. That file is the last to move
-//! and the first to be written: a kill in between leaves one sweep or the other.
+//! A directory holds the newest sweep. The files of another one, with other settings or other
+//! caches, move into `earlier/1`, `earlier/2`, …, each of which is a sweep's directory like any
+//! other; nothing is written over. The first line of `config.yaml` identifies the sweep. That file
+//! is the last to move and the first to be written: a kill in between leaves one sweep or the
+//! other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ pub(super) fn refuse_unusable(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Digest of the sweep: of its settings but for the time that it is given, its caches and its trainer.
+/// Digest of the sweep: of its settings but for the time that it is given, its caches and its
+/// trainer.
 fn identity(job: &SweepJob, trainer: &str) -> String {
     let config = SweepConfig { time_cap: None, ..job.config.clone() };
     let source = |s: &Source| json!([s.name, s.digest(), s.taps.iter().map(|tap| &tap.name).collect::<Vec<_>>()]);
@@ -46,8 +48,8 @@ fn identity(job: &SweepJob, trainer: &str) -> String {
 
 /// Makes the directory this sweep's own. Returns the folder into which another sweep's files moved.
 ///
-/// `plans` tells whether this sweep has a trial of a digest. It decides for a directory that does not
-/// identify its sweep.
+/// `plans` tells whether this sweep has a trial of a digest. It decides for a directory that does
+/// not identify its sweep.
 pub(super) fn claim(job: &SweepJob, trainer: &str, plans: impl Fn(&str) -> bool) -> Result<Option<PathBuf>> {
     let id = identity(job, trainer);
     let file = job.out.join(CONFIG_FILE);

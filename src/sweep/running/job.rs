@@ -15,8 +15,8 @@ pub struct SweepJob {
     pub sources: Vec<Source>,
     /// Its settings.
     pub config: SweepConfig,
-    /// The directory for its files. The same sweep resumes there; another sweep's files move into the
-    /// folder `earlier` first.
+    /// The directory for its files. The same sweep resumes there; another sweep's files move into
+    /// the folder `earlier` first.
     pub out: PathBuf,
     /// The trainer of its heads.
     pub trainer: Arc<dyn Trainer>,

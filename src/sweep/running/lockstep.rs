@@ -8,8 +8,8 @@ use crate::Result;
 use crate::heads::{Training, Watch};
 use crate::sweep::search::trial::Trial;
 
-/// Brings trials to the end of epoch `until`, or to their own end: those begun already, then as many
-/// at a time as the trainer takes.
+/// Brings trials to the end of epoch `until`, or to their own end: those begun already, then as
+/// many at a time as the trainer takes.
 pub(super) fn advance<'p>(runner: &'p Runner<'_>, members: &mut [Member<'_, 'p>], until: usize) -> Result<()> {
     members.iter_mut().for_each(|member| runner.reuse_past(member.state, until));
     loop {
@@ -49,7 +49,8 @@ fn begin<'p>(runner: &'p Runner<'_>, members: &mut [&mut Member<'_, 'p>]) -> Res
     Ok(())
 }
 
-/// Brings one training of each trial that is behind epoch `until` on by an epoch. Returns whether there were any.
+/// Advances one training of each trial that is behind epoch `until` by an epoch. Returns whether
+/// there were any.
 fn advance_by_one<'p>(runner: &'p Runner<'_>, members: &mut [Member<'_, 'p>], run: usize, until: usize) -> Result<bool> {
     let start = Instant::now();
     let mut trials: Vec<&Trial> = vec![];

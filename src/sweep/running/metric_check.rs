@@ -36,8 +36,8 @@ fn has_area(labels: &Labels, classes: usize, rows: &[usize]) -> bool {
 /// A note on the trials without the metric, which come last.
 ///
 /// # Errors
-/// No trial has it: the best one would be chosen by something else. (Nothing is known of trials that
-/// diverged; another note says so.)
+/// No trial has it: the best one would be chosen by something else. (Nothing is known of trials
+/// that diverged; another note says so.)
 pub(crate) fn judge(config: &SweepConfig, results: &[TrialResult]) -> Result<Option<String>> {
     let name = format!("val.{}", config.metric.name);
     let usable: Vec<&TrialResult> = results.iter().filter(|r| r.status != Status::Diverged).collect();

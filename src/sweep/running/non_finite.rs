@@ -1,5 +1,5 @@
-//! Features that are not finite numbers. They are searched for only where a head came out that is not
-//! finite either, since the search takes a pass over the cache.
+//! Features that are not finite numbers. They are searched for only where a head came out that is
+//! not finite either, since the search takes a pass over the cache.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -29,8 +29,8 @@ impl FiniteTables {
     /// # Errors
     /// The first one that is not a finite number: its place, and the way out.
     pub(super) fn check(&self, trial: &Trial, sources: &[Source]) -> Result<()> {
-        // Held meanwhile, so that trials which diverge side by side search once. One thread reads: work
-        // that others could steal would wait for it.
+        // Held meanwhile, so that trials which diverge side by side search once. One thread reads:
+        // work that others could steal would wait for it.
         let mut finite = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let views = 0..trial.spec.params().views;
         for table in trial.inputs.iter().flat_map(|&input| views.clone().map(move |view| Table { input, view })) {

@@ -1,5 +1,5 @@
-//! Notes before a sweep starts: on the rows that serve for choosing, and on settings that do not suit
-//! the data.
+//! Notes before a sweep starts: on the rows that serve for choosing, and on settings that do not
+//! suit the data.
 
 use std::collections::BTreeSet;
 

@@ -84,8 +84,8 @@ pub fn run(job: SweepJob, observer: &dyn Observer) -> Result<SweepOutcome> {
     let numbers: HashMap<&str, usize> = trials.iter().map(|t| (t.id.as_str(), t.number)).collect();
     let earlier = runner.log.finish(&numbers)?;
     if earlier > 0 {
-        notes
-            .extend([format!("{} of an earlier sweep in this folder are kept in {EARLIER_LOG_FILE}", counted(earlier, "trial", "trials"))]);
+        let trials = counted(earlier, "trial", "trials");
+        notes.extend([format!("{EARLIER_LOG_FILE} keeps {trials} of an earlier sweep in this folder")]);
     }
     output::write_notes(&job.out, &notes.all)?;
     let told = notes.all.len();
@@ -137,8 +137,8 @@ fn train(runner: &Runner<'_>, search: &mut Search<'_>) -> Result<(Vec<Trial>, Ve
     Ok((trials, results))
 }
 
-/// Everything beside settings and features that a trial's numbers depend on: `auc` of many classes is
-/// there only where it is asked for.
+/// Everything beside settings and features that a trial's numbers depend on: `auc` of many classes
+/// is there only where it is asked for.
 fn trainer_id(job: &SweepJob) -> String {
     let auc = if job.config.metric.name == "auc" { "/auc" } else { "" };
     format!("{}/{NUMERICS}{auc}", job.trainer.name())
@@ -149,9 +149,8 @@ fn about_divergence(results: &[TrialResult]) -> Option<String> {
     let way_out = "a smaller `lr`, `clip_norm` or `standardise: true` helps";
     match results.iter().filter(|r| r.status == Status::Diverged).count() {
         0 => None,
-        all if all == results.len() => {
-            Some(format!("all {} diverged, so the best head is of no use: {way_out}", counted(all, "trial", "trials")))
-        }
-        some => Some(format!("{some} of {} diverged and come last: {way_out}", counted(results.len(), "trial", "trials"))),
+        1 if results.len() == 1 => Some(format!("the trial diverged, so its head is of no use: {way_out}")),
+        all if all == results.len() => Some(format!("all {all} trials diverged, so the best head is of no use: {way_out}")),
+        some => Some(format!("{some} of {} trials diverged and come last: {way_out}", results.len())),
     }
 }

@@ -84,8 +84,8 @@ impl<'a> Runner<'a> {
         self.job.config.metric
     }
 
-    /// Checks that all features could be read so far. Asked before numbers count: parts of a cache that
-    /// could not be read were taken for zeros.
+    /// Checks that all features could be read so far. Asked before numbers count: parts of a cache
+    /// that could not be read were taken for zeros.
     pub(super) fn intact(&self) -> Result<()> {
         self.job.sources.iter().try_for_each(Source::intact)
     }
@@ -141,8 +141,8 @@ impl<'a> Runner<'a> {
         Task { features: &*run.features, labels: &self.source(trial).labels, partition: &run.partition }
     }
 
-    /// Trains a head of a trial once more, on some rows and for a number of epochs: an earlier run of
-    /// the sweep leaves no weights.
+    /// Trains a head of a trial once more, on some rows and for a number of epochs: an earlier run
+    /// of the sweep leaves no weights.
     pub(super) fn again(&self, trial: &Trial, rows: Rows, epochs: usize) -> Result<Fitted> {
         let spec = match rows {
             Rows::Run { run, .. } => trial.spec.repeated(run / self.job.config.protocol().folds),
@@ -226,8 +226,8 @@ impl<'a> Runner<'a> {
         best.map_or_else(Vec::new, |best| best.heads)
     }
 
-    /// Lets a trial of an earlier run serve if that run brought it far enough; else the trial waits to
-    /// be begun.
+    /// Lets a trial of an earlier run serve if that run brought it far enough; else the trial waits
+    /// to be begun.
     pub(super) fn reuse_past(&self, state: &mut State<'_>, until: usize) {
         if let State::Past(past) = state {
             let is_far_enough = past.end.status != Status::Stopped || past.epochs.last().is_some_and(|last| last.epoch >= until);

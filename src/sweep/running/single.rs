@@ -13,7 +13,7 @@ use crate::text::counted;
 use crate::{Error, Result};
 
 /// The only trial of a sweep, trained once on features as they are.
-pub struct Single {
+pub(crate) struct SingleTrial {
     /// The trial.
     pub trial: Trial,
     /// Rows of train, val and test, as in a sweep.
@@ -22,13 +22,13 @@ pub struct Single {
     pub source: Source,
 }
 
-impl Single {
+impl SingleTrial {
     /// The trial of a sweep that has just one.
     ///
     /// # Errors
-    /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on augmented
-    /// features or on few rows, and heads that are solved for.
-    pub fn new(config: &SweepConfig, source: Source, trainer: &str) -> Result<Single> {
+    /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on
+    /// augmented features or on few rows, and heads that are solved for.
+    pub(crate) fn new(config: &SweepConfig, source: Source, trainer: &str) -> Result<SingleTrial> {
         let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
         let mut search = Search::new(config, std::slice::from_ref(&source), trainer)?;
         let total = search.total();
@@ -55,15 +55,15 @@ impl Single {
             return refuse("`shots` trains on few of the images".into(), "leave it out here");
         }
         let partition = partition(&source, config.protocol(), Rows::Run { run: 0, shots: None })?;
-        Ok(Single { trial, partition, source })
+        Ok(SingleTrial { trial, partition, source })
     }
 
-    /// Features as the head sees them (pooled, transformed), from values of its tap: those of the source,
-    /// or others for the same rows.
+    /// Features as the head sees them (pooled, transformed), from values of its tap: those of the
+    /// source, or others for the same rows.
     ///
     /// # Errors
     /// A table that does not fit the tap.
-    pub fn prepare(&self, values: Arc<dyn FeatureTable>) -> Result<Arc<dyn FeatureTable>> {
+    pub(crate) fn prepare(&self, values: Arc<dyn FeatureTable>) -> Result<Arc<dyn FeatureTable>> {
         let mut source = self.source.clone();
         source.taps[self.trial.inputs[0].tap].features = values;
         let rows = Rows::Run { run: 0, shots: None };
@@ -71,12 +71,12 @@ impl Single {
     }
 
     /// The values of its tap.
-    pub fn values(&self) -> Arc<dyn FeatureTable> {
+    pub(crate) fn values(&self) -> Arc<dyn FeatureTable> {
         self.source.taps[self.trial.inputs[0].tap].features.clone()
     }
 
-    /// The head's training task, on features that [`Single::prepare`] made.
-    pub fn task<'a>(&'a self, features: &'a dyn FeatureTable) -> Task<'a> {
+    /// The head's training task, on features that [`SingleTrial::prepare`] made.
+    pub(crate) fn task<'a>(&'a self, features: &'a dyn FeatureTable) -> Task<'a> {
         Task { features, labels: &self.source.labels, partition: &self.partition }
     }
 }
@@ -97,9 +97,9 @@ mod tests {
         Source::new(taps, vec!["a".into(), "b".into()], paths, (0..20).map(|i| vec![i % 2]).collect(), &[Split::Train; 20]).unwrap()
     }
 
-    fn single(parameters: &str) -> Result<Single> {
+    fn single(parameters: &str) -> Result<SingleTrial> {
         let config = SweepConfig::parse(&format!("method: grid\n{parameters}"), Path::new("one.yaml"))?;
-        Single::new(&config, source(), "fused")
+        SingleTrial::new(&config, source(), "fused")
     }
 
     #[test]

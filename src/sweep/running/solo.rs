@@ -20,7 +20,8 @@ pub(super) fn advance<'p>(runner: &'p Runner<'_>, family: Option<&Family>, membe
     let mut solvers = family.and_then(|family| lock().remove(family)).unwrap_or_default();
     solvers.resize_with(runner.job.config.protocol().runs(), Solver::default);
     let outcome = members.iter_mut().try_for_each(|member| advance_trial(runner, member, &mut solvers, until));
-    // All trials of a family are in one cohort, unless cohorts follow each other: then the solvers are kept.
+    // All trials of a family are in one cohort, unless cohorts follow each other: then the solvers
+    // are kept.
     let config = &runner.job.config;
     if let Some(family) = family.filter(|_| config.method == Method::Bayes || config.early_terminate.is_some()) {
         lock().insert(family.clone(), solvers);

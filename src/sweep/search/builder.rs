@@ -1,4 +1,5 @@
-//! From settings to a trial: its features, its head, and the digest of all that decides its numbers.
+//! From settings to a trial: its features, its head, and the digest of all that decides its
+//! numbers.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -55,7 +56,8 @@ impl<'a> TrialBuilder<'a> {
             let mut names: Vec<String> = self.sources.iter().flat_map(|s| &s.taps).map(|t| t.name.clone()).collect();
             names.sort_unstable();
             names.dedup();
-            // Logits are the pretrained classes' own: they are swept only where the file names them.
+            // Logits are the pretrained classes' own: they are swept only where the file names
+            // them.
             if names.len() > 1 {
                 names.retain(|n| n != "logits");
             }
@@ -69,7 +71,8 @@ impl<'a> TrialBuilder<'a> {
         axes
     }
 
-    /// Settings of a random search: many more draws than trials, since some repeat where few settings differ.
+    /// Settings of a random search: many more draws than trials, since some repeat where few
+    /// settings differ.
     pub(super) fn random(&self, axes: &[Axis], cap: usize) -> Vec<Map<String, Value>> {
         let philox = Philox::new(self.config.seed, SEARCH);
         let draw = |trial: usize| {
@@ -178,8 +181,8 @@ impl<'a> TrialBuilder<'a> {
             inputs.iter().map(|&input| [self.digests[input.source].as_str(), self.tap(input).name.as_str()]).collect();
         let config = self.config;
         let rows = serde_json::json!([config.folds, config.protocol().repeats, config.seed, shots]);
-        // The metric and early termination decide how long a head is trained. A head that is solved for
-        // does not depend on them.
+        // The metric and early termination decide how long a head is trained. A head that is solved
+        // for does not depend on them.
         let ends = (!spec.params().head.is_solved()).then(|| {
             let judged =
                 (spec.params().patience > 0 || config.early_terminate.is_some()).then_some((config.metric.name, config.metric.more));

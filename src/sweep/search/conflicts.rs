@@ -58,7 +58,8 @@ fn line(axis: &Axis, value: Option<&Value>) -> usize {
 /// Refuses settings that every trial ignores: they cannot have been meant so.
 ///
 /// # Errors
-/// `mixup` in a sweep without a head that is trained by batches, `nesterov` in one whose SGD has no momentum.
+/// `mixup` in a sweep without a head that is trained by batches, `nesterov` in one whose SGD has no
+/// momentum.
 pub(super) fn refuse_without_effect(config: &SweepConfig, trials: &VecDeque<Trial>) -> Result<()> {
     let values = |key: &str| match config.axis(key).map(|a| &a.domain) {
         Some(Domain::Values(values)) => values.iter().map(|choice| choice.value.clone()).collect(),
@@ -78,8 +79,8 @@ pub(super) fn refuse_without_effect(config: &SweepConfig, trials: &VecDeque<Tria
     Ok(())
 }
 
-/// Refuses `report_best_by` for a parameter that does not have a few listed values: every trial would
-/// be judged on test, or none.
+/// Refuses `report_best_by` for a parameter that does not have a few listed values: every trial
+/// would be judged on test, or none.
 ///
 /// # Errors
 /// A parameter that is not swept, or drawn from a distribution.

@@ -1,8 +1,11 @@
-//! Ending trials early: successive halving (Jamieson and Talwalkar, AISTATS 2016) and Hyperband (Li et al., JMLR 2018).
+//! Early termination: successive halving (Jamieson and Talwalkar, AISTATS 2016) and Hyperband (Li
+//! et al., JMLR 2018).
 //!
-//! After `min_iter`, `min_iter · eta`, … epochs (the *rungs*) one trial in `eta` goes on, the best by val. All trials of a cohort reach a
-//! rung before any is judged there, and they are judged among all that reached it before: which go on does not depend on which was faster.
-//! Hyperband deals trials to *brackets*, the later of which leave out the first rungs: a head that learns slowly has its chance there.
+//! After `min_iter`, `min_iter · eta`, … epochs (the *rungs*) one trial in `eta` goes on, the best
+//! by val. All trials of a cohort reach a rung before any is judged there, and they are judged
+//! among all that reached it before: the choice does not depend on which trial was faster.
+//! Hyperband deals trials to *brackets*, the later of which leave out the first rungs, so that a
+//! head that learns slowly has its chance.
 
 use std::collections::HashMap;
 
@@ -37,7 +40,8 @@ impl Halving {
 
     /// The bracket of a trial: the number of rungs that it leaves out.
     ///
-    /// Hyperband gives each bracket about the same number of epochs, so of every round those with a long first rung get fewer trials.
+    /// Hyperband gives each bracket about the same number of epochs, so of every round those with a
+    /// long first rung get fewer trials.
     pub(crate) fn bracket(&self, trial: usize, epochs: usize) -> usize {
         if !self.settings.brackets {
             return 0;
@@ -64,7 +68,8 @@ impl Halving {
         self.rungs(epochs).iter().skip(self.bracket(trial, epochs)).any(|&r| r == rung)
     }
 
-    /// Judges the trials of a cohort that reached a rung in a bracket; returns those that do not go on.
+    /// Judges the trials of a cohort that reached a rung in a bracket; returns those that do not go
+    /// on.
     pub(crate) fn judge(&mut self, bracket: usize, rung: usize, cohort: &[Standing]) -> Vec<usize> {
         let reached = self.reached.entry((bracket, rung)).or_default();
         reached.extend_from_slice(cohort);

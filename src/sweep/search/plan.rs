@@ -23,8 +23,8 @@ const ATTEMPTS: usize = 100;
 /// others to be judged stay in memory.
 const COHORT: usize = 16;
 
-/// The trials of a sweep, cohort by cohort. Trials of one cohort are independent of each other; each
-/// cohort may build on the results of those before it.
+/// The trials of a sweep, cohort by cohort. Trials of one cohort are independent of each other;
+/// each cohort may build on the results of those before it.
 pub struct Search<'a> {
     builder: TrialBuilder<'a>,
     axes: Vec<Axis>,

@@ -1,7 +1,9 @@
-//! The tree-structured Parzen estimator (Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011) with Optuna's defaults.
+//! The tree-structured Parzen estimator (Bergstra et al., "Algorithms for hyper-parameter
+//! optimization", NeurIPS 2011) with Optuna's defaults.
 //!
-//! Trials so far are parted into a few good ones and the rest. Each parameter, by itself, is drawn from a density of the good ones: of 24
-//! candidates the one that is likeliest among the good compared with the rest. Parameters that a head does not use do not count for it.
+//! Trials so far are split into a few good ones and the rest. Each parameter is drawn by itself
+//! from a density of the good trials: of 24 candidates, the one with the largest ratio of the good
+//! trials' density to that of the rest. Parameters that a head does not use do not count for it.
 
 use serde_json::{Map, Value};
 
@@ -12,12 +14,12 @@ use crate::sweep::settings::domain::{Domain, Range};
 
 /// Stream of the draws.
 const TPE: u64 = 0x5357_4545_0002;
-/// Trials that are drawn at random first.
+/// Number of trials that are drawn at random first.
 pub(crate) const STARTUP: usize = 10;
-/// Candidates of which the best is taken.
+/// Number of candidates of which the best is taken.
 const CANDIDATES: usize = 24;
 
-/// Settings of the trials so far, parted.
+/// Settings of the trials so far, split.
 pub(crate) struct Tpe<'a> {
     good: Vec<&'a Map<String, Value>>,
     rest: Vec<&'a Map<String, Value>>,
@@ -25,7 +27,7 @@ pub(crate) struct Tpe<'a> {
 }
 
 impl<'a> Tpe<'a> {
-    /// Parts trials, the best first: of `n` the `⌈n / 10⌉` best, at most 25, are good.
+    /// Splits trials, the best first: of `n` the `⌈n / 10⌉` best, at most 25, are good.
     pub(crate) fn new(mut ranked: Vec<Observed<'a>>, seed: u64) -> Tpe<'a> {
         let good = ranked.len().div_ceil(10).min(25);
         let mut rest = ranked.split_off(good);
@@ -69,20 +71,21 @@ impl<'a> Tpe<'a> {
     }
 }
 
-/// The candidate of the largest score; of equal ones the first.
+/// The candidate with the largest score; of equal ones, the first.
 fn best_by<T>(candidates: impl Iterator<Item = T>, score: impl Fn(&T) -> f64) -> Option<T> {
     let scored = candidates.map(|c| (score(&c), c));
     scored.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, c)| c)
 }
 
-/// Ends of a range in its own coordinate; numbers that are rounded stand in the middle of a unit.
+/// Ends of a range in its own coordinate; rounded numbers lie in the middle of a unit.
 fn ends(range: &Range) -> [f64; 2] {
     let margin = range.unit() / 2.0;
     let at = |x: f64, end: f64| range.coordinate(if range.log && x <= 0.0 { end } else { x });
     [at(range.min - margin, range.min), at(range.max + margin, range.max)]
 }
 
-/// Weights of observations in the order of the trials, and last of the prior: the latest 25 whole, older ones less and less.
+/// Weights of observations in the order of the trials, and last of the prior: the latest 25 count
+/// fully, older ones less and less.
 fn weights(n: usize) -> Vec<f64> {
     let old = n.saturating_sub(25);
     let ramp = |i: usize| if old > 1 { 1.0 / n as f64 + (1.0 - 1.0 / n as f64) * i as f64 / (old - 1) as f64 } else { 1.0 / n as f64 };
@@ -91,7 +94,8 @@ fn weights(n: usize) -> Vec<f64> {
     all.into_iter().map(|w| w / sum).collect()
 }
 
-/// Probabilities of categories: each observation has a share for its own category and, as the prior, a little for all.
+/// Probabilities of categories: each observation adds to its own category and, as the prior, a
+/// little to all.
 fn shares(seen: &[usize], categories: usize) -> Vec<f64> {
     let little = 1.0 / (seen.len() + 1) as f64;
     let whole = 1.0 + little * categories as f64;
@@ -117,8 +121,8 @@ fn pick(shares: &[f64], draws: &mut Draws) -> usize {
         .unwrap_or(shares.len() - 1)
 }
 
-/// A mixture of normal distributions cut off at both ends: one around each observation, as wide as the way to its neighbours, and a wide one
-/// in the middle, the prior.
+/// A mixture of normal distributions truncated at both ends: one around each observation, as wide
+/// as the distance to its neighbours, and a wide one in the middle, the prior.
 struct Density {
     low: f64,
     high: f64,
@@ -138,7 +142,7 @@ impl Density {
         for (place, &i) in sorted.iter().enumerate().filter(|(_, i)| **i < seen.len()) {
             let gap = |other: Option<&usize>| other.map(|&o| (centres[o] - centres[i]).abs());
             let (before, after) = (place.checked_sub(1).and_then(|p| gap(sorted.get(p))), gap(sorted.get(place + 1)));
-            // An end counts as a neighbour only where there is no other: two observations know nothing of the ends.
+            // An end counts as a neighbour only where there is no other neighbour.
             let width = before.unwrap_or(0.0).max(after.unwrap_or(0.0));
             widths[i] = width.clamp(least, span);
         }
@@ -191,7 +195,8 @@ mod tests {
         trials.iter().enumerate().map(|(number, settings)| Observed { number, settings }).collect()
     }
 
-    /// Draws trials one after the other for a known function, whose optimum late draws must be near.
+    /// Draws trials one after the other for a known function, whose optimum late draws must be
+    /// near.
     #[test]
     fn draws_gather_where_trials_did_well() {
         let range = |min, max, log| Domain::Range(Range { min, max, log, q: 0.0, whole: false });

@@ -35,7 +35,8 @@ impl Axis {
     /// Reads one entry of `parameters`.
     ///
     /// # Errors
-    /// An unknown parameter, field, distribution or value, with its line and the nearest valid word.
+    /// An unknown parameter, field, distribution or value, with its line and the nearest valid
+    /// word.
     pub fn read(entry: &Entry, origin: &Origin) -> Result<Axis> {
         if !parameters().any(|name| name == entry.key) {
             let hint = match TOP_LEVEL.iter().find(|word| **word == entry.key) {

@@ -30,10 +30,11 @@ pub struct SweepConfig {
     pub run_cap: Option<usize>,
     /// Seed of the search and, unless `seed` is a parameter, of the trials.
     pub seed: u64,
-    /// Number of parts of train and val together, each of which serves as val once; 1 for a fixed val.
+    /// Number of parts of train and val together, each of which serves as val once; 1 for a fixed
+    /// val.
     pub folds: usize,
-    /// Number of repeats of each trial, with their own seeds and splits, unless `seed` lists several: see
-    /// [`SweepConfig::protocol`].
+    /// Number of repeats of each trial, with their own seeds and splits, unless `seed` lists
+    /// several: see [`SweepConfig::protocol`].
     pub repeats: usize,
     /// Whether the chosen head is trained again on train and val together.
     pub refit: bool,
@@ -60,7 +61,7 @@ pub struct ReportBestBy {
 const MOST_RUNS: usize = 100_000;
 
 /// The sweep where no file is given: two heads, a few learning rates, dropout or none.
-pub const DEFAULT: &str = "\
+pub(crate) const DEFAULT: &str = "\
 method: grid
 metric: {name: val.acc1, goal: maximize}
 parameters:
@@ -155,7 +156,8 @@ impl SweepConfig {
         Ok(())
     }
 
-    /// Replaces or adds a parameter by `KEY=V1,V2`. Keys of the top level (`method=…`, `folds=…`) are set too.
+    /// Replaces or adds a parameter by `KEY=V1,V2`. Keys of the top level (`method=…`, `folds=…`)
+    /// are set too.
     ///
     /// # Errors
     /// A text of another form, an unknown key, a value that the key cannot hold.

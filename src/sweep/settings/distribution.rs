@@ -28,7 +28,8 @@ struct Number {
 /// Reads the domain of one parameter.
 ///
 /// # Errors
-/// An unknown field or distribution, fields of which only one can count, ends or a step that cannot be used.
+/// An unknown field or distribution, fields that exclude each other, ends or a step that cannot be
+/// used.
 pub(crate) fn read(entry: &Entry, origin: &Origin) -> Result<Domain> {
     let Some(all) = entry.value.entries() else {
         let hint = format!("write `{}: {{value: {}}}`, or {{values: […]}} for several", entry.key, plain(&entry.value.to_json()));
@@ -76,8 +77,8 @@ impl<'a> Fields<'a> {
         Err(self.origin.mistake(node.line, format!("`{word}` is not a distribution"), format!("{hint}there are: {known}")))
     }
 
-    /// The field that decides: `value`, `values`, or the distribution. Fields without effect beside it
-    /// are refused.
+    /// The field that decides: `value`, `values`, or the distribution. Fields without effect beside
+    /// it are refused.
     fn way(&self, word: Option<&str>) -> Result<&'static str> {
         let ways = ["value", "values", "distribution"];
         let way = match word {
@@ -108,7 +109,7 @@ impl<'a> Fields<'a> {
     fn range(&self, word: Option<&str>) -> Result<Range> {
         let (lower, upper) = (self.number("min")?, self.number("max")?);
         let (line, min, max) = (lower.line, lower.value, upper.value);
-        // As in W&B: between two whole numbers, whole numbers are meant. A setting that holds nothing else is rounded.
+        // As in W&B, two whole ends mean whole numbers. A setting that takes only these is rounded.
         let whole = word == Some("int_uniform") || word.is_none() && lower.whole && upper.whole || is_whole(&self.entry.key);
         let log = word.is_some_and(|w| w.contains("log"));
         if min > max || log && min <= 0.0 {

@@ -5,8 +5,8 @@ use crate::heads::did_you_mean;
 use crate::store::Key;
 use crate::{Error, Result};
 
-/// Possible names of a source, the shortest first and its folder last. A source without a key has its
-/// name alone.
+/// Possible names of a source, the shortest first and its folder last. A source without a key has
+/// its name alone.
 fn candidates(source: &Source) -> Vec<String> {
     let Some(key) = &source.key else { return vec![source.name.clone()] };
     let (dataset, backbone, version) = (&source.dataset, &key.backbone, version(key));
@@ -39,8 +39,8 @@ pub(crate) fn name_apart(sources: &mut [Source]) -> Result<()> {
     Ok(())
 }
 
-/// The source that a value of the `cache` parameter means: by its name, or by a possible name that is
-/// its alone.
+/// The source that a value of the `cache` parameter means: by its name, or by a possible name that
+/// is its alone.
 ///
 /// # Errors
 /// A value for none of them, or for several.
@@ -73,7 +73,8 @@ mod tests {
     use crate::store::example_key as example;
     use crate::sweep::TapFeatures;
 
-    /// A cache of a data set, made by a backbone, with a seed as what else its key says; its folder's root tells copies apart.
+    /// A cache of a data set, made by a backbone, with a seed for the rest of its key; the root of
+    /// its folder tells copies apart.
     fn source(root: &str, dataset: &str, backbone: &str, seed: u64) -> Source {
         let features = Arc::new(Matrix::new(1, vec![0.0, 1.0]).unwrap());
         let taps = vec![TapFeatures { name: "gap".into(), shape: vec![1], features, views: vec![] }];

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// As [`Source::open`], one cache given twice, and caches of different classes.
-pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
+pub(crate) fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
     let mut sources = folders.iter().map(|f| Source::open(f.as_ref())).collect::<Result<Vec<_>>>()?;
     name_apart(&mut sources)?;
     agree(&mut sources);
@@ -23,8 +23,8 @@ pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// Makes all caches keep together the images that one of them keeps together, so that their heads are
-/// judged by the same images. An image is known by its path.
+/// Makes all caches keep together the images that one of them keeps together, so that their heads
+/// are judged by the same images. An image is known by its path.
 fn agree(sources: &mut [Source]) {
     if sources.iter().all(|s| s.groups == sources[0].groups && s.paths == sources[0].paths) {
         return;

@@ -13,7 +13,7 @@ use crate::text::counted;
 use crate::{Error, Result};
 
 /// Share of train that serves as val where there is no val split.
-pub const HELD_OUT: f64 = 0.2;
+pub(crate) const HELD_OUT: f64 = 0.2;
 
 /// One tap of a cache.
 #[derive(Clone)]
@@ -31,8 +31,8 @@ pub struct TapFeatures {
 /// A cache as a sweep sees it.
 #[derive(Clone)]
 pub struct Source {
-    /// Its name in the `cache` parameter: `backbone`, or as much more as tells it apart from the others:
-    /// `backbone@key`, `dataset/backbone`, `dataset/backbone@key`, the folder.
+    /// Its name in the `cache` parameter: `backbone`, or as much more as tells it apart from the
+    /// others: `backbone@key`, `dataset/backbone`, `dataset/backbone@key`, the folder.
     pub name: String,
     /// Its folder, for messages and `model.json`.
     pub folder: String,
@@ -163,8 +163,8 @@ impl Source {
         self.taps.iter().find(|t| t.name == name)
     }
 
-    /// Digest of key, rows, labels, partition and groups: with the tap, everything beside its settings
-    /// that a trial's numbers depend on.
+    /// Digest of key, rows, labels, partition and groups: with the tap, everything beside its
+    /// settings that a trial's numbers depend on.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {

@@ -1,4 +1,5 @@
-//! The rows on which each run of a trial is trained and judged: held-out parts, folds, few-shot subsets.
+//! The rows on which each run of a trial is trained and judged: held-out parts, folds, few-shot
+//! subsets.
 
 use super::source::{HELD_OUT, Source};
 use crate::heads::{GroupCount, Partition, few_shot, folds};

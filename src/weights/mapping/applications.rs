@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::keras::{Role, split, without_number};
-use super::{Adapted, Axes, Dialect, Mapped};
+use super::mapped::{Axes, Mapped};
+use super::naming::{Adapted, Dialect};
 use crate::graph::Parameter;
 use crate::weights::TensorSource;
 
@@ -33,7 +34,7 @@ pub(super) fn adapt(needed: &[Parameter], source: Box<dyn TensorSource>) -> Resu
     Ok(Adapted { source: Box::new(mapped), dialect: Dialect::Keras })
 }
 
-/// What the graph needs, and how the file numbers its layers.
+/// Parameters of the graph, and the numbering of layers in the file.
 struct Layers<'a> {
     needed: BTreeMap<&'a str, &'a [usize]>,
     /// For each class the path above the network's layers and the numbers in use there, ascending: a session that has built other networks before
@@ -108,7 +109,7 @@ fn numbered(layer: &str) -> Option<(&'static str, usize)> {
     NUMBERED.iter().find(|(spelled, _)| *spelled == class).map(|&(_, class)| (class, number))
 }
 
-/// What layers were called in the first releases of ResNet-50 (`res2a_branch2b`, `bn2a_branch1`) and MobileNet V2.
+/// Names of layers in the first releases of ResNet-50 (`res2a_branch2b`, `bn2a_branch1`) and MobileNet V2.
 fn renamed(layer: &str) -> Option<String> {
     match layer {
         "conv1" => return Some("conv1_conv".into()),

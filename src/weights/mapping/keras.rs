@@ -3,10 +3,10 @@
 //! A weight's path in a file ends in its layer and its role: `…/block1_conv1/kernel:0`, `fire2/squeeze1x1/fire2/squeeze1x1_W:0` (Keras 1),
 //! `keras_layer/MobilenetV2/Conv/BatchNorm/gamma:0` (TF-Slim).
 
-use super::{Axes, Names};
+use super::mapped::Axes;
 use crate::graph::Parameter;
 
-/// What a weight is to its layer.
+/// The role of a weight in its layer.
 pub(super) struct Role {
     /// Keras's or TensorFlow's word for it.
     pub word: &'static str,
@@ -57,51 +57,11 @@ pub(super) fn without_number(name: &str) -> Option<(&str, usize)> {
 
 /// Renames a weight by a table of layers. A layer's path may carry the names of models and layers around it: the table is asked for ever longer
 /// endings of the path.
-fn by_layer(weight: &Parameter, module: impl Fn(&str) -> Option<String>) -> Option<(String, Axes)> {
+pub(crate) fn by_layer(weight: &Parameter, module: impl Fn(&str) -> Option<String>) -> Option<(String, Axes)> {
     let (path, role) = split(&weight.name)?;
     let endings = path.rmatch_indices('/').map(|(at, _)| &path[at + 1..]).chain([path]);
     let module = endings.into_iter().find_map(module)?;
     // Matrices of dense layers are stored as [in, out].
     let axes = if role.axes == Axes::HwioToOihw && weight.shape.len() == 2 { Axes::IoToOi } else { role.axes };
     Some((format!("{module}.{}", role.field), axes))
-}
-
-/// SqueezeNet 1.1: `conv1`, `fire2/squeeze1x1`, …, `conv10`.
-pub(super) fn squeezenet(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
-    by_layer(weight, |layer| match layer {
-        "conv1" => Some("features.0".into()),
-        "conv10" => Some("classifier.1".into()),
-        _ => {
-            let (fire, part) = layer.strip_prefix("fire")?.split_once('/')?;
-            // Pools stand at 2, 5 and 8.
-            let index = [3, 4, 6, 7, 9, 10, 11, 12].get(fire.parse::<usize>().ok()?.checked_sub(2)?)?;
-            let part = match part {
-                "squeeze1x1" => "squeeze",
-                "expand1x1" | "expand3x3" => part,
-                _ => return None,
-            };
-            Some(format!("features.{index}.{part}"))
-        }
-    })
-}
-
-/// MobileNet V2 in TF-Slim: `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, norms below them as `BatchNorm`; under the names of
-/// Keras's own.
-pub(super) fn slim_mobilenet_v2(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
-    by_layer(weight, |layer| {
-        let (layer, norm) = layer.strip_suffix("/BatchNorm").map_or((layer, false), |layer| (layer, true));
-        let (block, part) = match (layer, norm) {
-            ("Conv", false) => return Some("Conv1".into()),
-            ("Conv", true) => return Some("bn_Conv1".into()),
-            ("Conv_1", false) => return Some("Conv_1".into()),
-            ("Conv_1", true) => return Some("Conv_1_bn".into()),
-            _ => layer.strip_prefix("expanded_conv")?.split_once('/')?,
-        };
-        let block = match block.strip_prefix('_') {
-            Some(index) => format!("block_{}", index.parse::<usize>().ok()?),
-            None => "expanded_conv".into(),
-        };
-        let norm = if norm { "_BN" } else { "" };
-        matches!(part, "expand" | "depthwise" | "project").then(|| format!("{block}_{part}{norm}"))
-    })
 }

@@ -7,12 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::Result;
 use crate::graph::Parameter;
+use crate::weights::digest::hex;
 use crate::weights::element::Layout;
-use crate::weights::{Tensor, TensorSource, hex, no_tensor};
+use crate::weights::source::{Tensor, TensorSource, no_tensor};
 
 /// How a stored tensor becomes the one that a graph wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Axes {
+pub(crate) enum Axes {
     /// As it is.
     Same,
     /// A kernel `[height, width, in, out]` to `[out, in, height, width]`.
@@ -78,22 +79,22 @@ impl Axes {
 }
 
 /// A source under other names.
-pub struct Mapped {
+pub(crate) struct Mapped {
     source: Box<dyn TensorSource>,
     /// New name → where its values come from.
     routes: BTreeMap<String, Route>,
 }
 
 enum Route {
-    /// A stored tensor, or all of its parts in order, and what to do with their axes.
+    /// A stored tensor, or all of its parts in order, and the turning of their axes.
     Stored(Vec<(Parameter, Axes)>),
-    /// Ones, so many of them.
+    /// Ones, of this number.
     Ones(usize),
 }
 
 impl Mapped {
-    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do parts of what is not complete.
-    pub fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
+    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do parts of a tensor that is not complete.
+    pub(super) fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
         let mut routes = BTreeMap::new();
         let mut parts: BTreeMap<String, Vec<(usize, usize, Parameter)>> = BTreeMap::new();
         for entry in source.entries() {
@@ -119,7 +120,7 @@ impl Mapped {
 
     /// Adds the scales of norms that were stored without one (Keras's `scale=False`): ones, as many as there are means.
     #[must_use]
-    pub fn with_unit_scales(mut self) -> Mapped {
+    pub(super) fn with_unit_scales(mut self) -> Mapped {
         let norms = self.entries().into_iter().filter_map(|p| match (p.name.strip_suffix(".running_mean"), p.shape.as_slice()) {
             (Some(norm), &[channels]) => Some((format!("{norm}.weight"), Route::Ones(channels))),
             _ => None,

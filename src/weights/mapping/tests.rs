@@ -3,15 +3,17 @@ use std::path::PathBuf;
 use super::*;
 use crate::Result;
 use crate::backbones;
+use crate::graph::Parameter;
+use crate::weights::TensorSource;
 use crate::weights::{Audit, Formula, Tensor};
 
-/// As [`super::adapt`], with what the backbone's graph needs.
+/// As [`super::adapt`], with the backbone's graph needs.
 fn adapt(backbone: &str, source: Box<dyn TensorSource>) -> Adapted {
-    super::adapt(backbone, &needed(backbone), source)
+    super::adapt(&backbones::find(backbone).unwrap().naming, &needed(backbone), source)
 }
 
 fn needed(backbone: &str) -> Vec<Parameter> {
-    backbones::find(backbone).unwrap().graph(&backbones::Options::default()).parameters()
+    backbones::find(backbone).unwrap().graph(&backbones::BuildOptions::default()).parameters()
 }
 
 /// A file of another library that holds exactly what its map makes into the parameters of `backbone`.
@@ -204,7 +206,7 @@ fn transformers_of_every_library_become_the_graphs() {
 fn proven(backbone: &str, rows: &[(String, Vec<usize>, String, &str)]) {
     let stored: Vec<(&str, &[usize])> = rows.iter().map(|(name, shape, ..)| (name.as_str(), shape.as_slice())).collect();
     let adapted = adapt(backbone, foreign(&stored));
-    let graph = backbones::find(backbone).unwrap().graph(&backbones::Options::default());
+    let graph = backbones::find(backbone).unwrap().graph(&backbones::BuildOptions::default());
     let classified = rows.iter().any(|(_, _, ours, _)| ours == "head.weight");
     let needed = if classified { graph } else { graph.prune(&["gap".into()]).unwrap() }.parameters();
     let mut audit = Audit::new(&needed, &adapted.source.entries());

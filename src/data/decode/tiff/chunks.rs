@@ -7,11 +7,11 @@ use flate2::read::ZlibDecoder;
 use libjpeg_turbo_rs::PixelFormat;
 use weezl::{BitOrder, LzwStatus};
 
-use super::super::Pixels;
-use super::super::jpeg::{self, Chroma};
 use super::colour::Colour;
 use super::fax;
 use super::layout::{Compression, Format, Layout};
+use crate::data::Pixels;
+use crate::data::decode::jpeg::{self, Chroma};
 
 const SHORT: &str = "the TIFF is truncated or damaged: its data ends too early";
 

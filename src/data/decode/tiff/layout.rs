@@ -1,8 +1,8 @@
 //! What the tags of a TIFF say about how its pixels are stored, with Pillow's leniency.
 
-use super::super::check_size;
-use super::super::ifd::Directory;
 use super::colour::{Colour, YCbCr};
+use crate::data::decode::ifd::Directory;
+use crate::data::decode::limits::{MAX_PIXELS, check_size};
 
 const WIDTH: u16 = 256;
 const HEIGHT: u16 = 257;
@@ -33,7 +33,7 @@ const BLACK_AND_WHITE: u16 = 532;
 /// Samples a pixel that may be stored: more are no photo, and no file should ask for unbounded memory.
 const MOST_SAMPLES: u64 = 16;
 /// Bytes that a strip or tile may have when it is unpacked.
-const LARGEST_CHUNK: usize = 4 * super::super::MAX_PIXELS as usize;
+const LARGEST_CHUNK: usize = 4 * MAX_PIXELS as usize;
 
 /// How the pixels of an image are stored.
 pub(super) struct Layout {

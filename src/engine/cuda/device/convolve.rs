@@ -23,7 +23,8 @@ pub struct Dnn(sys::cudnnHandle_t);
 impl Dnn {
     pub fn new(stream: &CudaStream) -> Result<Dnn, CudnnError> {
         let dnn = Dnn(result::create_handle()?);
-        // SAFETY: the handle was just made; the stream outlives it, being held by the same `Machine`.
+        // SAFETY: the handle was just made; the stream outlives it, being held by the same
+        // `Machine`.
         unsafe { result::set_stream(dnn.0, stream.cu_stream().cast()) }?;
         Ok(dnn)
     }
@@ -31,7 +32,8 @@ impl Dnn {
 
 impl Drop for Dnn {
     fn drop(&mut self) {
-        // SAFETY: `create_handle` made it, and it is destroyed once. A failure here has no recipient.
+        // SAFETY: `create_handle` made it, and it is destroyed once. A failure here has no
+        // recipient.
         let _ = unsafe { result::destroy_handle(self.0) };
     }
 }
@@ -110,7 +112,8 @@ impl Convolve {
         }
     }
 
-    /// Takes what cuDNN's heuristics hold for fastest among the repeatable algorithms: a function of shapes and device, not a timing.
+    /// Takes the fastest of the repeatable algorithms by cuDNN's heuristics: a function of shapes
+    /// and device, not a timing.
     fn choose(&mut self, dnn: &Dnn, identity: bool) -> Result<(), CudnnError> {
         let mut count: c_int = 0;
         // SAFETY: a plain C struct of numbers, for which zeros are values.
@@ -141,8 +144,9 @@ impl Convolve {
         let (one, zero) = (1f32, 0f32);
         let number = |n: &f32| ptr::from_ref(n).cast::<c_void>();
         let Addresses { x, weight, y, bias, residual } = self.at;
-        // SAFETY: the descriptors tell what lies at the addresses: `lower` made both from the same shapes, and all blocks are allocated for
-        // as long as `Machine` lives. The workspace is as large as the largest that any convolution asked for.
+        // SAFETY: the descriptors tell what lies at the addresses: `lower` made both from the same
+        // shapes, and all blocks are allocated for as long as `Machine` lives. The workspace is as
+        // large as the largest that any convolution asked for.
         unsafe {
             if !self.fused {
                 return result::convolution_forward(
@@ -187,7 +191,8 @@ impl Convolve {
 
 impl Drop for Convolve {
     fn drop(&mut self) {
-        // SAFETY: each was made by its `create` (or is null, where making another failed) and is destroyed once.
+        // SAFETY: each was made by its `create` (or is null, where making another failed) and is
+        // destroyed once.
         unsafe {
             for tensor in [self.x, self.y, self.bias] {
                 if !tensor.is_null() {

@@ -1,4 +1,5 @@
-//! Errors of CUDA and its libraries as this crate's, a lack of memory told from other failures by their codes.
+//! Errors of CUDA and its libraries as this crate's, a lack of memory told from other failures by
+//! their codes.
 
 use std::fmt::Display;
 

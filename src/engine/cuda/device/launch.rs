@@ -78,9 +78,10 @@ impl Launch {
         let mut parameters = [y, x, z, p, q].map(|address| ptr::from_mut(address).cast::<c_void>()).to_vec();
         parameters.push(ptr::from_mut(&mut numbers).cast());
         let grid = (self.numbers.count.div_ceil(BLOCK), 1, 1);
-        // SAFETY: the parameters are those of every kernel in `kernels.cu`, in their order and size (`Numbers` is the same C struct on both
-        // sides); the driver copies them before it returns. `lower` made extents and places from the same shapes, and all blocks are
-        // allocated for as long as `Machine` lives.
+        // SAFETY: the parameters are those of every kernel in `kernels.cu`, in their order and size
+        // (`Numbers` is the same C struct on both sides); the driver copies them before it returns.
+        // `lower` made extents and places from the same shapes, and all blocks are allocated for as
+        // long as `Machine` lives.
         unsafe { result::launch_kernel(self.function.cu_function(), grid, (BLOCK, 1, 1), 0, stream.cu_stream(), &mut parameters) }
     }
 }

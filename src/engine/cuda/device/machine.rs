@@ -1,4 +1,5 @@
-//! A program on its GPU: memory taken once, libraries prepared once, everything captured in one graph.
+//! A program on its GPU: memory taken once, libraries prepared once, everything captured in one
+//! graph.
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ enum Step {
 
 /// Everything on the device that one batch at a time may use.
 pub struct Machine {
-    // Dropped in this order: the graph before what it names, handles before the stream that they work on, memory last.
+    // Dropped in this order: the graph before what it names, handles before the stream that they
+    // work on, memory last.
     graph: Option<CudaGraph>,
     steps: Vec<Step>,
     entries: [Launch; 2],
@@ -39,7 +41,8 @@ pub struct Machine {
     stream: Arc<CudaStream>,
 }
 
-// SAFETY: cuDNN, cuBLASLt and graph handles may be used by any thread, by one at a time; `CudaEngine` keeps a machine behind a mutex.
+// SAFETY: cuDNN, cuBLASLt and graph handles may be used by any thread, by one at a time;
+// `CudaEngine` keeps a machine behind a mutex.
 unsafe impl Send for Machine {}
 
 /// The blocks of memory that places name.
@@ -99,7 +102,8 @@ impl Preparation<'_> {
         Addresses { x, weight, y, bias, residual: finish.residual.map(|p| self.blocks.address(p)) }
     }
 
-    /// With all that follows where the library takes it, else bare and finished by a kernel of ours.
+    /// With all that follows where the library takes it, else bare and finished by a kernel of
+    /// ours.
     fn product(&self, p: &Product, finish: &Finish) -> Result<Step> {
         let at = self.addresses([p.x, p.weight, p.y], finish);
         let make = |relu| Multiply::new(self.blas, p, relu, at);
@@ -128,7 +132,8 @@ impl Preparation<'_> {
 }
 
 impl Machine {
-    /// Takes memory, copies weights, compiles kernels, asks the libraries how, runs everything once and captures it.
+    /// Takes memory, copies weights, compiles kernels, asks the libraries how, runs everything once
+    /// and captures it.
     pub fn new(program: &Program, context: &Arc<CudaContext>) -> Result<Machine> {
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         let blocks = Blocks::new(program, &stream)?;
@@ -161,7 +166,8 @@ impl Machine {
         self.workspace.as_ref().map_or(Workspace { at: 0, bytes: 0 }, |w| Workspace { at: address(w, &self.stream), bytes: w.len() })
     }
 
-    /// Runs every step once on what lies there. What cuDNN promised to fuse and then refuses is done apart from now on.
+    /// Runs every step once on what lies there. What cuDNN promised to fuse and then refuses is
+    /// done apart from now on.
     fn rehearse(&mut self, program: &Program) -> Result<()> {
         for (i, call) in program.calls.iter().enumerate() {
             let refused = self.run_step(&self.steps[i]).err();
@@ -214,8 +220,9 @@ impl Machine {
         }
     }
 
-    /// Starts the network on an input that will be there after `ready`; `normalise` for bytes, `None` for floats. The features are in their
-    /// place once `done` has happened, and stay there until the next start.
+    /// Starts the network on an input that will be there after `ready`; `normalise` for bytes,
+    /// `None` for floats. The features are in their place once `done` has happened, and stay there
+    /// until the next start.
     pub fn start(&mut self, input: u64, normalise: Option<[f32; NORMALISE]>, ready: &CudaEvent) -> Result<()> {
         self.stream.wait(ready).map_err(failed("waiting for the images"))?;
         if let Some(normalise) = normalise.filter(|n| *n != self.normalise) {
@@ -230,11 +237,13 @@ impl Machine {
         }
     }
 
-    /// Puts the features of the network that was started last where they stay, and marks when they are there.
+    /// Puts the features of the network that was started last where they stay, and marks when they
+    /// are there.
     pub fn hand_over(&self, to: &CudaSlice<u8>, done: &CudaEvent) -> Result<()> {
         let from = address(&self.blocks.features, &self.stream);
         let bytes = self.blocks.features.len().min(to.len());
-        // SAFETY: both blocks have `bytes` bytes, and are allocated as long as machine and slot live; the slot waits for `done`.
+        // SAFETY: both blocks have `bytes` bytes, and are allocated as long as machine and slot
+        // live; the slot waits for `done`.
         unsafe {
             use candle_core::cuda_backend::cudarc::driver::result::memcpy_dtod_async;
             memcpy_dtod_async(address(to, &self.stream), from, bytes, self.stream.cu_stream())

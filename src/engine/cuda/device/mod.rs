@@ -36,10 +36,12 @@ const SLOTS: usize = 2;
 /// Asks CUDA's libraries not to round f32 to TF32, also where candle's calls leave that to them.
 ///
 /// # Safety
-/// Sets an environment variable: call it before the process has a second thread and before any of CUDA's libraries is used.
+/// Sets an environment variable: call it before the process has a second thread and before any of
+/// CUDA's libraries is used.
 #[expect(clippy::disallowed_methods, reason = "the libraries take this wish from the environment alone")]
 pub unsafe fn without_tf32() {
-    // SAFETY: the caller promises that no other thread exists, which could read the environment meanwhile.
+    // SAFETY: the caller promises that no other thread exists, which could read the environment
+    // meanwhile.
     unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") }
 }
 
@@ -62,8 +64,9 @@ impl CudaEngine {
     pub fn new(plan: &Plan, gpu: usize, compute: Compute, batch: usize) -> Result<CudaEngine> {
         let mut program = compile(plan, compute.into(), batch.max(1))?;
         let context = CudaContext::new(gpu).map_err(failed("opening the GPU"))?;
-        // SAFETY: this engine orders all uses of its memory by streams and events of its own: a slot's blocks are used by its stream and,
-        // between the events `arrived` and `computed`, by the machine's; everything else by the machine's alone.
+        // SAFETY: this engine orders all uses of its memory by streams and events of its own: a
+        // slot's blocks are used by its stream and, between the events `arrived` and `computed`, by
+        // the machine's; everything else by the machine's alone.
         unsafe { context.disable_event_tracking() };
         let machine = Machine::new(&program, &context)?;
         let slots = (0..SLOTS).map(|_| Slot::new(&program, &context)).collect::<Result<_>>()?;
@@ -121,7 +124,8 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// A panic elsewhere leaves nothing half-done behind these locks that the next batch would not write again.
+/// A panic elsewhere leaves nothing half-done behind these locks that the next batch would not
+/// write again.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

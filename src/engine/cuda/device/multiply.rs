@@ -1,4 +1,5 @@
-//! Products by cuBLASLt: descriptors and algorithm chosen once, bias, residual and ReLU in the epilogue.
+//! Products by cuBLASLt: descriptors and algorithm chosen once, bias, residual and ReLU in the
+//! epilogue.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -25,7 +26,8 @@ impl Blas {
 
 impl Drop for Blas {
     fn drop(&mut self) {
-        // SAFETY: `create_handle` made it, and it is destroyed once. A failure here has no recipient.
+        // SAFETY: `create_handle` made it, and it is destroyed once. A failure here has no
+        // recipient.
         let _ = unsafe { result::destroy_handle(self.0) };
     }
 }
@@ -83,7 +85,8 @@ impl Multiply {
         unsafe { result::set_matmul_desc_attribute(self.desc, attribute, ptr::from_ref(value).cast(), size_of::<V>()) }
     }
 
-    /// The fastest of the repeatable algorithms by cuBLAS's heuristics: a function of shapes and device, not a timing.
+    /// The fastest of the repeatable algorithms by cuBLAS's heuristics: a function of shapes and
+    /// device, not a timing.
     fn choose(&self, blas: &Blas) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
         let preference = result::create_matmul_pref()?;
@@ -113,8 +116,9 @@ impl Multiply {
         let Addresses { x, weight, y, residual, .. } = self.at;
         let residual = residual.filter(|_| self.fused);
         let beta = if residual.is_some() { &one } else { &zero };
-        // SAFETY: the layouts tell what lies at the addresses: `lower` made both from the same shapes, and all blocks are allocated for as
-        // long as `Machine` lives; the workspace has at least `WORKSPACE` bytes.
+        // SAFETY: the layouts tell what lies at the addresses: `lower` made both from the same
+        // shapes, and all blocks are allocated for as long as `Machine` lives; the workspace has at
+        // least `WORKSPACE` bytes.
         unsafe {
             result::matmul(
                 blas.0,
@@ -140,7 +144,8 @@ impl Multiply {
 
 impl Drop for Multiply {
     fn drop(&mut self) {
-        // SAFETY: each was made by its `create` (or is null, where making another failed) and is destroyed once.
+        // SAFETY: each was made by its `create` (or is null, where making another failed) and is
+        // destroyed once.
         unsafe {
             if !self.desc.is_null() {
                 let _ = result::destroy_matmul_desc(self.desc);

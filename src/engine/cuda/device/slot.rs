@@ -1,5 +1,5 @@
-//! A batch on its way to the GPU and back: page-locked memory on either side, a stream of its own, so that its copies overlap with the
-//! computing of another batch.
+//! A batch on its way to the GPU and back: page-locked memory on either side, a stream of its own,
+//! so that its copies overlap with the computing of another batch.
 
 use std::sync::Arc;
 
@@ -30,7 +30,8 @@ impl Slot {
         let stream = context.new_stream().map_err(failed("making a stream"))?;
         let pixels = program.images * program.input[1] * program.input[2] * 3;
         let event = || context.new_event(Some(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)).map_err(failed("making an event"));
-        // SAFETY: both are written before they are read: `upload` and `download` copy whole ranges in first.
+        // SAFETY: both are written before they are read: `upload` and `download` copy whole ranges
+        // in first.
         let (bytes, features) = unsafe {
             let bytes = context.alloc_pinned(pixels.max(1));
             let features = context.alloc_pinned_with_flags((program.features / size_of::<f32>()).max(1), 0);
@@ -54,7 +55,8 @@ impl Slot {
         let staged = self.bytes.as_mut_slice().map_err(failed("staging images"))?;
         staged[..rgb.len()].copy_from_slice(rgb);
         let to = address(&self.input, &self.stream);
-        // SAFETY: the device has room for a whole batch; the staged bytes are not touched before `download` has waited for this stream.
+        // SAFETY: the device has room for a whole batch; the staged bytes are not touched before
+        // `download` has waited for this stream.
         unsafe { result::memcpy_htod_async(to, &staged[..rgb.len()], self.stream.cu_stream()) }.map_err(failed("copying images"))?;
         self.arrived.record(&self.stream).map_err(failed("marking the images"))?;
         Ok(to)
@@ -74,7 +76,8 @@ impl Slot {
         let host = self.features.as_mut_slice().map_err(failed("copying features"))?;
         for tap in &program.taps {
             let range = tap.at / size_of::<f32>()..tap.at / size_of::<f32>() + tap.length * images;
-            // SAFETY: the tap's range lies in both blocks; the host's is read only after the stream has been waited for.
+            // SAFETY: the tap's range lies in both blocks; the host's is read only after the stream
+            // has been waited for.
             unsafe { result::memcpy_dtoh_async(&mut host[range], from + tap.at as u64, self.stream.cu_stream()) }
                 .map_err(failed("copying features"))?;
         }

@@ -1,5 +1,6 @@
-//! Programs for the GPU, run on a CPU: the kernels are compiled by the C compiler that linked this test, what the libraries do is done by
-//! plain loops, and the features must be those of the reference.
+//! Programs for the GPU, run on a CPU: the kernels are compiled by the C compiler that linked this
+//! test, what the libraries do is done by plain loops, and the features must be those of the
+//! reference.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 
 use super::lower::compile;
 use super::program::{Call, Element, Finish, Kernel, Place, Program, Space};
-use crate::backbones::{self, Options};
+use crate::backbones::{self, BuildOptions};
 use crate::engine::{Batch, CandleEngine, Engine, centred_error, correct_biases_for_gpu};
 use crate::graph::{Act, Conv, Graph, Op, Padding, Pool};
 use crate::plan::Plan;
@@ -127,7 +128,8 @@ fn emulate(program: &Program, batch: Batch<'_>, fused: bool) -> Option<Vec<Vec<f
 
 const SOME: Normalise = Normalise { scale: [0.02, 0.018, 0.017], shift: [-2.1, -2.0, -1.8], bgr: true };
 
-/// Errors of a network's taps, on bytes, as the emulator has them: f32 fused, f32 apart, bf16 fused, f16 fused.
+/// Errors of a network's taps, on bytes, as the emulator has them: f32 fused, f32 apart, bf16
+/// fused, f16 fused.
 fn errors(graph: &Graph, taps: &[&str], size: [usize; 2]) -> Option<Vec<[f64; 4]>> {
     let taps: Vec<String> = taps.iter().map(|t| t.to_string()).collect();
     let (images, input) = (3, [3, size[0], size[1]]);
@@ -151,7 +153,8 @@ fn agrees(graph: &Graph, taps: &[&str], size: [usize; 2], name: &str) {
     }
 }
 
-/// Random weights on small images spread little, so that rounding weighs more than with photos and trained ones.
+/// Random weights on small images spread little, so that rounding weighs more than with photos and
+/// trained ones.
 const BF16: f64 = 0.3;
 const F16: f64 = BF16 / 8.0;
 
@@ -161,13 +164,14 @@ macro_rules! networks {
         fn $test() {
             for (name, tap, size) in [$(($name, $tap, $size)),+] {
                 let info = backbones::find(name).unwrap();
-                agrees(&info.graph(&Options::default()), &[tap], [size, size], name);
+                agrees(&info.graph(&BuildOptions::default()), &[tap], [size, size], name);
             }
         }
     )+};
 }
 
-// EfficientNet's own ending is no measure: with random weights and small images, f32 anywhere is 1e-3 off there.
+// EfficientNet's own ending is no measure: with random weights and small images, f32 anywhere is
+// 1e-3 off there.
 networks! {
     residual_networks: "resnet18" "gap" at 64, "resnet50" "gap" at 40;
     plain_networks: "alexnet" "gap" at 70, "squeezenet1_1" "gap" at 65, "vgg11" "features.10" at 40;
@@ -176,7 +180,8 @@ networks! {
     networks_with_other_norms: "convnext_tiny" "gap" at 48, "xception" "gap" at 72;
 }
 
-/// Bounds on the error of 16 bits, for networks of every kind; in bf16 with corrected biases, except those that stay f32.
+/// Bounds on the error of 16 bits, for networks of every kind; in bf16 with corrected biases,
+/// except those that stay f32.
 #[test]
 fn features_in_sixteen_bits_are_within_two_hundredths() {
     for (name, side) in [
@@ -187,7 +192,7 @@ fn features_in_sixteen_bits_are_within_two_hundredths() {
         ("mobilenet_v2", 96),
         ("shufflenet_v2_x0_5", 96),
     ] {
-        let graph = backbones::find(name).unwrap().graph(&Options::default());
+        let graph = backbones::find(name).unwrap().graph(&BuildOptions::default());
         let (images, taps, input) = (3, ["gap".to_string()], [3, side, side]);
         let weights = Formula::new(graph.parameters(), 5);
         let plan = Plan::new(&graph, &weights, &taps, input).unwrap();
@@ -266,7 +271,7 @@ fn floats_come_in_channel_by_channel() {
 #[test]
 fn a_transformer_is_refused_and_a_batch_beyond_all_bounds_is_a_lack_of_memory() {
     let info = backbones::find("vit_b_16").unwrap();
-    let graph = info.graph(&Options::default());
+    let graph = info.graph(&BuildOptions::default());
     let plan = Plan::new(&graph, &Formula::new(graph.parameters(), 0), &["gap".into()], [3, 224, 224]).unwrap();
     assert!(compile(&plan, Element::Bf16, 1).unwrap_err().to_string().contains("transformer"));
     let graph = odd_one();
@@ -277,7 +282,8 @@ fn a_transformer_is_refused_and_a_batch_beyond_all_bounds_is_a_lack_of_memory() 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever is alive at the same time lies apart: the arena begins as NaN, and a value that another one overwrote would differ.
+    /// Whatever is alive at the same time lies apart: the arena begins as NaN, and a value that
+    /// another one overwrote would differ.
     #[test]
     fn pools_and_convolutions_of_any_geometry(kernel in 1usize..4, stride in 1usize..4, pad in [0usize..2, 0usize..3, 0usize..2, 0usize..3],
                                               channels in prop::sample::select(vec![4usize, 8, 24]), ceil: bool, side in [7usize..12, 7usize..12]) {

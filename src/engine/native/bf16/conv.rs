@@ -1,12 +1,14 @@
 //! Convolutions of maps in bf16 by AMX tiles, sums in f32.
 //!
-//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's rows are output pixels,
-//! loaded directly from their channels in the map, 32 of a pixel a line, at every cell of the window in turn; nothing is unfolded or
-//! converted. Two tiles of pixels × 32 outputs are summed in tile registers over all channels and cells; bias, residual and activation
-//! follow at once, and a line of a pixel is written, rounded once. A map in f32 is rounded to a [`Panel`] first, a task's rows at a time;
-//! a map in bf16 is copied where strides would leave tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be
-//! f32); weights as in [`split_bf16`](crate::engine::native::split_bf16), steps going through the blocks of 32 channels and the cells of
-//! a block, so that a block's pixels stay in the first-level cache.
+//! *Shape class*: dense convolutions, any window and stride. *Algorithm*: implicit GEMM. A tile's
+//! rows are output pixels, loaded directly from their channels in the map, 32 of a pixel a line, at
+//! every cell of the window in turn; nothing is unfolded or converted. Two tiles of pixels × 32
+//! outputs are summed in tile registers over all channels and cells; bias, residual and activation
+//! follow at once, and a line of a pixel is written, rounded once. A map in f32 is rounded to a
+//! [`Panel`] first, a task's rows at a time; a map in bf16 is copied where strides would leave
+//! tiles half empty. *Layout*: maps in bf16 with a halo (residual and output may be f32); weights
+//! as in [`split_bf16`](crate::engine::native::split_bf16), steps going through the blocks of 32
+//! channels and the cells of a block, so that a block's pixels stay in the first-level cache.
 
 use std::ops::Range;
 
@@ -31,7 +33,7 @@ const STEP: usize = 2 * TILE_ROWS * LINE;
 const SUMS: usize = 2 * 2 * TILE_ROWS * LANES;
 
 /// A prepared convolution.
-pub struct Conv {
+pub(crate) struct Conv {
     label: String,
     amx: Amx,
     input: Operand,
@@ -53,7 +55,7 @@ pub struct Conv {
 
 impl Conv {
     /// Packs weights and cuts the map into tiles.
-    pub fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
+    pub(crate) fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
         const PIXELS: usize = 1024;
         const PANEL: usize = 512 << 10;
         const CLOSE: usize = 20 << 10;
@@ -107,7 +109,8 @@ impl Conv {
         self.finish.output.map.height.div_ceil(self.rows)
     }
 
-    /// Products of some output pairs with all tiles of a layout, whose first window begins at `from`.
+    /// Products of some output pairs with all tiles of a layout, whose first window begins at
+    /// `from`.
     ///
     /// # Safety
     /// The windows of all tiles are valid for reading from there.
@@ -126,7 +129,8 @@ impl Conv {
             for pair in pairs.clone() {
                 for group in groups {
                     let left = group.tiles.map(|tile| tile.map(|pixel| from.wrapping_add(pixel * LINE)));
-                    // SAFETY: the caller promises the windows of all tiles of the layout, of which these are two.
+                    // SAFETY: the caller promises the windows of all tiles of the layout, of which
+                    // these are two.
                     unsafe { self.weights.multiply_tiles(tiles, pair, left, &self.offsets, self.row, sums) };
                     self.finish.pair(unit, pair, sums, 2 * TILE_ROWS, &layout.segments[group.segments.clone()], first);
                 }
@@ -163,7 +167,8 @@ impl Kernel for Conv {
     }
 
     fn tasks(&self, images: usize, workers: usize) -> usize {
-        // Outputs are shared out, too, where weights would not stay in the cache or images and rows are too few.
+        // Outputs are shared out, too, where weights would not stay in the cache or images and rows
+        // are too few.
         let parts = images * self.chunks();
         parts * shares(&self.weights).max(workers.div_ceil(parts)).min(self.weights.pairs())
     }
@@ -190,7 +195,8 @@ impl Kernel for Conv {
             }
         };
         let tiles = self.amx.tiles(layout.rows);
-        // SAFETY: shape inference has every window inside the map and its halo, which `Unit::at` checked; or they lie in the panel, rounded just now.
+        // SAFETY: shape inference has every window inside the map and its halo, which `Unit::at`
+        // checked; or they lie in the panel, rounded just now.
         unsafe { self.multiply(&tiles, unit, from.cast(), layout, edge(share)..edge(share + 1), [image, y], sums) };
     }
 }

@@ -7,7 +7,7 @@ use crate::simd::TILE_ROWS;
 
 /// Geometry of some rows of output.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows {
+pub(super) struct Rows {
     /// Rows of output.
     pub count: usize,
     /// Columns of output.
@@ -19,7 +19,7 @@ pub struct Rows {
 }
 
 /// The one or two tiles that the weights of an output pair are used for at a time.
-pub struct Group {
+pub(super) struct Group {
     /// Input pixels from the first window's to each tile's.
     pub tiles: [Option<usize>; 2],
     /// Segments that its rows belong to.
@@ -27,16 +27,18 @@ pub struct Group {
 }
 
 /// All tiles of some rows of output.
-pub struct Layout {
+pub(super) struct Layout {
     /// Rows of a tile.
     pub rows: usize,
     /// Pairs of tiles.
     pub groups: Vec<Group>,
-    /// Targets of the rows of all groups, images and rows counted from the first; a segment's `row` is that in its group's sums.
+    /// Targets of the rows of all groups, images and rows counted from the first; a segment's `row`
+    /// is that in its group's sums.
     pub segments: Vec<Segment>,
 }
 
-/// Number of tiles for `positions` positions, and their rows. An even number, as two share the weights.
+/// Number of tiles for `positions` positions, and their rows. An even number, as two share the
+/// weights.
 fn cut(positions: usize) -> (usize, usize) {
     let tiles = match positions.div_ceil(TILE_ROWS) {
         1 => 1,
@@ -46,24 +48,26 @@ fn cut(positions: usize) -> (usize, usize) {
     (positions.div_ceil(rows), rows)
 }
 
-/// Approximate cycles of a step of `tiles` tiles with `rows` rows, two at a time: four products, or reading the weights.
+/// Approximate cycles of a step of `tiles` tiles with `rows` rows, two at a time: four products, or
+/// reading the weights.
 fn cost((tiles, rows): (usize, usize)) -> usize {
     tiles / 2 * (4 * rows + 12).max(52) + tiles % 2 * (2 * rows + 12).max(40)
 }
 
 impl Layout {
     /// Approximate cycles of a step of all tiles.
-    pub fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         cost((self.groups.iter().flat_map(|group| group.tiles).flatten().count(), self.rows))
     }
 
-    /// Rows one by one, or, where pixels below one another are a row's distance apart, all as one row whose halo's columns go by unused:
-    /// whatever takes less time.
-    pub fn new(of: Rows) -> Layout {
+    /// Rows one by one, or, where pixels below one another are a row's distance apart, all as one
+    /// row whose halo's columns go by unused: whatever takes less time.
+    pub(super) fn new(of: Rows) -> Layout {
         let Rows { count, width, pitch, stride: [down, across] } = of;
         let (each, all) = (cut(width), cut((count - 1) * pitch + width));
         let as_one = down == 1 && across == 1 && width <= pitch && cost(all) <= count * cost(each);
-        // Positions that are walked at once, how many lie between rows of output, and how many such walks there are.
+        // Positions that are walked at once, how many lie between rows of output, and how many such
+        // walks there are.
         let ((tiles, rows), positions, line, walks) =
             if as_one { (all, (count - 1) * pitch + width, pitch, 1) } else { (each, width, width, count) };
         let starts = (0..walks).flat_map(|y| (0..tiles).map(move |t| (y, (t * rows).min(positions - rows), t * rows)));
@@ -111,7 +115,8 @@ mod tests {
             (2, 33, 0),
             (1, 16, 1),
         ] {
-            // Padding on both sides of a narrow window makes rows of output longer than those of input.
+            // Padding on both sides of a narrow window makes rows of output longer than those of
+            // input.
             for stride in [[1, 1], [2, 2], [1, 2], [2, 1], [3, 4]] {
                 let pitch = (width - 1) * stride[1] + halo;
                 let layout = Layout::new(Rows { count, width, pitch, stride });

@@ -10,7 +10,7 @@ use crate::plan::{ConvShape, Layer, Plan, Step, ValueId};
 use crate::simd::{Amx, Isa};
 
 /// A small deterministic generator: what is drawn must not change with a library's version.
-pub struct Draw(u64);
+pub(super) struct Draw(u64);
 
 impl Draw {
     fn next(&mut self) -> u64 {
@@ -35,7 +35,7 @@ impl Draw {
 }
 
 /// A plan under construction.
-pub struct Sketch {
+pub(super) struct Sketch {
     pub plan: Plan,
     pub draw: Draw,
 }
@@ -80,7 +80,8 @@ impl Sketch {
     }
 }
 
-/// Runs the plan on three random images, on every instruction set, and compares every tap with plain loops.
+/// Runs the plan on three random images, on every instruction set, and compares every tap with
+/// plain loops.
 fn check(mut sketch: Sketch, what: &str) {
     const IMAGES: usize = 3;
     let shape = sketch.map(0);
@@ -331,8 +332,8 @@ fn concatenations_slices_and_shuffles() {
     }
 }
 
-/// Units as ShuffleNet has them: half the channels pass by, the others are convolved, joined and shuffled in. Each unit moves the channels
-/// that its convolution reads, and no others.
+/// Units as ShuffleNet has them: half the channels pass by, the others are convolved, joined and
+/// shuffled in. Each unit moves the channels that its convolution reads, and no others.
 #[test]
 fn units_that_shuffle() {
     for (seed, half, k) in [(1, 16, 1), (2, 20, 3), (3, 29, 1), (4, 48, 3)] {

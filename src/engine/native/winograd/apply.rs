@@ -20,7 +20,7 @@ unsafe fn line_of<S: Simd>(s: S, n: usize, at: impl Fn(usize) -> *const f32) -> 
 }
 
 /// All channels of some tiles, from the map to points.
-pub struct InputTransform<'a, T, F> {
+pub(super) struct InputTransform<'a, T, F> {
     /// The convolution.
     pub kernel: &'a Winograd,
     /// Its size of tiles.
@@ -52,7 +52,8 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
         assert!(self.to.len() >= (n * n - 1) * point + (blocks - 1) * self.block + (self.tiles.len() - 1) * self.distance + LANES);
         let mut edge = [[0.0f32; LANES]; 64];
         let mut half = [[0.0f32; LANES]; 64];
-        // Rows and columns that memory holds, halo included, counted from the window's first pixel of the map.
+        // Rows and columns that memory holds, halo included, counted from the window's first pixel
+        // of the map.
         let held = [map.halo[0] + map.height + map.halo[1], map.halo[2] + map.width + map.halo[3]];
         for (t, index) in self.tiles.clone().enumerate() {
             let (image, y, x) = w.tile(index);
@@ -61,7 +62,8 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
             if inside != [n, n] {
                 edge.fill([0.0; LANES]);
             }
-            // SAFETY: the steps that write to the input are complete; this step's tasks write to other values.
+            // SAFETY: the steps that write to the input are complete; this step's tasks write to
+            // other values.
             let input = unsafe { self.unit.read(&w.input, image) };
             for block in 0..blocks {
                 let corner = block * map.block + map.origin - map.halo[0] * map.row - map.halo[2] * LANES + y * map.row + x * LANES;
@@ -73,7 +75,8 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
                     }
                     (edge.as_ptr().cast::<f32>(), n * LANES)
                 };
-                // SAFETY: n × n lines lie inside the map (or `edge`); all lines written lie inside `to`, as asserted.
+                // SAFETY: n × n lines lie inside the map (or `edge`); all lines written lie inside
+                // `to`, as asserted.
                 unsafe {
                     for y in 0..n {
                         let line = from.add(y * row);
@@ -94,7 +97,7 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
 }
 
 /// Some output blocks of some tiles, from points to the map, with bias, residual and activation.
-pub struct OutputTransform<'a, T> {
+pub(super) struct OutputTransform<'a, T> {
     /// The convolution.
     pub kernel: &'a Winograd,
     /// Its size of tiles.
@@ -132,8 +135,8 @@ impl<T: Tile> Vectorized for OutputTransform<'_, T> {
             let output = self.unit.at(&w.output, image);
             let residual = w.epilogue.residual.map(|r| (self.unit.at(&r, image).cast_const(), r.map));
             for (b, block) in self.blocks.clone().enumerate() {
-                // SAFETY: `from` holds n · n points; the tile's rows and columns lie inside the maps, whose bounds `at` checked, and
-                // belong to this task alone.
+                // SAFETY: `from` holds n · n points; the tile's rows and columns lie inside the
+                // maps, whose bounds `at` checked, and belong to this task alone.
                 unsafe {
                     let from = self.from.as_ptr().add(b * self.block + t * LANES);
                     for y in 0..n {

@@ -1,10 +1,13 @@
 //! Winograd's products in AMX tiles.
 //!
-//! The transforms of a tile are made for all its channels, then written as digits with the scale of each point ([`split_int8`](crate::engine::native::split_int8)): three bytes a
-//! number. Where all weights stay in the caches, a task takes a block of tiles: their transforms, then, for two output blocks at a time, the
-//! products at all points and the inverse transforms: the digits of a block and the products of two output blocks stay in the
-//! second-level cache. Wide layers have more weights than that. There a step has three stages for every few hundred tiles: threads share out
-//! tiles, then points, so that each weight is read once, then tiles again. Both ways give the same result.
+//! The transforms of a tile are made for all its channels, then written as digits with the scale of
+//! each point ([`split_int8`](crate::engine::native::split_int8)): three bytes a number. Where all
+//! weights stay in the caches, a task takes a block of tiles: their transforms, then, for two
+//! output blocks at a time, the products at all points and the inverse transforms: the digits of a
+//! block and the products of two output blocks stay in the second-level cache. Wide layers have
+//! more weights than that. There a step has three stages for every few hundred tiles: threads share
+//! out tiles, then points, so that each weight is read once, then tiles again. Both ways give the
+//! same result.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -23,13 +26,14 @@ const TOGETHER: usize = 24 * TILE_ROWS;
 /// Stages of a step that shares out points.
 const STAGES: usize = 3;
 
-/// Floats from block to block of a tile's transforms: a line more than points, for the cache's sake.
+/// Floats from block to block of a tile's transforms: a line more than points, for the cache's
+/// sake.
 fn window_block(side: usize) -> usize {
     (points(side) + 1) * LANES
 }
 
 /// A prepared convolution.
-pub struct InTiles {
+pub(super) struct InTiles {
     amx: Amx,
     winograd: Winograd,
     /// Most tiles of a task that does all.
@@ -41,7 +45,7 @@ pub struct InTiles {
 
 impl InTiles {
     /// Takes packed weights.
-    pub fn new(amx: Amx, winograd: Winograd, weights: Weights) -> InTiles {
+    pub(super) fn new(amx: Amx, winograd: Winograd, weights: Weights) -> InTiles {
         const CACHED: usize = 1 << 20;
         // Digits of a block, and its products with two output blocks.
         let per_tile = points(winograd.side) * (weights.steps() * 3 * LANES * 4 + 2 * LANES * 4);
@@ -72,12 +76,14 @@ impl InTiles {
         DIGITS.panel_floats(self.weights.steps(), tiles)
     }
 
-    /// Floats of the products of `tiles` tiles with `pairs` pairs of output blocks at a point, and a line more.
+    /// Floats of the products of `tiles` tiles with `pairs` pairs of output blocks at a point, and
+    /// a line more.
     fn products(&self, tiles: usize, pairs: usize) -> usize {
         (2 * pairs * tiles.next_multiple_of(TILE_ROWS) + 1) * LANES
     }
 
-    /// Transforms tiles, the first of which is a panel's row `first`; panels are `panel` floats apart.
+    /// Transforms tiles, the first of which is a panel's row `first`; panels are `panel` floats
+    /// apart.
     ///
     /// # Safety
     /// Panels have these rows at each point, and no other task uses them.
@@ -99,7 +105,8 @@ impl InTiles {
                 let from = std::array::from_fn(|i| window[(point + i.min(count - 1)) * LANES..].as_ptr());
                 let rows = Rows { from, count, runs: &self.runs };
                 let sixteen = panels.wrapping_add(point * panel + row / TILE_ROWS * DIGITS.tile_floats(self.weights.steps()));
-                // SAFETY: the window holds all points of all channels; the caller promises the panels.
+                // SAFETY: the window holds all points of all channels; the caller promises the
+                // panels.
                 unsafe {
                     rows.fill(self.amx.vectors(), DIGITS, &Destination { tile: sixteen, index: row % TILE_ROWS, panel: Some(panel) })
                 };
@@ -116,7 +123,8 @@ impl InTiles {
         let (panel, point) = (self.panel(rows), self.products(rows, 1));
         let (window, rest) = scratch.split_at_mut(self.window());
         let (panels, products) = rest.split_at_mut(self.points() * panel);
-        // SAFETY: `panels` holds a panel of `rows` rows for each point, and `scratch` is this task's alone.
+        // SAFETY: `panels` holds a panel of `rows` rows for each point, and `scratch` is this
+        // task's alone.
         unsafe { self.transform::<T>(unit, tiles.clone(), 0, panels.as_mut_ptr(), panel, window) };
         let configured = self.amx.tiles(TILE_ROWS);
         for pair in 0..self.weights.pairs() {
@@ -130,7 +138,8 @@ impl InTiles {
         }
     }
 
-    /// The tiles of a stage, and its kind: 0 for transforms, 1 for products, 2 for inverse transforms.
+    /// The tiles of a stage, and its kind: 0 for transforms, 1 for products, 2 for inverse
+    /// transforms.
     fn stage(&self, stage: usize, images: usize) -> (Range<usize>, usize) {
         let first = stage / STAGES * TOGETHER;
         (first..(first + TOGETHER).min(self.winograd.all(images)), stage % STAGES)
@@ -147,11 +156,13 @@ impl InTiles {
         match kind {
             0 => {
                 let to = common.at(0, panels);
-                // SAFETY: `common` holds a panel of `rows` rows for each point, and no other task writes these sixteen rows.
+                // SAFETY: `common` holds a panel of `rows` rows for each point, and no other task
+                // writes these sixteen rows.
                 unsafe { self.transform::<T>(unit, sixteen, task * TILE_ROWS, to, panel, &mut scratch[..self.window()]) };
             }
             1 => {
-                // SAFETY: the stage before completed the panels, and no other task writes this point's products.
+                // SAFETY: the stage before completed the panels, and no other task writes this
+                // point's products.
                 let (from, to) = unsafe { (common.read(task * panel, panel), common.write(panels + task * point, point)) };
                 let configured = self.amx.tiles(TILE_ROWS);
                 for (pair, to) in to.chunks_exact_mut(2 * rows * LANES).enumerate() {
@@ -159,7 +170,8 @@ impl InTiles {
                 }
             }
             _ => {
-                // SAFETY: the stage before completed the products, and no task of this stage writes to them.
+                // SAFETY: the stage before completed the products, and no task of this stage writes
+                // to them.
                 let from = unsafe { common.read(panels + task * TILE_ROWS * LANES, self.points() * point - task * TILE_ROWS * LANES) };
                 let (tile, blocks, block) = (PhantomData::<T>, 0..kernel.output.map.blocks(), rows * LANES);
                 dispatch(kernel.isa, OutputTransform { kernel, tile, unit, tiles: sixteen, blocks, from, point, block });

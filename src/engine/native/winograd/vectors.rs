@@ -1,8 +1,10 @@
 //! Winograd's products by vectors.
 //!
-//! A task takes a block of tiles: all their input transforms, then the product at each point, then the inverse transforms. A block's transforms
-//! stay in the second-level cache where channels are few; where they are many, a block takes tiles of several images, so that weights are read
-//! seldom. *Layout*: transforms are `[point][channel block][tile][16]`, weights `[point][tile of V blocks][input channel][V · 16]`.
+//! A task takes a block of tiles: all their input transforms, then the product at each point, then
+//! the inverse transforms. A block's transforms stay in the second-level cache where channels are
+//! few; where they are many, a block takes tiles of several images, so that weights are read
+//! seldom. *Layout*: transforms are `[point][channel block][tile][16]`, weights
+//! `[point][tile of V blocks][input channel][V · 16]`.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -16,7 +18,7 @@ use crate::engine::native::step::Kernel;
 use crate::simd::{LANES, Line, dispatch};
 
 /// A prepared convolution.
-pub struct ByVectors {
+pub(super) struct ByVectors {
     winograd: Winograd,
     /// Most tiles of a task.
     block: usize,
@@ -25,13 +27,15 @@ pub struct ByVectors {
 
 impl ByVectors {
     /// Takes packed weights.
-    pub fn new(winograd: Winograd, weights: Vec<Line>) -> ByVectors {
-        // Transforms of a block: about the second-level cache, but enough tiles to use each weight often.
+    pub(super) fn new(winograd: Winograd, weights: Vec<Line>) -> ByVectors {
+        // Transforms of a block: about the second-level cache, but enough tiles to use each weight
+        // often.
         let per_tile = points(winograd.side) * (winograd.input.map.blocks() + winograd.output.map.blocks()) * size_of::<Line>();
         ByVectors { winograd, block: ((3 << 19) / per_tile).clamp(56, 112), weights }
     }
 
-    /// Distances from point to point of the transforms and the products of `tiles` tiles: a line more than they need, for the cache's sake.
+    /// Distances from point to point of the transforms and the products of `tiles` tiles: a line
+    /// more than they need, for the cache's sake.
     fn distances(&self, tiles: usize) -> [usize; 2] {
         [self.winograd.input, self.winograd.output].map(|o| (o.map.blocks() * tiles + 1) * LANES)
     }

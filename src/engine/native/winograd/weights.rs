@@ -9,7 +9,7 @@ use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, zeroed_lines};
 
 /// For products in AMX tiles.
-pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
+pub(super) fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let mut packed = split_int8::Weights::zeros(DIGITS, conv.input, blocks, points);
@@ -27,12 +27,13 @@ pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_
 }
 
 /// For products by vectors: `[point][tile of V blocks][input channel][V · 16]`.
-pub fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
+pub(super) fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let per_point = blocks * conv.input;
     let mut packed = zeroed_lines(points * per_point * LANES);
-    // The place of line (tile, channel, v) of a point; the inner loop runs over points, so blocks are computed apart and then written.
+    // The place of line (tile, channel, v) of a point; the inner loop runs over points, so blocks
+    // are computed apart and then written.
     let lines: Vec<(usize, usize)> = widths(isa, blocks)
         .iter()
         .flat_map(|&(first, width)| (0..width).map(move |v| (first, width, v)))
@@ -47,7 +48,8 @@ pub fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]
         transform_block(conv, weight, rows, block, &mut |point, channel, values| {
             let at = point * per_point + start + channel * width;
             assert!(at < points * per_point);
-            // SAFETY: the line lies inside the buffer, as asserted, and belongs to this block alone.
+            // SAFETY: the line lies inside the buffer, as asserted, and belongs to this block
+            // alone.
             unsafe { to.0.add(at).write(Line(values)) };
         });
     });
