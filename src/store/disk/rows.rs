@@ -72,7 +72,6 @@ pub(in crate::store) const RELIST: &str =
 
 /// The text of `rows.csv`. `class` repeats the labels as names, several as `a|b`.
 pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
-    let path = Path::new(ROWS);
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
     let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
     let mut record =
