@@ -3,7 +3,8 @@
 use super::key::Key;
 
 impl Key {
-    /// What differs from another key, option by option; `None` where nothing does. `other` is what "here" means.
+    /// What differs from another key, option by option; `None` where nothing does. `other` is what
+    /// "here" means.
     pub(super) fn difference(&self, other: &Key) -> Option<String> {
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         let (seeds, versions) = ([self, other].map(|k| k.seed.to_string()), [self, other].map(|k| k.numerics.to_string()));

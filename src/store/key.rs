@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Digest, Orientation};
 use crate::store::disk::dtype::Dtype;
 
-/// Everything that decides the values in a cache. Not in it: the images, the taps, the number of views, the labels.
+/// Everything that decides the values in a cache. Not in it: the images, the taps, the number of
+/// views, the labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// The backbone's name.
@@ -98,8 +99,8 @@ impl Key {
     }
 }
 
-/// A name (of a tap, a data set, a backbone) as one safe folder name: ASCII letters, digits, `.`, `_` and `-` stay, every other byte and a
-/// leading dot become `%XX`.
+/// A name (of a tap, a data set, a backbone) as one safe folder name: ASCII letters, digits, `.`,
+/// `_` and `-` stay, every other byte and a leading dot become `%XX`.
 pub(crate) fn folder_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (i, byte) in name.bytes().enumerate() {

@@ -1,4 +1,5 @@
-//! The cache on disk: features of every image, keyed by everything that decides them. See `docs/cache-format.md`.
+//! The cache on disk: features of every image, keyed by everything that decides them. See
+//! `docs/cache-format.md`.
 //!
 //! ```text
 //! cache/<dataset>/<backbone>@<key12>/

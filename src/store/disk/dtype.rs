@@ -51,7 +51,8 @@ impl Dtype {
     /// Appends values, little-endian and rounded to nearest even.
     ///
     /// # Errors
-    /// The first value that is NaN or infinite, or becomes infinite in this type. Nothing is appended then.
+    /// The first value that is NaN or infinite, or becomes infinite in this type. Nothing is
+    /// appended then.
     pub fn encode(self, values: &[f32], out: &mut Vec<u8>) -> Result<(), Unstorable> {
         let fits = |v: f32| match self {
             Dtype::F32 => v.is_finite(),

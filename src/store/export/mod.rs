@@ -38,11 +38,13 @@ pub struct Exported {
     pub bytes: u64,
 }
 
-/// Writes a `.npz` that `numpy.load` reads: `X` `[n, …tap shape]`, `y` `[n]` (of several labels an image, `[n, classes]` of 0 and 1), `row`, `path`,
-/// `split`, `group` where there are groups, and `classes`, the names behind `y`. bf16 becomes f32.
+/// Writes a `.npz` that `numpy.load` reads: `X` `[n, …tap shape]`, `y` `[n]` (of several labels an
+/// image, `[n, classes]` of 0 and 1), `row`, `path`, `split`, `group` where there are groups, and
+/// `classes`, the names behind `y`. bf16 becomes f32.
 ///
 /// # Errors
-/// A tap or view that is not there, no rows, a damaged shard, a file that cannot be written: nothing half-written is left.
+/// A tap or view that is not there, no rows, a damaged shard, a file that cannot be written:
+/// nothing half-written is left.
 pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exported> {
     let chosen = Chosen::new(cache, selection)?;
     let to = &files::output(to)?;
@@ -50,8 +52,9 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
         .done(to, files::write(to, |file| npz::write(&chosen, file).map_err(Error::io("write", to)).and_then(|()| chosen.matrix.intact())))
 }
 
-/// Writes a Parquet file of one line an image: `row`, `path`, `class`, `label` (of several labels an image, the list `labels`), `split`, where there are groups
-/// `group`, and the list `features` of floats, a map's in order C, H, W.
+/// Writes a Parquet file of one line an image: `row`, `path`, `class`, `label` (of several labels
+/// an image, the list `labels`), `split`, where there are groups `group`, and the list `features`
+/// of floats, a map's in order C, H, W.
 ///
 /// # Errors
 /// As [`export_npz`].

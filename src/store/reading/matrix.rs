@@ -54,8 +54,8 @@ impl FeatureMatrix {
         FeatureMatrix { shape, dtype, files, shards, row_ids, places }
     }
 
-    /// Compares each of its shards with its digest, unless this was done before, by this process or another one (see `docs/cache-format.md`). Asked
-    /// before the first row is read.
+    /// Compares each of its shards with its digest, unless this was done before, by this process or
+    /// another one (see `docs/cache-format.md`). Asked before the first row is read.
     ///
     /// # Errors
     /// A shard that is not as it was written.
@@ -67,8 +67,9 @@ impl FeatureMatrix {
         self.intact()
     }
 
-    /// Whether all of its files could be read so far: what the disk cannot read, and what was cut short since it was opened, reads as zeros. Asked before
-    /// anything that was computed from rows counts; costs next to nothing.
+    /// Whether all of its files could be read so far: what the disk cannot read, and what was cut
+    /// short since it was opened, reads as zeros. Asked before anything that was computed from rows
+    /// counts; costs next to nothing.
     ///
     /// # Errors
     /// The first file that could not be read.
@@ -113,8 +114,8 @@ impl FeatureMatrix {
         &self.row_ids
     }
 
-    /// The whole matrix in order as views of the mapped files, each with the position of its first row.
-    /// `None` where values are not stored as f32: use [`FeatureMatrix::gather`] there.
+    /// The whole matrix in order as views of the mapped files, each with the position of its first
+    /// row. `None` where values are not stored as f32: use [`FeatureMatrix::gather`] there.
     pub fn blocks(&self) -> Option<Vec<(usize, ArrayView2<'_, f32>)>> {
         let mut blocks = vec![];
         let mut start = 0;
@@ -129,7 +130,8 @@ impl FeatureMatrix {
         Some(blocks)
     }
 
-    /// Copies the rows at `positions` (indices into [`FeatureMatrix::row_ids`]) into `out`, `[positions.len(), dim]`, as f32.
+    /// Copies the rows at `positions` (indices into [`FeatureMatrix::row_ids`]) into `out`,
+    /// `[positions.len(), dim]`, as f32.
     ///
     /// # Panics
     /// If a position is out of range or `out` has another length.
@@ -153,8 +155,8 @@ impl FeatureMatrix {
         (&self.shards[shard as usize], index as usize)
     }
 
-    /// Tells the system which positions will be read soon, neighbours side by side: asked for together, what is on disk comes many times as fast as page
-    /// by page.
+    /// Tells the system which positions will be read soon, neighbours side by side: asked for
+    /// together, what is on disk comes many times as fast as page by page.
     pub fn will_read(&self, positions: &[usize]) {
         let most = 1 + GAP / (self.dim() * self.dtype.size()).max(1);
         let near = |&a: &usize, &b: &usize| {

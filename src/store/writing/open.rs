@@ -12,7 +12,8 @@ use crate::store::key::Key;
 use crate::{Error, Result, files};
 
 impl Writer {
-    /// Takes the lock of the cache in `folder`, makes it if it is not there, and takes up what a killed writer left.
+    /// Takes the lock of the cache in `folder`, makes it if it is not there, and takes up what a
+    /// killed writer left.
     ///
     /// # Errors
     /// Another process writes it; a damaged manifest or `rows.csv`; a cache with another key.
