@@ -11,7 +11,7 @@ use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
 use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
-use crate::store::{Dtype, Key};
+use crate::store::{CacheKey, Dtype};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result, steps};
 
@@ -203,7 +203,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::open_with`]; weights that are no longer those of the key.
-    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
+    pub fn of_key(key: &CacheKey, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
         let info = backbones::find(&key.backbone)?;
         Backbone::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
     }
@@ -212,7 +212,12 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
-    pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
+    pub fn of_key_with(
+        info: &'static BackboneInfo,
+        key: &CacheKey,
+        weights: Opened,
+        device: DeviceChoice,
+    ) -> Result<(Backbone, Orientation)> {
         let settings = BackboneSettings {
             backbone: key.backbone.clone(),
             preprocess: Some(key.preprocess.clone()),
@@ -320,8 +325,8 @@ impl Backbone {
 
     /// The cache key: everything here that decides values, and how features are stored and views drawn. The policy is part of it even where
     /// only the plain view is wanted, so that views can be added later.
-    pub fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> Key {
-        Key {
+    pub fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> CacheKey {
+        CacheKey {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::data::{Dataset, Digest, ImageSource, Orientation};
 use crate::engine::Engine;
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::{Deferred, Key, Wait};
+use crate::store::{CacheKey, Deferred, Wait};
 
 /// A tap and the shape of one image's features there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +32,12 @@ pub(crate) type EngineFactory<'a> = dyn Fn(&[String], usize) -> Result<Box<dyn E
 
 /// Everything that an extraction needs to know.
 pub(crate) struct ExtractionJob<'a> {
-    /// The cache's folder: [`Key::folder`].
+    /// The cache's folder: [`CacheKey::folder`].
     pub folder: &'a Path,
     /// The data set's name.
     pub name: &'a str,
     /// Everything that decides the values.
-    pub key: &'a Key,
+    pub key: &'a CacheKey,
     /// The words that get the weights again, for readers of the cache.
     pub weights: &'a str,
     /// Where images are read.

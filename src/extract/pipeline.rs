@@ -133,7 +133,8 @@ impl Inference<'_> {
         let start = Instant::now();
         let run = AssertUnwindSafe(|| (0..self.pass.views.len()).map(|v| self.view(&batch, v)).collect());
         let outputs = catch_unwind(run).unwrap_or_else(|_| Err(self.failed("it panicked: please report this")));
-        let _ = events.send(Event::Inferred { number, outputs, told: self.engine.take_messages(), seconds: start.elapsed().as_secs_f64() });
+        let _ =
+            events.send(Event::Inferred { number, outputs, messages: self.engine.take_messages(), seconds: start.elapsed().as_secs_f64() });
     }
 
     fn view(&self, batch: &[Vec<Vec<u8>>], view: usize) -> Result<Vec<Vec<f32>>> {
@@ -205,9 +206,9 @@ impl Coordinator<'_, '_> {
                     loading[ticket.batch - first].corrected.extend(corrected.map(|digest| (ticket.row, digest)));
                     fill(&mut loading[ticket.batch - first], ticket.slot, views);
                 }
-                Ok(Event::Inferred { number, outputs, told, seconds }) => {
+                Ok(Event::Inferred { number, outputs, messages, seconds }) => {
                     self.watch.progress.seconds.infer += seconds;
-                    told.iter().for_each(|text| self.watch.message(text));
+                    messages.iter().for_each(|text| self.watch.message(text));
                     let outputs = outputs?;
                     if let Some(batch) = in_engine.iter_mut().find(|b| b.number == number) {
                         batch.outputs = Some(outputs);

@@ -67,9 +67,9 @@ pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observe
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
     outcome.seconds = watch.seconds();
     outcome.warnings = [writer.warnings(), empty.as_slice()].concat();
-    let told = outcome.warnings.len();
+    let reported = outcome.warnings.len();
     outcome.warnings.extend(about_records(&outcome.misrecorded));
-    outcome.warnings[told..].iter().for_each(|w| watch.message(w));
+    outcome.warnings[reported..].iter().for_each(|w| watch.message(w));
     if outcome.computed > 0 {
         outcome.bottleneck = Some(watch.bottleneck());
         log::append(job, &outcome)?;

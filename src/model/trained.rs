@@ -8,7 +8,7 @@ use crate::data::Orientation;
 use crate::engine::Compute;
 use crate::heads::{InputFeatures, Predictor};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::Key;
+use crate::store::CacheKey;
 use crate::{Error, Result};
 
 /// A head with all the backbones that it needs.
@@ -26,7 +26,7 @@ pub struct UsedBackbone {
     /// How its images are turned.
     pub orientation: Orientation,
     /// The key of the cache that the head was trained on.
-    pub key: Key,
+    pub key: CacheKey,
     /// The taps to take.
     pub taps: Vec<String>,
     /// Which of the head's inputs each tap is.
@@ -39,7 +39,7 @@ impl TrainedModel {
     pub(super) fn join(
         origin: &Path,
         predictor: Predictor,
-        mut open: impl FnMut(usize, &InputFeatures, &Key) -> Result<(Backbone, Orientation)>,
+        mut open: impl FnMut(usize, &InputFeatures, &CacheKey) -> Result<(Backbone, Orientation)>,
     ) -> Result<TrainedModel> {
         let mut backbones: Vec<(&str, UsedBackbone)> = vec![];
         for (i, input) in predictor.inputs().iter().enumerate() {
@@ -84,7 +84,7 @@ impl UsedBackbone {
 const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// Whether a key can be understood, before anything is opened by it.
-fn check_key(key: &Key) -> Result<()> {
+fn check_key(key: &CacheKey) -> Result<()> {
     backbones::find(&key.backbone)?;
     key.compute.parse::<Compute>()?;
     key.augment.parse::<Policy>()?;

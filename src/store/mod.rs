@@ -39,7 +39,7 @@ pub(crate) use disk::rowset::RowSet;
 #[cfg(feature = "parquet")]
 pub use export::export_parquet;
 pub use export::{Exported, Selection, export_npz};
-pub use key::Key;
+pub use key::CacheKey;
 pub(crate) use key::folder_name;
 pub use reading::cache::Cache;
 pub use reading::find::find_cache;

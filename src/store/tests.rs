@@ -30,7 +30,7 @@ fn classes() -> Vec<String> {
 }
 
 pub(super) fn open(folder: &Path, dtype: Dtype) -> Writer {
-    Writer::open(folder, &Key { store: dtype, ..example() }, "photos", Wait::Moment).unwrap()
+    Writer::open(folder, &CacheKey { store: dtype, ..example() }, "photos", Wait::Moment).unwrap()
 }
 
 pub(super) fn with_rows(folder: &Path, dtype: Dtype, count: u64) -> Writer {
@@ -186,7 +186,7 @@ fn damaged_shards_are_dropped_and_missing_again() {
 fn another_key_or_missing_rows_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     with_rows(folder.path(), Dtype::F32, 2).commit(group(&[0, 1], Dtype::F32)).unwrap();
-    let other = Key { seed: 1, ..example() };
+    let other = CacheKey { seed: 1, ..example() };
     let error = Writer::open(folder.path(), &other, "photos", Wait::Moment).unwrap_err().to_string();
     assert!(error.contains("another way"), "{error}");
     fs::remove_file(folder.path().join("rows.csv")).unwrap();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::heads::settings::spec::HeadSpec;
-use crate::store::Key;
+use crate::store::CacheKey;
 
 /// Version of `model.json`.
 pub(crate) const MODEL_FORMAT: u32 = 2;
@@ -29,7 +29,7 @@ pub struct InputFeatures {
     /// The words that get the backbone's weights again: an entry's name, a path, `random:SEED`.
     pub weights: String,
     /// Backbone, weights, preprocess: everything that decides the features. `None` for features that came from no cache.
-    pub key: Option<Key>,
+    pub key: Option<CacheKey>,
     /// Digest of the key.
     pub key_digest: String,
 }

@@ -104,7 +104,7 @@ pub(in crate::store) struct Found {
 ///
 /// # Errors
 /// `rows.csv` is missing; the system's own.
-pub(in crate::store) fn settle(folder: &Path, manifest: &Manifest) -> Result<Found> {
+pub(in crate::store) fn finish_interrupted(folder: &Path, manifest: &Manifest) -> Result<Found> {
     let path = folder.join(ROWS);
     let (mut current, pending) = (text(folder, ROWS)?, text(folder, PENDING)?);
     match pending {

@@ -11,7 +11,7 @@ use super::dtype::Dtype;
 use super::rows::{Row, Status};
 use super::rowset::RowSet;
 use crate::data::SplitRule;
-use crate::store::key::Key;
+use crate::store::key::CacheKey;
 use crate::{Error, Result, files, nearest, steps};
 
 /// Version of the format on disk that this library writes and reads.
@@ -32,7 +32,7 @@ pub struct Manifest {
     /// Lower-case hex SHA-256 of the key; its first 12 digits are in the folder's name.
     pub key_digest: String,
     /// Everything that decides the values.
-    pub key: Key,
+    pub key: CacheKey,
     /// The data set's name.
     pub dataset: String,
     /// The words that get the weights again: an entry's name, a path, `random:SEED`. For people and
@@ -57,7 +57,7 @@ pub struct Manifest {
     pub failed: Vec<Failure>,
 }
 
-/// What a part of an extraction leaves to [`merge`](super::merge), since it has not read all
+/// What a part of an extraction leaves to [`merge`](crate::store::merge), since it has not read all
 /// images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Deferred {
@@ -148,7 +148,7 @@ impl ShardInfo {
 
 impl Manifest {
     /// A cache without rows.
-    pub fn new(key: Key, dataset: impl Into<String>) -> Manifest {
+    pub fn new(key: CacheKey, dataset: impl Into<String>) -> Manifest {
         Manifest {
             format: FORMAT,
             key_digest: key.digest(),

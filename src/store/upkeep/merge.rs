@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::compare::{other_images, other_labels};
-use super::settle::settle;
+use super::decide::decide_deferred;
 use crate::data::{Assigned, SplitRule};
 use crate::store::disk::lock::Wait;
 use crate::store::disk::manifest::{Deferred, Failure, Manifest, ShardInfo};
@@ -207,7 +207,7 @@ fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &
     for part in parts {
         part.rows().iter().zip(&mut rows).for_each(|(other, row)| row.split = row.split.or(other.split));
     }
-    let decided = settle(&mut rows, &classes, deferred, writer.folder())?;
+    let decided = decide_deferred(&mut rows, &classes, deferred, writer.folder())?;
     if lags && writer.manifest.weights.is_empty() {
         writer.set_weights(&first.manifest().weights)?;
     }

@@ -145,7 +145,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Remembers what is left to [`merge`](super::merge). Said before rows become open, and taken
+    /// Remembers what is left to [`merge`](crate::store::merge). Said before rows become open, and taken
     /// back only after they were settled, it is never forgotten.
     ///
     /// # Errors
