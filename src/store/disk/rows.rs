@@ -75,7 +75,8 @@ pub(in crate::store) const RELIST: &str =
 pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
     let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
-    let mut record = |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::internal(format!("rows.csv: {e}")));
+    let mut record =
+        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::internal(format!("rows cannot be written: {e}")));
     record(HEADER)?;
     for row in rows {
         let labels: Vec<String> = row.labels.iter().map(usize::to_string).collect();
@@ -90,7 +91,7 @@ pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u
             row.group.as_deref().unwrap_or_default(),
         ])?;
     }
-    csv.into_inner().map_err(|e| Error::internal(format!("rows.csv: {e}")))
+    csv.into_inner().map_err(|e| Error::internal(format!("rows cannot be written: {e}")))
 }
 
 /// Reads the text of the file at `path`; rows come sorted by number.

@@ -145,8 +145,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Remembers what is left to [`merge`](crate::store::merge). Said before rows become open, and taken
-    /// back only after they were settled, it is never forgotten.
+    /// Remembers what is left to [`merge`](crate::store::merge). Said before rows become open, and
+    /// taken back only after they were settled, it is never forgotten.
     ///
     /// # Errors
     /// The system's own.
