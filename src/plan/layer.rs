@@ -17,7 +17,7 @@ pub struct Plan {
     /// The taps' values, in the order asked for; several taps may share one, and a tap may be the
     /// input itself.
     pub taps: Vec<ValueId>,
-    /// Whether maps of the network stay f32 on a CPU in any case: [`Graph::is_delicate`].
+    /// Whether maps of the network stay f32 on a CPU in any case: `Graph::is_delicate`.
     pub is_delicate: bool,
 }
 

@@ -26,7 +26,7 @@ impl PreprocessSpec {
         self.apply_view(image, &View::PLAIN, out);
     }
 
-    /// The same seen through an augmented view, of the same size; [`View::PLAIN`] changes nothing.
+    /// The same seen through an augmented view, of the same size; `View::PLAIN` changes nothing.
     ///
     /// In this order: a random crop is resized to the output size (in the place of resize and central crop), turned, mirrored, and its
     /// brightness, contrast and saturation changed.

@@ -34,7 +34,7 @@ const DECODER_CRATES: [(&str, &str); 7] = [
 /// of each, and what differs.
 ///
 /// # Errors
-/// [`Error::Image`] with the reason: empty, truncated, damaged, of a kind that is not read, or of more than [`MAX_PIXELS`] pixels.
+/// [`Error::Image`] with the reason: empty, truncated, damaged, of a kind that is not read, or of more than `MAX_PIXELS` pixels.
 pub fn decode(bytes: &[u8], location: &str, orientation: Orientation) -> Result<Pixels> {
     // The decoders are other people's and meet hostile files: should one panic, that is one broken image.
     catch_unwind(AssertUnwindSafe(|| pixels(bytes, orientation)))

@@ -26,7 +26,7 @@ const MOST_HEADER: u64 = 100_000_008;
 /// What a cache holds, but for the rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// Version of the layout.
     pub format: u32,
     /// Lower-case hex SHA-256 of the key; its first 12 digits are in the folder's name.
     pub key_digest: String,
@@ -55,7 +55,7 @@ pub struct Manifest {
     pub failed: Vec<Failure>,
 }
 
-/// What a part of an extraction leaves to [`merge`](super::merge), since it has not read all images.
+/// What a part of an extraction leaves to `merge`, since it has not read all images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Deferred {
     /// How images whose split is open are split.
