@@ -62,6 +62,7 @@ impl ConvShape {
 ///
 /// Maps are `[C, H, W]`. Every `bias`, `scale` and `shift` holds one value a channel.
 #[derive(Debug, Clone)]
+#[allow(clippy::enum_variant_names, reason = "layer normalisation is called so")]
 pub enum Layer {
     /// `act(conv(inputs[0]) + bias (+ inputs[1]))`.
     Conv {
