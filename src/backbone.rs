@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
 use crate::store::{Dtype, Key};
 use crate::weights::{Audit, Fetching};
-use crate::{Error, Result};
+use crate::{Error, Result, steps};
 
 pub(crate) use features::{FeatureReader, Photo};
 
@@ -223,10 +223,14 @@ impl Backbone {
         let base = Backbone::with_weights(&settings, info, weights)?;
         if base.graph.digest() != key.graph {
             let problem = format!("this headstart builds {} otherwise than the one that made the features", info.name);
-            return Err(Error::setting(problem, "use the headstart that made them, or extract and train again"));
+            return Err(Error::setting(
+                problem,
+                format!("use the headstart that made them; or {}, then {}", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN),
+            ));
         }
         if base.weights.source.digest() != key.weights {
-            let hint = "put back the file that the features were made with, or extract and train again";
+            let hint =
+                format!("put back the file that the features were made with; or {}, then {}", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN);
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
         }
         Ok((base, key.orientation))
@@ -347,7 +351,7 @@ fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, En
     check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {
         if settings.compute == Compute::F16 {
-            let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
+            let hint = "use option `dtype=f32`, which is the fastest that most CPUs have, or option `engine=candle`";
             return Err(Error::setting("the native engine computes in f32 and bf16", hint));
         }
         native::NativeOptions::best(settings.compute == Compute::Bf16).check()?;
@@ -374,12 +378,12 @@ fn check_engine(kind: EngineKind, device: &Device, transformer: bool, name: &str
         EngineKind::Candle => return Ok(()),
     };
     if !fits {
-        let hint = format!("leave out --engine {words}, or choose another --device");
+        let hint = format!("leave out option `engine={words}`, or choose another option `device`");
         return Err(Error::setting(format!("the {words} engine runs on {where_} only"), hint));
     }
     if transformer {
         let problem = format!("the {words} engine computes convolutional networks only, and {name} is a transformer");
-        return Err(Error::setting(problem, format!("leave out --engine {words}: the candle engine runs it")));
+        return Err(Error::setting(problem, format!("leave out option `engine={words}`: the candle engine runs it")));
     }
     Ok(())
 }
@@ -395,7 +399,7 @@ fn preprocess(settings: &BackboneSettings, info: &BackboneInfo, weights: &Opened
     }
     let sized = settings.size.map_or(base.0, |size| base.0.with_size(size, base.1));
     if settings.size == Some(0) {
-        return Err(Error::setting("--size 0 leaves no pixels", format!("{} was made for {}", info.name, info.size)));
+        return Err(Error::setting("option `size=0` leaves no pixels", format!("{} was made for {}", info.name, info.size)));
     }
     if text.is_empty() { Ok(sized) } else { PreprocessSpec::parse(text, &sized) }
 }
@@ -436,7 +440,7 @@ mod tests {
             ..BackboneSettings::default()
         };
         let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
-        assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
+        assert!(refused.is_unusable_input() && refused.to_string().contains("option `dtype=f32`"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
         let rgb = synthetic_images(1, images, size);
         let features = |compute| {

@@ -253,7 +253,7 @@ pub(super) struct Verify {
     #[command(flatten)]
     pub cache: CacheArg,
     /// Also compute K images again and compare
-    #[arg(long, value_name = "K", requires = "data")]
+    #[arg(long, value_name = "K")]
     pub sample: Option<usize>,
     /// Where the images are
     #[arg(long, value_name = "DIR|CSV")]

@@ -54,6 +54,9 @@ pub(super) fn dataset(path: &Path, mut found: Found, options: &ListOptions) -> R
         warnings.extend(group::assign(pattern, path, &mut entries)?);
     }
     note_several_labels(&entries, &mut warnings, &mut notes);
+    if own_splits {
+        notes.extend(missing_splits(&entries));
+    }
     Ok(Dataset { classes, entries, own_splits, warnings, notes })
 }
 
@@ -139,8 +142,19 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     } else {
         return Ok(());
     };
-    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say --labels-are-classes";
+    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say option `labels-are-classes`";
     Err(Error::data(path, problem, hint))
+}
+
+/// What is done without a val or test split, where the data has splits of its own and lacks one.
+fn missing_splits(entries: &[Entry]) -> Option<String> {
+    let lacks = |split| entries.iter().all(|e| e.split != Some(split));
+    Some(match (lacks(Split::Val), lacks(Split::Test)) {
+        (true, true) => "there are neither val nor test images: a sweep holds out a fifth of train to choose by, and nothing is left for a last look at the chosen head".into(),
+        (true, false) => "there are no val images: a sweep holds out a fifth of train to choose by".into(),
+        (false, true) => "there are no test images: nothing is left for a last look at the chosen head".into(),
+        (false, false) => return None,
+    })
 }
 
 fn note_several_labels(entries: &[Entry], warnings: &mut Vec<String>, notes: &mut Vec<String>) {
@@ -150,7 +164,7 @@ fn note_several_labels(entries: &[Entry], warnings: &mut Vec<String>, notes: &mu
     }
     let text = format!("{several} of {} images have several labels (`a|b`): each class is judged by itself", entries.len());
     if 10 * several < entries.len() {
-        warnings.push(format!("{text}. If `|` belongs to the names of classes, say --single-label"));
+        warnings.push(format!("{text}. If `|` belongs to the names of classes, say option `single-label`"));
     } else {
         notes.push(text);
     }

@@ -121,7 +121,8 @@ impl FromStr for SplitNames {
             let (split, name) = pair.split_once('=').filter(|(_, name)| !name.is_empty())?;
             Some((name.trim_end_matches('/').to_string(), split.trim().parse().ok()?))
         };
-        let help = "write which folders are train, val and test, such as `--splits train=Training,test=Testing`, or `--splits none`";
+        let help =
+            "write which folders are train, val and test, such as option `splits=train=Training,test=Testing`, or option `splits=none`";
         let pairs: Option<Vec<(String, Split)>> = text.split(',').map(one).collect();
         let pairs = pairs.ok_or_else(|| Error::setting(format!("`{text}` does not say which folders are splits"), help))?;
         let names: BTreeMap<String, Split> = pairs.iter().cloned().collect();
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!((names.get("More"), names.get("2024"), names.get("x")), (Some(Split::Train), Some(Split::Test), None));
         assert!("none".parse::<SplitNames>().unwrap().is_none());
         for bad in ["", "train", "train=", "=x", "training=x", "train=a,b", "train=a,val=a"] {
-            assert!(bad.parse::<SplitNames>().unwrap_err().to_string().contains("--splits train=Training"), "{bad}");
+            assert!(bad.parse::<SplitNames>().unwrap_err().to_string().contains("option `splits=train=Training"), "{bad}");
         }
     }
 }

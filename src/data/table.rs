@@ -10,8 +10,8 @@ use super::{Dataset, GroupRule, SplitNames, layout};
 use crate::{Error, Result, nearest};
 
 const FORM: &str = "the first line is `path,label`, perhaps with `split` and `group` behind; one image a line, several labels as `a|b`";
-const SPLIT_WORDS: &str = "write train, val or test into every row, or say what the words mean (--splits train=seen,test=unseen), or leave out the column \
-                           (or say --splits none): then the data is split by hash";
+const SPLIT_WORDS: &str = "write train, val or test into every row, or say what the words mean (option `splits=train=seen,test=unseen`), or leave out the column \
+                           (or say option `splits=none`): then the data is split by hash";
 
 /// Lists the images that a CSV file names.
 pub(super) fn list(file: &Path, options: &ListOptions) -> Result<Dataset> {

@@ -44,6 +44,15 @@ impl Pass {
     }
 }
 
+/// Number of groups that all rows make, where none of them is of this part.
+pub(super) fn groups_if_empty(job: &ExtractionJob<'_>, listed: &[u64]) -> Option<usize> {
+    let part = job.part?;
+    let cell = group_rows(job, job.taps, job.views as usize);
+    let mut groups = listed.chunk_by(|a, b| a / cell == b / cell);
+    let is_mine = |group: &[u64]| group[0] / cell % part.of == part.index;
+    (!groups.clone().any(is_mine)).then(|| groups.by_ref().count())
+}
+
 /// What a job has to do.
 pub(super) struct Work {
     /// Rows that lack something, those of other parts included.

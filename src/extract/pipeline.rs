@@ -259,7 +259,7 @@ impl Coordinator<'_, '_> {
                 Some(Err(Skip::Changed)) => {
                     finished.gone.push(row);
                     done.misrecorded.push(row);
-                    done.gone.push((row, "it holds another image than before: run `headstart features` again".into()));
+                    done.gone.push((row, "it holds another image than before: extract the features again".into()));
                 }
                 None => {}
             }

@@ -96,7 +96,7 @@ impl<'a> Preparation<'a> {
         if [height, width] != self.input {
             let [h, w] = self.input;
             let problem = format!(
-                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (--size, or --preprocess resize=…)"
+                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (option `size`, or option `preprocess=resize=…`)"
             );
             return Err(Skip::Broken(problem));
         }

@@ -10,6 +10,7 @@ use super::{log, pass, pipeline};
 use crate::data::patiently;
 use crate::engine::Fitting;
 use crate::store::{LocalFiles, Objects, Writer};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Computes what the cache lacks: images, taps, views.
@@ -45,6 +46,8 @@ pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observe
     writer.warnings().iter().for_each(|w| watch.message(w));
     let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
     let reused = matched.usable() - work.needed.len();
+    let empty = pass::groups_if_empty(job, &matched.listed()).map(about_empty);
+    empty.iter().for_each(|text| watch.message(text));
     let mut tally = Tally::default();
     watch.started(work.rows().len(), reused);
     for pass in &work.passes {
@@ -62,8 +65,8 @@ pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observe
     }
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
     outcome.seconds = watch.seconds();
-    let told = writer.warnings().len();
-    outcome.warnings = writer.warnings().to_vec();
+    outcome.warnings = [writer.warnings(), empty.as_slice()].concat();
+    let told = outcome.warnings.len();
     outcome.warnings.extend(about_records(&outcome.misrecorded));
     outcome.warnings[told..].iter().for_each(|w| watch.message(w));
     if outcome.computed > 0 {
@@ -71,6 +74,11 @@ pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observe
         log::append(job, &outcome)?;
     }
     Ok(outcome)
+}
+
+fn about_empty(groups: usize) -> String {
+    let groups = counted(groups, "group", "groups");
+    format!("this part is empty: parts are whole groups of rows, and these images make {groups}; fewer parts share the work evenly")
 }
 
 fn about_records(misrecorded: &[String]) -> Option<String> {

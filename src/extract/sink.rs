@@ -62,7 +62,7 @@ fn add(group: &mut Group, pass: &Pass, batch: &Finished, dtype: Dtype) -> Result
 fn unstorable(tap: &str, path: &str, Unstorable { value, .. }: Unstorable, dtype: Dtype) -> Error {
     let problem = format!("{path}: tap `{tap}` has the value {value}, which {dtype} cannot hold");
     if value.is_finite() {
-        return Error::setting(problem, "store features as bf16 or f32: --store bf16");
+        return Error::setting(problem, "store features as f32, or with option `store=bf16`");
     }
     Error::setting(problem, "the network itself gave it: are these the weights of this backbone, and is it their preprocess?")
 }

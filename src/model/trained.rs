@@ -49,7 +49,7 @@ impl TrainedModel {
                 continue;
             }
             let key = input.key.as_ref().ok_or_else(|| {
-                Error::data(origin, "describes a head for features that came from no cache", "train it on a cache: `headstart sweep CACHE`")
+                Error::data(origin, "describes a head for features that came from no cache", format!("{} on a cache", crate::steps::TRAIN))
             })?;
             check_key(key).map_err(|e| named(origin, e))?;
             let (backbone, orientation) = open(backbones.len(), input, key)?;

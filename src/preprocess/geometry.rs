@@ -4,7 +4,7 @@ use super::resize::{Axis, Source, resize};
 use super::{PreprocessSpec, Resize, View, effects};
 use crate::data::Pixels;
 
-/// Name and version of the geometric part, for the cache key.
+/// Name and version of the geometric part, for the cache key. It is our own code: no crate whose version could move takes part in it.
 pub(crate) const RESIZE_VERSION: &str = "pillow-convolution/1";
 
 /// One axis of "resize, pad, crop": where kept pixels come from and how much black goes around them.

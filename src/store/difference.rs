@@ -10,19 +10,19 @@ impl Key {
         let [weights, graph] = [|k: &Key| k.weights.clone(), |k: &Key| k.graph.clone()].map(|f| [self, other].map(|k| short(&f(k))));
         let pair = |f: fn(&Key) -> &str| [f(self).to_string(), f(other).to_string()];
         let options = [
-            ("--backbone", pair(|k| &k.backbone)),
-            ("--weights (SHA-256)", weights),
+            ("option `backbone`", pair(|k| &k.backbone)),
+            ("option `weights` (SHA-256)", weights),
             ("the network's layers (digest)", graph),
-            ("--size or --preprocess", pair(|k| &k.preprocess)),
-            ("--exif-rotate", pair(|k| k.orientation.name())),
+            ("option `size` or option `preprocess`", pair(|k| &k.preprocess)),
+            ("option `exif-rotate`", pair(|k| k.orientation.name())),
             ("the version of the image decoders", pair(|k| &k.decoder)),
             ("the version of the resampling", pair(|k| &k.resizer)),
-            ("--augment", pair(|k| &k.augment)),
-            ("--seed", seeds),
-            ("--dtype", pair(|k| &k.compute)),
-            ("--store", pair(|k| k.store.name())),
-            ("--engine", pair(|k| &k.engine)),
-            ("--device, or the kind of CPU (HEADSTART_ISA)", pair(|k| &k.device)),
+            ("option `augment`", pair(|k| &k.augment)),
+            ("option `seed`", seeds),
+            ("option `dtype`", pair(|k| &k.compute)),
+            ("option `store`", pair(|k| k.store.name())),
+            ("option `engine`", pair(|k| &k.engine)),
+            ("option `device`, or the kind of CPU (HEADSTART_ISA)", pair(|k| &k.device)),
             ("the version of headstart's numerics", versions),
         ];
         let differs =
@@ -43,7 +43,11 @@ mod tests {
         assert_eq!(example().difference(&example()), None);
         let other = Key { store: Dtype::F16, seed: 7, weights: "ab".repeat(32), ..example() };
         let said = other.difference(&example()).unwrap();
-        for part in ["--store is f16 there and f32 here", "--seed is 7 there and 0 here", "--weights (SHA-256) is abababababab there"] {
+        for part in [
+            "option `store` is f16 there and f32 here",
+            "option `seed` is 7 there and 0 here",
+            "option `weights` (SHA-256) is abababababab there",
+        ] {
             assert!(said.contains(part), "{said}");
         }
         let fields = serde_json::to_value(example()).unwrap();

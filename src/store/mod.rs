@@ -47,7 +47,7 @@ pub use reading::sound::Damage;
 pub use upkeep::gc::{Collected, gc};
 pub use upkeep::inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
 pub use upkeep::merge::{Merged, Missing, merge};
-pub(crate) use upkeep::origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
+pub(crate) use upkeep::origin::{Origin, check_origin, earlier_caches, known_rows, origin_of, remember_origin};
 pub use upkeep::verify::{Verified, verify};
 pub use writing::reconcile::Changes;
 pub(crate) use writing::reconcile::{Known, reconcile};

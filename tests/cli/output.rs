@@ -182,7 +182,7 @@ fn a_folder_without_images_is_not_answered() {
     fs::create_dir(&empty).unwrap();
     verb(&["predict", "--model"], &[&out, &empty]).assert().code(2).stderr(contains("holds no image"));
     fs::write(empty.join("a.txt"), "").unwrap();
-    verb(&["predict", "--model"], &[&out, &empty]).assert().code(2).stderr(contains("passed over 1 files"));
+    verb(&["predict", "--model"], &[&out, &empty]).assert().code(2).stderr(contains("passed over 1 file that is not an image: 1 .txt"));
     let (_scene, data, _) = scene(&["a"], 1);
     verb(&["predict", "--model"], &[&out, &data.join("nowhere.png")]).assert().code(2).stderr(contains("is not there"));
 }

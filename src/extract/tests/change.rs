@@ -174,6 +174,21 @@ fn parts_share_the_shards() {
 }
 
 #[test]
+fn a_part_without_rows_says_so_and_one_that_is_done_does_not() {
+    let mut world = World::new(20);
+    let warnings = |world: &World| world.run().warnings;
+    for (index, is_empty) in [(0, false), (0, false), (2, false), (3, true)] {
+        world.part = Some(Part { index, of: 4 });
+        let said = warnings(&world);
+        assert_eq!(
+            said.iter().any(|w| w.starts_with("this part is empty") && w.contains("these images make 3 groups")),
+            is_empty,
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn an_estimate_counts_what_a_run_then_does() {
     let world = World { views: 2, ..World::new(20) };
     let before = world.with_job(estimate).unwrap();

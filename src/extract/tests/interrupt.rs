@@ -1,6 +1,6 @@
 //! Interrupted or not, on any number of threads: the same bytes.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -82,9 +82,6 @@ impl Objects for Full {
     }
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         self.files.list(prefix)
-    }
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        self.files.read_range(name, range)
     }
     fn remove(&self, name: &str) -> Result<()> {
         self.files.remove(name)

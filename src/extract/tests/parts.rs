@@ -206,7 +206,7 @@ fn an_unfinished_merge_leaves_splits_open_and_an_ordinary_run_over_a_part_settle
     part(&mut world, third.clone(), Part { index: 1, of: 2 }, Deferred { dedupe: true, ..rule() });
     let fresh = world.folder.path().join("4/c@1");
     let refused = merge(&fresh, &[first.clone(), third], Wait::Moment).unwrap_err().to_string();
-    assert!(refused.contains("hash:60/20/20 and --dedupe"), "{refused}");
+    assert!(refused.contains("option `split=hash:60/20/20` and option `dedupe`"), "{refused}");
     assert!(!fresh.exists());
 
     // Whoever has all images at hand needs no merge.

@@ -136,7 +136,7 @@ pub(in crate::store) fn without_manifest(folder: &Path, manifest: &mut Manifest)
     manifest.classes = rows::all_names(&text);
     let (rows, lost) = rows::salvage(&text, &manifest.classes);
     if rows.is_empty() && lost > 0 {
-        let hint = "put back a copy of manifest.json or rows.csv, or delete this folder and run `headstart features` again";
+        let hint = "put back a copy of manifest.json or rows.csv, or delete this folder and extract the features again";
         return Err(Error::cache(folder.join(ROWS), "cannot be read, and there is no manifest.json", hint));
     }
     manifest.next_row = rows.last().map_or(0, |r| r.row + 1);
@@ -158,6 +158,6 @@ fn text(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 fn missing(path: &Path) -> Error {
-    let hint = "put back a copy; without one nobody knows whose features these are: delete this folder and run `headstart features` again";
+    let hint = "put back a copy; without one nobody knows whose features these are: delete this folder and extract the features again";
     Error::cache(path, "is missing", hint)
 }

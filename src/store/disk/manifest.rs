@@ -172,7 +172,7 @@ impl Manifest {
             Err(e) => return Err(Error::io("read", path)(e)),
         };
         let damaged = |problem: String| {
-            let hint = "put back a copy, or delete manifest.json and run `headstart features` again: it finds the shards that are there";
+            let hint = "put back a copy, or delete manifest.json and extract the features again: shards that are there are found";
             Error::cache(&path, problem, hint)
         };
         let Version { format } = serde_json::from_slice(&text).map_err(|e| damaged(format!("is no manifest of a cache: {e}")))?;
@@ -257,7 +257,7 @@ impl Manifest {
             let known: Vec<&str> = self.taps.keys().map(String::as_str).collect();
             let hint = match nearest(tap, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are: {}; `headstart features --tap {tap}` adds it", known.join(", ")),
+                None => format!("there are: {}; to add it, extract the features with option `tap={tap}`", known.join(", ")),
             };
             Error::setting(format!("no tap `{tap}` in this cache"), hint)
         })
@@ -324,7 +324,7 @@ fn no_cache(folder: &Path) -> Error {
         .collect();
     let hint = match caches.as_slice() {
         [] => {
-            "a cache is a folder such as cache/<dataset>/<backbone>@<key>; `headstart features --data DIR --backbone NAME` makes one".into()
+            "a cache is a folder such as cache/<dataset>/<backbone>@<key>; to make one, extract the features with option `data=DIR` and option `backbone=NAME`".into()
         }
         some => format!("did you mean {}?", some.join(" or ")),
     };

@@ -1,7 +1,6 @@
 //! Shards that are kept in memory, for features that nobody wants to keep.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::objects::Objects;
@@ -58,12 +57,6 @@ impl Objects for Memory {
         Ok(self.objects().keys().filter(|name| name.starts_with(prefix)).cloned().collect())
     }
 
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        let objects = self.objects();
-        let part = objects.get(name).and_then(|bytes| bytes.get(range.start as usize..range.end as usize));
-        part.map(<[u8]>::to_vec).ok_or_else(|| Error::cache(name, "has no such part", "read what `list` names, within its length"))
-    }
-
     fn remove(&self, name: &str) -> Result<()> {
         self.objects().remove(name);
         Ok(())
@@ -101,7 +94,6 @@ mod tests {
         assert_eq!(memory.features("gap", 0).unwrap(), (vec![0, 3, 7, 9], (1..9).map(|v| v as f32).collect()));
         assert_eq!(memory.features("map", 0).unwrap(), (vec![], vec![]));
         assert_eq!(memory.list("").unwrap(), ["a", "b"]);
-        assert!(memory.read_range("a", 0..1 << 40).is_err());
         memory.remove("a").unwrap();
         memory.put_if_absent("c", b"no shard").unwrap();
         assert!(memory.features("gap", 0).is_err());

@@ -67,7 +67,8 @@ impl Row {
 }
 
 /// The way out of a `rows.csv` that is not what was written.
-pub(in crate::store) const RELIST: &str = "run `headstart features` again as before: it keeps the rows that can be read and sets paths, labels and splits anew; or put back a copy";
+pub(in crate::store) const RELIST: &str =
+    "extract the features again as before: rows that can be read stay, and paths, labels and splits are set anew; or put back a copy";
 
 /// The text of `rows.csv`. `class` repeats the labels as names, several as `a|b`.
 pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {

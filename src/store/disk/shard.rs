@@ -24,7 +24,7 @@ const FEATURES: &str = "features";
 const ASKED: usize = 128 << 10;
 
 /// The way out of every damaged shard.
-pub(in crate::store) const RECOMPUTE: &str = "run `headstart features` again: it recomputes that shard";
+pub(in crate::store) const RECOMPUTE: &str = "extract the features again: that recomputes the shard";
 
 /// What a shard says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,7 +257,7 @@ mod tests {
         for cut in [0, 7, 40, whole.len() - 1] {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let error = Shard::open(&path).unwrap_err().to_string();
-            assert!(error.contains("v0-00000.safetensors") && error.contains("headstart features"), "{error}");
+            assert!(error.contains("v0-00000.safetensors") && error.contains("extract the features again"), "{error}");
         }
         std::fs::remove_file(&path).unwrap();
         assert!(Shard::open(&path).unwrap_err().to_string().contains("is missing"));

@@ -39,7 +39,7 @@ pub struct Exported {
 }
 
 /// Writes a `.npz` that `numpy.load` reads: `X` `[n, …tap shape]`, `y` `[n]` (of several labels an image, `[n, classes]` of 0 and 1), `row`, `path`,
-/// `split`, and `classes`, the names behind `y`. bf16 becomes f32.
+/// `split`, `group` where there are groups, and `classes`, the names behind `y`. bf16 becomes f32.
 ///
 /// # Errors
 /// A tap or view that is not there, no rows, a damaged shard, a file that cannot be written: nothing half-written is left.
@@ -50,8 +50,8 @@ pub fn export_npz(cache: &Cache, selection: &Selection, to: &Path) -> Result<Exp
         .done(to, files::write(to, |file| npz::write(&chosen, file).map_err(Error::io("write", to)).and_then(|()| chosen.matrix.intact())))
 }
 
-/// Writes a Parquet file of one line an image: `row`, `path`, `class`, `label` (of several labels an image, the list `labels`), `split`, and the list
-/// `features` of floats, a map's in order C, H, W.
+/// Writes a Parquet file of one line an image: `row`, `path`, `class`, `label` (of several labels an image, the list `labels`), `split`, where there are groups
+/// `group`, and the list `features` of floats, a map's in order C, H, W.
 ///
 /// # Errors
 /// As [`export_npz`].
@@ -73,6 +73,8 @@ struct Chosen<'a> {
     rows: Vec<(usize, &'a Row)>,
     /// Whether every image has exactly one label.
     single: bool,
+    /// Whether any image belongs to a group.
+    grouped: bool,
 }
 
 impl<'a> Chosen<'a> {
@@ -84,7 +86,7 @@ impl<'a> Chosen<'a> {
             (None, several) => {
                 let names: Vec<&str> = several.iter().map(|t| t.as_str()).collect();
                 let problem = format!("{} has several taps: {}", cache.folder().display(), names.join(", "));
-                return Err(Error::setting(problem, "choose one with --tap"));
+                return Err(Error::setting(problem, "choose one with option `tap`"));
             }
         };
         if selection.split.is_some() {
@@ -96,11 +98,12 @@ impl<'a> Chosen<'a> {
         if rows.is_empty() {
             let split = selection.split.map_or("all".into(), |s| format!("the split {s}"));
             let problem = format!("{} has no features of tap `{tap}`, view {}, of {split} rows", cache.folder().display(), selection.view);
-            return Err(Error::setting(problem, "`headstart inspect` shows what is there"));
+            return Err(Error::setting(problem, "the summary of the cache shows what is there"));
         }
         matrix.check()?;
         let single = rows.iter().all(|(_, row)| row.labels.len() == 1);
-        Ok(Chosen { tap, classes: &cache.manifest().classes, matrix, rows, single })
+        let grouped = rows.iter().any(|(_, row)| row.group.is_some());
+        Ok(Chosen { tap, classes: &cache.manifest().classes, matrix, rows, single, grouped })
     }
 
     fn done(&self, to: &Path, written: Result<()>) -> Result<Exported> {

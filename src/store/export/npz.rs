@@ -41,6 +41,9 @@ fn arrays(zip: &mut Zip<'_>, chosen: &Chosen<'_>) -> io::Result<()> {
     numbers(zip, "row", chosen.rows.len(), rows().map(|r| r.row as i64))?;
     texts(zip, "path", &rows().map(|r| r.path.as_str()).collect::<Vec<_>>())?;
     texts(zip, "split", &rows().map(|r| r.split.map_or("", Split::name)).collect::<Vec<_>>())?;
+    if chosen.grouped {
+        texts(zip, "group", &rows().map(|r| r.group.as_deref().unwrap_or_default()).collect::<Vec<_>>())?;
+    }
     texts(zip, "classes", &chosen.classes.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

@@ -99,7 +99,7 @@ impl Cache {
         } else {
             return Ok(());
         };
-        let hint = "join all parts with `headstart merge`, which settles that, or run `headstart features` over all of the data";
+        let hint = "merge all parts, which settles that, or extract the features over all of the data";
         Err(Error::cache(&self.folder, problem, hint))
     }
 
@@ -117,8 +117,11 @@ impl Cache {
         let infos: Vec<&ShardInfo> = self.manifest.shards_of(tap, view).collect();
         if infos.is_empty() {
             let views: Vec<String> = self.manifest.views(tap).iter().map(u32::to_string).collect();
-            let hint =
-                format!("there are: {}; `headstart features --tap {tap} --views {}` adds it", views.join(", "), view.saturating_add(1));
+            let hint = format!(
+                "there are: {}; to add it, extract the features with option `tap={tap}` and option `views={}`",
+                views.join(", "),
+                view.saturating_add(1)
+            );
             return Err(Error::setting(format!("no view {view} of tap `{tap}` in {}", self.folder.display()), hint));
         }
         let open = |info: &&ShardInfo| open_shard(&self.folder, info, about);

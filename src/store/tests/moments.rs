@@ -115,9 +115,9 @@ fn rows_of_no_state_are_refused_and_healed_by_the_next_extraction() {
     for (bad, says) in cases {
         fs::write(&path, &bad).unwrap();
         let error = Cache::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("rows.csv") && error.contains("headstart features") && !error.contains("delete"), "{error}");
+        assert!(error.contains("rows.csv") && error.contains("extract the features again") && !error.contains("delete"), "{error}");
         let error = gc(folder.path(), Wait::Moment).unwrap_err().to_string();
-        assert!(error.contains("headstart features"), "{error}");
+        assert!(error.contains("extract the features again"), "{error}");
         let mut writer = open(folder.path(), Dtype::F32);
         writer.set_rows(rows(8), classes(), 8, vec![]).unwrap();
         assert!(writer.warnings()[0].contains(says), "{:?}", writer.warnings());
@@ -141,7 +141,7 @@ fn caches_of_earlier_versions_are_read_and_get_a_digest_when_they_change() {
     // One that was stopped between its two files, as such a version could be.
     let text = fs::read_to_string(folder.path().join("rows.csv")).unwrap();
     fs::write(folder.path().join("rows.csv"), text.replace("dogs", "wolves")).unwrap();
-    assert!(gc(folder.path(), Wait::Moment).unwrap_err().to_string().contains("headstart features"), "labels are not dropped");
+    assert!(gc(folder.path(), Wait::Moment).unwrap_err().to_string().contains("extract the features again"), "labels are not dropped");
     let mut writer = open(folder.path(), Dtype::F32);
     writer.set_rows(rows(8), classes(), 8, vec![]).unwrap();
     assert!(writer.manifest().rows_sha256.is_some());

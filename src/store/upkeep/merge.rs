@@ -17,6 +17,9 @@ use crate::store::reading::sound::read_sound;
 use crate::store::writing::writer::Writer;
 use crate::{Error, Result};
 
+/// How parts are made.
+const SAME_COMMAND: &str = "parts differ in option `part` and option `cache` alone";
+
 /// What [`merge`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Merged {
@@ -101,7 +104,7 @@ fn same_extraction(part: &Cache, place: &Path, manifest: &Manifest, rows: &[Row]
             Err(Error::cache(
                 part.folder(),
                 problem,
-                "parts are made over the same data: bring it to the same state everywhere and run `headstart features` again",
+                "parts are made over the same data: bring it to the same state everywhere and extract the features again",
             ))
         }
     }
@@ -112,7 +115,7 @@ fn same_key(part: &Cache, place: &Path, manifest: &Manifest) -> Result<()> {
         None => Ok(()),
         Some(differs) => {
             let problem = format!("was made in another way than {}: {differs}", place.display());
-            Err(Error::cache(part.folder(), problem, "parts are made by the same command, but for `--part i/n` and `--cache`"))
+            Err(Error::cache(part.folder(), problem, SAME_COMMAND))
         }
     }
 }
@@ -173,11 +176,11 @@ fn deferred(there: Option<&Manifest>, into: &Path, parts: &[Cache]) -> Result<De
         None => Ok(first),
         Some((other, deferred)) => {
             let words = |d: Deferred| {
-                let split = d.split.map_or("the data's own splits".into(), |rule| format!("--split {rule}"));
-                format!("{split}{}", if d.dedupe { " and --dedupe" } else { "" })
+                let split = d.split.map_or("the data's own splits".into(), |rule| format!("option `split={rule}`"));
+                format!("{split}{}", if d.dedupe { " and option `dedupe`" } else { "" })
             };
             let problem = format!("was made with {} and {} with {}", words(deferred), place.display(), words(first));
-            Err(Error::cache(other, problem, "parts are made by the same command, but for `--part i/n` and `--cache`"))
+            Err(Error::cache(other, problem, SAME_COMMAND))
         }
     }
 }

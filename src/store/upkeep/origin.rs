@@ -99,7 +99,7 @@ pub(crate) fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: 
     let made_from = from.unwrap_or_else(|| "another place".into());
     let whose = if partial { "the photos here" } else { "its photos" };
     let problem = format!("is not what {} was made from ({made_from}): {here} of {of} of {whose} are the same", folder.display());
-    let hint = "give this data set a name of its own with --name; if it shall take the other's place, delete that folder first";
+    let hint = "give this data set a name of its own with option `name`; if it shall take the other's place, delete that folder first";
     Err(Error::data(data, problem, hint))
 }
 
@@ -131,6 +131,16 @@ pub(crate) fn remember_origin(own: &Path, data: &Path) -> Result<()> {
     let file = folder.join(ORIGIN);
     let json = serde_json::to_vec(&Record { data }).map_err(|e| Error::cache(&file, e, "this is a mistake in headstart"))?;
     files::replace(&file, &json)
+}
+
+/// Where the data of a cache is, as the last extraction left it.
+///
+/// # Errors
+/// It is not known.
+pub(crate) fn origin_of(cache: &Path) -> Result<PathBuf> {
+    let cache = cache.canonicalize().map_err(Error::io("find", cache))?;
+    let from = cache.parent().and_then(read).map(PathBuf::from);
+    from.ok_or_else(|| Error::cache(&cache, "does not say where its images are", "name their place with option `data`"))
 }
 
 /// A path as it is written: names that are not UTF-8 come close enough to be told apart.
@@ -180,7 +190,7 @@ mod tests {
         assert_eq!(of(&own, first, 50..60, false).unwrap(), Origin::Same);
 
         let error = of(&own, second, 8..60, false).unwrap_err().to_string();
-        assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("--name"), "{error}");
+        assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("option `name`"), "{error}");
         let moved = Origin::Moved { from: Some(first.into()), here: 8, of: 10 };
         assert_eq!(of(&own, second, 2..60, false).unwrap(), moved, "grown meanwhile");
         assert!(of(&own, second, 0..3, false).is_err(), "a subset would delete the rest");

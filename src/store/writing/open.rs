@@ -32,7 +32,7 @@ impl Writer {
             read => (read?, false),
         };
         if let Some(differs) = manifest.key.difference(key) {
-            let hint = "give another --cache folder, or delete this one";
+            let hint = "give another folder with option `cache`, or delete this one";
             return Err(Error::cache(folder, format!("holds features that were made in another way: {differs}"), hint));
         }
         let found = if is_new { commit::without_manifest(folder, &mut manifest)? } else { commit::settle(folder, &manifest)? };

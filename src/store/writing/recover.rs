@@ -18,7 +18,7 @@ pub(in crate::store) fn take_up(writer: &mut Writer) -> Result<bool> {
     let prefix = format!("{FEATURES}/");
     let unlisted: Vec<String> = writer.objects.list(&prefix)?.into_iter().filter(|f| !listed.contains(f.as_str())).collect();
     if !unlisted.is_empty() && writer.rows.is_empty() {
-        let hint = "put back rows.csv, or delete this folder and run `headstart features` again";
+        let hint = "put back rows.csv, or delete this folder and extract the features again";
         return Err(Error::cache(&writer.folder, "has shards and no rows.csv, so nobody knows whose features they are", hint));
     }
     let mut groups: HashMap<Vec<u64>, Vec<Found>> = HashMap::new();
