@@ -118,7 +118,7 @@ pub struct Failure {
 
 impl Failure {
     /// An image that is itself to blame, until its file changes.
-    pub fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
+    pub(crate) fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
         Failure { row, path: path.into(), reason: reason.into(), retry: false, beside: None }
     }
 }
@@ -143,7 +143,7 @@ impl ShardInfo {
 
 impl Manifest {
     /// A cache without rows.
-    pub fn new(key: Key, dataset: impl Into<String>) -> Manifest {
+    pub(crate) fn new(key: Key, dataset: impl Into<String>) -> Manifest {
         Manifest {
             format: FORMAT,
             key_digest: key.digest(),
@@ -269,14 +269,14 @@ impl Manifest {
     }
 
     /// Rows that count and have no features of this tap and view, ascending.
-    pub fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
+    pub(crate) fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
         let there = self.rows_of(tap, view);
         let counts = rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
         counts.filter(|row| !there.contains(*row)).collect()
     }
 
     /// Rows that have features of a tap and view.
-    pub fn rows_of(&self, tap: &str, view: u32) -> RowSet {
+    pub(crate) fn rows_of(&self, tap: &str, view: u32) -> RowSet {
         RowSet::union(self.shards_of(tap, view).map(|s| &s.rows)).unwrap_or_default()
     }
 
