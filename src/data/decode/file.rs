@@ -12,7 +12,7 @@ use super::{bmp, gif, jpeg, png, tiff, webp};
 use crate::data::Pixels;
 use crate::{Error, Result};
 
-/// Version of the decoders, for the cache key. It has to be raised when any file gives other pixels; [`DECODER_CRATES`] are part of it.
+/// Version of the decoders, for the cache key. It has to be raised when any file gives other pixels; the crates of `DECODER_CRATES` are part of it.
 pub(crate) const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
 
 /// The crates that make pixels of files, in the versions that [`DECODER_VERSION`] stands for. Cargo.toml pins them.

@@ -243,7 +243,7 @@ impl Manifest {
     /// Writes it, whole or not at all.
     pub(in crate::store) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(MANIFEST);
-        let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"))?;
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::internal(format!("a manifest cannot be written: {e}")))?;
         text.push(b'\n');
         files::replace(&path, &text)
     }

@@ -24,7 +24,7 @@ impl Memory {
         let objects = self.objects();
         let mut shards = vec![];
         for (name, bytes) in objects.iter() {
-            let shard = Shard::parse(bytes.as_slice()).map_err(|problem| Error::cache(name, problem, "this is a mistake in headstart"))?;
+            let shard = Shard::parse(bytes.as_slice()).map_err(|problem| Error::internal(format!("{name}: {problem}")))?;
             if shard.head.tap == tap && shard.head.view == view {
                 shards.push(shard);
             }

@@ -76,7 +76,7 @@ pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
     let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
     let mut record =
-        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::cache(path, e, "this is a mistake in headstart"));
+        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::internal(format!("rows cannot be written: {e}")));
     record(HEADER)?;
     for row in rows {
         let labels: Vec<String> = row.labels.iter().map(usize::to_string).collect();
@@ -91,7 +91,7 @@ pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u
             row.group.as_deref().unwrap_or_default(),
         ])?;
     }
-    csv.into_inner().map_err(|e| Error::cache(path, e, "this is a mistake in headstart"))
+    csv.into_inner().map_err(|e| Error::internal(format!("rows cannot be written: {e}")))
 }
 
 /// Reads the text of the file at `path`; rows come sorted by number.

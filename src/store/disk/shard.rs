@@ -55,7 +55,7 @@ impl Head {
 
 /// The bytes of a shard file. `features` are `rows.len()` rows of `shape` in `dtype`, as [`Dtype::encode`] leaves them.
 pub(crate) fn encode(head: &Head, rows: &[u64], shape: &[usize], dtype: Dtype, features: &[u8]) -> Result<Vec<u8>> {
-    let wrong = |e: &dyn std::fmt::Display| Error::cache(format!("shard of {}", head.tap), e, "this is a mistake in headstart");
+    let wrong = |e: &dyn std::fmt::Display| Error::internal(format!("a shard of {} cannot be written: {e}", head.tap));
     let row_bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
     let full_shape: Vec<usize> = std::iter::once(rows.len()).chain(shape.iter().copied()).collect();
     let tensors = [

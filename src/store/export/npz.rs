@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::Chosen;
+use super::chosen::Chosen;
 use crate::data::Split;
 use crate::store::disk::dtype::Dtype;
 

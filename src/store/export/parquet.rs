@@ -12,7 +12,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
-use super::Chosen;
+use super::chosen::Chosen;
 use crate::data::Split;
 use crate::store::disk::rows::Row;
 

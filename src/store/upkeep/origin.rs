@@ -129,7 +129,7 @@ pub(crate) fn remember_origin(own: &Path, data: &Path) -> Result<()> {
         return Ok(());
     }
     let file = folder.join(ORIGIN);
-    let json = serde_json::to_vec(&Record { data }).map_err(|e| Error::cache(&file, e, "this is a mistake in headstart"))?;
+    let json = serde_json::to_vec(&Record { data }).map_err(|e| Error::internal(format!("origin.json cannot be written: {e}")))?;
     files::replace(&file, &json)
 }
 
