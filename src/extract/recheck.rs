@@ -23,7 +23,7 @@ pub struct Recheck {
     pub error: f64,
 }
 
-/// What [`recheck`] found.
+/// What computing some images again found.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct Rechecked {
     /// Each comparison.

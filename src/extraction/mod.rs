@@ -48,7 +48,8 @@ pub use crate::data::Image;
 pub use crate::extract::{Basis, Estimate, Lanes, Outcome, Part, Progress, Recheck, Rechecked, Seconds};
 pub use listing::Data;
 pub(crate) use observe::OfPipeline;
-pub use observe::{Event, Level, Observer, events_of_split};
+pub(crate) use observe::events_of_split;
+pub use observe::{Event, Level, Observer};
 pub use options::ExtractionOptions;
 pub use recheck::recheck;
 

@@ -14,13 +14,13 @@ use crate::{Error, Result};
 /// A head with all the backbones that it needs.
 pub struct TrainedModel {
     /// The head.
-    pub predictor: Predictor,
+    pub(crate) predictor: Predictor,
     /// The backbones, each once, in the order in which the head's inputs first name them.
-    pub backbones: Vec<UsedBackbone>,
+    pub(crate) backbones: Vec<UsedBackbone>,
 }
 
 /// One backbone and the head's inputs that it makes.
-pub struct UsedBackbone {
+pub(crate) struct UsedBackbone {
     /// The backbone.
     pub backbone: Backbone,
     /// How its images are turned.
@@ -34,6 +34,16 @@ pub struct UsedBackbone {
 }
 
 impl TrainedModel {
+    /// Class names, in the order of the head's outputs.
+    pub fn classes(&self) -> &[String] {
+        self.predictor.classes()
+    }
+
+    /// Names of the backbones, in the order in which the head's inputs first name them.
+    pub fn backbone_names(&self) -> Vec<&'static str> {
+        self.backbones.iter().map(|used| used.backbone.info().name).collect()
+    }
+
     /// Groups the head's inputs by the backbone that makes them and opens each backbone once: `open` gets its number, its first input and its key. `origin`
     /// is the file that says what the head reads.
     pub(super) fn join(

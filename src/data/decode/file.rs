@@ -39,7 +39,7 @@ const DECODER_CRATES: [(&str, &str); 7] = [
 ///
 /// # Errors
 /// [`Error::Image`] with the reason: empty, truncated, damaged, of a kind that is not read, or of
-/// more than [`MAX_PIXELS`] pixels.
+/// more than `MAX_PIXELS` pixels.
 pub fn decode(bytes: &[u8], location: &str, orientation: Orientation) -> Result<Pixels> {
     // The decoders are other people's and meet hostile files: should one panic, that is one broken
     // image.

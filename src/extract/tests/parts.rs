@@ -198,10 +198,10 @@ fn an_unfinished_merge_leaves_splits_open_and_an_ordinary_run_over_a_part_settle
     let (first, second, into) = (at("1"), at("2"), at("merged"));
     part(&mut world, first.clone(), Part { index: 0, of: 2 }, rule());
     part(&mut world, second.clone(), Part { index: 1, of: 2 }, rule());
-    let merged = merge(&into, &[first.clone()], Wait::Moment).unwrap();
+    let merged = merge(&into, std::slice::from_ref(&first), Wait::Moment).unwrap();
     assert!(merged.open > 0 && merged.split.is_none() && !merged.missing.is_empty());
     assert!(Cache::open(&into).unwrap().settled().is_err());
-    assert_eq!(merge(&into, &[second.clone()], Wait::Moment).unwrap().open, 0);
+    assert_eq!(merge(&into, std::slice::from_ref(&second), Wait::Moment).unwrap().open, 0);
     assert_eq!(split(&into), alone);
 
     // Parts that were split in another way are not one extraction.

@@ -27,7 +27,7 @@ const MOST_HEADER: u64 = 100_000_008;
 /// What a cache holds, but for the rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// Version of the layout.
     pub format: u32,
     /// Lower-case hex SHA-256 of the key; its first 12 digits are in the folder's name.
     pub key_digest: String,
@@ -57,8 +57,7 @@ pub struct Manifest {
     pub failed: Vec<Failure>,
 }
 
-/// What a part of an extraction leaves to [`merge`](crate::store::merge), since it has not read all
-/// images.
+/// What a part of an extraction leaves to `merge`, since it has not read all images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Deferred {
     /// How images whose split is open are split.
@@ -123,7 +122,7 @@ pub struct Failure {
 
 impl Failure {
     /// An image that is itself to blame, until its file changes.
-    pub fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
+    pub(crate) fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
         Failure { row, path: path.into(), reason: reason.into(), retry: false, beside: None }
     }
 }
@@ -148,7 +147,7 @@ impl ShardInfo {
 
 impl Manifest {
     /// A cache without rows.
-    pub fn new(key: CacheKey, dataset: impl Into<String>) -> Manifest {
+    pub(crate) fn new(key: CacheKey, dataset: impl Into<String>) -> Manifest {
         Manifest {
             format: FORMAT,
             key_digest: key.digest(),
@@ -275,14 +274,14 @@ impl Manifest {
     }
 
     /// Rows that count and have no features of this tap and view, ascending.
-    pub fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
+    pub(crate) fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
         let there = self.rows_of(tap, view);
         let counts = rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
         counts.filter(|row| !there.contains(*row)).collect()
     }
 
     /// Rows that have features of a tap and view.
-    pub fn rows_of(&self, tap: &str, view: u32) -> RowSet {
+    pub(crate) fn rows_of(&self, tap: &str, view: u32) -> RowSet {
         RowSet::union(self.shards_of(tap, view).map(|s| &s.rows)).unwrap_or_default()
     }
 
