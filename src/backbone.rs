@@ -11,7 +11,7 @@ use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
 use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
-use crate::store::{Dtype, Key};
+use crate::store::{CacheKey, Dtype};
 use crate::weights::{Audit, Fetching};
 use crate::{Error, Result, steps};
 
@@ -124,12 +124,12 @@ impl Backbone {
     }
 
     /// The whole network.
-    pub fn graph(&self) -> &Graph {
+    pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// The weights.
-    pub fn weights(&self) -> &Opened {
+    pub(crate) fn weights(&self) -> &Opened {
         &self.weights
     }
 
@@ -203,7 +203,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::open_with`]; weights that are no longer those of the key.
-    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
+    pub(crate) fn of_key(key: &CacheKey, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
         let info = backbones::find(&key.backbone)?;
         Backbone::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
     }
@@ -212,7 +212,12 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
-    pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
+    pub(crate) fn of_key_with(
+        info: &'static BackboneInfo,
+        key: &CacheKey,
+        weights: Opened,
+        device: DeviceChoice,
+    ) -> Result<(Backbone, Orientation)> {
         let settings = BackboneSettings {
             backbone: key.backbone.clone(),
             preprocess: Some(key.preprocess.clone()),
@@ -240,7 +245,7 @@ impl Backbone {
     ///
     /// # Errors
     /// Weights that do not fit, an input that does not, the device's own failure.
-    pub fn engine(&self, taps: &[String], batch: usize, [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
+    pub(crate) fn engine(&self, taps: &[String], batch: usize, [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
         self.audit(taps)?;
         let (input, weights) = ([3, height, width], self.weights.source.as_ref());
         Ok(match self.engine {
@@ -274,7 +279,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::engine`].
-    pub fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
+    pub(crate) fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
         self.audit(taps)?;
         Plan::new(&self.graph, self.weights.source.as_ref(), taps, [3, height, width])
     }
@@ -283,7 +288,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::engine`].
-    pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
+    pub(crate) fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
         let options = native::NativeOptions::best(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
         if self.compute != Compute::Bf16 {
@@ -313,15 +318,15 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::engine`].
-    pub fn reference(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
+    pub(crate) fn reference(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
         let weights = self.weights.source.as_ref();
         Ok(Box::new(CandleEngine::new(&self.graph, weights, taps, [3, height, width], &Device::Cpu, DType::F32)?))
     }
 
     /// The cache key: everything here that decides values, and how features are stored and views drawn. The policy is part of it even where
     /// only the plain view is wanted, so that views can be added later.
-    pub fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> Key {
-        Key {
+    pub(crate) fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> CacheKey {
+        CacheKey {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),

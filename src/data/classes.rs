@@ -1,4 +1,4 @@
-//! From what a listing found to a data set: classes that are one, labels that are no classes.
+//! From what a listing found to a data set: classes that are one, labels that are not classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,7 +60,8 @@ pub(super) fn dataset(path: &Path, mut found: Found, options: &ListOptions) -> R
     Ok(Dataset { classes, entries, own_splits, warnings, notes })
 }
 
-/// Names that differ only in their Unicode form are one class. Those that differ in case are one where no split holds two of them; else that is said.
+/// Names that differ only in their Unicode form are one class. Those that differ in case are one
+/// where no split holds two of them; else that is said.
 fn unite(found: &mut Found) {
     let mut spellings: BTreeMap<String, BTreeMap<String, Spelling>> = BTreeMap::new();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -116,7 +117,7 @@ fn folded(name: &str) -> String {
     name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Values of a regression and names of single photos are no classes.
+/// Values of a regression and names of single photos are not classes.
 fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Result<()> {
     if classes.len() < SUSPICIOUS {
         return Ok(());
@@ -131,7 +132,7 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     let (n, k) = (items.len(), classes.len());
     let problem = if most(numbers) && (most(fractions) || 3 * k > n) {
         format!(
-            "has {k} different labels for {n} images, most of them numbers such as `{}`: values to predict are no classes",
+            "has {k} different labels for {n} images, most of them numbers such as `{}`: values to predict are not classes",
             classes[k / 2]
         )
     } else if most(single) {

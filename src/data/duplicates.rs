@@ -1,4 +1,5 @@
-//! The same image in several places: a leak where it stands in two splits, a contradiction where it stands in two classes.
+//! The same image in several places: a leak where it stands in two splits, a contradiction where it
+//! stands in two classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +20,11 @@ pub(crate) struct Duplicate {
     pub across_classes: bool,
 }
 
-/// All groups of entries with the same digest, by their first entry; entries without a digest (unreadable files) are in none.
+/// All groups of entries with the same digest, by their first entry; entries without a digest
+/// (unreadable files) are in none.
 ///
-/// Worth a warning are those [`across_splits`](Duplicate::across_splits) or [`across_classes`](Duplicate::across_classes).
+/// Worth a warning are those [`across_splits`](Duplicate::across_splits) or
+/// [`across_classes`](Duplicate::across_classes).
 pub(crate) fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
     let mut groups: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
     for (i, digest) in digests.iter().enumerate().take(entries.len()) {
@@ -43,9 +46,11 @@ pub(crate) fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<D
     found
 }
 
-/// The entries to drop from train, ascending. Val and test stay as they are. Of a group of identical images in train go
-/// - all, where copies differ in their labels: nobody knows which is right;
-/// - all, where a copy stands in val or test: a head would be judged by what it has learnt by heart;
+/// The entries to drop from train, ascending. Val and test stay as they are. Of a group of
+/// identical images in train go
+/// - all, where copies differ in their labels: it is not known which is right;
+/// - all, where a copy stands in val or test: a head would be judged by what it has learnt by
+///   heart;
 /// - all but the first otherwise.
 pub(crate) fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
     let mut dropped: Vec<usize> = duplicates

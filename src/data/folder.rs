@@ -17,7 +17,8 @@ use crate::{Error, Result};
 const LAYOUT: &str = "put the images into one folder a class (DIR/cats/…, DIR/dogs/…), these perhaps into DIR/train, DIR/val and DIR/test, \
                       or name them in a CSV file `path,label`";
 
-/// Lists the images below `root`; reads the first bytes of files whose extension says nothing, and no others.
+/// Lists the images below `root`; reads the first bytes of files whose extension says nothing, and
+/// no others.
 pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
     if let Some(GroupRule::Column(name)) = &options.group {
         return Err(group::no_column(root, name));
@@ -38,7 +39,8 @@ pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
 /// What a walk over the files comes upon.
 #[derive(Default)]
 struct Seen {
-    /// All folders of the first three levels, relative to the root: splits and classes are among them.
+    /// All folders of the first three levels, relative to the root: splits and classes are among
+    /// them.
     folders: BTreeSet<String>,
     /// Images, relative to the root.
     images: Vec<String>,

@@ -119,8 +119,8 @@ pub(super) struct Decided {
     pub warnings: Vec<String>,
 }
 
-/// Finds the layout of a folder's images. With `names`, the user has said which folders are splits. A lenient reader takes what is not sure for
-/// classes.
+/// Finds the layout of a folder's images. With `names`, the user has said which folders are splits.
+/// A lenient reader takes what is not sure for classes.
 ///
 /// # Errors
 /// Folders that look like splits where it is not sure that they are.
@@ -220,7 +220,8 @@ fn below(tops: &BTreeMap<&str, Top<'_>>) -> Option<BTreeMap<String, Split>> {
     (several && splits.len() == all.len() && tops.values().all(Top::holds_folders)).then_some(splits)
 }
 
-/// Whether folders of several splits' names either are all that there is, or hold folders of the same name.
+/// Whether folders of several splits' names either are all that there is, or hold folders of the
+/// same name.
 fn look_like_splits(tops: &BTreeMap<&str, Top<'_>>, looks: &BTreeMap<&str, Split>) -> bool {
     if looks.values().collect::<BTreeSet<_>>().len() < 2 {
         return false;

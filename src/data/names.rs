@@ -1,4 +1,5 @@
-//! What folders and words of a column say of splits: `Training`, `test_set`, `seg_train`, `train2017`.
+//! What folders and words of a column say of splits: `Training`, `test_set`, `seg_train`,
+//! `train2017`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -61,7 +62,8 @@ pub(super) fn read(name: &str) -> Reading {
     }
 }
 
-/// The words of a name in lower case, without numbers and fillers; they end at separators, digits, and where a capital follows a small letter.
+/// The words of a name in lower case, without numbers and fillers; they end at separators, digits,
+/// and where a capital follows a small letter.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -90,7 +92,8 @@ fn split_of(word: &str) -> Option<Split> {
     known(word).or_else(|| FILLERS.iter().filter_map(|filler| word.strip_suffix(filler)).find_map(known))
 }
 
-/// Which folders (or words of a CSV's column `split`) are which split: `train=Training,test=Testing`; `none` where no folder is.
+/// Which folders (or words of a CSV's column `split`) are which split:
+/// `train=Training,test=Testing`; `none` where no folder is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SplitNames(BTreeMap<String, Split>);
 

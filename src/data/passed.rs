@@ -1,4 +1,5 @@
-//! What a walk over folders passes over, counted: other files, camera RAW, kinds of images that are not read, hidden and system folders.
+//! What a walk over folders passes over, counted: other files, camera RAW, kinds of images that are
+//! not read, hidden and system folders.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +24,8 @@ const UNREAD: [&str; 26] = [
     "avif", "avifs", "cur", "dcm", "dicom", "emf", "eps", "exr", "hdr", "heic", "heics", "heif", "hif", "ico", "j2c", "j2k", "jp2", "jpx",
     "jxl", "jxr", "pcx", "psb", "psd", "svg", "tga", "xcf",
 ];
-/// Folders and files that systems and network disks put beside photos: thumbnails, waste bins, copies.
+/// Folders and files that systems and network disks put beside photos: thumbnails, waste bins,
+/// copies.
 const SYSTEM: [&str; 12] = [
     "@eadir",
     "__macosx",
@@ -48,7 +50,7 @@ pub(super) fn is_systems_own(name: &str) -> bool {
 /// What was passed over.
 #[derive(Default)]
 pub(super) struct Passed {
-    /// Files that are no images, by extension.
+    /// Files that are not images, by extension.
     others: BTreeMap<String, usize>,
     raw: BTreeMap<String, usize>,
     unread: BTreeMap<String, usize>,
@@ -76,7 +78,8 @@ impl Passed {
         }
     }
 
-    /// Whether a file is an image that is read; others are counted. Looks into files whose extension says nothing.
+    /// Whether a file is an image that is read; others are counted. Looks into files whose
+    /// extension says nothing.
     ///
     /// # Errors
     /// Such a file that cannot be read.

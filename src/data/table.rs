@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Names the columns that nobody reads.
+    /// Names the columns that are not read.
     fn unused(&self, header: &csv::StringRecord, columns: &Columns) -> Option<String> {
         let used = [Some(columns.path), Some(columns.label), columns.split, columns.group];
         let unused: Vec<&str> = header.iter().enumerate().filter(|(i, _)| !used.contains(&Some(*i))).map(|(_, name)| name).collect();
@@ -138,7 +138,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The delimiter under which the first line names the columns; spreadsheets of many countries write semicolons.
+/// The delimiter under which the first line names the columns; spreadsheets of many countries write
+/// semicolons.
 fn delimiter(text: &[u8]) -> u8 {
     let first = text.split(|byte| b"\r\n".contains(byte)).find(|line| !line.is_empty()).unwrap_or_default();
     let names = |delimiter: u8| {

@@ -1,4 +1,5 @@
-//! One extraction from start to end: listing against cache, passes one after the other, the account of it.
+//! One extraction from start to end: listing against cache, passes one after the other, the account
+//! of it.
 
 use std::time::Instant;
 
@@ -16,8 +17,8 @@ use crate::{Error, Result};
 /// Computes what the cache lacks: images, taps, views.
 ///
 /// # Errors
-/// Another process writes the cache; a feature that cannot be stored; the engine's or the system's own failure. What was finished
-/// before stays, and the next run goes on from there.
+/// Another process writes the cache; a feature that cannot be stored; the engine's or the system's
+/// own failure. What was finished before stays, and the next run goes on from there.
 pub(crate) fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
     run_in(job, Box::new(LocalFiles::new(job.folder)), observer)
 }
@@ -55,7 +56,7 @@ pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observe
         let engine = Fitting::build(job.batch, |batch| (job.engine)(&taps, batch))?;
         let written = watch.progress.seconds.write;
         let done = pipeline::run(job, pass, &matched.images, &engine, &mut writer, &mut watch)?;
-        // The sink goes on after the last event that anybody heard.
+        // The sink goes on after the last event that was received.
         watch.progress.seconds.write = written + done.write_seconds;
         let stopped = done.stopped;
         tally.add(done);
@@ -66,9 +67,9 @@ pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observe
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
     outcome.seconds = watch.seconds();
     outcome.warnings = [writer.warnings(), empty.as_slice()].concat();
-    let told = outcome.warnings.len();
+    let reported = outcome.warnings.len();
     outcome.warnings.extend(about_records(&outcome.misrecorded));
-    outcome.warnings[told..].iter().for_each(|w| watch.message(w));
+    outcome.warnings[reported..].iter().for_each(|w| watch.message(w));
     if outcome.computed > 0 {
         outcome.bottleneck = Some(watch.bottleneck());
         log::append(job, &outcome)?;

@@ -1,4 +1,5 @@
-//! The end of the pipeline, on a thread of its own: encodes features, and commits a group as soon as it is whole.
+//! The end of the pipeline, on a thread of its own: encodes features, and commits a group as soon
+//! as it is whole.
 
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
@@ -8,7 +9,8 @@ use super::pass::Pass;
 use crate::store::{Dtype, Group, NewShard, Unstorable, Writer};
 use crate::{Error, Result};
 
-/// Takes batches in order until there are no more. A group whose last batch never comes is not committed. Returns the rows that were.
+/// Takes batches in order until there are no more. A group whose last batch never comes is not
+/// committed. Returns the rows that were.
 ///
 /// # Errors
 /// A value that cannot be stored; the store's own.
@@ -29,7 +31,7 @@ pub(super) fn store(pass: &Pass, writer: &mut Writer, batches: &Receiver<Finishe
         }
         let seconds = start.elapsed().as_secs_f64();
         stored.seconds += seconds;
-        // Nobody listens any more after the last batch, or where another phase failed.
+        // The receiver is gone after the last batch, or where another phase failed.
         let _ = events.send(Event::Stored { images: count, seconds });
     }
     Ok(stored)

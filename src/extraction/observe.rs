@@ -206,7 +206,7 @@ impl fmt::Display for Event<'_> {
 }
 
 /// What a rule did, where it did something now; `asked`: whether the user named the rule.
-pub fn events_of_split<'a>(done: &Assigned, rule: SplitRule, asked: bool, classes: &'a [String]) -> Vec<Event<'a>> {
+pub(crate) fn events_of_split<'a>(done: &Assigned, rule: SplitRule, asked: bool, classes: &'a [String]) -> Vec<Event<'a>> {
     let mut events = vec![];
     let Assigned { counts, known, moved, .. } = *done;
     if known < counts.iter().sum() {

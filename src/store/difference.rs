@@ -1,14 +1,16 @@
 //! How two keys differ, in the words of the options that made them.
 
-use super::key::Key;
+use super::key::CacheKey;
 
-impl Key {
-    /// What differs from another key, option by option; `None` where nothing does. `other` is what "here" means.
-    pub(super) fn difference(&self, other: &Key) -> Option<String> {
+impl CacheKey {
+    /// What differs from another key, option by option; `None` where nothing does. `other` is what
+    /// "here" means.
+    pub(super) fn difference(&self, other: &CacheKey) -> Option<String> {
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         let (seeds, versions) = ([self, other].map(|k| k.seed.to_string()), [self, other].map(|k| k.numerics.to_string()));
-        let [weights, graph] = [|k: &Key| k.weights.clone(), |k: &Key| k.graph.clone()].map(|f| [self, other].map(|k| short(&f(k))));
-        let pair = |f: fn(&Key) -> &str| [f(self).to_string(), f(other).to_string()];
+        let [weights, graph] =
+            [|k: &CacheKey| k.weights.clone(), |k: &CacheKey| k.graph.clone()].map(|f| [self, other].map(|k| short(&f(k))));
+        let pair = |f: fn(&CacheKey) -> &str| [f(self).to_string(), f(other).to_string()];
         let options = [
             ("option `backbone`", pair(|k| &k.backbone)),
             ("option `weights` (SHA-256)", weights),
@@ -41,7 +43,7 @@ mod tests {
     #[test]
     fn the_option_that_differs_is_named_with_both_values() {
         assert_eq!(example().difference(&example()), None);
-        let other = Key { store: Dtype::F16, seed: 7, weights: "ab".repeat(32), ..example() };
+        let other = CacheKey { store: Dtype::F16, seed: 7, weights: "ab".repeat(32), ..example() };
         let said = other.difference(&example()).unwrap();
         for part in [
             "option `store` is f16 there and f32 here",
@@ -62,7 +64,7 @@ mod tests {
             } else {
                 "other".into()
             };
-            let other: Key = serde_json::from_value(other).unwrap();
+            let other: CacheKey = serde_json::from_value(other).unwrap();
             assert!(other.difference(&example()).is_some(), "{name}");
         }
     }

@@ -1,4 +1,5 @@
-//! The cache on disk: features of every image, keyed by everything that decides them. See `docs/cache-format.md`.
+//! The cache on disk: features of every image, keyed by everything that decides them. See
+//! `docs/cache-format.md`.
 //!
 //! ```text
 //! cache/<dataset>/<backbone>@<key12>/
@@ -38,7 +39,7 @@ pub(crate) use disk::rowset::RowSet;
 #[cfg(feature = "parquet")]
 pub use export::export_parquet;
 pub use export::{Exported, Selection, export_npz};
-pub use key::Key;
+pub use key::CacheKey;
 pub(crate) use key::folder_name;
 pub use reading::cache::Cache;
 pub use reading::find::find_cache;

@@ -137,7 +137,8 @@ fn a_damaged_shard_is_made_again_as_it_was() {
         assert!(outcome.warnings[0].contains("v0-00008.safetensors"), "{:?}", outcome.warnings);
         assert_eq!(names(&world.files()), names(&before));
         let same: Vec<bool> = before.iter().zip(world.files()).map(|(a, b)| a.1 == b.1).collect();
-        // The manifest and the shard come out differently only in that shard's note of what was computed with it.
+        // The manifest and the shard come out differently only in that shard's note of what was
+        // computed with it.
         assert_eq!(same.iter().filter(|s| !**s).count(), 2, "{:?}", names(&before));
         let table = Cache::open(&world.cache).unwrap().table("map", 0, None).unwrap();
         assert_eq!(table.rows.len(), 20);

@@ -31,7 +31,8 @@ fn world() -> World {
 #[test]
 fn threads_do_not_matter() {
     let one = world();
-    // A job must not be started inside the pool that it uses, so the pool is this process's own: another cache, other threads.
+    // A job must not be started inside the pool that it uses, so the pool is this process's own:
+    // another cache, other threads.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
     assert!(pool.install(|| one.try_run()).unwrap_err().to_string().contains("plain thread"));
     one.run();

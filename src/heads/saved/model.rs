@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::heads::settings::spec::HeadSpec;
-use crate::store::Key;
+use crate::store::CacheKey;
 
 /// Version of `model.json`.
 pub(crate) const MODEL_FORMAT: u32 = 2;
@@ -30,7 +30,7 @@ pub struct InputFeatures {
     pub weights: String,
     /// Backbone, weights and preprocess: everything that decides the features. `None` for features
     /// that did not come from a cache.
-    pub key: Option<Key>,
+    pub key: Option<CacheKey>,
     /// Digest of the key.
     pub key_digest: String,
 }

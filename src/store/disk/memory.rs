@@ -1,4 +1,4 @@
-//! Shards that are kept in memory, for features that nobody wants to keep.
+//! Shards that are kept in memory, for features that are not to be kept.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,10 +16,11 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Features of one tap and view from all shards put here: row numbers, ascending, and `[rows, dim]` values.
+    /// Features of one tap and view from all shards put here: row numbers, ascending, and `[rows,
+    /// dim]` values.
     ///
     /// # Errors
-    /// An object that is no shard.
+    /// An object that is not a shard.
     pub(crate) fn features(&self, tap: &str, view: u32) -> Result<(Vec<u64>, Vec<f32>)> {
         let objects = self.objects();
         let mut shards = vec![];

@@ -1,4 +1,5 @@
-//! Where shards go: a small trait that an object store can serve as well, and local files as its first form.
+//! Where shards go: a small trait that an object store can serve as well, and local files as its
+//! first form.
 
 use std::fmt::Debug;
 use std::fs;
@@ -8,7 +9,8 @@ use crate::{Error, Result, files};
 
 /// A place for immutable objects with names such as `features/gap/v0-00000.safetensors`.
 pub trait Objects: Debug + Send + Sync {
-    /// Stores an object, whole and durable or not at all. Returns `false`, and changes nothing, where the name is taken.
+    /// Stores an object, whole and durable or not at all. Returns `false`, and changes nothing,
+    /// where the name is taken.
     ///
     /// # Errors
     /// The place refused it: no space, no permission, no connection.

@@ -1,4 +1,5 @@
-//! Parquet through the Arrow project's own crate, its low-level writer: no Arrow arrays are needed for six columns.
+//! Parquet through the Arrow project's own crate, its low-level writer: no Arrow arrays are needed
+//! for six columns.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +13,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
-use super::Chosen;
+use super::chosen::Chosen;
 use crate::data::Split;
 use crate::store::disk::rows::Row;
 
@@ -86,7 +87,8 @@ fn flat<T: DataType>(group: &mut Group<'_, '_>, values: &[T::T]) -> Result<(), P
 
 /// A column of lists: their values joined, and the length of each.
 fn lists<T: DataType>(group: &mut Group<'_, '_>, values: &[T::T], lengths: impl Iterator<Item = usize>) -> Result<(), ParquetError> {
-    // Definition 1 is a value and 0 an empty list; repetition 0 begins a list and 1 goes on with it.
+    // Definition 1 is a value and 0 an empty list; repetition 0 begins a list and 1 goes on with
+    // it.
     let mut levels = (vec![], vec![]);
     for length in lengths {
         levels.0.extend(std::iter::repeat_n(1, length).chain((length == 0).then_some(0)));

@@ -7,6 +7,7 @@ use std::path::Path;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
+use crate::data::Split;
 use crate::store::tests::{group, rows, shard, with_rows};
 use crate::store::{Dtype, Group, Status};
 

@@ -1,4 +1,4 @@
-//! Making room: features of deleted rows, files that nobody lists.
+//! Making room: features of deleted rows, files that the manifest does not list.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -23,17 +23,20 @@ pub struct Collected {
     pub removed: usize,
     /// Bytes that are free now, leftovers of killed writers included.
     pub bytes: u64,
-    /// Shards that stay and are missing, or have another size or header than the manifest says: the next extraction makes them again.
+    /// Shards that stay and are missing, or have another size or header than the manifest says: the
+    /// next extraction makes them again.
     pub damaged: Vec<Damage>,
 }
 
-/// Drops deleted rows from `rows.csv` and from the shards, and deletes files that a killed writer left. Numbers stay: other rows keep
-/// theirs, and those of dropped rows are not used again.
+/// Drops deleted rows from `rows.csv` and from the shards, and deletes files that a killed writer
+/// left. Numbers stay: other rows keep theirs, and those of dropped rows are not used again.
 ///
-/// New shards are written under new names and old ones deleted last, so that a kill at any moment leaves a whole cache.
+/// New shards are written under new names and old ones deleted last, so that a kill at any moment
+/// leaves a whole cache.
 ///
 /// # Errors
-/// Another process writes the cache; rows that are not those of the manifest; a damaged shard, which must be made again first; the system's own.
+/// Another process writes the cache; rows that are not those of the manifest; a damaged shard,
+/// which must be made again first; the system's own.
 pub fn gc(folder: &Path, wait: Wait) -> Result<Collected> {
     let before = size(folder);
     let manifest = Manifest::read(folder)?;

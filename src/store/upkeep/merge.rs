@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::compare::{other_images, other_labels};
-use super::settle::settle;
+use super::decide::decide_deferred;
 use crate::data::{Assigned, SplitRule};
 use crate::store::disk::lock::Wait;
 use crate::store::disk::manifest::{Deferred, Failure, Manifest, ShardInfo};
@@ -33,7 +33,8 @@ pub struct Merged {
     pub images: usize,
     /// Taps and views of which some of these have no features yet.
     pub missing: Vec<Missing>,
-    /// Rows whose path, split or labels are others in one of the parts: those of the cache that they are merged into count, or those of the first part.
+    /// Rows whose path, split or labels are others in one of the parts: those of the cache that
+    /// they are merged into count, or those of the first part.
     pub relabelled: usize,
     /// What the splitting did that the parts had left open, where it could be done now.
     pub split: Option<(SplitRule, Assigned)>,
@@ -58,8 +59,9 @@ pub struct Missing {
     pub first: String,
 }
 
-/// Copies the shards of `parts` into the cache `into`, which is made if it is not there. All must have the same key, and rows that were
-/// numbered from the same listing: nothing is written before that is known.
+/// Copies the shards of `parts` into the cache `into`, which is made if it is not there. All must
+/// have the same key, and rows that were numbered from the same listing: nothing is written before
+/// that is known.
 ///
 /// # Errors
 /// Another key, other rows, a damaged shard; another process writes `into`; the system's own.
@@ -120,8 +122,8 @@ fn same_key(part: &Cache, place: &Path, manifest: &Manifest) -> Result<()> {
     }
 }
 
-/// What is to be copied of each part: a shard that several parts have is taken from the first. One that is cut short or missing is found now, before
-/// anything is written.
+/// What is to be copied of each part: a shard that several parts have is taken from the first. One
+/// that is cut short or missing is found now, before anything is written.
 fn copies(there: &Manifest, parts: &[Cache], merged: &mut Merged) -> Result<Vec<Vec<ShardInfo>>> {
     let mut covered: BTreeMap<(String, u32), RowSet> = BTreeMap::new();
     let mut all = vec![];
@@ -185,8 +187,10 @@ fn deferred(there: Option<&Manifest>, into: &Path, parts: &[Cache]) -> Result<De
     }
 }
 
-/// Rows and classes are those of the cache, unless it has none or a stopped merge left them behind; images that one machine could not read have the digest
-/// that another one saw, and splits that are open those that another part knows. What waits for the digests of all images is settled where they are known.
+/// Rows and classes are those of the cache, unless it has none or a stopped merge left them behind;
+/// images that one machine could not read have the digest that another one saw, and splits that are
+/// open those that another part knows. What waits for the digests of all images is settled where
+/// they are known.
 fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &mut Merged) -> Result<()> {
     let first = &parts[0];
     let lags = writer.rows.is_empty() || writer.believe_rows().is_err() || writer.manifest.classes.is_empty();
@@ -203,7 +207,7 @@ fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &
     for part in parts {
         part.rows().iter().zip(&mut rows).for_each(|(other, row)| row.split = row.split.or(other.split));
     }
-    let decided = settle(&mut rows, &classes, deferred, writer.folder())?;
+    let decided = decide_deferred(&mut rows, &classes, deferred, writer.folder())?;
     if lags && writer.manifest.weights.is_empty() {
         writer.set_weights(&first.manifest().weights)?;
     }

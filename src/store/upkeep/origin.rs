@@ -1,4 +1,5 @@
-//! What the caches of one data set have in common: the photos that they know, and the folder or CSV file that these came from.
+//! What the caches of one data set have in common: the photos that they know, and the folder or CSV
+//! file that these came from.
 
 use std::collections::HashSet;
 use std::fs;
@@ -22,7 +23,8 @@ pub(crate) enum Origin {
     New,
     /// They were made from it.
     Same,
-    /// They were made from another place, or it is not known from where; most of their photos are here.
+    /// They were made from another place, or it is not known from where; most of their photos are
+    /// here.
     Moved {
         /// Where they were made from.
         from: Option<PathBuf>,
@@ -39,8 +41,9 @@ struct Record {
     data: String,
 }
 
-/// The rows that the caches of a data set know and whose split is settled, those of the cache in `own` before those of others, live ones before deleted
-/// ones, and what the user should know. Other caches are asked only where `own` does not know every image of `wanted`.
+/// The rows that the caches of a data set know and whose split is settled, those of the cache in
+/// `own` before those of others, live ones before deleted ones, and what the user should know.
+/// Other caches are asked only where `own` does not know every image of `wanted`.
 pub(crate) fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
     let rows = rows_in(own).unwrap_or_default();
     known_rows_with(own, rows, wanted)
@@ -69,8 +72,8 @@ pub(in crate::store) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: 
     (rows, warnings)
 }
 
-/// Compares `data`, whose images these are, with what the caches beside `own` were made from. An image without a digest is known by its path. `partial`:
-/// the images are a part of the data.
+/// Compares `data`, whose images these are, with what the caches beside `own` were made from. An
+/// image without a digest is known by its path. `partial`: the images are a part of the data.
 ///
 /// # Errors
 /// The caches hold another data set of the same name.
@@ -103,7 +106,8 @@ pub(crate) fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: 
     Err(Error::data(data, problem, hint))
 }
 
-/// Folders of the caches beside `own` that an earlier version made: their features cannot be used, and no longer belong to any key.
+/// Folders of the caches beside `own` that an earlier version made: their features cannot be used,
+/// and no longer belong to any key.
 pub(crate) fn earlier_caches(own: &Path) -> Vec<PathBuf> {
     caches_beside(own).into_iter().filter(|folder| manifest::is_earlier(folder)).collect()
 }

@@ -19,10 +19,10 @@ pub(super) struct Decided {
     pub warnings: Vec<String>,
 }
 
-/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all images would have: by the same rule, which goes by
-/// their digests, groups and classes, and by what this cache and those beside it know. `None` where
-/// some were not read yet.
-pub(super) fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path) -> Result<Option<Decided>> {
+/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all
+/// images would have: by the same rule, which goes by their digests, groups and classes, and by
+/// what this cache and those beside it know. `None` where some were not read yet.
+pub(super) fn decide_deferred(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path) -> Result<Option<Decided>> {
     let mut decided = Decided::default();
     let mut live: Vec<usize> = (0..rows.len()).filter(|&i| rows[i].status != Status::Deleted).collect();
     let is_open = live.iter().any(|&i| rows[i].split.is_none());
