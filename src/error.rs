@@ -247,11 +247,13 @@ pub mod steps {
     pub const DESCRIPTION_OF_BACKBONE: &str = "the description of the backbone";
     /// Comparison of a weights file's tensors with a backbone's.
     pub const CHECK_WEIGHTS: &str = "compare the file with the backbone";
+    /// For parts of an extraction that are not joined yet.
+    pub const MERGE: &str = "merge all parts";
     /// Taps, views, rows and classes of a cache.
     pub const SUMMARY_OF_CACHE: &str = "the summary of the cache";
 
     /// All of them.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         EXTRACT,
         EXTRACT_AGAIN,
         TRAIN,
@@ -260,6 +262,7 @@ pub mod steps {
         LIST_OF_BACKBONES,
         DESCRIPTION_OF_BACKBONE,
         CHECK_WEIGHTS,
+        MERGE,
         SUMMARY_OF_CACHE,
     ];
 }

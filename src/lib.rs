@@ -47,6 +47,10 @@
 //! | `report` | the pages of sweeps and comparisons, TensorBoard's event files |
 //! | `cuda`, `metal` | backbones and heads on a GPU |
 #![warn(missing_docs)]
+#![cfg_attr(
+    not(all(feature = "cli", feature = "hub", feature = "parquet", feature = "report")),
+    allow(dead_code, unused_imports, reason = "which parts are used depends on the features")
+)]
 
 pub mod backbone;
 pub mod backbones;

@@ -50,7 +50,7 @@ fn turns_direction(c: char) -> bool {
 
 /// A number with its noun: `1 class`, `2 classes`.
 pub(crate) fn counted(n: usize, one: &str, several: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { several })
+    format!("{} {}", thousands(n as u64), if n == 1 { one } else { several })
 }
 
 /// 12345678 as `12,345,678`.

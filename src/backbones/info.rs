@@ -50,6 +50,7 @@ impl BackboneInfo {
     }
 
     /// The whole network as a graph, classifier and taps included.
+    #[doc(hidden)]
     pub fn graph(&self, options: &BuildOptions) -> Graph {
         (self.build)(options)
     }

@@ -18,7 +18,7 @@ mod opening;
 mod options;
 mod usual;
 
-pub use entry::{Source, WeightsEntry};
+pub use entry::WeightsEntry;
 pub use families::{all, entries, find, find_entry};
 pub use info::BackboneInfo;
 #[doc(hidden)]

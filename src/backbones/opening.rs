@@ -157,9 +157,8 @@ fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorS
 /// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
 /// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
 fn refuse_deeper(info: &BackboneInfo, options: &BuildOptions, features: &[Parameter], source: &dyn TensorSource) -> Result<()> {
-    // DINOv2 with registers is another network whose file fits but for these.
-    let registers = ["register_tokens"];
-    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).chain(registers).collect();
+    let foreign = info.naming.foreign.iter().copied();
+    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).chain(foreign).collect();
     let entries = source.entries();
     let mut audit = Audit::new(&info.graph(options).parameters(), &entries);
     audit.unexpected.retain(|name| self::modules(name, options.flavour).iter().any(|module| modules.contains(module)));

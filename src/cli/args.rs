@@ -207,15 +207,16 @@ pub(super) enum Dtype {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StoreDtype {
+pub(super) enum StoreDtype {
     F32,
     F16,
     Bf16,
 }
 
-impl From<StoreDtype> for crate::store::Dtype {
-    fn from(stored: StoreDtype) -> crate::store::Dtype {
-        match stored {
+impl StoreDtype {
+    /// As the library calls it.
+    pub(super) fn dtype(self) -> crate::store::Dtype {
+        match self {
             StoreDtype::F32 => crate::store::Dtype::F32,
             StoreDtype::F16 => crate::store::Dtype::F16,
             StoreDtype::Bf16 => crate::store::Dtype::BF16,
@@ -253,7 +254,7 @@ pub(super) struct Verify {
     #[command(flatten)]
     pub cache: CacheArg,
     /// Also compute K images again and compare
-    #[arg(long, value_name = "K", requires = "data")]
+    #[arg(long, value_name = "K")]
     pub sample: Option<usize>,
     /// Where the images are
     #[arg(long, value_name = "DIR|CSV")]

@@ -7,7 +7,7 @@ use crate::steps;
 use regex::{Captures, Regex};
 
 /// The command line for a step; `{}` stands for flags.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 10] = [
     (steps::EXTRACT, "run `headstart features{}`"),
     (steps::EXTRACT_AGAIN, "run `headstart features{}` again"),
     (steps::TRAIN, "train a head with `headstart sweep{}`"),
@@ -16,6 +16,7 @@ const COMMANDS: [(&str, &str); 9] = [
     (steps::LIST_OF_BACKBONES, "`headstart backbones`"),
     (steps::DESCRIPTION_OF_BACKBONE, "`headstart backbones NAME`"),
     (steps::CHECK_WEIGHTS, "run `headstart weights check FILE --backbone NAME`"),
+    (steps::MERGE, "join all parts with `headstart merge`"),
     (steps::SUMMARY_OF_CACHE, "`headstart inspect`"),
 ];
 

@@ -1,4 +1,5 @@
-//! SHA-256 of image files: what an image *is*, whatever its name; kept between runs, so that unchanged files need not be read again.
+//! SHA-256 of image files: what an image *is*, whatever its name; kept between runs, so that
+//! unchanged files need not be read again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,9 +64,11 @@ pub(crate) struct Digests {
 
 /// Digests of all entries, in parallel on rayon's current pool; `tick` is called once an entry.
 ///
-/// `known` is a CSV file `path,size,mtime_ns,sha256,crc32c` in which digests are kept from run to run: a file whose size and modification time stand
-/// there is not read. A missing or damaged file or line of that kind costs a reading of the images, nothing else; it is replaced in one step. A file
-/// modified within two seconds before it was read is not put down, because a later change might leave the same stamp.
+/// `known` is a CSV file `path,size,mtime_ns,sha256,crc32c` in which digests are kept from run to
+/// run: a file whose size and modification time stand there is not read. A missing or damaged file
+/// or line of that kind costs a reading of the images, nothing else; it is replaced in one step. A
+/// file modified within two seconds before it was read is not put down, because a later change
+/// might leave the same stamp.
 ///
 /// # Errors
 /// `known` cannot be written.
@@ -104,7 +107,8 @@ struct Found {
 }
 
 fn find(source: &dyn ImageSource, uri: &str, records: &Records) -> Result<Found> {
-    // The stamp is taken first: a change while the file is read then leaves a stamp that no longer fits.
+    // The stamp is taken first: a change while the file is read then leaves a stamp that no longer
+    // fits.
     let stamp = patiently(|| source.stamp(uri))?;
     if let Some(&(_, digest)) = records.get(&source.locate(uri)).filter(|(old, _)| *old == stamp) {
         return Ok(Found { digest, stamp, read: false, settled: true });

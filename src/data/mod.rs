@@ -43,7 +43,7 @@ pub use decode::decode;
 pub(crate) use decode::{DECODER_VERSION, Turn, is_deep_gray, recorded_turn};
 pub use digest::Digest;
 pub(crate) use digest::{digests, forget};
-pub(crate) use duplicates::{Duplicate, dedupe, duplicates};
+pub(crate) use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
 pub use group::GroupRule;
 pub use image::Image;
 pub use local::open;
@@ -106,13 +106,15 @@ impl FromStr for Split {
 /// One image of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Opaque identity inside its source: for local folders the path relative to the root, with `/`.
+    /// Opaque identity inside its source: for local folders the path relative to the root, with
+    /// `/`.
     pub uri: String,
     /// Indices into [`Dataset::classes`]; more than one where the data is multi-label.
     pub labels: Vec<usize>,
     /// Its split; open where the data has none until a [`SplitRule`] decides.
     pub split: Option<Split>,
-    /// What it belongs to (a patient, a burst, a video), where that is known: images of a group are not parted.
+    /// What it belongs to (a patient, a burst, a video), where that is known: images of a group are
+    /// not parted.
     pub group: Option<String>,
 }
 
@@ -123,7 +125,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Images sorted by URI.
     pub entries: Vec<Entry>,
-    /// Whether the splits came with the data; else a [`SplitRule`] decides, once digests and the rows of caches are known.
+    /// Whether the splits came with the data; else a [`SplitRule`] decides, once digests and the
+    /// rows of caches are known.
     pub own_splits: bool,
     /// What the user should know: files passed over, links in a circle, empty classes.
     pub warnings: Vec<String>,
@@ -145,7 +148,8 @@ pub trait ImageSource: Send + Sync {
     /// Finds all images, their labels and splits. Reads no image.
     ///
     /// # Errors
-    /// No images, a single class, labels that are no classes, folders that may be splits, an unreadable folder, a CSV with a mistake in it.
+    /// No images, a single class, labels that are not classes, folders that may be splits, an
+    /// unreadable folder, a CSV with a mistake in it.
     fn list(&self) -> Result<Dataset>;
 
     /// The bytes of one image file.

@@ -1,4 +1,5 @@
-//! Splitting data that comes without splits: by content, so that a photo keeps its split whatever is added or renamed, and on whatever machine.
+//! Splitting data that comes without splits: by content, so that a photo keeps its split whatever
+//! is added or renamed, and on whatever machine.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeSet, HashMap};
@@ -12,19 +13,22 @@ use crate::{Error, Result};
 
 /// Shares of train, val and test for data without splits: `hash:80/10/10`.
 ///
-/// - A hash of a photo's content (of its group's name, where it has one) is a number in [0, 1), and the shares are the borders there. So a split
-///   needs no seed, is the same on every machine, and depends neither on names nor on what else is there. Copies are never parted, and
-///   neither are photos of a group.
-/// - A photo that a cache of the data set knows keeps the split that it has there, whatever the rule. Its copies and its group go with it.
-/// - The shares are met as nearly as chance has it. Where a class would have nothing in a split, the *new* photo of the class nearest to that
-///   split's border is moved into it, with its copies and its group; known photos never move. So a class whose photos come at once has at least
+/// - A hash of a photo's content (of its group's name, where it has one) is a number in [0, 1), and
+///   the shares are the borders there. So a split needs no seed, is the same on every machine, and
+///   depends neither on names nor on what else is there. Copies are never parted, and neither are
+///   photos of a group.
+/// - A photo that a cache of the data set knows keeps the split that it has there, whatever the
+///   rule. Its copies and its group go with it.
+/// - The shares are met as nearly as chance has it. Where a class would have nothing in a split,
+///   the *new* photo of the class nearest to that split's border is moved into it, with its copies
+///   and its group; known photos never move. So a class whose photos come at once has at least
 ///
 /// | photos of a class (copies and photos of a group count once) | 1 | 2 or 3 | 4 and more |
 /// |---|---|---|---|
 /// | in train/val/test | 1/0/0 | 1/1/0 | 1/1/1 |
 ///
-/// A split with a share of zero gets nothing. A file that cannot be read has no content to go by: it counts for train until it can be read, and is
-/// a new photo then.
+/// A split with a share of zero gets nothing. A file that cannot be read has no content to go by:
+/// it counts for train until it can be read, and is a new photo then.
 ///
 /// ```
 /// use headstart::data::SplitRule;
@@ -65,7 +69,8 @@ pub struct Assigned {
     pub known: usize,
     /// Photos that were moved for the sake of a small class.
     pub moved: usize,
-    /// Classes that have nothing in a split although they are large enough: all that could move is known.
+    /// Classes that have nothing in a split although they are large enough: all that could move is
+    /// known.
     pub lacking: Vec<(usize, Split)>,
     /// Splits that have a share and not one photo.
     pub empty: Vec<Split>,
@@ -77,7 +82,7 @@ struct Unit {
     entries: Vec<usize>,
     /// Classes of its photos.
     labels: BTreeSet<usize>,
-    /// Where it lies among the shares; nowhere, if none of it can be read.
+    /// Its place among the shares; `None` if none of it can be read.
     hash: Option<u64>,
     split: usize,
     is_known: bool,
@@ -99,8 +104,8 @@ impl SplitRule {
 
     const HELP: &'static str = "give the shares of train, val and test, such as `hash:80/10/10` or `hash:80/20/0`";
 
-    /// Sets the split of every entry of data that has no splits of its own. `digests[i]` is the digest of entry `i`, where it can be read; of
-    /// `settled`, the first that fits counts.
+    /// Sets the split of every entry of data that has no splits of its own. `digests[i]` is the
+    /// digest of entry `i`, where it can be read; of `settled`, the first that fits counts.
     pub fn assign(&self, dataset: &mut Dataset, digests: &[Option<Digest>], settled: &[Settled<'_>]) -> Option<Assigned> {
         if dataset.own_splits {
             return None;
@@ -137,7 +142,8 @@ impl SplitRule {
         Some(done)
     }
 
-    /// Moves new units so that no class that is large enough lacks a split, and returns what is lacking still.
+    /// Moves new units so that no class that is large enough lacks a split, and returns what is
+    /// lacking still.
     fn provide(&self, units: &mut [Unit], classes: usize) -> Vec<(usize, Split)> {
         let mut of_class: Vec<Vec<usize>> = vec![vec![]; classes];
         let mut counts = vec![[0; 3]; classes];
@@ -280,7 +286,8 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// The split that this very photo has: under its path first, since copies may stand in several splits of older caches.
+    /// The split that this very photo has: under its path first, since copies may stand in several
+    /// splits of older caches.
     fn of_photo(&self, entry: &Entry, digest: Option<Digest>) -> Option<Split> {
         let Some(digest) = digest else { return self.paths.get(entry.uri.as_str()).map(|&i| self.settled[i].split) };
         let places = self.images.get(&digest)?;

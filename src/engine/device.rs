@@ -72,7 +72,7 @@ fn resolve_on(gpu: Gpu, open: impl Fn(Gpu) -> candle_core::Result<Device>) -> (D
     }
 }
 
-/// Opens the device that was asked for; `auto` as [`resolve`] does.
+/// Opens the device that was asked for; `auto` as `resolve` does.
 ///
 /// # Errors
 /// A device that this build does not support or this machine does not have, with the way out.

@@ -47,6 +47,7 @@ pub(crate) use device::{describe, resolve};
 pub(crate) use fitting::Fitting;
 
 /// A batch of images of one size.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub enum Batch<'a> {
     /// Decoded and resized pixels, `[n, height, width, 3]` RGB; the engine normalises them.
@@ -100,6 +101,7 @@ impl<'a> Batch<'a> {
 }
 
 /// A backbone ready to run: planned for one input shape, a largest batch and a list of taps.
+#[doc(hidden)]
 pub trait Engine: Send + Sync {
     /// `native`, `candle` or `cuda`.
     fn name(&self) -> &'static str;

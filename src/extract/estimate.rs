@@ -39,7 +39,7 @@ pub struct Estimate {
     pub basis: Basis,
 }
 
-/// Says what [`run`](super::run) would do. Writes nothing, takes no lock, builds no engine.
+/// Says what [`run`](fn@super::run) would do. Writes nothing, takes no lock, builds no engine.
 ///
 /// # Errors
 /// A cache that is damaged.

@@ -47,7 +47,8 @@ pub(super) struct Image<'a> {
     pub uri: &'a str,
     /// `None` where the file was not read yet.
     pub digest: Option<Digest>,
-    /// Whether the row has no features at all, so that it can still be another image than was thought.
+    /// Whether the row has no features at all, so that it can still be another image than was
+    /// thought.
     pub is_new: bool,
 }
 
@@ -84,7 +85,8 @@ impl<'a> Matched<'a> {
                 }
                 _ => {}
             }
-            // What is to be computed of it is read once more then, and digested. A new row without a digest counts as failed, which it is not yet.
+            // What is to be computed of it is read once more then, and digested. A new row without
+            // a digest counts as failed, which it is not yet.
             let Ok(at) = now.rows.binary_search_by_key(&row, |r| r.row) else { continue };
             if row >= manifest.next_row {
                 now.rows[at].status = Status::Ok;
@@ -127,7 +129,8 @@ impl<'a> Matched<'a> {
         self.images.by_row.iter().map(|image| image.row).collect()
     }
 
-    /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left before, as far as this listing did not settle it.
+    /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left
+    /// before, as far as this listing did not settle it.
     pub(super) fn deferred(&self, job: &ExtractionJob<'_>, before: &Manifest) -> Deferred {
         let Deferred { split, dedupe } = if job.part.is_some() { job.deferred } else { before.deferred };
         let is_open = self.rows.iter().any(|row| row.status != Status::Deleted && row.split.is_none());
@@ -164,7 +167,8 @@ impl Tally {
         self.misrecorded.extend(done.misrecorded);
     }
 
-    /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that lacked something.
+    /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that
+    /// lacked something.
     pub(super) fn outcome(self, needed: &RowSet, job: &ExtractionJob<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
         let [stored, misrecorded]: [RowSet; 2] = [self.stored, self.misrecorded].map(|rows| rows.into_iter().collect());
         let failed: HashMap<u64, &Failure> = manifest.failed.iter().map(|f| (f.row, f)).collect();

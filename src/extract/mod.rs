@@ -1,6 +1,8 @@
-//! The pipeline from images to a cache: read → decode → infer → write, bounded, timed by phase, resumable.
+//! The pipeline from images to a cache: read → decode → infer → write, bounded, timed by phase,
+//! resumable.
 //!
-//! [`run`] computes what a cache lacks and nothing else; [`estimate`] says beforehand what that would be.
+//! [`run`] computes what a cache lacks and nothing else; [`estimate`] says beforehand what that
+//! would be.
 //!
 //! | file | what for |
 //! |---|---|

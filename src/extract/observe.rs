@@ -10,7 +10,8 @@ pub struct Seconds {
     pub read: f64,
     /// Decoding, resizing and augmenting, summed over threads.
     pub decode: f64,
-    /// The engine's calls. On a CPU its threads take up decoding whenever they would wait, so some of that is in here.
+    /// The engine's calls. On a CPU its threads take up decoding whenever they would wait, so some
+    /// of that is in here.
     pub infer: f64,
     /// Encoding, writing and syncing shards.
     pub write: f64,
@@ -30,7 +31,8 @@ pub struct Lanes {
 }
 
 impl Seconds {
-    /// The phase that the others wait for: the one that was at work for the largest share of the time that its lanes had.
+    /// The phase that the others wait for: the one that was at work for the largest share of the
+    /// time that its lanes had.
     pub fn bottleneck(&self, lanes: Lanes) -> &'static str {
         let share = |seconds: f64, lanes: usize| seconds / lanes.max(1) as f64;
         let phases = [
@@ -39,7 +41,8 @@ impl Seconds {
             ("read", share(self.read, lanes.read)),
             ("write", self.write),
         ];
-        // The first of equals, so that an extraction that has not begun is said to wait for the engine.
+        // The first of equals, so that an extraction that has not begun is said to wait for the
+        // engine.
         phases.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).map_or("infer", |(name, _)| name)
     }
 }
@@ -75,7 +78,8 @@ pub(crate) trait Observer {
     /// The work is known: `images` to compute, `reused` to take as they are.
     fn started(&mut self, _progress: &Progress) {}
 
-    /// Something was done. `Break` stops: what is stored stays, and the next run goes on from there.
+    /// Something was done. `Break` stops: what is stored stays, and the next run goes on from
+    /// there.
     fn progress(&mut self, _progress: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -71,8 +71,9 @@ impl<'a> Preparation<'a> {
         patiently(|| self.source.read(uri)).map_err(skip)
     }
 
-    /// Decodes it and makes the pixels of each view, `[height, width, 3]`. Where the bytes are not those that were digested, they are refused, unless
-    /// the row `is_new`: then they are the image that it gets, and their digest comes with them, as where nothing was digested yet.
+    /// Decodes it and makes the pixels of each view, `[height, width, 3]`. Where the bytes are not
+    /// those that were digested, they are refused, unless the row `is_new`: then they are the image
+    /// that it gets, and their digest comes with them, as where nothing was digested yet.
     pub(super) fn views(&self, uri: &str, digest: Option<Digest>, is_new: bool, bytes: &[u8]) -> (Views, Option<Digest>) {
         let found = Digest::of(bytes);
         if digest != Some(found) && !is_new {
@@ -96,7 +97,7 @@ impl<'a> Preparation<'a> {
         if [height, width] != self.input {
             let [h, w] = self.input;
             let problem = format!(
-                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (--size, or --preprocess resize=…)"
+                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (option `size`, or option `preprocess=resize=…`)"
             );
             return Err(Skip::Broken(problem));
         }

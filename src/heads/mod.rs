@@ -1,16 +1,17 @@
-//! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
-//! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
+//! Heads: classifiers on cached features. A head is specified ([`Params`], [`HeadSpec`]), trained
+//! ([`Trainer`]) or solved for ([`Solver`]), judged ([`Metrics`]) and applied ([`Head`]). Features
+//! and labels are matrices here; images and backbones are unknown.
 //!
 //! | place | what for |
 //! |---|---|
-//! | `settings/` | what a head is to be: settings, their table, their check |
-//! | `features/` | what it is fed: tables of features, labels, partitions, transforms |
-//! | `fitted/` | what it is once fitted: layers or neighbours, applied to rows |
-//! | `evaluation/` | how it is judged: metrics, calibration |
-//! | `training/` | how it is trained: losses, epochs, early stopping, heads side by side |
+//! | `settings/` | the specification of a head: settings, their table, their check |
+//! | `features/` | the input of heads: feature tables, labels, partitions, transforms |
+//! | `fitted/` | fitted heads: layers or neighbours, applied to rows |
+//! | `evaluation/` | metrics, calibration |
+//! | `training/` | losses, epochs, early stopping, heads in lockstep |
 //! | `fused/`, `candle/` | the trainers: on a CPU, and on any device of candle's |
-//! | `solvers/` | heads without a learning rate, solved for |
-//! | `saved/` | its files |
+//! | `solvers/` | heads without a learning rate |
+//! | `saved/` | the files of a head |
 //! | `select` | the trainer for a device |
 //! | `streams`, `math` | streams of random numbers; functions that several rooms need |
 
@@ -42,7 +43,7 @@ pub use evaluation::metrics::Metrics;
 pub(crate) use evaluation::metrics::{ClassCount, confusion, counts, most_probable};
 pub(crate) use features::augment::Augmented;
 pub(crate) use features::combined::{Joined, Pooled};
-pub(crate) use features::groups::{Groups, few_shot, folds};
+pub(crate) use features::groups::{GroupCount, Groups, few_shot, folds};
 #[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::labels::Labels;
 #[allow(unreachable_pub, reason = "re-exported further up")]

@@ -1,5 +1,5 @@
-//! Streams of random numbers: everything random about a trial is a function of (seed, stream, counter), so that both trainers draw the same
-//! numbers in any order.
+//! Streams of random numbers: everything random about a trial is a function of (seed, stream,
+//! counter), so that both trainers draw the same numbers in any order.
 
 /// Stream of initial weights.
 pub(super) const INIT: u64 = 0x4845_4144_0001;

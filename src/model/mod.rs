@@ -5,7 +5,7 @@
 //! | `trained.rs` | [`TrainedModel`]: a head and the backbones that make its features |
 //! | `open.rs` | opening it from a sweep directory or a bundle |
 //! | `classifier.rs` | [`Classifier`]: images in, class probabilities out |
-//! | `layers.rs` | [`backbone_classifier`]: what `head: classifier` trains |
+//! | `layers.rs` | what `head: classifier` trains |
 //! | `onnx/` | [`write_onnx`]: backbone and head as an ONNX model |
 //! | `bundle.rs` | [`write_bundle`]: everything that prediction needs in one safetensors file |
 

@@ -4,7 +4,7 @@ use super::resize::{Axis, Source, resize};
 use super::{PreprocessSpec, Resize, View, effects};
 use crate::data::Pixels;
 
-/// Name and version of the geometric part, for the cache key.
+/// Name and version of the geometric part, for the cache key. It is our own code: no crate whose version could move takes part in it.
 pub(crate) const RESIZE_VERSION: &str = "pillow-convolution/1";
 
 /// One axis of "resize, pad, crop": where kept pixels come from and how much black goes around them.
@@ -26,11 +26,11 @@ impl PreprocessSpec {
         self.apply_view(image, &View::PLAIN, out);
     }
 
-    /// The same seen through an augmented view, of the same size; [`View::PLAIN`] changes nothing.
+    /// The same seen through an augmented view, of the same size; `View::PLAIN` changes nothing.
     ///
     /// In this order: a random crop is resized to the output size (in the place of resize and central crop), turned, mirrored, and its
     /// brightness, contrast and saturation changed.
-    pub fn apply_view(&self, image: &Pixels, view: &View, out: &mut Vec<u8>) {
+    pub(crate) fn apply_view(&self, image: &Pixels, view: &View, out: &mut Vec<u8>) {
         let start = out.len();
         let size = self.output_size([image.height, image.width]);
         let whole = Source { rgb: &image.rgb, stride: image.width, left: 0, top: 0, width: image.width, height: image.height };

@@ -217,7 +217,7 @@ impl PreprocessSpec {
     }
 
     /// The numeric part: bytes to numbers.
-    pub fn normalise(&self) -> Normalise {
+    pub(crate) fn normalise(&self) -> Normalise {
         let (scale, shift) = self.range.affine();
         let per_channel = |f: &dyn Fn(f64, f64) -> f64| std::array::from_fn(|c| f(f64::from(self.mean[c]), f64::from(self.std[c])) as f32);
         Normalise {

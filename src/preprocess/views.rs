@@ -28,7 +28,7 @@ pub struct Policy {
 
 /// One augmented reading of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct View {
+pub(crate) struct View {
     pub(super) crop: Option<Crop>,
     /// Mirrored left to right.
     pub(super) flip: bool,
@@ -58,7 +58,7 @@ impl Policy {
 
     /// The view of a number of an image; number 0 is the plain one. The same arguments give the same view, and an item of the policy does not
     /// change the draws of the others.
-    pub fn view(&self, seed: u64, image: &Digest, number: u32) -> View {
+    pub(crate) fn view(&self, seed: u64, image: &Digest, number: u32) -> View {
         if number == 0 {
             return View::PLAIN;
         }
@@ -82,7 +82,7 @@ impl Policy {
 
 impl View {
     /// The image as it is.
-    pub const PLAIN: View = View { crop: None, flip: false, degrees: 0.0, colour: [1.0; 3] };
+    pub(crate) const PLAIN: View = View { crop: None, flip: false, degrees: 0.0, colour: [1.0; 3] };
 
     /// Top, left, height and width of the random crop of an image; a side that would be longer than the image's is cut to it.
     pub(super) fn crop_of(&self, [height, width]: [usize; 2]) -> Option<[usize; 4]> {

@@ -4,7 +4,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `files.rs` | the files of a sweep directory and of its caches, as far as they are there |
-//! | `content.rs` | [`Report`]: the content of the page, as plain data |
+//! | `content.rs` | the content of the page, as plain data |
 //! | `answers.rs` | the best head's answers that the page carries, and which of them with a photo |
 //! | `calibration.rs` | how often answers of a given confidence are right |
 //! | `importance.rs` | which settings matter: permutation importance in a random forest |

@@ -1,4 +1,5 @@
-//! The cache on disk: features of every image, keyed by everything that decides them. See `docs/cache-format.md`.
+//! The cache on disk: features of every image, keyed by everything that decides them. See
+//! `docs/cache-format.md`.
 //!
 //! ```text
 //! cache/<dataset>/<backbone>@<key12>/
@@ -38,7 +39,7 @@ pub(crate) use disk::rowset::RowSet;
 #[cfg(feature = "parquet")]
 pub use export::export_parquet;
 pub use export::{Exported, Selection, export_npz};
-pub use key::Key;
+pub use key::CacheKey;
 pub(crate) use key::folder_name;
 pub use reading::cache::Cache;
 pub use reading::find::find_cache;
@@ -47,7 +48,7 @@ pub use reading::sound::Damage;
 pub use upkeep::gc::{Collected, gc};
 pub use upkeep::inspect::{ClassCounts, RowCounts, Summary, TapSummary, inspect};
 pub use upkeep::merge::{Merged, Missing, merge};
-pub(crate) use upkeep::origin::{Origin, check_origin, earlier_caches, known_rows, remember_origin};
+pub(crate) use upkeep::origin::{Origin, check_origin, earlier_caches, known_rows, origin_of, remember_origin};
 pub use upkeep::verify::{Verified, verify};
 pub use writing::reconcile::Changes;
 pub(crate) use writing::reconcile::{Known, reconcile};

@@ -26,8 +26,8 @@ pub(crate) use results::names::{
 };
 pub use results::outcome::{BestOf, SweepOutcome};
 pub(crate) use results::output::write_csv;
-pub use results::record::Status;
-pub(crate) use results::record::{EpochRecord, FinalRecord, FinishedTrial};
+pub use results::record::{EpochRecord, Status};
+pub(crate) use results::record::{FinalRecord, FinishedTrial};
 pub use results::result::TrialResult;
 pub use running::job::Observer;
 #[doc(hidden)]

@@ -40,12 +40,12 @@ impl<'a> PackageFile<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
         let Some(rest) = text.strip_prefix(SCHEME) else { return Ok(None) };
         // They stand in a file that pip reads, and in a path.
-        let plain = |word: &str, others: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
+        let plain = |word: &str, others: &str| {
+            word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+        };
         let parts = rest.split_once("==").and_then(|(package, rest)| Some((package, rest.split_once(':')?)));
         match parts {
-            Some((package, (version, file)))
-                if plain(package, "-_.") && plain(version, ".!+-_") && !version.starts_with('.') && is_inside(Path::new(file)) =>
-            {
+            Some((package, (version, file))) if plain(package, "-_.") && plain(version, ".!+-_") && is_inside(Path::new(file)) => {
                 Ok(Some(PackageFile { package, version, file }))
             }
             _ => {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_is_read_and_what_would_lead_elsewhere_is_refused() {
+    fn a_file_of_a_package_is_read_and_what_would_lead_elsewhere_is_refused() {
         let member = PackageFile { package: "some-package", version: "0.6", file: "some_package/model.h5" };
         assert_eq!(PackageFile::parse("pypi:some-package==0.6:some_package/model.h5").unwrap(), Some(member));
         assert_eq!(PackageFile::parse("models/pypi.h5").unwrap(), None);
@@ -159,7 +159,7 @@ mod tests {
             "pypi:a b==1:model.h5",
             "pypi:a==1\n--index-url=x:model.h5",
             "pypi:a==..:model.h5",
-            "pypi:--pre==1:model.h5/..",
+            "pypi:--pre==1:model.h5",
         ] {
             let error = PackageFile::parse(wrong).unwrap_err();
             assert!(error.is_unusable_input() && error.to_string().contains("PACKAGE==VERSION:MEMBER"), "{wrong}");

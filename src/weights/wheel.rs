@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// One file inside one version of a Python package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WheelEntry {
+pub(crate) struct WheelEntry {
     /// Package name, as pip knows it.
     pub package: &'static str,
     /// Its exact version.
@@ -39,7 +39,7 @@ pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
 
 impl WheelEntry {
     /// The path under which the file is kept.
-    pub fn place(&self, home: &Path) -> PathBuf {
+    pub(crate) fn place(&self, home: &Path) -> PathBuf {
         let name = Path::new(self.file).file_name().unwrap_or_default();
         home.join("wheels").join(format!("{}-{}", self.package, self.version)).join(name)
     }
@@ -48,7 +48,7 @@ impl WheelEntry {
     ///
     /// # Errors
     /// No home folder; a file that is there but cannot be read.
-    pub fn fetched(&self) -> Result<Option<PathBuf>> {
+    pub(crate) fn fetched(&self) -> Result<Option<PathBuf>> {
         let place = self.place(&home()?);
         Ok((place.is_file() && file_sha256(&place)? == self.sha256).then_some(place))
     }
@@ -57,7 +57,7 @@ impl WheelEntry {
     ///
     /// # Errors
     /// No Python, no pip, no network, a wrong digest, a full disk.
-    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         if let Some(place) = self.fetched()? {
             return Ok(place);
         }

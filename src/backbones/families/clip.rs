@@ -59,8 +59,10 @@ const WEIGHTS: &[WeightsEntry] = &[
 ];
 
 /// Both with or without the text encoder.
-const NAMING: Naming =
-    Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p)), prefixes::map(Dialect::Native, |p, _| OPENAI.rename(p))]);
+const NAMING: Naming = Naming {
+    foreign: prefixes::REGISTERS,
+    ..Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p)), prefixes::map(Dialect::Native, |p, _| OPENAI.rename(p))])
+};
 
 const HUGGINGFACE: Prefixes = Prefixes {
     prefix: "",

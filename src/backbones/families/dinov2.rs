@@ -55,7 +55,8 @@ const WEIGHTS: &[WeightsEntry] = &[
     hub("dinov2-base-imagenet1k-1-layer", "dinov2_vitb14", "facebook/dinov2-base-imagenet1k-1-layer", 0.845),
 ];
 
-const NAMING: Naming = Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p))]);
+const NAMING: Naming =
+    Naming { foreign: prefixes::REGISTERS, ..Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p))]) };
 
 const HUGGINGFACE: Prefixes = Prefixes {
     prefix: "dinov2.",

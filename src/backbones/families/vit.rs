@@ -51,6 +51,7 @@ const WEIGHTS: &[WeightsEntry] = &[
 const NAMING: Naming = Naming {
     own: Dialect::Timm,
     keras_layers: false,
+    foreign: prefixes::REGISTERS,
     maps: &[prefixes::map(Dialect::Native, |p, _| TORCHVISION.rename(p)), prefixes::map(Dialect::Timm, |p, _| HUGGINGFACE.rename(p))],
 };
 

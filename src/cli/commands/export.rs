@@ -33,9 +33,9 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
         }
         _ => return Err(Error::setting("no file to export to", "give --bundle FILE or --onnx FILE").into()),
     };
-    let bases: Vec<&str> = model.backbones.iter().map(|used| used.backbone.info().name).collect();
+    let bases = model.backbone_names();
     if screen.json {
-        let classes = model.predictor.classes();
+        let classes = model.classes();
         screen.object(&json!({ "file": name(file), "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));
     } else {
         screen.note(format_args!("{} and its head, {}", bases.join(" + "), bytes(size)));

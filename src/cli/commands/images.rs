@@ -10,7 +10,7 @@ impl Images {
     pub(crate) fn options(&self) -> Result<ExtractionOptions> {
         Ok(ExtractionOptions {
             name: self.name.clone(),
-            store: self.store.into(),
+            store: self.store.dtype(),
             batch: self.batch,
             limit: self.limit,
             split: self.split.as_deref().map(str::parse).transpose()?,

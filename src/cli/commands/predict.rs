@@ -57,7 +57,10 @@ impl<'a> Answers<'a> {
         if let Some(csv) = &mut csv {
             csv.write_record(["path", "rank", "class", "probability", "error"])?;
         }
-        Ok(Answers { top: a.top.max(1), csv, screen, failed: 0, told: Arc::default() })
+        if a.top == 0 {
+            return Err(Error::setting("option `top=0` names no class", "leave it out for three").into());
+        }
+        Ok(Answers { top: a.top, csv, screen, failed: 0, told: Arc::default() })
     }
 
     /// What a signal leaves of so many answers.

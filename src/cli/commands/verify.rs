@@ -22,8 +22,11 @@ pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<E
         screen.note("help: run `headstart features` again as before: it makes damaged shards anew");
     }
     let whole = verified.damaged.is_empty();
-    let again = match (a.sample, &a.data) {
-        (Some(sample), Some(data)) if whole => Some(recheck(&folder, data, sample, super::device(device, screen)?, &screen.fetching())?),
+    let again = match a.sample {
+        Some(sample) if whole => {
+            let data = a.data.clone().map_or_else(|| store::origin_of(&folder), Ok)?;
+            Some(recheck(&folder, &data, sample, super::device(device, screen)?, &screen.fetching())?)
+        }
         _ => None,
     };
     let cache = Cache::open(&folder)?;

@@ -1,4 +1,5 @@
-//! From file bytes to RGB pixels, as near to Pillow's `Image.open(file).convert("RGB")` as the decoders allow.
+//! From file bytes to RGB pixels, as near to Pillow's `Image.open(file).convert("RGB")` as the
+//! decoders allow.
 //!
 //! | file | what for |
 //! |---|---|

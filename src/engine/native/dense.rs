@@ -26,7 +26,7 @@ struct Run {
     channels: u32,
 }
 
-/// A tile of V output blocks: where its weights and input runs are.
+/// A tile of V output blocks, with the places of its weights and input runs.
 #[derive(Debug, Clone)]
 struct Tile {
     block: usize,

@@ -73,8 +73,8 @@ pub(super) fn is_planar(all: &Rewritten) -> bool {
     shape.len() == 3 && shape[0] <= PLANAR && all.readers().all(|s| !s.inputs.contains(&0) || dense(&s.layer))
 }
 
-/// Finds values that can be parts of others: what is concatenated or sliced at whole blocks,
-/// vectors made of maps of one pixel. Later steps come first, so that a concatenation of
+/// Finds values that can be parts of others: those concatenated or sliced at whole blocks,
+/// and vectors made of maps of one pixel. Later steps come first, so that a concatenation of
 /// concatenations (DenseNet's) becomes one long map.
 fn views(all: &Rewritten) -> (Vec<View>, Vec<bool>) {
     let plan = &all.plan;

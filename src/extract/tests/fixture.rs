@@ -12,7 +12,7 @@ use crate::data::{self, Dataset, Digest, ImageSource, ListOptions, digests};
 use crate::engine::{Batch, Engine};
 use crate::extract::{EngineFactory, ExtractionJob, JobTap, Observer, Outcome, Part, run};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::{Deferred, Dtype, Key, LocalFiles, Objects, Wait};
+use crate::store::{CacheKey, Deferred, Dtype, LocalFiles, Objects, Wait};
 
 pub(super) const SIZE: usize = 6;
 
@@ -102,8 +102,8 @@ impl World {
         pixels.save(self.path(uri)).unwrap();
     }
 
-    pub(super) fn key(&self) -> Key {
-        Key { store: self.dtype, augment: "flip".into(), ..crate::store::example_key() }
+    pub(super) fn key(&self) -> CacheKey {
+        CacheKey { store: self.dtype, augment: "flip".into(), ..crate::store::example_key() }
     }
 
     pub(super) fn run(&self) -> Outcome {

@@ -10,7 +10,8 @@ use crate::heads::training::objective::Targets;
 pub(super) struct Batch {
     /// `[1, rows, dim]`.
     pub x: Tensor,
-    /// Random bits of each layer's input, `[1, rows, units]`, as numbers below 2¹⁶: a unit is dropped where they lie below its head's threshold.
+    /// Random bits of each layer's input, `[1, rows, units]`, as numbers below 2¹⁶: a unit is
+    /// dropped where they lie below its head's threshold.
     pub bits: Vec<Option<Tensor>>,
     /// Targets `[1, rows, outputs]`, each row's mass `[1, rows, 1]`, and the factor of their sum.
     pub q: Tensor,

@@ -1,4 +1,4 @@
-//! What the heads of a group have in common.
+//! The settings and constants that the heads of a group share.
 
 use candle_core::{Device, Result, Tensor};
 
@@ -7,10 +7,10 @@ use crate::heads::settings::optimizer::Optimizer;
 use crate::heads::settings::spec::HeadSpec;
 use crate::heads::training::objective::Objective;
 
-/// What the heads of a group have in common.
+/// The settings and constants that the heads of a group share.
 pub(super) struct Common {
     pub device: Device,
-    /// One head's: they agree in all that it is asked for.
+    /// The specification of one head; all agree in the fields that are read here.
     pub spec: HeadSpec,
     pub objective: Objective,
     pub optimizer: Optimizer,
@@ -22,7 +22,7 @@ impl Common {
         Common { device: device.clone(), spec: spec.clone(), objective, optimizer: *spec.optimizer() }
     }
 
-    /// One number a head: `[heads, 1, 1]`.
+    /// One number per head: `[heads, 1, 1]`.
     pub(super) fn by_head(&self, values: Vec<f32>) -> Result<Tensor> {
         let heads = values.len();
         Tensor::from_vec(values, (heads, 1, 1), &self.device)

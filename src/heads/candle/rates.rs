@@ -1,4 +1,4 @@
-//! What differs from head to head: learning rates, weight decays, dropout.
+//! Values that differ from head to head: learning rates, weight decays, dropout.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -6,12 +6,14 @@ use super::batch::Batch;
 use super::common::Common;
 use super::member::Member;
 
-/// What differs from head to head, each `[heads, 1, 1]`.
+/// Values that differ from head to head, each `[heads, 1, 1]`.
 pub(super) struct Rates {
     pub lr: Tensor,
-    /// Weight decays, or where these are apart from the gradient what a step leaves of the weights; `None` where no head has any.
+    /// Weight decays, or if these are decoupled from the gradient the factors that a step applies
+    /// to the weights; `None` if no head has any.
     pub decay: Option<Tensor>,
-    /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of one head where all heads agree.
+    /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of
+    /// one head where all heads agree.
     dropouts: Vec<Option<[Tensor; 2]>>,
 }
 

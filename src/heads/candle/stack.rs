@@ -1,4 +1,5 @@
-//! Weights of several heads behind each other on the device: each layer of all of them is one batched product.
+//! Weights of several heads behind each other on the device: each layer of all of them is one
+//! batched product.
 
 use candle_core::{D, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
@@ -11,6 +12,14 @@ use crate::heads::fitted::head::Head;
 use crate::heads::fitted::layer::Layer;
 use crate::heads::settings::choices::{Activation, Loss};
 use crate::heads::training::clipping::clip_factor;
+
+/// A head's answer to a training batch.
+pub(super) struct Answer {
+    /// Its loss.
+    pub loss: f32,
+    /// Its logits, row by row.
+    pub logits: Vec<Vec<f32>>,
+}
 
 /// Weights of some heads of a group.
 pub(super) struct Stack {
@@ -55,7 +64,7 @@ impl Stack {
         self.parameters.iter_mut().try_for_each(|p| p.keep(&heads))
     }
 
-    /// Itself as two.
+    /// Splits the stack in two.
     pub(super) fn halves(self, common: &Common) -> Result<[Stack; 2]> {
         let first = self.heads.div_ceil(2);
         let (mut some, mut others) = (vec![], vec![]);
@@ -67,8 +76,9 @@ impl Stack {
         Ok([Stack { heads: first, parameters: some }, Stack { heads: self.heads - first, parameters: others }])
     }
 
-    /// One step, the first of which is number 1; for each head its loss and its logits before the step. A step that fails changes nothing.
-    pub(super) fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
+    /// One step, the first of which is number 1; for each head its loss and its logits before the
+    /// step. A step that fails changes nothing.
+    pub(super) fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<Answer>> {
         let logits = self.forward(common, rates, batch)?;
         let losses = losses(common, &logits, batch)?;
         // No head's loss depends on another's weights: the gradient of their sum is each one's own.
@@ -83,7 +93,7 @@ impl Stack {
         let moved = moved.collect::<Result<Vec<_>>>()?;
         #[cfg(test)]
         memory::take(self.heads, memory::STEP)?;
-        let answers = losses.to_vec1()?.into_iter().zip(logits.to_vec3()?).collect();
+        let answers = losses.to_vec1()?.into_iter().zip(logits.to_vec3()?).map(|(loss, logits)| Answer { loss, logits }).collect();
         self.parameters.iter_mut().zip(moved).try_for_each(|(p, moved)| p.set(moved))?;
         Ok(answers)
     }
@@ -116,7 +126,7 @@ fn losses(common: &Common, logits: &Tensor, batch: &Batch) -> Result<Tensor> {
             let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
             (softplus.broadcast_mul(&batch.mass)? - logits.broadcast_mul(&batch.q)?)?.sum((1, 2))?
         }
-        _ => log_softmax(logits, D::Minus1)?.broadcast_mul(&batch.q)?.sum((1, 2))?.neg()?,
+        Loss::Auto | Loss::Softmax => log_softmax(logits, D::Minus1)?.broadcast_mul(&batch.q)?.sum((1, 2))?.neg()?,
     };
     sum * batch.scale
 }

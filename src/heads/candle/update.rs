@@ -1,4 +1,5 @@
-//! One step of an optimiser for the weights of several heads, as `torch.optim` or Keras computes it.
+//! One step of an optimiser for the weights of several heads, as `torch.optim` or Keras computes
+//! it.
 
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -6,15 +7,21 @@ use super::rates::Rates;
 use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
 
-/// One parameter of all heads, `[heads, …]`, with what the optimiser remembers of it.
+/// One parameter of all heads, `[heads, …]`, with its optimiser states.
 pub(super) struct Parameter {
     pub var: Var,
     pub states: Vec<Tensor>,
 }
 
+/// A parameter after a step.
+pub(super) struct Moved {
+    value: Tensor,
+    states: Vec<Tensor>,
+}
+
 impl Parameter {
-    /// Where a step along the gradient `g` leads: the value and the states after it. The first step is number 1.
-    pub(super) fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+    /// The value and the states after a step along the gradient `g`. The first step is number 1.
+    pub(super) fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<Moved> {
         let mut p = self.var.as_tensor().detach();
         let mut s = self.states.clone();
         if let Some(decay) = &rates.decay {
@@ -65,11 +72,11 @@ impl Parameter {
                 (&s[0] / denominator)?.broadcast_mul(&(lr / c1)?)?
             }
         };
-        Ok(((p - stride)?.detach(), s))
+        Ok(Moved { value: (p - stride)?.detach(), states: s })
     }
 
-    /// Goes there; takes no memory.
-    pub(super) fn set(&mut self, (value, states): (Tensor, Vec<Tensor>)) -> Result<()> {
+    /// Moves to a value and states. Allocates nothing.
+    pub(super) fn set(&mut self, Moved { value, states }: Moved) -> Result<()> {
         self.states = states;
         self.var.set(&value)
     }
@@ -81,7 +88,8 @@ impl Parameter {
         Ok(())
     }
 
-    /// The first heads and the others, each in memory of their own. By way of the host: there is little left on the device.
+    /// The first heads and the others, each in memory of their own. By way of the host: there is
+    /// little left on the device.
     pub(super) fn apart(self, first: usize, device: &Device) -> Result<[Parameter; 2]> {
         let on_host = |t: &Tensor| t.detach().to_device(&Device::Cpu);
         let (var, states) = (on_host(&self.var)?, self.states.iter().map(on_host).collect::<Result<Vec<_>>>()?);

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub(crate) struct Joined(Vec<Arc<dyn FeatureTable>>);
 
 impl Joined {
-    /// Joins tables of equally many rows.
+    /// Joins tables with the same number of rows.
     ///
     /// # Errors
     /// No table, or tables of different lengths.
@@ -64,7 +64,7 @@ impl Pooled {
     /// Pools a table of maps.
     ///
     /// # Errors
-    /// A shape that is no map.
+    /// A shape other than `[C, H, W]` of the table.
     pub(crate) fn new(map: Arc<dyn FeatureTable>, shape: &[usize]) -> Result<Pooled> {
         match *shape {
             [channels, h, w] if channels * h * w == map.dim() => Ok(Pooled { map, channels }),

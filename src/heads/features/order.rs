@@ -5,8 +5,10 @@ use crate::rng::Philox;
 
 /// The order of rows in an epoch.
 ///
-/// Where the rows take more than a window's worth of memory, blocks of neighbouring rows (shards) are shuffled, gathered into windows and
-/// the rows shuffled within each: the same order whatever the machine's memory, and never more than a window in use.
+/// Rows that take more memory than a window are shuffled hierarchically: blocks of neighbouring
+/// rows (shards) are shuffled and gathered into windows, and rows are shuffled within each window.
+/// The order does not depend on the machine's memory, and no more than a window is in use at a
+/// time.
 pub(crate) fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_rows: usize) -> Vec<usize> {
     let philox = Philox::new(seed, ORDER);
     let mut order = rows.to_vec();
@@ -28,7 +30,8 @@ pub(crate) fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, 
     order
 }
 
-/// The blocks of neighbouring rows in the order in which [`order`] goes through them where it takes more than one window.
+/// The blocks of neighbouring rows in the order in which [`order`] visits them if it takes more
+/// than one window.
 pub(crate) fn blocks(seed: u64, epoch: usize, rows: &[usize], block_rows: usize) -> Vec<&[usize]> {
     let mut blocks: Vec<&[usize]> = rows.chunk_by(|a, b| a / block_rows == b / block_rows).collect();
     Philox::new(seed, ORDER).draws([epoch as u32, 0]).shuffle(&mut blocks);

@@ -1,9 +1,8 @@
-//! A head in training: its layers with what the optimiser keeps of them.
+//! A head in training: its layers with their optimiser states.
 
 use super::aligned::Aligned;
 use super::batches::PackedBatches;
-use super::operands::Packed;
-use super::operands::Products;
+use super::operands::{Packed, Products};
 use super::product::Product;
 
 use super::layer::Layer;
@@ -47,7 +46,7 @@ impl Learner {
         let layers = fitted.into_layers();
         let optimizer = *spec.optimizer();
         let dims = spec.dims();
-        // Each layer's matrix goes once it lies on its tape: a head may be as large as memory allows.
+        // Each matrix is freed once it has been laid out: a head may be as large as memory allows.
         let layer = |(l, from): (usize, layer::Layer)| Layer::new(dims[l], &from, update::states(&optimizer), l > 0);
         let layers: Vec<Layer> = layers.into_iter().enumerate().map(layer).collect();
         let objective = Objective::new(&spec, task.labels, &task.partition.train);
@@ -55,7 +54,7 @@ impl Learner {
         Learner { dropouts: Dropout::of(&spec), spec, objective, optimizer, layers, buffers, steps: 0 }
     }
 
-    /// What an epoch of it needs.
+    /// The operands of one of its epochs.
     pub(super) fn run<'r>(&'r self, isa: Isa, task: Task<'r>, batches: &'r PackedBatches<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
         Run {
             isa,
@@ -80,7 +79,7 @@ impl Learner {
         4.0 * weights as f64 * rows as f64
     }
 
-    /// The head as it is now.
+    /// The head in its present state.
     pub(super) fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
         Head::new(&self.spec, batch_norm, self.layers.iter().map(Layer::to_head).collect())
     }
@@ -101,7 +100,8 @@ impl Learner {
             for block in member.share(blocks.len()) {
                 let logits = self.logits(isa, table, norm, blocks[block]);
                 let at = block * JUDGED * classes;
-                // SAFETY: each member writes the rows of its own blocks; they are read when all are done.
+                // SAFETY: each member writes the rows of its own blocks; they are read when all are
+                // done.
                 let out = unsafe { judged.part(at..at + blocks[block].len() * classes) };
                 for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
                     class_probabilities(&self.spec, z, p);

@@ -1,6 +1,7 @@
 //! Operands of the kernels.
 //!
-//! *Layout*: weights as [`Layout`] says; features `[tile][batch][8]`; gradients and products `[panel][batch][panel's columns]`.
+//! *Layout*: weights as [`Layout`] says; features `[tile][batch][8]`; gradients and products
+//! `[panel][batch][panel's columns]`.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -19,7 +20,7 @@ pub(super) struct Packed<'a> {
     /// Rows of the batch.
     pub batch: usize,
     first_tile: usize,
-    /// Which of them are not 0, where that is known.
+    /// Their nonzero mask, if known.
     pub nonzero: Option<&'a NonzeroMask>,
     _owner: PhantomData<&'a [f32]>,
 }
@@ -30,7 +31,7 @@ impl<'a> Packed<'a> {
         Packed { values: values.as_ptr(), len: values.len(), batch, first_tile, nonzero: None, _owner: PhantomData }
     }
 
-    /// The same with marks.
+    /// The same with a nonzero mask.
     pub(super) fn with_nonzero(self, nonzero: &'a NonzeroMask) -> Packed<'a> {
         Packed { nonzero: Some(nonzero), ..self }
     }
@@ -80,7 +81,7 @@ impl<'a> Products<'a> {
         Products { values, len, batch, rows, _owner: PhantomData }
     }
 
-    /// The same once more, while this one rests.
+    /// A reborrow.
     pub(super) fn again(&mut self) -> Products<'_> {
         Products { rows: self.rows.clone(), _owner: PhantomData, ..*self }
     }
@@ -99,7 +100,8 @@ impl<'a> Products<'a> {
     pub(super) fn clear(&mut self, layout: Layout) {
         for panel in layout.panels() {
             let (start, len) = (self.panel(panel), self.rows.len() * panel.vectors * LANES);
-            // SAFETY: the rows lie side by side within a panel, which `panel` asserted to lie within the buffer; they are this value's own.
+            // SAFETY: the rows lie side by side within a panel, which `panel` asserted to lie
+            // within the buffer; they are this value's own.
             unsafe { std::slice::from_raw_parts_mut(start, len).fill(0.0) };
         }
     }
@@ -113,7 +115,7 @@ pub(super) struct Pass<'a> {
     pub blocks: Range<usize>,
     /// Weights of those blocks.
     pub weights: &'a mut [f32],
-    /// What the optimiser keeps for them.
+    /// Their optimiser states.
     pub states: [&'a mut [f32]; 3],
     /// Features of this batch.
     pub x: Packed<'a>,
@@ -124,7 +126,8 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// A block's marks in this batch and the next one (if there is one), where enough is 0 in both for zeros to be left out.
+    /// The masks of a block in this batch and the next one (if there is one), if both have enough
+    /// zeros for skipping them to pay.
     #[inline(always)]
     pub(super) fn sparse(&self, block: usize) -> Option<[Block<'a>; 2]> {
         let inputs = self.layout.tiles_of(block) * TILE;
@@ -134,7 +137,7 @@ impl<'a> Pass<'a> {
         Some([this, next])
     }
 
-    /// Where the rule's states of `size` weights from position `at` on lie.
+    /// Pointers to the states of `size` weights from position `at` on.
     #[inline(always)]
     pub(super) fn states_at<R: Update>(&mut self, at: usize, size: usize) -> [*mut f32; 3] {
         let mut states = [std::ptr::null_mut(); 3];

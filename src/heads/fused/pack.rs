@@ -1,5 +1,5 @@
-//! Rows of features into the tiles that the kernels read: `[tile][batch][8]`, with dropout and batch norm on the way, and a last input of 1 whose
-//! weight is the bias.
+//! Rows of features into the tiles that the kernels read: `[tile][batch][8]`, with dropout and
+//! batch norm on the way, and a last input of 1 whose weight is the bias.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use super::mask::drop_block;
 use super::nonzero::NonzeroMask;
 use crate::heads::features::table::FeatureTable;
 use crate::heads::fitted::batch_norm::BatchNorm;
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the dropout mask.
+/// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the
+/// dropout mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Columns {
     /// The features among them.
@@ -28,9 +28,10 @@ impl Columns {
     }
 }
 
-/// Whether rows are packed for training, and what that does to them.
+/// The purpose that rows are packed for.
 pub(super) enum Mode<'a> {
-    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; what is not 0 then is marked.
+    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; nonzero
+    /// values are marked.
     Train(usize, Dropout, Option<&'a mut BatchNorm>, &'a NonzeroMask),
     /// No dropout; batch norm by the running statistics of all columns.
     Judge(Option<&'a BatchNorm>),
@@ -76,7 +77,7 @@ pub(super) fn pack(
     }
 }
 
-/// Rows as they lie in the table, or read into `scratch` where they lie otherwise.
+/// Rows in place in the table, or else read into `scratch`.
 fn each_row(
     isa: Isa,
     table: &dyn FeatureTable,
@@ -88,7 +89,7 @@ fn each_row(
     for (b, &row) in rows.iter().enumerate() {
         match table.row(row) {
             Some(x) => {
-                // Rows lie anywhere in memory: the next one is asked for while this one is packed.
+                // Rows lie anywhere in memory: the next one is prefetched while this one is packed.
                 if let Some(next) = rows.get(b + 1).and_then(|&next| table.row(next)) {
                     dispatch(isa, Ask(&next[columns.features.clone()]));
                 }
@@ -103,7 +104,7 @@ fn each_row(
     }
 }
 
-/// Asks for values that will be read soon.
+/// Prefetches values.
 struct Ask<'a>(&'a [f32]);
 
 impl Vectorized for Ask<'_> {
@@ -167,7 +168,7 @@ impl Place<'_> {
         &mut self.out[(tile * self.batch + self.b) * TILE..][..TILE]
     }
 
-    /// Units from a tile's first on, the last tile filled up with zeros.
+    /// Units from a tile's first on, the last tile padded with zeros.
     #[inline(always)]
     fn put(&mut self, isa: Isa, first: usize, units: &[f32], nonzero: Option<&NonzeroMask>) {
         if let Some(nonzero) = nonzero {

@@ -1,7 +1,7 @@
 //! The digests in `model.json`: of the file itself, and of the weights beside it.
 //!
-//! The file's own digest is that of its bytes with 64 zeros in the digest's place: no bit can change
-//! unseen.
+//! The file's own digest is that of its bytes with 64 zeros in the digest's place: no bit can
+//! change unseen.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

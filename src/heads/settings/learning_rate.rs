@@ -31,7 +31,8 @@ impl LearningRate {
         }
     }
 
-    /// The rate of an epoch (from 0): rising by equal steps during warm-up, then as PyTorch's `StepLR` or `CosineAnnealingLR`, once an epoch.
+    /// The rate of an epoch (from 0). It rises by equal steps during warm-up and then follows
+    /// PyTorch's `StepLR` or `CosineAnnealingLR`, updated once an epoch.
     pub(crate) fn at(&self, epoch: usize) -> f64 {
         if epoch < self.warmup {
             return self.base * (epoch + 1) as f64 / (self.warmup + 1) as f64;

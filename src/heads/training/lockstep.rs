@@ -12,8 +12,8 @@ use crate::{Error, Result};
 
 /// Heads that a trainer trains in lockstep.
 pub(crate) trait Group: Send + Sync {
-    /// An epoch of one head. The first head that asks has the epoch computed for all; the others find
-    /// theirs done.
+    /// An epoch of one head. The first head that asks has the epoch computed for all; the others
+    /// find theirs done.
     ///
     /// # Errors
     /// A failure of the device.
@@ -157,8 +157,8 @@ struct InGroup<'a, G: Group> {
     finished: Option<Head>,
 }
 
-/// A poisoned lock is no obstacle: a failure while it was held has been reported, and left every head
-/// as it was before that step.
+/// A poisoned lock is no obstacle: a failure while it was held has been reported, and left every
+/// head as it was before that step.
 impl<G: Group> InGroup<'_, G> {
     fn group(&self) -> RwLockReadGuard<'_, G> {
         self.group.read().unwrap_or_else(PoisonError::into_inner)

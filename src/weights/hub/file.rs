@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// One file of a model repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HubFile<'a> {
+pub(crate) struct HubFile<'a> {
     /// `owner/name`: `timm/resnet50.tv_in1k`.
     pub repo: &'a str,
     /// Branch, tag or commit.
@@ -20,7 +20,7 @@ pub struct HubFile<'a> {
 
 impl<'a> HubFile<'a> {
     /// The safetensors file on the main branch of a repository, as timm's repositories have it.
-    pub const fn safetensors(repo: &'a str) -> HubFile<'a> {
+    pub(crate) const fn safetensors(repo: &'a str) -> HubFile<'a> {
         HubFile { repo, revision: "main", file: "model.safetensors", sha256: None }
     }
 

@@ -43,11 +43,13 @@ pub(crate) struct Naming {
     pub keras_layers: bool,
     /// Other libraries' names; the first map that fits a file is taken.
     pub maps: &'static [NameMap],
+    /// First words of names that only another network's file has, which would fit but for them.
+    pub foreign: &'static [&'static str],
 }
 
 impl Naming {
     /// The graph's own names and no others.
-    pub(crate) const OWN: Naming = Naming { own: Dialect::Native, keras_layers: false, maps: &[] };
+    pub(crate) const OWN: Naming = Naming { own: Dialect::Native, keras_layers: false, maps: &[], foreign: &[] };
     /// Keras Applications' names.
     pub(crate) const KERAS: Naming = Naming { keras_layers: true, ..Naming::OWN };
 

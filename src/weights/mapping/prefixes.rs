@@ -41,6 +41,9 @@ pub(crate) const fn third(index: usize) -> Axes {
     Axes::Part { index, of: 3 }
 }
 
+/// A network with registers is another one; its file fits but for these.
+pub(crate) const REGISTERS: &[&str] = &["register_tokens"];
+
 /// A map of a transformer's names.
 pub(crate) const fn map(dialect: Dialect, rename: Rename) -> NameMap {
     NameMap { dialect, witness: "patch_embed.proj.weight", rename }
