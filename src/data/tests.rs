@@ -121,6 +121,7 @@ fn splits_that_are_not_there_are_noted() {
     let train_and_test = ["train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg", "test/b/2.jpg"];
     assert_eq!(notes(&train_and_test), ["there are no val images: a sweep holds out a fifth of train to choose by"]);
     assert!(notes(&["a/1.jpg", "b/1.jpg"]).is_empty(), "a rule makes them");
+    assert!(notes(&["train/a/1.jpg", "train/b/1.jpg", "val/a/2.jpg", "val/b/2.jpg"]).is_empty(), "test is a choice");
 }
 
 #[cfg(unix)]
