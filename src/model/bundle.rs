@@ -134,7 +134,7 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
     let damaged = |problem: String| Error::weights(file, problem, &again);
     let mapped = Mapped::open(file)?;
     let bytes = mapped.as_ref();
-    let unreadable = |e: safetensors::SafeTensorError| damaged(format!("is no bundle, or a damaged one: {e}"));
+    let unreadable = |e: safetensors::SafeTensorError| damaged(format!("is not a bundle, or a damaged one: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
     let entry = metadata.metadata().as_ref().and_then(|all| all.get(ENTRY));
     let entry =

@@ -56,7 +56,7 @@ pub fn write_onnx(model: &TrainedModel, file: &Path) -> Result<Onnx> {
 
 fn encode(model: &TrainedModel) -> Result<proto::Model> {
     if model.predictor.head.neighbours().is_some() {
-        let problem = "nearest neighbours are no network: they cannot be written as ONNX";
+        let problem = "nearest neighbours are not a network and cannot be written as ONNX";
         return Err(Error::setting(problem, "use option `bundle`, or sweep heads `ridge`, `logreg` or `linear`"));
     }
     let mut b = Builder::default();
