@@ -114,7 +114,8 @@ pub enum Error {
         /// Its own reason.
         reason: String,
     },
-    /// A device had no memory left for a request of an engine or trainer: a smaller request may succeed.
+    /// A device had no memory left for a request of an engine or trainer: a smaller request may
+    /// succeed.
     #[error("{engine}: {doing}: {reason}")]
     OutOfMemory {
         /// `candle`, `native`, …
@@ -172,8 +173,8 @@ impl Error {
         move |e| Error::Engine { engine, doing, reason: e.to_string() }
     }
 
-    /// Wraps an error of candle's with its task. candle hands on the errors of CUDA, CUDA's libraries and Metal as texts: a lack
-    /// of memory is recognised here, by their words for it.
+    /// Wraps an error of candle's with its task. candle hands on the errors of CUDA, CUDA's
+    /// libraries and Metal as texts: a lack of memory is recognised here, by their words for it.
     pub fn candle(doing: impl Display) -> impl FnOnce(candle_core::Error) -> Error {
         const LACK_OF_MEMORY: [&str; 6] = [
             "OUT_OF_MEMORY",
@@ -228,8 +229,9 @@ impl Error {
     }
 }
 
-/// Next steps that messages name in fixed phrases. The library has no commands; a front end may put one in a phrase's place
-/// (`headstart` shows "run `headstart features` again"), with the options that follow as "with option `x=v`".
+/// Next steps that messages name in fixed phrases. The library has no commands; a front end may put
+/// one in a phrase's place (`headstart` shows "run `headstart features` again"), with the options
+/// that follow as "with option `x=v`".
 pub mod steps {
     /// For features that are not there yet.
     pub const EXTRACT: &str = "extract the features";
@@ -267,7 +269,8 @@ pub mod steps {
     ];
 }
 
-/// The way out of a refusal of the system's, as a line of its own; empty where the reason says enough.
+/// The way out of a refusal of the system's, as a line of its own; empty where the reason says
+/// enough.
 fn help_line(source: &io::Error) -> String {
     way_out(source).map(|help| format!("\n  help: {help}")).unwrap_or_default()
 }

@@ -1,7 +1,9 @@
-//! Writing files so that a reader, or the next start after a kill, sees the old file or the new one and never a half.
+//! Writing files so that a reader, or the next start after a kill, sees the old file or the new one
+//! and never a half.
 //!
-//! A file in the making is called `.tmp-headstart-…`, stands beside the one that it will replace, and is locked (`flock`) by its writer. The lock
-//! ends with its process, so a file whose lock can be taken will never be finished. The first write into a folder deletes those, before this
+//! A file in the making is called `.tmp-headstart-…`, stands beside the one that it will replace,
+//! and is locked (`flock`) by its writer. The lock ends with its process, so a file whose lock can
+//! be taken will never be finished. The first write into a folder deletes those, before this
 //! process has any of its own there.
 
 use std::collections::BTreeSet;
@@ -15,13 +17,15 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::unfinished::{Thing, Unfinished, begin};
 use crate::{Error, Result};
 
-/// Name prefix of files that are being written, by earlier versions too: the owner of a folder's lock may delete those without a writer.
+/// Name prefix of files that are being written, by earlier versions too: the owner of a folder's
+/// lock may delete those without a writer.
 pub(crate) const TEMPORARY: &str = ".tmp-";
 
 /// Prefix of this program's own, in folders that it shares with others.
 const OURS: &str = ".tmp-headstart-";
 
-/// Fills a temporary file in the same folder (made if need be), syncs it, renames it over `path`, syncs the folder. An error leaves nothing behind.
+/// Fills a temporary file in the same folder (made if need be), syncs it, renames it over `path`,
+/// syncs the folder. An error leaves nothing behind.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let temporary = write_temporary(path, fill)?;
     temporary.file.as_file().sync_all().map_err(Error::io("sync", path))?;
@@ -29,7 +33,8 @@ pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> 
     sync_folder(parent(path))
 }
 
-/// As [`replace`], without waiting for the disk: for many small files that can be made again. After a power cut they may be empty.
+/// As [`replace`], without waiting for the disk: for many small files that can be made again. After
+/// a power cut they may be empty.
 #[cfg(feature = "report")]
 pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
     write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?.put(path)
@@ -54,7 +59,8 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
-/// The place for a result that is wanted under `path`: the file that a link leads to, rather than the link.
+/// The place for a result that is wanted under `path`: the file that a link leads to, rather than
+/// the link.
 ///
 /// # Errors
 /// A device, a pipe or a folder stands there: a file that is renamed over it would take its place.
@@ -92,8 +98,8 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Deletes half-written files of killed writers in `folder`, down to `levels`: no deeper than the caller's lock reaches. Files that are being
-/// written stay. Returns the bytes freed.
+/// Deletes half-written files of killed writers in `folder`, down to `levels`: no deeper than the
+/// caller's lock reaches. Files that are being written stay. Returns the bytes freed.
 pub(crate) fn remove_temporaries(folder: &Path, levels: usize) -> Result<u64> {
     let mut freed = 0;
     for entry in walkdir::WalkDir::new(folder).max_depth(levels).into_iter().filter_map(Result::ok) {
@@ -151,7 +157,8 @@ impl Temporary {
     fn new(folder: &Path) -> Result<Temporary> {
         let mut options = tempfile::Builder::new();
         options.prefix(OURS);
-        // Files get the permissions that the umask allows, not those of temporary files, which are for their owner alone.
+        // Files get the permissions that the umask allows, not those of temporary files, which are
+        // for their owner alone.
         #[cfg(unix)]
         options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         loop {
@@ -210,7 +217,8 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
     file.try_lock().map(|()| file)
 }
 
-/// Makes a folder to write into. The first time that this process does so, leftovers of killed writers are deleted.
+/// Makes a folder to write into. The first time that this process does so, leftovers of killed
+/// writers are deleted.
 fn prepare(folder: &Path) -> Result<()> {
     static SEEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     create_folder(folder)?;

@@ -1,6 +1,7 @@
-//! Files mapped into memory, guarded: where a page cannot be read (the file was cut short meanwhile, the disk has a bad sector) the system sends SIGBUS,
-//! which ends a process without a word. Here the pages behind such a place read as zeros, and the map is marked: a caller who publishes results
-//! from it asks [`Map::check`] first.
+//! Files mapped into memory, guarded: where a page cannot be read (the file was cut short
+//! meanwhile, the disk has a bad sector) the system sends SIGBUS, which ends a process without a
+//! word. Here the pages behind such a place read as zeros, and the map is marked: a caller who
+//! publishes results from it asks [`Map::check`] first.
 
 use std::fs::File;
 use std::io;
@@ -27,9 +28,10 @@ impl Map {
     /// The system's own.
     pub(crate) fn open(path: &Path) -> Result<Map> {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        // SAFETY: the map is read-only, and files that are mapped here are never written in place: shards and weights are renamed into being and
-        // unlinked. Somebody outside who edits one while it is read gives wrong values, which no reader of mapped files can exclude; one who cuts
-        // it short gives zeros and a mark.
+        // SAFETY: the map is read-only, and files that are mapped here are never written in place:
+        // shards and weights are renamed into being and unlinked. Somebody outside who edits one
+        // while it is read gives wrong values, which no reader of mapped files can exclude; one who
+        // cuts it short gives zeros and a mark.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         Ok(Map { guard: guard::Guard::new(&map), map, path: path.into() })
     }
@@ -50,7 +52,8 @@ impl Map {
         }
     }
 
-    /// Tells the system that a part will be read soon. Advice alone: where it is not taken, pages come when they are read.
+    /// Tells the system that a part will be read soon. Advice alone: where it is not taken, pages
+    /// come when they are read.
     pub(crate) fn will_need(&self, offset: usize, len: usize) {
         #[cfg(unix)]
         self.map.advise_range(memmap2::Advice::WillNeed, offset, len).unwrap_or_default();
@@ -83,7 +86,8 @@ mod guard {
 
     use libc::{c_int, c_void, siginfo_t};
 
-    /// The address range of a live map. All that the handler of the signal reads and writes are atomics in memory that is never freed.
+    /// The address range of a live map. All that the handler of the signal reads and writes are
+    /// atomics in memory that is never freed.
     #[derive(Debug)]
     struct Slot {
         taken: AtomicBool,
@@ -155,8 +159,10 @@ mod guard {
 
     fn install() -> (libc::sigaction, usize) {
         let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = handle;
-        // SAFETY: both structures are plain numbers for which zeros are valid; the handler has the signature that SA_SIGINFO asks for, and does nothing
-        // but what a handler may (see there). It runs on the thread's alternate stack where there is one, as the runtime's own handler does.
+        // SAFETY: both structures are plain numbers for which zeros are valid; the handler has the
+        // signature that SA_SIGINFO asks for, and does nothing but what a handler may (see there).
+        // It runs on the thread's alternate stack where there is one, as the runtime's own handler
+        // does.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             let mut before: libc::sigaction = std::mem::zeroed();
@@ -167,9 +173,11 @@ mod guard {
         }
     }
 
-    /// A page cannot be read. It reads atomics, maps memory (a bare system call) and hands on, and neither allocates nor locks.
+    /// A page cannot be read. It reads atomics, maps memory (a bare system call) and hands on, and
+    /// neither allocates nor locks.
     extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-        // SAFETY: the system hands a valid structure to a handler that was installed with SA_SIGINFO.
+        // SAFETY: the system hands a valid structure to a handler that was installed with
+        // SA_SIGINFO.
         let (address, code) = unsafe { ((*info).si_addr() as usize, (*info).si_code) };
         // Codes from 0 down are signals that another process sent: those have no address.
         if code <= 0 || !patch(address) {
@@ -177,7 +185,8 @@ mod guard {
         }
     }
 
-    /// Puts zeros in the place of pages that cannot be read, up to the end of the map. Returns whether the address is one of ours.
+    /// Puts zeros in the place of pages that cannot be read, up to the end of the map. Returns
+    /// whether the address is one of ours.
     fn patch(address: usize) -> bool {
         let Some((_, page)) = BEFORE.get() else { return false };
         let Some(slot) = find(address) else { return false };
@@ -186,9 +195,10 @@ mod guard {
         let start = address / page * page;
         let length = slot.end.load(Ordering::Relaxed).next_multiple_of(*page) - start;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
-        // SAFETY: the range lies in a live read-only map of ours, which the thread that stumbled borrows, so it cannot be unmapped meanwhile; maps begin
-        // at a page and own the last one whole. Other bytes under a `&[u8]` are what a file that changes under its map gives anyway; the mark says
-        // that they are worth nothing.
+        // SAFETY: the range lies in a live read-only map of ours, which the thread that stumbled
+        // borrows, so it cannot be unmapped meanwhile; maps begin at a page and own the last one
+        // whole. Other bytes under a `&[u8]` are what a file that changes under its map gives
+        // anyway; the mark says that they are worth nothing.
         let patched = unsafe { libc::mmap(start as *mut c_void, length, libc::PROT_READ, flags, -1, 0) };
         patched != libc::MAP_FAILED
     }
@@ -211,8 +221,8 @@ mod guard {
     /// Calls the previous handler of the signal.
     fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         let before = BEFORE.get().map(|(before, _)| before).filter(|b| b.sa_sigaction != libc::SIG_DFL && b.sa_sigaction != libc::SIG_IGN);
-        // SAFETY: the address is that of the handler that the system gave us, called as its flags say; without one the signal does what it does by
-        // default as soon as this handler returns.
+        // SAFETY: the address is that of the handler that the system gave us, called as its flags
+        // say; without one the signal does what it does by default as soon as this handler returns.
         unsafe {
             match before {
                 Some(b) if b.sa_flags & libc::SA_SIGINFO != 0 => {

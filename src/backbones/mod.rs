@@ -1,4 +1,5 @@
-//! The zoo: networks as graphs under the parameter names of their originals, and their pretrained weights.
+//! The zoo: networks as graphs under the parameter names of their originals, and their pretrained
+//! weights.
 //!
 //! | file | what for |
 //! |---|---|

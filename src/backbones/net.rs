@@ -1,4 +1,5 @@
-//! Words in which the families are written down: a thin layer over [`Graph`] that keeps channel counts.
+//! Words in which the families are written down: a thin layer over [`Graph`] that keeps channel
+//! counts.
 
 use super::options::BuildOptions;
 use crate::graph::{Act, Conv, Graph, NodeId, Op, Padding, Pool, Tokens};
@@ -215,7 +216,8 @@ impl Net {
         x
     }
 
-    /// torchvision's `SqueezeExcitation`: channels weighed by gates computed from the mean of the whole map.
+    /// torchvision's `SqueezeExcitation`: channels weighed by gates computed from the mean of the
+    /// whole map.
     pub(super) fn squeeze_excite(&mut self, name: &str, x: Value, narrow: usize, act: Act, gate: Act) -> Value {
         let y = self.global_pool(format!("{name}.avgpool"), x);
         let y = self.conv(format!("{name}.fc1"), y, narrow, Window::square(1).bias());
@@ -227,7 +229,8 @@ impl Net {
         x
     }
 
-    /// Where the weights were made for inputs in −1 .. 1 but are fed torchvision's: one range to the other.
+    /// Where the weights were made for inputs in −1 .. 1 but are fed torchvision's: one range to
+    /// the other.
     pub(super) fn input_transform(&mut self, x: Value, options: &BuildOptions) -> Value {
         if !options.input_transform {
             return x;
@@ -238,14 +241,16 @@ impl Net {
         self.node("transform_input", Op::Affine { scale, shift }, &[x], x.channels)
     }
 
-    /// Taps of a last map: `map`, `flat`, and its global average as a vector, `gap` and `avgpool`, which is returned.
+    /// Taps of a last map: `map`, `flat`, and its global average as a vector, `gap` and `avgpool`,
+    /// which is returned.
     pub(super) fn last_map(&mut self, map: Value) -> Value {
         let gap = self.whole_and_mean(map, "gap");
         self.tap("avgpool", gap);
         gap
     }
 
-    /// Taps of a map: `map`, `flat`, and under the name given its global average as a vector, which is returned.
+    /// Taps of a map: `map`, `flat`, and under the name given its global average as a vector, which
+    /// is returned.
     pub(super) fn whole_and_mean(&mut self, map: Value, mean: &str) -> Value {
         self.tap("map", map);
         let flat = self.node("flat", Op::Flatten, &[map], map.channels);
@@ -256,8 +261,9 @@ impl Net {
         vector
     }
 
-    /// The classifier of AlexNet and VGG: the last map pooled to a fixed size (`avgpool`), two hidden layers (`fc6`, `fc7`: behind their
-    /// ReLUs, returned), each given by the names of its linear layer and its activation.
+    /// The classifier of AlexNet and VGG: the last map pooled to a fixed size (`avgpool`), two
+    /// hidden layers (`fc6`, `fc7`: behind their ReLUs, returned), each given by the names of its
+    /// linear layer and its activation.
     pub(super) fn two_hidden_layers(
         &mut self,
         map: Value,

@@ -34,8 +34,9 @@ static WORDS: LazyLock<Regex> = LazyLock::new(|| {
         .unwrap_or_else(|e| panic!("{e}"))
 });
 
-/// `text` as somebody at a command line can act on it: "option `size=224`" becomes `--size 224`, "extract the features again with option
-/// `tap=gap`" becomes "run `headstart features --tap gap` again".
+/// `text` as somebody at a command line can act on it: "option `size=224`" becomes `--size 224`,
+/// "extract the features again with option `tap=gap`" becomes "run `headstart features --tap gap`
+/// again".
 pub(super) fn in_commands(text: &str) -> Cow<'_, str> {
     WORDS.replace_all(text, |found: &Captures| {
         let Some(step) = found.name("step") else { return flags(&found[0]) };

@@ -147,15 +147,18 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     Err(Error::data(path, problem, hint))
 }
 
-/// What is done without a val or test split, where the data has splits of its own and lacks one.
+/// What a sweep does without a val split, where the data has splits of its own.
 fn missing_splits(entries: &[Entry]) -> Option<String> {
     let lacks = |split| entries.iter().all(|e| e.split != Some(split));
-    Some(match (lacks(Split::Val), lacks(Split::Test)) {
-        (true, true) => "there are neither val nor test images: a sweep holds out a fifth of train to choose by, and nothing is left for a last look at the chosen head".into(),
-        (true, false) => "there are no val images: a sweep holds out a fifth of train to choose by".into(),
-        (false, true) => "there are no test images: nothing is left for a last look at the chosen head".into(),
-        (false, false) => return None,
-    })
+    match (lacks(Split::Val), lacks(Split::Test)) {
+        (false, _) => None,
+        (true, false) => Some("there are no val images: a sweep holds out a fifth of train to choose by".into()),
+        (true, true) => Some(
+            "there are neither val nor test images: a sweep holds out a fifth of train to choose by, and \
+             nothing is left for a last look at the chosen head"
+                .into(),
+        ),
+    }
 }
 
 fn note_several_labels(entries: &[Entry], warnings: &mut Vec<String>, notes: &mut Vec<String>) {

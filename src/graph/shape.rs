@@ -56,7 +56,8 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// Floating-point operations of one image, a multiply-add counted as two, element-wise work left out.
+    /// Floating-point operations of one image, a multiply-add counted as two, element-wise work
+    /// left out.
     ///
     /// # Errors
     /// As [`Graph::shapes`].

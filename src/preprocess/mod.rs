@@ -1,4 +1,5 @@
-//! Everything from decoded pixels to the input tensor: a geometric part on bytes, a numeric part folded into one affine map.
+//! Everything from decoded pixels to the input tensor: a geometric part on bytes, a numeric part
+//! folded into one affine map.
 //!
 //! | file | what for |
 //! |---|---|
@@ -26,7 +27,8 @@ pub(crate) use views::View;
 
 /// Bytes to numbers: `(byte · scale[c] + shift[c])`, channels taken in RGB or BGR order.
 ///
-/// Every value range in use (torchvision, TensorFlow, Caffe, plain `/255`) is such a map, so an engine can apply it while it copies pixels.
+/// Every value range in use (torchvision, TensorFlow, Caffe, plain `/255`) is such a map, so an
+/// engine can apply it while it copies pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(hidden)]
 pub struct Normalise {

@@ -22,8 +22,9 @@ use crate::{Error, Result, nearest};
 /// | `std` | `A/B/C` or one number for all | divided by, likewise |
 /// | `order` | `rgb` \| `bgr` | channels of the output |
 ///
-/// A value is thus `(range(byte) − mean) / std`. [`Display`](fmt::Display) prints all keys in this order, the canonical form that caches are
-/// keyed by; [`parse`](PreprocessSpec::parse) reads it back exactly.
+/// A value is thus `(range(byte) − mean) / std`. [`Display`](fmt::Display) prints all keys in this
+/// order, the canonical form that caches are keyed by; [`parse`](PreprocessSpec::parse) reads it
+/// back exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PreprocessSpec {
@@ -59,7 +60,8 @@ pub enum Resize {
     },
 }
 
-/// How resizing weighs its neighbours; bilinear and bicubic widen when shrinking (antialiasing), as in Pillow.
+/// How resizing weighs its neighbours; bilinear and bicubic widen when shrinking (antialiasing), as
+/// in Pillow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interp {
     /// One pixel, unweighed.
@@ -77,7 +79,8 @@ pub enum Range {
     Torch,
     /// byte / 127.5 − 1; mean 0, std 1; RGB.
     Tf,
-    /// The byte itself; mean 103.939/116.779/123.68, std 1; BGR. With `mean=127,std=128,order=rgb`: EfficientNet-Lite's `(x − 127) / 128`.
+    /// The byte itself; mean 103.939/116.779/123.68, std 1; BGR. With `mean=127,std=128,order=rgb`:
+    /// EfficientNet-Lite's `(x − 127) / 128`.
     Caffe,
     /// byte / 255; mean 0, std 1; RGB.
     Unit,
@@ -152,7 +155,8 @@ impl Range {
 const KEYS: [&str; 7] = ["resize", "crop", "interp", "range", "mean", "std", "order"];
 
 impl PreprocessSpec {
-    /// Shorter side to `resize`, central square of `crop`, interpolation and range as given, the range's own mean, std and order.
+    /// Shorter side to `resize`, central square of `crop`, interpolation and range as given, the
+    /// range's own mean, std and order.
     pub const fn new(resize: usize, crop: usize, interp: Interp, range: Range) -> PreprocessSpec {
         let (mean, std, order) = range.defaults();
         PreprocessSpec { resize: Resize::Shorter(resize), crop: Some(crop), interp, range, mean, std, order }
@@ -161,7 +165,8 @@ impl PreprocessSpec {
     /// `base` with the keys that `text` gives; an empty text changes nothing.
     ///
     /// # Errors
-    /// An unknown key or value, with the nearest known one; a key given twice; a std of zero; a size of zero or beyond 16,384.
+    /// An unknown key or value, with the nearest known one; a key given twice; a std of zero; a
+    /// size of zero or beyond 16,384.
     ///
     /// ```
     /// use headstart::preprocess::PreprocessSpec;
@@ -206,8 +211,9 @@ impl PreprocessSpec {
         Ok(spec)
     }
 
-    /// The same at another size: the central `size`×`size` pixels after the shorter side became `round(size / crop_pct)`; where images are squeezed
-    /// into a square and not cropped, that square.
+    /// The same at another size: the central `size`×`size` pixels after the shorter side became
+    /// `round(size / crop_pct)`; where images are squeezed into a square and not cropped, that
+    /// square.
     #[must_use]
     pub fn with_size(&self, size: usize, crop_pct: f64) -> PreprocessSpec {
         if let (Resize::Exact { .. }, None) = (self.resize, self.crop) {

@@ -1,5 +1,6 @@
-//! The table of contents of a zip that lies in memory; its uncompressed entries are read where they are. Nothing is handed out before its CRC-32 is
-//! checked: `crc32fast` does some 4 GB/s on one core of the machine of the benchmarks, so VGG16's 553 MB take 0.14 s, once.
+//! The table of contents of a zip that lies in memory; its uncompressed entries are read where they
+//! are. Nothing is handed out before its CRC-32 is checked: `crc32fast` does some 4 GB/s on one
+//! core of the machine of the benchmarks, so VGG16's 553 MB take 0.14 s, once.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// Holds bytes against the checksum, once. `torch.save` can be told to write none: it is 0 then.
+    /// Holds bytes against the checksum, once. `torch.save` can be told to write none: it is 0
+    /// then.
     fn check(&self, name: &str, bytes: &[u8]) -> Result<(), Problem> {
         if self.sound.get() || self.crc32 == 0 || crc32fast::hash(bytes) == self.crc32 {
             self.sound.set(true);
@@ -89,7 +91,8 @@ impl<'a> Archive<'a> {
         unpacked.try_reserve_exact(size).map_err(|_| too_large())?;
         let mut zip = ZipArchive::new(Cursor::new(self.bytes)).map_err(Problem::damaged)?;
         let file = zip.by_index(entry.index).map_err(Problem::damaged)?;
-        // One byte more than announced: an entry that is longer is noticed, and one that ends early.
+        // One byte more than announced: an entry that is longer is noticed, and one that ends
+        // early.
         file.take(entry.size + 1).read_to_end(&mut unpacked).map_err(Problem::damaged)?;
         if unpacked.len() != size {
             return Err(Problem::damaged(format!("`{name}` in it does not have the {size} bytes that it promises")));

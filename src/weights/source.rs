@@ -28,7 +28,8 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// Named tensors: a weights file, a renaming of one, or a formula. Tensors are read one at a time, when asked for.
+/// Named tensors: a weights file, a renaming of one, or a formula. Tensors are read one at a time,
+/// when asked for.
 pub trait TensorSource: Send + Sync {
     /// Where the tensors come from, for messages.
     fn origin(&self) -> PathBuf;

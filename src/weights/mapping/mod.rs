@@ -1,7 +1,8 @@
 //! Files of other libraries under the names and axis orders of our graphs.
 //!
-//! A map knows how one library names one network's tensors, and stands with the network's family; [`adapt`] finds the map by the names in the file. A
-//! tensor that no map knows keeps its name, so that an audit shows it.
+//! A map knows how one library names one network's tensors, and stands with the network's family;
+//! [`adapt`] finds the map by the names in the file. A tensor that no map knows keeps its name, so
+//! that an audit shows it.
 //!
 //! | file | what for |
 //! |---|---|

@@ -6,12 +6,14 @@ use super::mapped::Axes;
 use crate::graph::Parameter;
 use crate::weights::TensorSource;
 
-/// Whose conventions a file follows. Beside names these are padding, epsilon and preprocess, so that a graph has to follow the same.
+/// Whose conventions a file follows. Beside names these are padding, epsilon and preprocess, so
+/// that a graph has to follow the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// torchvision's, or those of the original that the graph was written after.
     Native,
-    /// timm's: torchvision's but for names, the epsilon of MobileNet V3's norms (1e-5), and ViT's preprocess (also Hugging Face's).
+    /// timm's: torchvision's but for names, the epsilon of MobileNet V3's norms (1e-5), and ViT's
+    /// preprocess (also Hugging Face's).
     Timm,
     /// Keras's and TensorFlow's.
     Keras,
@@ -20,7 +22,8 @@ pub enum Dialect {
 /// All names in a file.
 pub(crate) type Names = BTreeSet<String>;
 
-/// Renames a tensor and says how to turn its axes; `None` for tensors that the network does not have.
+/// Renames a tensor and says how to turn its axes; `None` for tensors that the network does not
+/// have.
 pub(crate) type Rename = fn(&Parameter, &Names) -> Option<(String, Axes)>;
 
 /// One library's names for the tensors of a network.

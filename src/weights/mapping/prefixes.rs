@@ -1,4 +1,5 @@
-//! Vision transformers, which libraries name each in their own way by the beginnings of names; our graphs have the names of DINOv2 and timm.
+//! Vision transformers, which libraries name each in their own way by the beginnings of names; our
+//! graphs have the names of DINOv2 and timm.
 
 use super::mapped::Axes;
 use super::naming::{Dialect, NameMap, Rename};
