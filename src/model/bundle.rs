@@ -140,7 +140,7 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
     let entry = metadata.metadata().as_ref().and_then(|all| all.get(ENTRY));
     let entry =
-        entry.ok_or_else(|| Error::weights(file, "is a safetensors file, but no bundle", "name a bundle, or a sweep's directory"))?;
+        entry.ok_or_else(|| Error::weights(file, "is a safetensors file, but not a bundle", "name a bundle, or a sweep's directory"))?;
     let no_bundle = |e: serde_json::Error| damaged(format!("is a damaged bundle: {e}"));
     let Version { format } = serde_json::from_str(entry).map_err(no_bundle)?;
     if format != BUNDLE_FORMAT {

@@ -110,7 +110,7 @@ trait Words: Copy + PartialEq + 'static {
     fn from_word(word: &str) -> Result<Self> {
         Self::WORDS.iter().find(|(w, _)| *w == word).map(|&(_, value)| value).ok_or_else(|| {
             let words: Vec<&str> = Self::WORDS.iter().map(|&(word, _)| word).collect();
-            unknown(&format!("value of `{}`", Self::KEY), word, &words)
+            unknown(&format!("a value of `{}`", Self::KEY), word, &words)
         })
     }
 }
@@ -181,7 +181,7 @@ impl PreprocessSpec {
             let (key, value) = item
                 .split_once('=')
                 .ok_or_else(|| Error::setting(format!("`{item}` is not `key=value`"), format!("keys are {}", KEYS.join(", "))))?;
-            let at = KEYS.iter().position(|k| *k == key).ok_or_else(|| unknown("preprocess key", key, &KEYS))?;
+            let at = KEYS.iter().position(|k| *k == key).ok_or_else(|| unknown("a preprocess key", key, &KEYS))?;
             if values[at].replace(value).is_some() {
                 return Err(Error::setting(format!("preprocess key `{key}` is given twice"), "keep one of the two"));
             }
@@ -316,5 +316,5 @@ pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use {}", known.join(", ")),
     };
-    Error::setting(format!("`{word}` is not a {what}"), hint)
+    Error::setting(format!("`{word}` is not {what}"), hint)
 }

@@ -131,7 +131,7 @@ impl FromStr for Policy {
                 "rotate" => policy.rotate = Some(number("rotate:10", 0.0, 180.0)?),
                 "colour" => policy.colour = Some(number("colour:0.2", 0.0, 1.0)?),
                 "standard" | "none" => return Err(Error::setting(format!("`{name}` stands alone"), "name the items instead")),
-                _ => return Err(unknown("augmentation", name, &ITEMS)),
+                _ => return Err(unknown("an augmentation", name, &ITEMS)),
             }
         }
         Ok(policy)
