@@ -30,7 +30,7 @@ pub(crate) use disk::lock::Lock;
 pub use disk::lock::Wait;
 #[cfg(test)]
 pub(crate) use disk::manifest::FORMAT;
-pub(crate) use disk::manifest::MANIFEST;
+pub(crate) use disk::manifest::{MANIFEST, is_cache};
 pub use disk::manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
 pub(crate) use disk::memory::Memory;
 pub(crate) use disk::objects::{LocalFiles, Objects};
