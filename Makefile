@@ -65,9 +65,10 @@ torture: build ## Kill and hinder commands N times, drawn from SEED; CASE= runs 
 fuzz: ## Fuzz TARGET, or all targets, for SECONDS each; needs cargo-fuzz (docs/reliability.md)
 	@for target in $(or $(TARGET),$(sort $(basename $(notdir $(wildcard fuzz/targets/*.rs))))); do fuzz/run.sh $$target $(SECONDS) || exit 1; done
 
-check: ## Formatting, lints, documentation, each with warnings as errors; dependencies where cargo-deny is installed
+check: ## Formatting, lints, the library without its features, documentation, each with warnings as errors; dependencies where cargo-deny is installed
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check; else echo "skipped: dependencies are not checked, for lack of cargo-deny"; fi
 

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use headstart::heads::{Fit, HeadKind, Labels, Matrix, Metrics, Params, Partition, Solver, Task};
+use headstart::internals::heads::{Fit, HeadKind, Labels, Matrix, Metrics, Params, Partition, Solver, Task};
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();

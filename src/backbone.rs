@@ -11,9 +11,9 @@ use crate::engine::{self, CandleEngine, Compute, DeviceChoice, Engine};
 use crate::graph::{Graph, Shape};
 use crate::plan::Plan;
 use crate::preprocess::{Policy, PreprocessSpec, RESIZE_VERSION, Resize, synthetic_images};
-use crate::store::{Dtype, Key};
+use crate::store::{CacheKey, Dtype};
 use crate::weights::{Audit, Fetching};
-use crate::{Error, Result};
+use crate::{Error, Result, steps};
 
 pub(crate) use features::{FeatureReader, Photo};
 
@@ -124,12 +124,12 @@ impl Backbone {
     }
 
     /// The whole network.
-    pub fn graph(&self) -> &Graph {
+    pub(crate) fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// The weights.
-    pub fn weights(&self) -> &Opened {
+    pub(crate) fn weights(&self) -> &Opened {
         &self.weights
     }
 
@@ -203,7 +203,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::open_with`]; weights that are no longer those of the key.
-    pub fn of_key(key: &Key, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
+    pub(crate) fn of_key(key: &CacheKey, weights: &str, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<(Backbone, Orientation)> {
         let info = backbones::find(&key.backbone)?;
         Backbone::of_key_with(info, key, backbones::open_weights(info, Some(weights), tell)?, device)
     }
@@ -212,7 +212,12 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
-    pub fn of_key_with(info: &'static BackboneInfo, key: &Key, weights: Opened, device: DeviceChoice) -> Result<(Backbone, Orientation)> {
+    pub(crate) fn of_key_with(
+        info: &'static BackboneInfo,
+        key: &CacheKey,
+        weights: Opened,
+        device: DeviceChoice,
+    ) -> Result<(Backbone, Orientation)> {
         let settings = BackboneSettings {
             backbone: key.backbone.clone(),
             preprocess: Some(key.preprocess.clone()),
@@ -223,10 +228,14 @@ impl Backbone {
         let base = Backbone::with_weights(&settings, info, weights)?;
         if base.graph.digest() != key.graph {
             let problem = format!("this headstart builds {} otherwise than the one that made the features", info.name);
-            return Err(Error::setting(problem, "use the headstart that made them, or extract and train again"));
+            return Err(Error::setting(
+                problem,
+                format!("use the headstart that made them; or {}, then {}", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN),
+            ));
         }
         if base.weights.source.digest() != key.weights {
-            let hint = "put back the file that the features were made with, or extract and train again";
+            let hint =
+                format!("put back the file that the features were made with; or {}, then {}", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN);
             return Err(Error::weights(base.weights.source.origin(), "is not the file that the features were made with", hint));
         }
         Ok((base, key.orientation))
@@ -236,7 +245,7 @@ impl Backbone {
     ///
     /// # Errors
     /// Weights that do not fit, an input that does not, the device's own failure.
-    pub fn engine(&self, taps: &[String], batch: usize, [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
+    pub(crate) fn engine(&self, taps: &[String], batch: usize, [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
         self.audit(taps)?;
         let (input, weights) = ([3, height, width], self.weights.source.as_ref());
         Ok(match self.engine {
@@ -270,7 +279,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::engine`].
-    pub fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
+    pub(crate) fn plan(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Plan> {
         self.audit(taps)?;
         Plan::new(&self.graph, self.weights.source.as_ref(), taps, [3, height, width])
     }
@@ -279,7 +288,7 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::engine`].
-    pub fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
+    pub(crate) fn native(&self, taps: &[String], batch: usize, size: [usize; 2]) -> Result<NativeEngine> {
         let options = native::NativeOptions::best(self.compute == Compute::Bf16);
         let plan = self.plan(taps, size)?;
         if self.compute != Compute::Bf16 {
@@ -309,15 +318,15 @@ impl Backbone {
     ///
     /// # Errors
     /// As [`Backbone::engine`].
-    pub fn reference(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
+    pub(crate) fn reference(&self, taps: &[String], [height, width]: [usize; 2]) -> Result<Box<dyn Engine>> {
         let weights = self.weights.source.as_ref();
         Ok(Box::new(CandleEngine::new(&self.graph, weights, taps, [3, height, width], &Device::Cpu, DType::F32)?))
     }
 
     /// The cache key: everything here that decides values, and how features are stored and views drawn. The policy is part of it even where
     /// only the plain view is wanted, so that views can be added later.
-    pub fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> Key {
-        Key {
+    pub(crate) fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> CacheKey {
+        CacheKey {
             backbone: self.info.name.into(),
             weights: self.weights.source.digest(),
             graph: self.graph.digest(),
@@ -347,7 +356,7 @@ fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, En
     check_engine(kind, &device, transformer, info.name)?;
     if kind == EngineKind::Native {
         if settings.compute == Compute::F16 {
-            let hint = "use --dtype f32, which is the fastest that most CPUs have, or --engine candle";
+            let hint = "use option `dtype=f32`, which is the fastest that most CPUs have, or option `engine=candle`";
             return Err(Error::setting("the native engine computes in f32 and bf16", hint));
         }
         native::NativeOptions::best(settings.compute == Compute::Bf16).check()?;
@@ -374,12 +383,12 @@ fn check_engine(kind: EngineKind, device: &Device, transformer: bool, name: &str
         EngineKind::Candle => return Ok(()),
     };
     if !fits {
-        let hint = format!("leave out --engine {words}, or choose another --device");
+        let hint = format!("leave out option `engine={words}`, or choose another option `device`");
         return Err(Error::setting(format!("the {words} engine runs on {where_} only"), hint));
     }
     if transformer {
         let problem = format!("the {words} engine computes convolutional networks only, and {name} is a transformer");
-        return Err(Error::setting(problem, format!("leave out --engine {words}: the candle engine runs it")));
+        return Err(Error::setting(problem, format!("leave out option `engine={words}`: the candle engine runs it")));
     }
     Ok(())
 }
@@ -395,7 +404,7 @@ fn preprocess(settings: &BackboneSettings, info: &BackboneInfo, weights: &Opened
     }
     let sized = settings.size.map_or(base.0, |size| base.0.with_size(size, base.1));
     if settings.size == Some(0) {
-        return Err(Error::setting("--size 0 leaves no pixels", format!("{} was made for {}", info.name, info.size)));
+        return Err(Error::setting("option `size=0` leaves no pixels", format!("{} was made for {}", info.name, info.size)));
     }
     if text.is_empty() { Ok(sized) } else { PreprocessSpec::parse(text, &sized) }
 }
@@ -436,7 +445,7 @@ mod tests {
             ..BackboneSettings::default()
         };
         let refused = Backbone::open_with(&settings(Compute::F16, EngineKind::Native), &|_| ()).map(|_| ()).unwrap_err();
-        assert!(refused.is_unusable_input() && refused.to_string().contains("--dtype f32"), "{refused}");
+        assert!(refused.is_unusable_input() && refused.to_string().contains("option `dtype=f32`"), "{refused}");
         let (images, size, taps) = (3, [40, 40], ["gap".to_string()]);
         let rgb = synthetic_images(1, images, size);
         let features = |compute| {

@@ -9,14 +9,14 @@ use crate::text::{visible, visible_path};
 /// Result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong, by who can mend it.
+/// Every failure, by the party that can mend it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}{}", visible_path(path), help_line(source))]
     Io {
-        /// What was tried, as a verb: "read", "create", "rename".
+        /// The action, as a verb: "read", "create", "rename".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum Error {
     Data {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
         /// The way out.
         hint: String,
@@ -46,7 +46,7 @@ pub enum Error {
     Weights {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
         /// The way out.
         hint: String,
@@ -69,7 +69,7 @@ pub enum Error {
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
         /// The way out.
         hint: String,
@@ -81,7 +81,7 @@ pub enum Error {
         path: PathBuf,
         /// 1-based line where it is known.
         line: Option<usize>,
-        /// What is wrong there.
+        /// The fault.
         problem: String,
         /// The way out: usually the nearest valid word.
         hint: String,
@@ -91,7 +91,7 @@ pub enum Error {
     Setting {
         /// The parameter of a sweep that is to blame, where one is: it has a line of its own.
         key: Option<&'static str>,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
         /// The way out.
         hint: String,
@@ -101,7 +101,7 @@ pub enum Error {
     Graph {
         /// The node's module path.
         node: String,
-        /// What does not fit.
+        /// The misfit.
         problem: String,
     },
     /// An engine or trainer failed while computing.
@@ -109,17 +109,18 @@ pub enum Error {
     Engine {
         /// `candle`, `native`, …
         engine: &'static str,
-        /// What it was doing.
+        /// Its task at that moment.
         doing: String,
         /// Its own reason.
         reason: String,
     },
-    /// A device had no memory left for what an engine or trainer asked of it: a smaller request may succeed.
+    /// A device had no memory left for a request of an engine or trainer: a smaller request may
+    /// succeed.
     #[error("{engine}: {doing}: {reason}")]
     OutOfMemory {
         /// `candle`, `native`, …
         engine: &'static str,
-        /// What it was doing.
+        /// Its task at that moment.
         doing: String,
         /// The device's own reason.
         reason: String,
@@ -130,7 +131,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Wraps an I/O error with what was tried and on which path.
+    /// Wraps an I/O error with the action and its path.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
         let path = path.as_ref().to_path_buf();
         move |source| Error::Io { action, path, source }
@@ -166,14 +167,14 @@ impl Error {
         Error::Graph { node: node.to_string(), problem: problem.to_string() }
     }
 
-    /// Wraps an engine's own error with what it was doing.
+    /// Wraps an engine's own error with its task.
     pub fn engine<E: Display>(engine: &'static str, doing: impl Display) -> impl FnOnce(E) -> Error {
         let doing = doing.to_string();
         move |e| Error::Engine { engine, doing, reason: e.to_string() }
     }
 
-    /// Wraps an error of candle's with what it was doing. candle hands on the errors of CUDA, CUDA's libraries and Metal as texts: a lack
-    /// of memory is recognised here, by their words for it.
+    /// Wraps an error of candle's with its task. candle hands on the errors of CUDA, CUDA's
+    /// libraries and Metal as texts: a lack of memory is recognised here, by their words for it.
     pub fn candle(doing: impl Display) -> impl FnOnce(candle_core::Error) -> Error {
         const LACK_OF_MEMORY: [&str; 6] = [
             "OUT_OF_MEMORY",
@@ -193,7 +194,7 @@ impl Error {
         }
     }
 
-    /// A device without memory for what an engine was doing.
+    /// A device without memory for an engine's task.
     pub fn out_of_memory<E: Display>(engine: &'static str, doing: impl Display) -> impl FnOnce(E) -> Error {
         let doing = doing.to_string();
         move |e| Error::OutOfMemory { engine, doing, reason: e.to_string() }
@@ -228,8 +229,9 @@ impl Error {
     }
 }
 
-/// Next steps that messages name in fixed phrases. The library has no commands; whoever shows a message may put one in a phrase's place
-/// (`headstart` shows "run `headstart features` again"), with the options that follow as "with option `x=v`".
+/// Next steps that messages name in fixed phrases. The library has no commands; a front end may put
+/// one in a phrase's place (`headstart` shows "run `headstart features` again"), with the options
+/// that follow as "with option `x=v`".
 pub mod steps {
     /// For features that are not there yet.
     pub const EXTRACT: &str = "extract the features";
@@ -247,11 +249,13 @@ pub mod steps {
     pub const DESCRIPTION_OF_BACKBONE: &str = "the description of the backbone";
     /// Comparison of a weights file's tensors with a backbone's.
     pub const CHECK_WEIGHTS: &str = "compare the file with the backbone";
+    /// For parts of an extraction that are not joined yet.
+    pub const MERGE: &str = "merge all parts";
     /// Taps, views, rows and classes of a cache.
     pub const SUMMARY_OF_CACHE: &str = "the summary of the cache";
 
     /// All of them.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         EXTRACT,
         EXTRACT_AGAIN,
         TRAIN,
@@ -260,11 +264,13 @@ pub mod steps {
         LIST_OF_BACKBONES,
         DESCRIPTION_OF_BACKBONE,
         CHECK_WEIGHTS,
+        MERGE,
         SUMMARY_OF_CACHE,
     ];
 }
 
-/// The way out of what the system refused, as a line of its own; empty where its reason says enough.
+/// The way out of a refusal of the system's, as a line of its own; empty where the reason says
+/// enough.
 fn help_line(source: &io::Error) -> String {
     way_out(source).map(|help| format!("\n  help: {help}")).unwrap_or_default()
 }
@@ -295,7 +301,7 @@ fn way_out(source: &io::Error) -> Option<&'static str> {
 /// The candidate nearest to a mistyped word, for "did you mean": `None` where nothing is near.
 ///
 /// Jaro–Winkler finds words that begin alike, Damerau–Levenshtein short ones with letters swapped.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let scored = candidates.into_iter().map(|c| {
         let candidate = c.to_lowercase();

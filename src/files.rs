@@ -1,8 +1,10 @@
-//! Writing files so that a reader, or the next start after a kill, sees the old file or the new one and never a half.
+//! Writing files so that a reader, or the next start after a kill, sees the old file or the new one
+//! and never a half.
 //!
-//! A file in the making is called `.tmp-headstart-…`, stands beside the one that it will replace, and is locked (`flock`) by whoever writes it. The lock
-//! ends with its process, so a file whose lock can be taken is one that nobody will finish. The first write into a folder deletes those: at a moment
-//! when that races with nobody.
+//! A file in the making is called `.tmp-headstart-…`, stands beside the one that it will replace,
+//! and is locked (`flock`) by its writer. The lock ends with its process, so a file whose lock can
+//! be taken will never be finished. The first write into a folder deletes those, before this
+//! process has any of its own there.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,13 +17,15 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::unfinished::{Thing, Unfinished, begin};
 use crate::{Error, Result};
 
-/// Name prefix of files that are being written, by earlier versions too: the owner of a folder's lock may delete those that nobody writes.
+/// Name prefix of files that are being written, by earlier versions too: the owner of a folder's
+/// lock may delete those without a writer.
 pub(crate) const TEMPORARY: &str = ".tmp-";
 
-/// What is called so is this program's, in folders that it shares with others.
+/// Prefix of this program's own, in folders that it shares with others.
 const OURS: &str = ".tmp-headstart-";
 
-/// Fills a temporary file in the same folder (made if need be), syncs it, renames it over `path`, syncs the folder. An error leaves nothing behind.
+/// Fills a temporary file in the same folder (made if need be), syncs it, renames it over `path`,
+/// syncs the folder. An error leaves nothing behind.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let temporary = write_temporary(path, fill)?;
     temporary.file.as_file().sync_all().map_err(Error::io("sync", path))?;
@@ -29,7 +33,8 @@ pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> 
     sync_folder(parent(path))
 }
 
-/// As [`replace`], without waiting for the disk: for many small files that can be made again. After a power cut they may be empty.
+/// As [`replace`], without waiting for the disk: for many small files that can be made again. After
+/// a power cut they may be empty.
 #[cfg(feature = "report")]
 pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
     write_temporary(path, |file| file.write_all(bytes).map_err(Error::io("write", path)))?.put(path)
@@ -54,7 +59,8 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
-/// Where to write what somebody wants under `path`: the file that a link leads to, rather than in the place of the link.
+/// The place for a result that is wanted under `path`: the file that a link leads to, rather than
+/// the link.
 ///
 /// # Errors
 /// A device, a pipe or a folder stands there: a file that is renamed over it would take its place.
@@ -65,7 +71,7 @@ pub(crate) fn output(path: &Path) -> Result<PathBuf> {
             let what = if about.is_dir() { "is a folder" } else { "is a device or a pipe" };
             Err(Error::setting(format!("{} {what}: it cannot hold the result", path.display()), "name a file"))
         }
-        // What cannot be looked at is named where it is written.
+        // A path without access is named when it is written to.
         Err(_) => Ok(path.into()),
     }
 }
@@ -92,8 +98,8 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Deletes what killed writers left half-written in `folder`, so many levels deep: no deeper than the caller's lock reaches. What is just being
-/// written stays. Returns the bytes freed.
+/// Deletes half-written files of killed writers in `folder`, down to `levels`: no deeper than the
+/// caller's lock reaches. Files that are being written stay. Returns the bytes freed.
 pub(crate) fn remove_temporaries(folder: &Path, levels: usize) -> Result<u64> {
     let mut freed = 0;
     for entry in walkdir::WalkDir::new(folder).max_depth(levels).into_iter().filter_map(Result::ok) {
@@ -151,7 +157,8 @@ impl Temporary {
     fn new(folder: &Path) -> Result<Temporary> {
         let mut options = tempfile::Builder::new();
         options.prefix(OURS);
-        // Files are for everybody whom the umask allows, not only for their owner as temporary files are.
+        // Files get the permissions that the umask allows, not those of temporary files, which are
+        // for their owner alone.
         #[cfg(unix)]
         options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         loop {
@@ -181,12 +188,12 @@ fn write_temporary(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> R
     Ok(temporary)
 }
 
-/// Locks what was just made; false where somebody who looks for leftovers was quicker, and deletes it.
+/// Locks a new file; false where another process has taken it for a leftover and deletes it.
 fn claim(file: &File, path: &Path) -> bool {
     match file.try_lock() {
         Ok(()) => is_still(file, path),
         Err(TryLockError::WouldBlock) => false,
-        // A file system without locks: there nobody can take one for a leftover, either.
+        // A file system without locks: there no file is taken for a leftover, either.
         Err(TryLockError::Error(_)) => true,
     }
 }
@@ -203,14 +210,15 @@ fn is_still(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Takes the lock of something in the making, which works where nobody makes it any more.
+/// Takes the lock of something in the making, which works once its writer is gone.
 fn lock(path: &Path) -> Result<File, TryLockError> {
-    // Some file systems lock only what can be written; a folder cannot.
+    // Some file systems lock only files that are open for writing, which a folder cannot be.
     let file = OpenOptions::new().read(true).write(!path.is_dir()).open(path).map_err(TryLockError::Error)?;
     file.try_lock().map(|()| file)
 }
 
-/// Makes a folder to write into. The first time that this process does so, what killed writers left there goes.
+/// Makes a folder to write into. The first time that this process does so, leftovers of killed
+/// writers are deleted.
 fn prepare(folder: &Path) -> Result<()> {
     static SEEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     create_folder(folder)?;
@@ -222,7 +230,7 @@ fn prepare(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What cannot be locked or deleted may be somebody else's: it stays, and is in nobody's way.
+/// A leftover that cannot be locked or deleted may have an owner: it stays and does no harm.
 fn remove_leftover(entry: &fs::DirEntry) {
     let path = entry.path();
     let Ok(kind) = entry.file_type() else { return };
@@ -301,7 +309,7 @@ mod tests {
         live.try_lock().unwrap();
         let scratch = Scratch::new(folder.path()).unwrap();
         assert!(!there(".tmp-headstart-dead") && !there(".tmp-headstart-folder"));
-        assert!(there(".tmp-headstart-live") && there(".tmp-others"), "in a shared folder only what is surely ours goes");
+        assert!(there(".tmp-headstart-live") && there(".tmp-others"), "in a shared folder only files that are surely ours go");
         replace(&folder.path().join("file"), b"1").unwrap();
         assert!(scratch.path().exists());
         remove_temporaries(folder.path(), 1).unwrap();

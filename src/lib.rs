@@ -47,6 +47,10 @@
 //! | `report` | the pages of sweeps and comparisons, TensorBoard's event files |
 //! | `cuda`, `metal` | backbones and heads on a GPU |
 #![warn(missing_docs)]
+#![cfg_attr(
+    not(all(feature = "cli", feature = "hub", feature = "parquet", feature = "report")),
+    allow(dead_code, unused_imports, reason = "which parts are used depends on the features")
+)]
 
 pub mod backbone;
 pub mod backbones;
@@ -56,18 +60,18 @@ pub mod data;
 pub mod engine;
 mod error;
 pub mod experiment;
-pub mod extract;
+mod extract;
 pub mod extraction;
 mod files;
-pub mod graph;
-pub mod heads;
+mod graph;
+mod heads;
 mod map;
 pub mod model;
-pub mod plan;
+mod plan;
 pub mod preprocess;
 #[cfg(feature = "report")]
 pub mod report;
-pub mod rng;
+mod rng;
 mod simd;
 pub mod speedup;
 pub mod store;
@@ -77,10 +81,33 @@ mod unfinished;
 pub mod weights;
 
 pub use backbone::{Backbone, BackboneSettings};
-pub use error::{Error, Result, nearest, steps};
+pub(crate) use error::nearest;
+pub use error::{Error, Result, steps};
 pub use experiment::Sweep;
 pub use extraction::Extraction;
 pub use model::Classifier;
 pub use store::Cache;
-pub use text::{visible, visible_lines};
+pub(crate) use text::{visible, visible_lines};
 pub use unfinished::abandon;
+
+/// Insides for the integration tests, fuzz targets and examples of this repository, which hold parts against each other that no program combines: engines
+/// against the reference, trainers against each other, damaged files against their readers. Nothing here is part of the interface, nor are the items that
+/// other modules hide from the documentation for the same reason.
+#[doc(hidden)]
+pub mod internals {
+    pub mod graph {
+        pub use crate::graph::Graph;
+    }
+    pub mod heads {
+        pub use crate::heads::{
+            CandleTrainer, Fit, FusedTrainer, Head, HeadKind, HiddenLayers, KEYS, Labels, Layer, Matrix, Metrics, Params, Partition,
+            Predictor, PretrainedLayers, Session, Solver, Task, Trainer,
+        };
+    }
+    pub mod plan {
+        pub use crate::plan::Plan;
+    }
+    pub mod rng {
+        pub use crate::rng::Philox;
+    }
+}

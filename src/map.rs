@@ -1,6 +1,7 @@
-//! Files mapped into memory, guarded: where a page cannot be read (the file was cut short meanwhile, the disk has a bad sector) the system sends SIGBUS,
-//! which ends a process without a word. Here the pages behind such a place read as zeros, and the map is marked: whoever publishes what was computed
-//! from it asks [`Map::check`] first.
+//! Files mapped into memory, guarded: where a page cannot be read (the file was cut short
+//! meanwhile, the disk has a bad sector) the system sends SIGBUS, which ends a process without a
+//! word. Here the pages behind such a place read as zeros, and the map is marked: a caller who
+//! publishes results from it asks [`Map::check`] first.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 /// A whole file, mapped to be read.
 #[derive(Debug)]
 pub(crate) struct Map {
-    /// Dropped before the map: nobody is to guard addresses that are somebody else's by then.
+    /// Dropped before the map, so that addresses of later maps are not guarded by it.
     guard: guard::Guard,
     map: Mmap,
     path: PathBuf,
@@ -25,33 +26,35 @@ impl Map {
     ///
     /// # Errors
     /// The system's own.
-    pub fn open(path: &Path) -> Result<Map> {
+    pub(crate) fn open(path: &Path) -> Result<Map> {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        // SAFETY: the map is read-only, and files that are mapped here are never written in place: shards and weights are renamed into being and
-        // unlinked. Somebody outside who edits one while it is read gives wrong values, which no reader of mapped files can exclude; one who cuts
-        // it short gives zeros and a mark.
+        // SAFETY: the map is read-only, and files that are mapped here are never written in place:
+        // shards and weights are renamed into being and unlinked. Somebody outside who edits one
+        // while it is read gives wrong values, which no reader of mapped files can exclude; one who
+        // cuts it short gives zeros and a mark.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         Ok(Map { guard: guard::Guard::new(&map), map, path: path.into() })
     }
 
     /// Whether a part of it could not be read.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.guard.is_broken()
     }
 
-    /// Asked before what was read counts.
+    /// Asked before values that were read are used.
     ///
     /// # Errors
     /// A part of the file could not be read, and was taken for zeros.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match self.is_broken() {
             false => Ok(()),
             true => Err(Error::io("read", &self.path)(io::Error::other(BROKEN))),
         }
     }
 
-    /// Tells the system that a part will be read soon. Advice alone: where it is not taken, pages come when they are read.
-    pub fn will_need(&self, offset: usize, len: usize) {
+    /// Tells the system that a part will be read soon. Advice alone: where it is not taken, pages
+    /// come when they are read.
+    pub(crate) fn will_need(&self, offset: usize, len: usize) {
         #[cfg(unix)]
         self.map.advise_range(memmap2::Advice::WillNeed, offset, len).unwrap_or_default();
         #[cfg(not(unix))]
@@ -59,7 +62,7 @@ impl Map {
     }
 }
 
-/// What is wrong with a broken map.
+/// The fault of a broken map.
 pub(crate) const BROKEN: &str = "it was cut short while it was in use, or the disk cannot read a part of it";
 
 impl Deref for Map {
@@ -83,7 +86,8 @@ mod guard {
 
     use libc::{c_int, c_void, siginfo_t};
 
-    /// The address range of a live map. All that the handler of the signal reads and writes are atomics in memory that is never freed.
+    /// The address range of a live map. All that the handler of the signal reads and writes are
+    /// atomics in memory that is never freed.
     #[derive(Debug)]
     struct Slot {
         taken: AtomicBool,
@@ -112,15 +116,15 @@ mod guard {
     }
 
     static FIRST: Slots = Slots::new();
-    /// What handled the signal before, and the size of a page.
+    /// The previous handler of the signal, and the size of a page.
     static BEFORE: OnceLock<(libc::sigaction, usize)> = OnceLock::new();
 
     /// Guards a map as long as it lives.
     #[derive(Debug)]
-    pub struct Guard(&'static Slot);
+    pub(super) struct Guard(&'static Slot);
 
     impl Guard {
-        pub fn new(map: &[u8]) -> Guard {
+        pub(super) fn new(map: &[u8]) -> Guard {
             BEFORE.get_or_init(install);
             let slot = free_slot();
             let start = map.as_ptr() as usize;
@@ -130,7 +134,7 @@ mod guard {
             Guard(slot)
         }
 
-        pub fn is_broken(&self) -> bool {
+        pub(super) fn is_broken(&self) -> bool {
             self.0.broken.load(Ordering::Acquire)
         }
     }
@@ -155,8 +159,10 @@ mod guard {
 
     fn install() -> (libc::sigaction, usize) {
         let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = handle;
-        // SAFETY: both structures are plain numbers for which zeros are valid; the handler has the signature that SA_SIGINFO asks for, and does nothing
-        // but what a handler may (see there). It runs on the thread's alternate stack where there is one, as the runtime's own handler does.
+        // SAFETY: both structures are plain numbers for which zeros are valid; the handler has the
+        // signature that SA_SIGINFO asks for, and does nothing but what a handler may (see there).
+        // It runs on the thread's alternate stack where there is one, as the runtime's own handler
+        // does.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             let mut before: libc::sigaction = std::mem::zeroed();
@@ -167,9 +173,11 @@ mod guard {
         }
     }
 
-    /// A page cannot be read. It reads atomics, maps memory (a bare system call) and hands on, and neither allocates nor locks.
+    /// A page cannot be read. It reads atomics, maps memory (a bare system call) and hands on, and
+    /// neither allocates nor locks.
     extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-        // SAFETY: the system hands a valid structure to a handler that was installed with SA_SIGINFO.
+        // SAFETY: the system hands a valid structure to a handler that was installed with
+        // SA_SIGINFO.
         let (address, code) = unsafe { ((*info).si_addr() as usize, (*info).si_code) };
         // Codes from 0 down are signals that another process sent: those have no address.
         if code <= 0 || !patch(address) {
@@ -177,7 +185,8 @@ mod guard {
         }
     }
 
-    /// Puts zeros in the place of what cannot be read, up to the end of the map. Returns whether the address is one of ours.
+    /// Puts zeros in the place of pages that cannot be read, up to the end of the map. Returns
+    /// whether the address is one of ours.
     fn patch(address: usize) -> bool {
         let Some((_, page)) = BEFORE.get() else { return false };
         let Some(slot) = find(address) else { return false };
@@ -186,9 +195,10 @@ mod guard {
         let start = address / page * page;
         let length = slot.end.load(Ordering::Relaxed).next_multiple_of(*page) - start;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
-        // SAFETY: the range lies in a live read-only map of ours, which the thread that stumbled borrows, so it cannot be unmapped meanwhile; maps begin
-        // at a page and own the last one whole. Other bytes under a `&[u8]` are what a file that changes under its map gives anyway; the mark says
-        // that they are worth nothing.
+        // SAFETY: the range lies in a live read-only map of ours, which the thread that stumbled
+        // borrows, so it cannot be unmapped meanwhile; maps begin at a page and own the last one
+        // whole. Other bytes under a `&[u8]` are what a file that changes under its map gives
+        // anyway; the mark says that they are worth nothing.
         let patched = unsafe { libc::mmap(start as *mut c_void, length, libc::PROT_READ, flags, -1, 0) };
         patched != libc::MAP_FAILED
     }
@@ -208,11 +218,11 @@ mod guard {
         None
     }
 
-    /// To whom the signal belonged before.
+    /// Calls the previous handler of the signal.
     fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         let before = BEFORE.get().map(|(before, _)| before).filter(|b| b.sa_sigaction != libc::SIG_DFL && b.sa_sigaction != libc::SIG_IGN);
-        // SAFETY: the address is that of the handler that the system gave us, called as its flags say; without one the signal does what it does by
-        // default as soon as this handler returns.
+        // SAFETY: the address is that of the handler that the system gave us, called as its flags
+        // say; without one the signal does what it does by default as soon as this handler returns.
         unsafe {
             match before {
                 Some(b) if b.sa_flags & libc::SA_SIGINFO != 0 => {

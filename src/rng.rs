@@ -1,10 +1,11 @@
-//! Counter-based random numbers: each is a pure function of a key and a counter, so it does not depend on what was drawn before it, on which
-//! thread, or after which interruption.
+//! Counter-based random numbers: each is a pure function of a key and a counter, so it does not
+//! depend on earlier draws, on which thread, or after which interruption.
 //!
-//! The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+//! The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
+//! 1, 2, 3", SC 2011).
 
 /// One block of the generator: 128 random bits for a counter under a key.
-pub const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+pub(crate) const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
     let [mut k0, mut k1] = key;
     let mut round = 0;
@@ -20,15 +21,17 @@ pub const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 }
 
 /// The upper 24 bits as a number in `[0, 1)`: exact in f32.
-pub const fn unit_f32(bits: u32) -> f32 {
+pub(crate) const fn unit_f32(bits: u32) -> f32 {
     (bits >> 8) as f32 * (1.0 / (1 << 24) as f32)
 }
 
-/// Sixteen blocks at a time, in plain loops that a compiler makes vector code of: word `w` of counter `first + lane` is at `[w][lane]`.
+/// Sixteen blocks at a time, in plain loops that a compiler makes vector code of: word `w` of
+/// counter `first + lane` is at `[w][lane]`.
 ///
-/// Words live in 64-bit lanes whose upper halves may hold anything: products read the lower halves alone, and nothing needs to be shuffled.
+/// Words live in 64-bit lanes whose upper halves may hold anything: products read the lower halves
+/// alone, and nothing needs to be shuffled.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "one index over four arrays is what the compiler vectorises")]
+#[expect(clippy::needless_range_loop, reason = "the compiler vectorises one index over four arrays")]
 fn philox_lanes(first: u32, rest: [u32; 3], key: [u32; 2]) -> [[u32; 16]; 4] {
     const LOW: u64 = u32::MAX as u64;
     let mut c = [[0; 16], [u64::from(rest[0]); 16], [u64::from(rest[1]); 16], [u64::from(rest[2]); 16]];
@@ -64,7 +67,8 @@ pub struct Philox {
 }
 
 impl Philox {
-    /// The generator of a seed for one purpose: different streams (initial weights, dropout, order, …) of a seed are independent.
+    /// The generator of a seed for one purpose: different streams (initial weights, dropout, order,
+    /// …) of a seed are independent.
     pub const fn new(seed: u64, stream: u64) -> Philox {
         let [k0, k1, ..] = philox4x32([stream as u32, (stream >> 32) as u32, 0, 0], [seed as u32, (seed >> 32) as u32]);
         Philox { key: [k0, k1] }
@@ -93,7 +97,8 @@ impl Philox {
         [unit_f32(a), unit_f32(b), unit_f32(c), unit_f32(d)]
     }
 
-    /// A sequence of numbers for one place, say `[epoch, 0]`: the counters `[place[0], place[1], 0, 0]`, `[place[0], place[1], 1, 0]`, … in turn.
+    /// A sequence of numbers for one place, say `[epoch, 0]`: the counters `[place[0], place[1], 0,
+    /// 0]`, `[place[0], place[1], 1, 0]`, … in turn.
     pub const fn draws(&self, place: [u32; 2]) -> Draws {
         Draws { philox: *self, place, next: 0, block: [0; 4] }
     }

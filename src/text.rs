@@ -1,28 +1,30 @@
-//! Names that people look at. Files and classes are called whatever somebody chose: nothing of that may reach a terminal as a command.
+//! Names for people to look at. Names of files and classes may hold anything: none of it may reach
+//! a terminal as a command.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// `text` with its control characters as escapes (`\u{1b}`, `\n`), and with those that turn the direction of writing round: what is shown is what is there.
+/// `text` with its control characters as escapes (`\u{1b}`, `\n`), and those that reverse the
+/// direction of writing likewise.
 ///
 /// ```
 /// assert_eq!(headstart::visible("cat\x1b[2J.jpg"), "cat\\u{1b}[2J.jpg");
 /// ```
-pub fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
 /// As [`visible`], but lines stay lines: for messages and tables, whose own line ends are meant.
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
-/// A path for people: [`visible`], and `�` for what is no UTF-8.
+/// A path for people: [`visible`], and `�` for bytes that are not UTF-8.
 pub(crate) fn visible_path(path: &Path) -> String {
     visible(&path.to_string_lossy()).into_owned()
 }
 
-/// Serialises a path, and `�` for what is no UTF-8: JSON cannot hold it.
+/// Serialises a path, and `�` for bytes that are not UTF-8, which JSON cannot hold.
 pub(crate) fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())
 }
@@ -43,14 +45,15 @@ fn escaped(text: &str, is_meant: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Line and paragraph separators, embeddings, overrides and isolates: they make `gpj.exe` look like `exe.jpg`.
+/// Line and paragraph separators, embeddings, overrides and isolates: they make `gpj.exe` look like
+/// `exe.jpg`.
 fn turns_direction(c: char) -> bool {
     matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A number with its noun: `1 class`, `2 classes`.
 pub(crate) fn counted(n: usize, one: &str, several: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { several })
+    format!("{} {}", thousands(n as u64), if n == 1 { one } else { several })
 }
 
 /// 12345678 as `12,345,678`.
@@ -66,7 +69,8 @@ pub(crate) fn thousands(n: u64) -> String {
     out
 }
 
-/// Seconds as people say them: `40 ms` below a tenth of a second, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+/// Seconds as people say them: `40 ms` below a tenth of a second, `0.4 s`, `12 s`, `3 min 20 s`, `2
+/// h 5 min`.
 pub(crate) fn seconds(s: f64) -> String {
     match s.round() as u64 {
         _ if s < 0.095 => format!("{:.0} ms", s * 1000.0),

@@ -1,5 +1,5 @@
-//! What this process has begun and not finished: files and folders in the making, programs that it waits for. A program that ends at a signal
-//! takes them with it: see [`abandon`].
+//! Unfinished business of this process: files and folders in the making, programs that it waits
+//! for. A program that ends at a signal takes them with it: see [`abandon`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,8 +38,9 @@ impl Drop for Unfinished {
     }
 }
 
-/// For a program that is about to end, at a signal say: deletes the files and folders that this process is just making, and ends the programs that it
-/// waits for. Whoever would begin another one waits for ever.
+/// For a program that is about to end, at a signal say: deletes the files and folders that this
+/// process is just making, and ends the programs that it waits for. A thread that begins another
+/// one waits for ever.
 pub fn abandon() {
     let all = lock();
     all.values().for_each(Thing::abandon);
@@ -48,7 +49,8 @@ pub fn abandon() {
 }
 
 impl Thing {
-    /// What is gone already was finished this very moment; what cannot be deleted is left to the next run.
+    /// A thing that is gone was finished at this moment; one that cannot be deleted is left to the
+    /// next run.
     fn abandon(&self) {
         match self {
             Thing::File(path) => drop(fs::remove_file(path)),

@@ -15,6 +15,9 @@ mod signals;
 mod speedup;
 #[path = "cli/store.rs"]
 mod store;
+#[cfg(unix)]
+#[path = "cli/weights.rs"]
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -200,7 +203,7 @@ fn a_damaged_bundle_is_refused_by_name() {
     flipped[last] ^= 1;
     let other = fs::read(out.join("best/head.safetensors")).unwrap();
     for (bytes, word) in
-        [(&flipped[..], "SHA-256"), (&whole[..whole.len() / 2], "damaged"), (&other[..], "no bundle"), (&b"hello"[..], "no bundle")]
+        [(&flipped[..], "SHA-256"), (&whole[..whole.len() / 2], "damaged"), (&other[..], "not a bundle"), (&b"hello"[..], "not a bundle")]
     {
         fs::write(&bundle, bytes).unwrap();
         let refused = headstart().arg("predict").arg("--model").arg(&bundle).arg(&data).assert().code(2);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headstart::heads::{HeadKind, KEYS};
+use headstart::internals::heads::{HeadKind, KEYS};
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()

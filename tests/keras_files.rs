@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use headstart::backbones::{self, BuildOptions, Flavour};
-use headstart::graph::Parameter;
+use headstart::weights::Parameter;
 use headstart::weights::{Audit, TensorSource};
 
 fn golden(name: &str) -> PathBuf {

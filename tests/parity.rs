@@ -10,8 +10,8 @@ use headstart::backbone::{Backbone, BackboneSettings};
 use headstart::backbones::{self, BuildOptions, Flavour};
 use headstart::engine::native::{self, NativeEngine};
 use headstart::engine::{Batch, CandleEngine, Engine, centred_error, correct_biases_for_native};
-use headstart::graph::Graph;
-use headstart::plan::Plan;
+use headstart::internals::graph::Graph;
+use headstart::internals::plan::Plan;
 use headstart::weights::Formula;
 
 const IMAGES: usize = 3;

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use classifier::with_classifier;
 use headstart::data::Split;
-use headstart::heads::{FusedTrainer, Matrix, Predictor, Trainer};
-use headstart::rng::Philox;
+use headstart::internals::heads::{FusedTrainer, Matrix, Predictor, Trainer};
+use headstart::internals::rng::Philox;
 use headstart::sweep::{Observer, Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, TrialResult, run};
 
 const DIM: usize = 16;

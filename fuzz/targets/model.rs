@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use headstart::heads::Predictor;
+use headstart::internals::heads::Predictor;
 use libfuzzer_sys::fuzz_target;
 
 const HEADS: [&[u8]; 3] = [

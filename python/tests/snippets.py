@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "python" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "python" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # A line of an indented block that a shell would run: a program's name, or a variable before it.
 COMMAND = re.compile(r"(\w+=\S+ )*(headstart|make|cargo|pip|python3?) \S|\w+=(\"|\$\()")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, binary
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "python" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "python" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 

@@ -167,8 +167,24 @@ def test_sweep_files_run(snippet: Snippet, world: Path) -> None:
     run(world, "headstart sweep cache/photos/*@* --config sweep.yaml --out sweeps/snippet run_cap=3")
 
 
+@pytest.mark.parametrize("snippet", of_kind("rust"))
+def test_rust_is_the_example_that_cargo_compiles(snippet: Snippet) -> None:
+    compiled = {line.removeprefix("//!").strip() for line in (ROOT / "src/lib.rs").read_text("utf-8").splitlines() if line.startswith("//!")}
+    missing = [line for line in snippet.text.splitlines() if line.strip() and line.strip() not in compiled]
+    assert not missing, f"{snippet}: not in the example of src/lib.rs: {missing}"
+
+
+@pytest.mark.parametrize("snippet", of_kind("toml"))
+def test_cargo_features_exist(snippet: Snippet) -> None:
+    features = re.search(r"^\[features\]\n(.*?)(?=^\[)", (ROOT / "Cargo.toml").read_text("utf-8"), flags=re.M | re.S)
+    named = [word for names in re.findall(r"features = \[([^]]*)\]", snippet.text) for word in re.findall(r'"([^"]+)"', names)]
+    assert features and named
+    assert not [name for name in named if not re.search(rf"^{name} = ", features[1], flags=re.M)], f"{snippet}: {named}"
+
+
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert {s.kind for s in SNIPPETS} <= {"sh", "python", "yaml"}, [str(s) for s in SNIPPETS if s.kind not in ("sh", "python", "yaml")]
+    kinds = {"sh", "python", "yaml", "rust", "toml"}
+    assert {s.kind for s in SNIPPETS} <= kinds, [str(s) for s in SNIPPETS if s.kind not in kinds]
     assert len(SNIPPETS) > 30
 
 

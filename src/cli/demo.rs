@@ -18,7 +18,7 @@ const SIDE: usize = 28;
 ///
 /// # Errors
 /// A damaged table, a folder with something in it, a full disk.
-pub fn mnist(csv_gz: &Path, dir: &Path) -> Result<usize> {
+pub(super) fn mnist(csv_gz: &Path, dir: &Path) -> Result<usize> {
     if fs::read_dir(dir).is_ok_and(|mut there| there.next().is_some()) {
         return Err(Error::data(dir, "is not empty", "name a folder that is not there yet"));
     }

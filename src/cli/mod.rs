@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod commands;
 mod demo;
+mod ending;
 mod results;
 mod screen;
 mod signals;
@@ -20,20 +21,10 @@ use std::sync::Mutex;
 use clap::Parser;
 
 use args::{Bench, Cli, Demo, Verb, Weights};
+use ending::Ending;
 use results::Results;
 use screen::Screen;
 use wording::in_commands;
-
-/// How a command ended, where it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// All done.
-    Done,
-    /// Done, but not to the strictness asked for.
-    Incomplete,
-    /// Stopped because a signal asked for it; what is finished is kept.
-    Stopped,
-}
 
 /// Runs a command line, whose first word is the program's name. The exit code is 0 where all was done, 1 for a failure, 2 for wrong usage or unusable
 /// input, and 128 or more where a signal stopped it.

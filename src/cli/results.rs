@@ -8,17 +8,17 @@ static FAILURE: OnceLock<io::Error> = OnceLock::new();
 
 /// Results on their way to stdout.
 #[derive(Debug, Clone, Copy)]
-pub struct Results;
+pub(super) struct Results;
 
 impl Results {
     /// Writes one line.
-    pub fn line(self, text: &[u8]) {
+    pub(super) fn line(self, text: &[u8]) {
         let mut out = io::stdout().lock();
         keep(out.write_all(text).and_then(|()| out.write_all(b"\n")));
     }
 
     /// Whether anybody hears what is written still: after a full disk, or when the reader has gone away (`| head`), further work is for nobody.
-    pub fn are_heard(self) -> bool {
+    pub(super) fn are_heard(self) -> bool {
         FAILURE.get().is_none()
     }
 
@@ -26,7 +26,7 @@ impl Results {
     ///
     /// # Errors
     /// The first failure of this program to write to stdout.
-    pub fn end(self) -> Result<(), &'static io::Error> {
+    pub(super) fn end(self) -> Result<(), &'static io::Error> {
         keep(io::stdout().flush());
         FAILURE.get().filter(|e| e.kind() != ErrorKind::BrokenPipe).map_or(Ok(()), Err)
     }

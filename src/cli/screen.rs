@@ -18,27 +18,27 @@ use super::wording::in_commands;
 
 /// Where a command's words go, as the global flags have it.
 #[derive(Debug, Clone, Copy)]
-pub struct Screen {
+pub(super) struct Screen {
     pub quiet: bool,
     pub json: bool,
 }
 
 impl Screen {
     /// Something good to know; silent under `--quiet`.
-    pub fn note(&self, text: impl Display) {
+    pub(super) fn note(&self, text: impl Display) {
         if !self.quiet {
             to_stderr(visible_lines(&in_commands(&text.to_string())));
         }
     }
 
     /// Something that may need the user's hand.
-    pub fn warn(&self, text: impl Display) {
+    pub(super) fn warn(&self, text: impl Display) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
         to_stderr(format_args!("{on}warning:{off} {}", visible_lines(&in_commands(&text.to_string()))));
     }
 
     /// What an extraction has to say.
-    pub fn event(&self, event: &Event<'_>) {
+    pub(super) fn event(&self, event: &Event<'_>) {
         match event.level() {
             Level::Note => self.note(event),
             Level::Warning => self.warn(event),
@@ -46,7 +46,7 @@ impl Screen {
     }
 
     /// What stopped the command; a bug asks to be reported.
-    pub fn error(&self, error: &anyhow::Error) {
+    pub(super) fn error(&self, error: &anyhow::Error) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let mut text = error.to_string();
         // Causes whose words are in the message already would only repeat them.
@@ -65,12 +65,12 @@ impl Screen {
     }
 
     /// A result for people, on stdout. Whether it got there is known at the end: [`Results::end`].
-    pub fn result(&self, text: impl Display) {
+    pub(super) fn result(&self, text: impl Display) {
         Results.line(visible_lines(&text.to_string()).as_bytes());
     }
 
     /// A path as a result: to the byte for programs (`cache=$(headstart features …)`), readable on a terminal.
-    pub fn path(&self, path: &Path) {
+    pub(super) fn path(&self, path: &Path) {
         if io::stdout().is_terminal() {
             self.result(visible(&path.to_string_lossy()));
         } else {
@@ -79,12 +79,12 @@ impl Screen {
     }
 
     /// A result for machines, one object a line, on stdout.
-    pub fn object(&self, object: &serde_json::Value) {
+    pub(super) fn object(&self, object: &serde_json::Value) {
         Results.line(object.to_string().as_bytes());
     }
 
     /// Whoever listens while a file is fetched: a line when it begins, and a bar.
-    pub fn fetching(&self) -> impl Fn(Fetching) {
+    pub(super) fn fetching(&self) -> impl Fn(Fetching) {
         let (screen, shown) = (*self, OnceCell::new());
         move |event| match event {
             Fetching::Begins(text) => screen.note(text),
@@ -99,14 +99,14 @@ impl Screen {
     }
 
     /// Takes what a bar has drawn, or a key has left, off the terminal's line.
-    pub fn clear_line(&self) {
+    pub(super) fn clear_line(&self) {
         if io::stderr().is_terminal() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 
     /// A progress bar on a terminal, nothing elsewhere.
-    pub fn bar(&self, total: u64, template: &str) -> ProgressBar {
+    pub(super) fn bar(&self, total: u64, template: &str) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
@@ -124,7 +124,7 @@ fn to_stderr(text: impl Display) {
 }
 
 /// A table with a line below its header; all columns but the first `left` are aligned to the right.
-pub fn table<T: Into<Row>>(header: T, left: usize, rows: impl IntoIterator<Item = T>) -> Table {
+pub(super) fn table<T: Into<Row>>(header: T, left: usize, rows: impl IntoIterator<Item = T>) -> Table {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
     table.set_header(header);
@@ -141,12 +141,12 @@ fn visible_cells(row: &Row) -> Row {
 }
 
 /// A path in JSON, which cannot hold what is no UTF-8: `�` stands in its place.
-pub fn name(path: &Path) -> String {
+pub(super) fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
 /// Bytes as people say them.
-pub fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
     let mut value = n as f64;
     let mut unit = 0;

@@ -14,15 +14,15 @@ static GENTLE: AtomicBool = AtomicBool::new(false);
 static KEPT: Mutex<Option<Box<dyn Fn() -> String + Send>>> = Mutex::new(None);
 
 /// The exit code of the signal that asked to stop.
-pub fn asked() -> Option<u8> {
+pub(super) fn asked() -> Option<u8> {
     Some(ASKED.load(Ordering::Relaxed)).filter(|&signal| signal != 0).map(|signal| 128 + signal as u8)
 }
 
 /// While this lives, a first signal only asks.
-pub struct Gently(());
+pub(super) struct Gently(());
 
 /// Lets whoever works come to a good end: it looks at [`asked`].
-pub fn gently() -> Gently {
+pub(super) fn gently() -> Gently {
     GENTLE.store(true, Ordering::Relaxed);
     Gently(())
 }
@@ -34,10 +34,10 @@ impl Drop for Gently {
 }
 
 /// While this lives, its words are said at a signal.
-pub struct Kept(());
+pub(super) struct Kept(());
 
 /// What to say of the work that is finished, should a signal end the program.
-pub fn kept(words: impl Fn() -> String + Send + 'static) -> Kept {
+pub(super) fn kept(words: impl Fn() -> String + Send + 'static) -> Kept {
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(words));
     Kept(())
 }
@@ -50,7 +50,7 @@ impl Drop for Kept {
 
 /// Listens for as long as the program runs.
 #[cfg(unix)]
-pub fn listen(screen: Screen) -> std::io::Result<()> {
+pub(super) fn listen(screen: Screen) -> std::io::Result<()> {
     use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::{flag, iterator::Signals};
 

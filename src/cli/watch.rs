@@ -9,7 +9,7 @@ use super::signals;
 use crate::extraction::{Event, Observer, Progress};
 
 /// Draws the extraction on a terminal, says the important things elsewhere.
-pub struct Watch<'a> {
+pub(super) struct Watch<'a> {
     screen: &'a Screen,
     bar: ProgressBar,
     /// What is being computed, before the count.
@@ -21,12 +21,12 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(screen: &'a Screen) -> Watch<'a> {
+    pub(super) fn new(screen: &'a Screen) -> Watch<'a> {
         Watch { screen, bar: ProgressBar::hidden(), what: String::new(), asked_at: None, stopped: false }
     }
 
     /// Takes the bar off the terminal.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }
@@ -42,7 +42,7 @@ impl Observer for Watch<'_> {
         Box::new(move || bar.inc(1))
     }
 
-    fn digested(&mut self) {
+    fn digested(&mut self, _read: usize) {
         self.clear();
     }
 

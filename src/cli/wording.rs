@@ -7,7 +7,7 @@ use crate::steps;
 use regex::{Captures, Regex};
 
 /// The command line for a step; `{}` stands for flags.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 10] = [
     (steps::EXTRACT, "run `headstart features{}`"),
     (steps::EXTRACT_AGAIN, "run `headstart features{}` again"),
     (steps::TRAIN, "train a head with `headstart sweep{}`"),
@@ -16,6 +16,7 @@ const COMMANDS: [(&str, &str); 9] = [
     (steps::LIST_OF_BACKBONES, "`headstart backbones`"),
     (steps::DESCRIPTION_OF_BACKBONE, "`headstart backbones NAME`"),
     (steps::CHECK_WEIGHTS, "run `headstart weights check FILE --backbone NAME`"),
+    (steps::MERGE, "join all parts with `headstart merge`"),
     (steps::SUMMARY_OF_CACHE, "`headstart inspect`"),
 ];
 
@@ -33,9 +34,10 @@ static WORDS: LazyLock<Regex> = LazyLock::new(|| {
         .unwrap_or_else(|e| panic!("{e}"))
 });
 
-/// `text` as somebody at a command line can act on it: "option `size=224`" becomes `--size 224`, "extract the features again with option
-/// `tap=gap`" becomes "run `headstart features --tap gap` again".
-pub fn in_commands(text: &str) -> Cow<'_, str> {
+/// `text` as somebody at a command line can act on it: "option `size=224`" becomes `--size 224`,
+/// "extract the features again with option `tap=gap`" becomes "run `headstart features --tap gap`
+/// again".
+pub(super) fn in_commands(text: &str) -> Cow<'_, str> {
     WORDS.replace_all(text, |found: &Captures| {
         let Some(step) = found.name("step") else { return flags(&found[0]) };
         let command = COMMANDS.iter().find(|(phrase, _)| *phrase == step.as_str()).map_or(step.as_str(), |(_, command)| command);

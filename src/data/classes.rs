@@ -1,4 +1,4 @@
-//! From what a listing found to a data set: classes that are one, labels that are no classes.
+//! From what a listing found to a data set: classes that are one, labels that are not classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -54,10 +54,14 @@ pub(super) fn dataset(path: &Path, mut found: Found, options: &ListOptions) -> R
         warnings.extend(group::assign(pattern, path, &mut entries)?);
     }
     note_several_labels(&entries, &mut warnings, &mut notes);
+    if own_splits {
+        notes.extend(missing_splits(&entries));
+    }
     Ok(Dataset { classes, entries, own_splits, warnings, notes })
 }
 
-/// Names that differ only in their Unicode form are one class. Those that differ in case are one where no split holds two of them; else that is said.
+/// Names that differ only in their Unicode form are one class. Those that differ in case are one
+/// where no split holds two of them; else that is said.
 fn unite(found: &mut Found) {
     let mut spellings: BTreeMap<String, BTreeMap<String, Spelling>> = BTreeMap::new();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -113,7 +117,7 @@ fn folded(name: &str) -> String {
     name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Values of a regression and names of single photos are no classes.
+/// Values of a regression and names of single photos are not classes.
 fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Result<()> {
     if classes.len() < SUSPICIOUS {
         return Ok(());
@@ -128,7 +132,7 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     let (n, k) = (items.len(), classes.len());
     let problem = if most(numbers) && (most(fractions) || 3 * k > n) {
         format!(
-            "has {k} different labels for {n} images, most of them numbers such as `{}`: values to predict are no classes",
+            "has {k} different labels for {n} images, most of them numbers such as `{}`: values to predict are not classes",
             classes[k / 2]
         )
     } else if most(single) {
@@ -139,8 +143,22 @@ fn refuse_other_labels(path: &Path, classes: &[String], items: &[Item]) -> Resul
     } else {
         return Ok(());
     };
-    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say --labels-are-classes";
+    let hint = "give a few classes of several images each (for numbers, ranges such as `young` and `old`); if these are classes indeed, say option `labels-are-classes`";
     Err(Error::data(path, problem, hint))
+}
+
+/// What a sweep does without a val split, where the data has splits of its own.
+fn missing_splits(entries: &[Entry]) -> Option<String> {
+    let lacks = |split| entries.iter().all(|e| e.split != Some(split));
+    match (lacks(Split::Val), lacks(Split::Test)) {
+        (false, _) => None,
+        (true, false) => Some("there are no val images: a sweep holds out a fifth of train to choose by".into()),
+        (true, true) => Some(
+            "there are neither val nor test images: a sweep holds out a fifth of train to choose by, and \
+             nothing is left for a last look at the chosen head"
+                .into(),
+        ),
+    }
 }
 
 fn note_several_labels(entries: &[Entry], warnings: &mut Vec<String>, notes: &mut Vec<String>) {
@@ -150,7 +168,7 @@ fn note_several_labels(entries: &[Entry], warnings: &mut Vec<String>, notes: &mu
     }
     let text = format!("{several} of {} images have several labels (`a|b`): each class is judged by itself", entries.len());
     if 10 * several < entries.len() {
-        warnings.push(format!("{text}. If `|` belongs to the names of classes, say --single-label"));
+        warnings.push(format!("{text}. If `|` belongs to the names of classes, say option `single-label`"));
     } else {
         notes.push(text);
     }

@@ -1,4 +1,5 @@
-//! SHA-256 of image files: what an image *is*, whatever its name; kept between runs, so that unchanged files need not be read again.
+//! SHA-256 of image files: what an image *is*, whatever its name; kept between runs, so that
+//! unchanged files need not be read again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,7 +55,7 @@ impl FromStr for Digest {
 
 /// What [`digests`] found.
 #[derive(Debug)]
-pub struct Digests {
+pub(crate) struct Digests {
     /// One for each entry; an unreadable file is a failed image, nothing worse.
     pub each: Vec<Result<Digest>>,
     /// How many files had to be read; the others had not changed since.
@@ -63,13 +64,15 @@ pub struct Digests {
 
 /// Digests of all entries, in parallel on rayon's current pool; `tick` is called once an entry.
 ///
-/// `known` is a CSV file `path,size,mtime_ns,sha256,crc32c` in which digests are kept from run to run: a file whose size and modification time stand
-/// there is not read. A missing or damaged file or line of that kind costs a reading of the images, nothing else; it is replaced in one step. A file
-/// modified within two seconds before it was read is not put down, because a later change might leave the same stamp.
+/// `known` is a CSV file `path,size,mtime_ns,sha256,crc32c` in which digests are kept from run to
+/// run: a file whose size and modification time stand there is not read. A missing or damaged file
+/// or line of that kind costs a reading of the images, nothing else; it is replaced in one step. A
+/// file modified within two seconds before it was read is not put down, because a later change
+/// might leave the same stamp.
 ///
 /// # Errors
 /// `known` cannot be written.
-pub fn digests(source: &dyn ImageSource, entries: &[Entry], known: Option<&Path>, tick: &(dyn Fn() + Sync)) -> Result<Digests> {
+pub(crate) fn digests(source: &dyn ImageSource, entries: &[Entry], known: Option<&Path>, tick: &(dyn Fn() + Sync)) -> Result<Digests> {
     let mut records = known.map(load).unwrap_or_default();
     let found: Vec<Result<Found>> = entries
         .par_iter()
@@ -104,7 +107,8 @@ struct Found {
 }
 
 fn find(source: &dyn ImageSource, uri: &str, records: &Records) -> Result<Found> {
-    // The stamp is taken first: a change while the file is read then leaves a stamp that no longer fits.
+    // The stamp is taken first: a change while the file is read then leaves a stamp that no longer
+    // fits.
     let stamp = patiently(|| source.stamp(uri))?;
     if let Some(&(_, digest)) = records.get(&source.locate(uri)).filter(|(old, _)| *old == stamp) {
         return Ok(Found { digest, stamp, read: false, settled: true });
@@ -141,7 +145,7 @@ fn checksum(fields: [&str; 4]) -> String {
 ///
 /// # Errors
 /// `known` cannot be written.
-pub fn forget<'a>(source: &dyn ImageSource, uris: impl IntoIterator<Item = &'a str>, known: &Path) -> Result<()> {
+pub(crate) fn forget<'a>(source: &dyn ImageSource, uris: impl IntoIterator<Item = &'a str>, known: &Path) -> Result<()> {
     let mut records = load(known);
     let before = records.len();
     for uri in uris {

@@ -1,12 +1,15 @@
-//! The same image in several places: a leak where it stands in two splits, a contradiction where it stands in two classes.
+//! The same image in several places: a leak where it stands in two splits, a contradiction where it
+//! stands in two classes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::text::name_some;
 use super::{Digest, Entry, Split};
+use crate::text::counted;
 
 /// Entries whose files hold the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duplicate {
+pub(crate) struct Duplicate {
     /// The bytes that they share.
     pub digest: Digest,
     /// Indices of two or more entries, ascending.
@@ -17,10 +20,12 @@ pub struct Duplicate {
     pub across_classes: bool,
 }
 
-/// All groups of entries with the same digest, by their first entry; entries without a digest (unreadable files) are in none.
+/// All groups of entries with the same digest, by their first entry; entries without a digest
+/// (unreadable files) are in none.
 ///
-/// Worth a warning are those [`across_splits`](Duplicate::across_splits) or [`across_classes`](Duplicate::across_classes).
-pub fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
+/// Worth a warning are those [`across_splits`](Duplicate::across_splits) or
+/// [`across_classes`](Duplicate::across_classes).
+pub(crate) fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
     let mut groups: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
     for (i, digest) in digests.iter().enumerate().take(entries.len()) {
         if let Some(digest) = digest {
@@ -41,11 +46,13 @@ pub fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicat
     found
 }
 
-/// The entries to drop from train, ascending. Val and test stay as they are. Of a group of identical images in train go
-/// - all, where copies differ in their labels: nobody knows which is right;
-/// - all, where a copy stands in val or test: a head would be judged by what it has learnt by heart;
+/// The entries to drop from train, ascending. Val and test stay as they are. Of a group of
+/// identical images in train go
+/// - all, where copies differ in their labels: it is not known which is right;
+/// - all, where a copy stands in val or test: a head would be judged by what it has learnt by
+///   heart;
 /// - all but the first otherwise.
-pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
+pub(crate) fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
     let mut dropped: Vec<usize> = duplicates
         .iter()
         .flat_map(|group| {
@@ -57,9 +64,30 @@ pub fn dedupe(entries: &[Entry], duplicates: &[Duplicate]) -> Vec<usize> {
     dropped
 }
 
+/// What is said of classes that had images in train and have none without those that are `dropped`.
+pub(crate) fn emptied_classes(entries: &[Entry], dropped: &[usize], classes: &[String]) -> Option<String> {
+    let labels = |is_wanted: &dyn Fn(usize) -> bool| -> BTreeSet<usize> {
+        let train = entries.iter().enumerate().filter(|(i, e)| e.split == Some(Split::Train) && is_wanted(*i));
+        train.flat_map(|(_, e)| e.labels.iter().copied()).collect()
+    };
+    let kept = labels(&|i| dropped.binary_search(&i).is_err());
+    let emptied: Vec<&str> = labels(&|_| true).difference(&kept).map(|&label| classes[label].as_str()).collect();
+    let count = counted(emptied.len(), "class", "classes");
+    (!emptied.is_empty()).then(|| format!("without copies, train has no images left of {count}: {}", name_some(emptied.into_iter())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_that_is_all_copies_is_named() {
+        let (entries, digests) = data(&["0 train a", "0 test a", "1 train b", "1 train c", "1 test c"]);
+        let dropped = dedupe(&entries, &duplicates(&entries, &digests));
+        let classes = ["cats".to_string(), "dogs".into()];
+        assert_eq!(emptied_classes(&entries, &dropped, &classes).unwrap(), "without copies, train has no images left of 1 class: cats");
+        assert_eq!(emptied_classes(&entries, &[3], &classes), None);
+    }
 
     /// Entries from "class split content" words; content `-` stands for an unreadable file.
     fn data(lines: &[&str]) -> (Vec<Entry>, Vec<Option<Digest>>) {

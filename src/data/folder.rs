@@ -1,6 +1,6 @@
 //! Labels from folder names: `DIR/CLASS/…`, or `DIR/SPLIT/CLASS/…`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -11,12 +11,14 @@ use super::passed::Passed;
 use super::text::name_some;
 use super::walk::{Step, Walk};
 use super::{Dataset, GroupRule, group};
+use crate::text::counted;
 use crate::{Error, Result};
 
 const LAYOUT: &str = "put the images into one folder a class (DIR/cats/…, DIR/dogs/…), these perhaps into DIR/train, DIR/val and DIR/test, \
                       or name them in a CSV file `path,label`";
 
-/// Lists the images below `root`; reads the first bytes of files whose extension says nothing, and no others.
+/// Lists the images below `root`; reads the first bytes of files whose extension says nothing, and
+/// no others.
 pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
     if let Some(GroupRule::Column(name)) = &options.group {
         return Err(group::no_column(root, name));
@@ -37,7 +39,8 @@ pub(super) fn list(root: &Path, options: &ListOptions) -> Result<Dataset> {
 /// What a walk over the files comes upon.
 #[derive(Default)]
 struct Seen {
-    /// All folders of the first three levels, relative to the root: splits and classes are among them.
+    /// All folders of the first three levels, relative to the root: splits and classes are among
+    /// them.
     folders: BTreeSet<String>,
     /// Images, relative to the root.
     images: Vec<String>,
@@ -69,7 +72,8 @@ impl Seen {
         warnings.extend(self.passed.warnings());
         if !self.unnamable.is_empty() {
             let names = name_some(self.unnamable.iter().map(String::as_str));
-            warnings.push(format!("passed over {} images whose paths are not UTF-8: {names}", self.unnamable.len()));
+            let images = counted(self.unnamable.len(), "image whose path is", "images whose paths are");
+            warnings.push(format!("passed over {images} not UTF-8: {names}"));
         }
         let decided = layout::decide(root, &self.images, options.splits.as_ref(), options.lenient)?;
         let layout = decided.layout;
@@ -90,24 +94,27 @@ impl Seen {
 
     /// Images with their class and split, and what is said of those without.
     fn items(&self, layout: &Layout) -> (Vec<Item>, Vec<String>) {
-        let (mut items, mut beside, mut stray) = (vec![], BTreeSet::new(), 0);
+        let (mut items, mut beside, mut stray) = (vec![], BTreeMap::new(), vec![]);
         for image in &self.images {
             match layout.place(image) {
                 Place::Class(class, split) => {
                     items.push(Item { uri: image.clone(), labels: BTreeSet::from([class.to_string()]), split, group: None });
                 }
                 Place::Beside(folder) => {
-                    beside.insert(folder);
+                    *beside.entry(folder).or_insert(0) += 1;
                 }
-                Place::Stray => stray += 1,
+                Place::Stray => stray.push(image.as_str()),
             }
         }
         let mut warnings = vec![];
         if !beside.is_empty() {
-            warnings.push(format!("passed over images beside the splits, in {}", name_some(beside.iter().copied())));
+            let folders: Vec<String> = beside.iter().map(|(folder, images)| format!("{images} in {folder}")).collect();
+            let images = counted(beside.values().sum(), "image", "images");
+            warnings.push(format!("passed over {images} beside the splits: {}", name_some(folders.iter().map(String::as_str))));
         }
-        if stray > 0 {
-            warnings.push(format!("passed over {stray} images that lie in no class folder"));
+        if !stray.is_empty() {
+            let images = counted(stray.len(), "image that lies", "images that lie");
+            warnings.push(format!("passed over {images} in no class folder: {}", name_some(stray.into_iter())));
         }
         (items, warnings)
     }
@@ -116,7 +123,11 @@ impl Seen {
     fn hint(&self, classes: &[String]) -> String {
         let [only] = classes else { return LAYOUT.into() };
         let below = self.folders.iter().filter(|f| f.split_once('/').is_some_and(|(top, rest)| top == only && !rest.contains('/'))).count();
-        if below > 1 { format!("if the folders in `{only}` are the classes, give --data DIR/{only}; else {LAYOUT}") } else { LAYOUT.into() }
+        if below > 1 {
+            format!("if the folders in `{only}` are the classes, give option `data=DIR/{only}`; else {LAYOUT}")
+        } else {
+            LAYOUT.into()
+        }
     }
 
     /// Names classes whose folder holds no image, and those that lack images in one of the splits.
@@ -130,7 +141,8 @@ impl Seen {
         let empty: Vec<&str> = folders.difference(&with_images).copied().collect();
         let mut warnings = Vec::new();
         if !empty.is_empty() {
-            warnings.push(format!("left out {} class folders without images: {}", empty.len(), name_some(empty.into_iter())));
+            let folders = counted(empty.len(), "class folder", "class folders");
+            warnings.push(format!("left out {folders} without images: {}", name_some(empty.into_iter())));
         }
         for split in layout.splits() {
             let there: BTreeSet<usize> =
@@ -138,7 +150,8 @@ impl Seen {
             let lacking = dataset.classes.iter().enumerate().filter(|(label, _)| !there.contains(label));
             let lacking: Vec<&str> = lacking.map(|(_, class)| class.as_str()).collect();
             if !lacking.is_empty() {
-                warnings.push(format!("{split} has no images of {} classes: {}", lacking.len(), name_some(lacking.into_iter())));
+                let classes = counted(lacking.len(), "class", "classes");
+                warnings.push(format!("{split} has no images of {classes}: {}", name_some(lacking.into_iter())));
             }
         }
         warnings

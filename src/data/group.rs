@@ -12,12 +12,15 @@ const MARK: &str = "{group}";
 const HELP: &str = "for folders give a pattern for the end of each path, such as `{group}/*` (the folder that holds the photo) or `{group}_*` (its name up to the \
                     first `_`); for a CSV file the name of a column";
 
-/// Where the group of an image is written: photos of a group are never parted, neither by splits that come from a rule nor by a sweep.
+/// Where the group of an image is written: photos of a group are never parted, neither by splits
+/// that come from a rule nor by a sweep.
 ///
-/// - **A pattern** has `{group}` in it and is held against the end of each path: `*` stands for any text without a `/`, `{group}` for the
-///   shortest text that fits. `{group}/*` takes the folder that holds the photo, `{group}_*` the file's name up to its first `_`,
-///   `{group}/{group}/*` the last two folders together.
-/// - **Any other text** names a column of the CSV file; without a rule, that is the column `group`, where there is one.
+/// - **A pattern** has `{group}` in it and is held against the end of each path: `*` stands for any
+///   text without a `/`, `{group}` for the shortest text that fits. `{group}/*` takes the folder
+///   that holds the photo, `{group}_*` the file's name up to its first `_`, `{group}/{group}/*` the
+///   last two folders together.
+/// - **Any other text** names a column of the CSV file; without a rule, that is the column `group`,
+///   where there is one.
 #[derive(Debug, Clone)]
 pub enum GroupRule {
     /// A column of a CSV file.
@@ -54,7 +57,7 @@ pub(super) fn assign(pattern: &Regex, path: &Path, entries: &mut [Entry]) -> Res
     let without = entries.iter().filter(|e| e.group.is_none()).count();
     match entries.first() {
         Some(first) if without == entries.len() => {
-            let problem = format!("no path matches the pattern of --group; one of them is {}", first.uri);
+            let problem = format!("no path matches the pattern of option `group`; one of them is {}", first.uri);
             Err(Error::data(path, problem, HELP))
         }
         _ => Ok((without > 0).then(|| format!("{without} of {} images match no group: each of them stands alone", entries.len()))),

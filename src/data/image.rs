@@ -8,7 +8,8 @@ use super::local::read_file;
 use super::{ImageSource, Pixels};
 use crate::{Error, Result};
 
-/// An image to compute with: a file, an entry of an [`ImageSource`], an encoded file in memory, or decoded pixels.
+/// An image to compute with: a file, an entry of an [`ImageSource`], an encoded file in memory, or
+/// decoded pixels.
 ///
 /// ```
 /// use headstart::data::{Image, Pixels};
@@ -48,7 +49,8 @@ impl Image<'_> {
         }
     }
 
-    /// The bytes of its file. Pixels become an uncompressed BMP: so they have a digest like any other image, and one way through the decoder.
+    /// The bytes of its file. Pixels become an uncompressed BMP: so they have a digest like any
+    /// other image, and one way through the decoder.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -159,7 +161,8 @@ fn bitmap(pixels: &Pixels) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADERS as usize + stride * pixels.height);
     let size = (HEADERS as usize + stride * pixels.height) as u32;
     bytes.extend(b"BM");
-    // File header: size, reserved, start of the pixels. Bitmap header: its size, width, height (negative: from the top), planes, bits, no compression.
+    // File header: size, reserved, start of the pixels. Bitmap header: its size, width, height
+    // (negative: from the top), planes, bits, no compression.
     [size, 0, HEADERS, 40, pixels.width as u32].iter().for_each(|field| bytes.extend(field.to_le_bytes()));
     bytes.extend((-(pixels.height as i32)).to_le_bytes());
     [1u16, 24].iter().for_each(|field| bytes.extend(field.to_le_bytes()));

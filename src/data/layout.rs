@@ -40,7 +40,7 @@ pub(super) enum Place<'a> {
 
 impl Layout {
     /// Class and split of a path relative to the root.
-    pub fn place<'a>(&self, uri: &'a str) -> Place<'a> {
+    pub(super) fn place<'a>(&self, uri: &'a str) -> Place<'a> {
         let mut parts = uri.split('/');
         let mut split = None;
         if let Layout::Above(folders) = self {
@@ -62,7 +62,7 @@ impl Layout {
     }
 
     /// The class that a folder stands for, where it stands for one.
-    pub fn class_of<'a>(&self, folder: &'a str) -> Option<&'a str> {
+    pub(super) fn class_of<'a>(&self, folder: &'a str) -> Option<&'a str> {
         let parts: Vec<&str> = folder.split('/').collect();
         match (self, parts.as_slice()) {
             (Layout::Flat | Layout::Below(_), [class]) => Some(class),
@@ -75,7 +75,7 @@ impl Layout {
     }
 
     /// The splits that there are.
-    pub fn splits(&self) -> BTreeSet<Split> {
+    pub(super) fn splits(&self) -> BTreeSet<Split> {
         match self {
             Layout::Flat => BTreeSet::new(),
             Layout::Above(folders) => folders.values().map(|f| f.split).collect(),
@@ -84,7 +84,7 @@ impl Layout {
     }
 
     /// Which folder was taken for which split, where it is not called so.
-    pub fn note(&self) -> Option<String> {
+    pub(super) fn note(&self) -> Option<String> {
         let named = |(name, folder): (&String, &SplitFolder)| {
             let whole = folder.inner.as_ref().map_or(name.clone(), |inner| format!("{name}/{inner}"));
             (whole != folder.split.name()).then(|| format!("{whole} is {}", folder.split))
@@ -119,8 +119,8 @@ pub(super) struct Decided {
     pub warnings: Vec<String>,
 }
 
-/// Finds the layout of a folder's images. With `names`, the user has said which folders are splits. A lenient reader takes what is not sure for
-/// classes.
+/// Finds the layout of a folder's images. With `names`, the user has said which folders are splits.
+/// A lenient reader takes what is not sure for classes.
 ///
 /// # Errors
 /// Folders that look like splits where it is not sure that they are.
@@ -147,11 +147,11 @@ pub(super) fn decide(root: &Path, images: &[String], names: Option<&SplitNames>,
     if !sure.is_empty() {
         let names = name_some(sure.keys().copied());
         warnings.push(format!(
-            "took {names} for a class: it holds images itself, like the folders beside it (if it is a split, say so with --splits)"
+            "took {names} for a class: it holds images itself, like the folders beside it (if it is a split, say so with option `splits`)"
         ));
     } else if let Some(common) = common_folders(&tops) {
         warnings.push(format!(
-            "each of the class folders {} holds folders of the same names: {}. Are those the classes? Then say what the folders above are, with --splits, or give one of them with --data",
+            "each of the class folders {} holds folders of the same names: {}. Are those the classes? Then say what the folders above are, with option `splits`, or give one of them with option `data`",
             name_some(tops.keys().copied()),
             name_some(common.iter().copied())
         ));
@@ -198,7 +198,7 @@ fn given(root: &Path, tops: &BTreeMap<&str, Top<'_>>, names: &SplitNames) -> Res
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", name_some(tops.keys().copied())),
         };
-        return Err(Error::data(root, format!("has no folder `{name}` with images in it, which --splits names"), hint));
+        return Err(Error::data(root, format!("has no folder `{name}` with images in it, which option `splits` names"), hint));
     }
     Ok(above(tops, names.iter().collect()))
 }
@@ -220,7 +220,8 @@ fn below(tops: &BTreeMap<&str, Top<'_>>) -> Option<BTreeMap<String, Split>> {
     (several && splits.len() == all.len() && tops.values().all(Top::holds_folders)).then_some(splits)
 }
 
-/// Whether folders of several splits' names either are all that there is, or hold folders of the same name.
+/// Whether folders of several splits' names either are all that there is, or hold folders of the
+/// same name.
 fn look_like_splits(tops: &BTreeMap<&str, Top<'_>>, looks: &BTreeMap<&str, Split>) -> bool {
     if looks.values().collect::<BTreeSet<_>>().len() < 2 {
         return false;
@@ -242,7 +243,7 @@ fn not_sure(root: &Path, tops: &BTreeMap<&str, Top<'_>>, looks: &BTreeMap<&str, 
     let pairs: Vec<String> = looks.iter().map(|(name, split)| format!("{split}={name}")).collect();
     let problem =
         format!("holds the folders {}: are {} splits or classes?", name_some(tops.keys().copied()), name_some(looks.keys().copied()));
-    Error::data(root, problem, format!("say which are splits: `--splits {}`; if none is, `--splits none`", pairs.join(",")))
+    Error::data(root, problem, format!("say which are splits: option `splits={}`; if none is, option `splits=none`", pairs.join(",")))
 }
 
 /// The split that a word in a CSV's column means.

@@ -12,13 +12,17 @@ use crate::{Error, Result};
 /// No image file that can be decoded within the limit on pixels is larger than this many bytes.
 const MAX_FILE: u64 = 2 << 30;
 
-/// Opens a data set: a folder of class folders, with splits above them or not, or a CSV file `path,label[,split]`.
+/// Opens a data set: a folder of class folders, with splits above them or not, or a CSV file
+/// `path,label[,split]`.
 ///
-/// - **Folder**: `DIR/CLASS/…`, or `DIR/SPLIT/CLASS/…` where folders are called like splits: `train`, `Training`, `training_set`, `seg_train`, `trainval`;
-///   `val`, `valid`, `validation`, `dev`, `eval`; `test`, `testing`, `holdout`, in any case and with words such as `set`, `data` and `images`. A folder
-///   of that name may hold another one with the classes; `DIR/CLASS/SPLIT/…` is understood, too. What only looks like splits is refused,
-///   unless [`ListOptions::splits`] says what it is. Further folders below classes may nest.
-/// - **CSV**: a header with `path` and `label` and perhaps `split` and `group`, in any order, other columns ignored, commas, semicolons or tabs between them; paths relative to the CSV's folder;
+/// - **Folder**: `DIR/CLASS/…`, or `DIR/SPLIT/CLASS/…` where folders are called like splits:
+///   `train`, `Training`, `training_set`, `seg_train`, `trainval`; `val`, `valid`, `validation`,
+///   `dev`, `eval`; `test`, `testing`, `holdout`, in any case and with words such as `set`, `data`
+///   and `images`. A folder of that name may hold another one with the classes; `DIR/CLASS/SPLIT/…`
+///   is understood, too. What only looks like splits is refused, unless [`ListOptions::splits`]
+///   says what it is. Further folders below classes may nest.
+/// - **CSV**: a header with `path` and `label` and perhaps `split` and `group`, in any order, other
+///   columns ignored, commas, semicolons or tabs between them; paths relative to the CSV's folder;
 ///   several labels as `a|b`. The URI of an image is its path as written.
 ///
 /// # Errors

@@ -31,8 +31,8 @@ struct Labelled {
 }
 
 impl LabelledImages {
-    /// Adds an image. `uri` is its identity in caches from run to run. Either all images have a split, or none: then a
-    /// [`SplitRule`](super::SplitRule) decides.
+    /// Adds an image. `uri` is its identity in caches from run to run. Either all images have a
+    /// split, or none: then a [`SplitRule`](super::SplitRule) decides.
     ///
     /// # Errors
     /// A URI that is there already; an image of another source that cannot be read.

@@ -37,9 +37,13 @@ mod walk;
 use std::fmt;
 use std::str::FromStr;
 
-pub use decode::{DECODER_VERSION, MAX_PIXELS, Orientation, Turn, decode, is_deep_gray, recorded_turn};
-pub use digest::{Digest, Digests, digests, forget};
-pub use duplicates::{Duplicate, dedupe, duplicates};
+pub use decode::Orientation;
+#[doc(hidden)]
+pub use decode::decode;
+pub(crate) use decode::{DECODER_VERSION, Turn, is_deep_gray, recorded_turn};
+pub use digest::Digest;
+pub(crate) use digest::{digests, forget};
+pub(crate) use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
 pub use group::GroupRule;
 pub use image::Image;
 pub use local::open;
@@ -47,8 +51,9 @@ pub use memory::LabelledImages;
 pub use names::SplitNames;
 pub use options::ListOptions;
 pub(crate) use patient::{is_of_the_system, patiently};
-pub use split::{Assigned, Settled, SplitRule};
-pub use text::name_some;
+pub use split::SplitRule;
+pub(crate) use split::{Assigned, Settled};
+pub(crate) use text::name_some;
 pub use walk::{Found, find_images};
 
 use crate::{Error, Result, nearest};
@@ -101,13 +106,15 @@ impl FromStr for Split {
 /// One image of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Opaque identity inside its source: for local folders the path relative to the root, with `/`.
+    /// Opaque identity inside its source: for local folders the path relative to the root, with
+    /// `/`.
     pub uri: String,
     /// Indices into [`Dataset::classes`]; more than one where the data is multi-label.
     pub labels: Vec<usize>,
     /// Its split; open where the data has none until a [`SplitRule`] decides.
     pub split: Option<Split>,
-    /// What it belongs to (a patient, a burst, a video), where that is known: images of a group are not parted.
+    /// What it belongs to (a patient, a burst, a video), where that is known: images of a group are
+    /// not parted.
     pub group: Option<String>,
 }
 
@@ -118,7 +125,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Images sorted by URI.
     pub entries: Vec<Entry>,
-    /// Whether the splits came with the data; else a [`SplitRule`] decides, once digests and the rows of caches are known.
+    /// Whether the splits came with the data; else a [`SplitRule`] decides, once digests and the
+    /// rows of caches are known.
     pub own_splits: bool,
     /// What the user should know: files passed over, links in a circle, empty classes.
     pub warnings: Vec<String>,
@@ -140,7 +148,8 @@ pub trait ImageSource: Send + Sync {
     /// Finds all images, their labels and splits. Reads no image.
     ///
     /// # Errors
-    /// No images, a single class, labels that are no classes, folders that may be splits, an unreadable folder, a CSV with a mistake in it.
+    /// No images, a single class, labels that are not classes, folders that may be splits, an
+    /// unreadable folder, a CSV with a mistake in it.
     fn list(&self) -> Result<Dataset>;
 
     /// The bytes of one image file.

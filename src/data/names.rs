@@ -1,4 +1,5 @@
-//! What folders and words of a column say of splits: `Training`, `test_set`, `seg_train`, `train2017`.
+//! What folders and words of a column say of splits: `Training`, `test_set`, `seg_train`,
+//! `train2017`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -61,7 +62,8 @@ pub(super) fn read(name: &str) -> Reading {
     }
 }
 
-/// The words of a name in lower case, without numbers and fillers; they end at separators, digits, and where a capital follows a small letter.
+/// The words of a name in lower case, without numbers and fillers; they end at separators, digits,
+/// and where a capital follows a small letter.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -90,7 +92,8 @@ fn split_of(word: &str) -> Option<Split> {
     known(word).or_else(|| FILLERS.iter().filter_map(|filler| word.strip_suffix(filler)).find_map(known))
 }
 
-/// Which folders (or words of a CSV's column `split`) are which split: `train=Training,test=Testing`; `none` where no folder is.
+/// Which folders (or words of a CSV's column `split`) are which split:
+/// `train=Training,test=Testing`; `none` where no folder is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SplitNames(BTreeMap<String, Split>);
 
@@ -121,7 +124,8 @@ impl FromStr for SplitNames {
             let (split, name) = pair.split_once('=').filter(|(_, name)| !name.is_empty())?;
             Some((name.trim_end_matches('/').to_string(), split.trim().parse().ok()?))
         };
-        let help = "write which folders are train, val and test, such as `--splits train=Training,test=Testing`, or `--splits none`";
+        let help =
+            "write which folders are train, val and test, such as option `splits=train=Training,test=Testing`, or option `splits=none`";
         let pairs: Option<Vec<(String, Split)>> = text.split(',').map(one).collect();
         let pairs = pairs.ok_or_else(|| Error::setting(format!("`{text}` does not say which folders are splits"), help))?;
         let names: BTreeMap<String, Split> = pairs.iter().cloned().collect();
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!((names.get("More"), names.get("2024"), names.get("x")), (Some(Split::Train), Some(Split::Test), None));
         assert!("none".parse::<SplitNames>().unwrap().is_none());
         for bad in ["", "train", "train=", "=x", "training=x", "train=a,b", "train=a,val=a"] {
-            assert!(bad.parse::<SplitNames>().unwrap_err().to_string().contains("--splits train=Training"), "{bad}");
+            assert!(bad.parse::<SplitNames>().unwrap_err().to_string().contains("option `splits=train=Training"), "{bad}");
         }
     }
 }

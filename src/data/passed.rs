@@ -1,4 +1,5 @@
-//! What a walk over folders passes over, counted: other files, camera RAW, kinds of images that are not read, hidden and system folders.
+//! What a walk over folders passes over, counted: other files, camera RAW, kinds of images that are
+//! not read, hidden and system folders.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,6 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::decode;
 use super::text::name_some;
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Cameras' RAW files: the image in front that a reader of TIFF finds in them is a small preview.
@@ -22,7 +24,8 @@ const UNREAD: [&str; 26] = [
     "avif", "avifs", "cur", "dcm", "dicom", "emf", "eps", "exr", "hdr", "heic", "heics", "heif", "hif", "ico", "j2c", "j2k", "jp2", "jpx",
     "jxl", "jxr", "pcx", "psb", "psd", "svg", "tga", "xcf",
 ];
-/// Folders and files that systems and network disks put beside photos: thumbnails, waste bins, copies.
+/// Folders and files that systems and network disks put beside photos: thumbnails, waste bins,
+/// copies.
 const SYSTEM: [&str; 12] = [
     "@eadir",
     "__macosx",
@@ -47,21 +50,25 @@ pub(super) fn is_systems_own(name: &str) -> bool {
 /// What was passed over.
 #[derive(Default)]
 pub(super) struct Passed {
-    /// Files that are no images, by extension.
+    /// Files that are not images, by extension.
     others: BTreeMap<String, usize>,
     raw: BTreeMap<String, usize>,
     unread: BTreeMap<String, usize>,
     /// Images in folders that are hidden or a system's own, by the folder's name.
     systems: BTreeMap<String, usize>,
-    /// Images that are hidden or a system's own themselves.
-    hidden: usize,
+    /// Names of images that are hidden or a system's own themselves.
+    hidden: Vec<String>,
+    /// Names of pipes, sockets and devices.
+    special: Vec<String>,
 }
 
 impl Passed {
     /// Counts the images in a folder that is passed over, or the file itself.
-    pub fn count(&mut self, entry: &DirEntry) {
+    pub(super) fn count(&mut self, entry: &DirEntry) {
         if !entry.file_type().is_dir() {
-            self.hidden += usize::from(looks_like_an_image(entry.path()));
+            if looks_like_an_image(entry.path()) {
+                self.hidden.push(entry.file_name().to_string_lossy().into_owned());
+            }
             return;
         }
         let files = WalkDir::new(entry.path()).into_iter().flatten().filter(|e| e.file_type().is_file());
@@ -71,21 +78,24 @@ impl Passed {
         }
     }
 
-    /// Whether a file is an image that is read; others are counted. Looks into files whose extension says nothing.
+    /// Whether a file is an image that is read; others are counted. Looks into files whose
+    /// extension says nothing.
     ///
     /// # Errors
     /// Such a file that cannot be read.
-    pub fn is_image(&mut self, path: &Path, regular: bool) -> Result<bool> {
+    pub(super) fn is_image(&mut self, path: &Path, regular: bool) -> Result<bool> {
         let extension = extension(path);
         if regular && decode::is_image_extension(&extension) {
             return Ok(true);
+        }
+        if !regular {
+            self.special.push(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
+            return Ok(false);
         }
         let kind = if RAW.contains(&extension.as_str()) {
             &mut self.raw
         } else if UNREAD.contains(&extension.as_str()) {
             &mut self.unread
-        } else if !regular {
-            &mut self.others
         } else {
             match look_into(path)? {
                 Some(Inside::Image) => return Ok(true),
@@ -98,13 +108,13 @@ impl Passed {
     }
 
     /// Images that are there but not read: `6 .heic, 4 .nef`.
-    pub fn unreadable(&self) -> Option<String> {
+    pub(super) fn unreadable(&self) -> Option<String> {
         let all: BTreeMap<String, usize> = self.raw.iter().chain(&self.unread).map(|(e, n)| (e.clone(), *n)).collect();
         (!all.is_empty()).then(|| by_kind(&all))
     }
 
     /// How to make those images readable.
-    pub fn way_out(&self) -> &'static str {
+    pub(super) fn way_out(&self) -> &'static str {
         match (self.raw.is_empty(), self.unread.is_empty()) {
             (false, true) => DEVELOP,
             _ => CONVERT,
@@ -112,33 +122,45 @@ impl Passed {
     }
 
     /// One line a kind of thing.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let mut lines = vec![];
         let total = |kinds: &BTreeMap<String, usize>| kinds.values().sum::<usize>();
         if !self.others.is_empty() {
-            lines.push(format!("passed over {} files that are no images: {}", total(&self.others), by_kind(&self.others)));
+            lines.push(format!(
+                "passed over {}: {}",
+                counted(total(&self.others), "file that is not an image", "files that are not images"),
+                by_kind(&self.others)
+            ));
         }
         if !self.raw.is_empty() {
             lines.push(format!(
-                "passed over {} camera RAW files, which are not read: {} ({DEVELOP})",
-                total(&self.raw),
+                "passed over {}: {} ({DEVELOP})",
+                counted(total(&self.raw), "camera RAW file, which is not read", "camera RAW files, which are not read"),
                 by_kind(&self.raw)
             ));
         }
         if !self.unread.is_empty() {
             lines.push(format!(
-                "passed over {} images of kinds that are not read: {} ({CONVERT})",
-                total(&self.unread),
+                "passed over {}: {} ({CONVERT})",
+                counted(total(&self.unread), "image of a kind that is not read", "images of kinds that are not read"),
                 by_kind(&self.unread)
             ));
         }
         if !self.systems.is_empty() {
             let folders: Vec<String> = self.systems.iter().map(|(folder, n)| format!("{n} in {folder}")).collect();
             let names = name_some(folders.iter().map(String::as_str));
-            lines.push(format!("passed over {} images in hidden and system folders: {names}", total(&self.systems)));
+            lines.push(format!("passed over {} in hidden and system folders: {names}", counted(total(&self.systems), "image", "images")));
         }
-        if self.hidden > 0 {
-            lines.push(format!("passed over {} hidden image files", self.hidden));
+        if !self.hidden.is_empty() {
+            let files = counted(self.hidden.len(), "hidden image file", "hidden image files");
+            lines.push(format!("passed over {files}: {}", name_some(self.hidden.iter().map(String::as_str))));
+        }
+        if !self.special.is_empty() {
+            let names = name_some(self.special.iter().map(String::as_str));
+            lines.push(format!(
+                "passed over {}: {names}",
+                counted(self.special.len(), "pipe, socket or device", "pipes, sockets and devices")
+            ));
         }
         lines
     }

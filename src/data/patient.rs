@@ -1,4 +1,5 @@
-//! Disks and networks that stumble: an image that cannot be read is asked for again before it is given up.
+//! Disks and networks that stumble: an image that cannot be read is asked for again before it is
+//! given up.
 
 use std::io::ErrorKind;
 use std::thread::sleep;
@@ -12,7 +13,8 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(
 /// Does it, and again a few times where the system failed at it.
 ///
 /// # Errors
-/// The last one, where the tries do not help, and at once those that no other try would mend: a file that is not there or not allowed, an image that is none.
+/// The last one, where the tries do not help, and at once those that no other try would mend: a
+/// file that is not there or not allowed, an image that is none.
 pub(crate) fn patiently<T>(read: impl Fn() -> Result<T>) -> Result<T> {
     let mut pauses = PAUSES.iter();
     loop {
@@ -27,7 +29,8 @@ pub(crate) fn patiently<T>(read: impl Fn() -> Result<T>) -> Result<T> {
     }
 }
 
-/// Whether the system could not read a file that is there: no fault of the image, and worth another try in the next run.
+/// Whether the system could not read a file that is there: no fault of the image, and worth another
+/// try in the next run.
 pub(crate) fn is_of_the_system(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() != ErrorKind::NotFound)
 }

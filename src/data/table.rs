@@ -10,8 +10,8 @@ use super::{Dataset, GroupRule, SplitNames, layout};
 use crate::{Error, Result, nearest};
 
 const FORM: &str = "the first line is `path,label`, perhaps with `split` and `group` behind; one image a line, several labels as `a|b`";
-const SPLIT_WORDS: &str = "write train, val or test into every row, or say what the words mean (--splits train=seen,test=unseen), or leave out the column \
-                           (or say --splits none): then the data is split by hash";
+const SPLIT_WORDS: &str = "write train, val or test into every row, or say what the words mean (option `splits=train=seen,test=unseen`), or leave out the column \
+                           (or say option `splits=none`): then the data is split by hash";
 
 /// Lists the images that a CSV file names.
 pub(super) fn list(file: &Path, options: &ListOptions) -> Result<Dataset> {
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Names the columns that nobody reads.
+    /// Names the columns that are not read.
     fn unused(&self, header: &csv::StringRecord, columns: &Columns) -> Option<String> {
         let used = [Some(columns.path), Some(columns.label), columns.split, columns.group];
         let unused: Vec<&str> = header.iter().enumerate().filter(|(i, _)| !used.contains(&Some(*i))).map(|(_, name)| name).collect();
@@ -138,7 +138,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The delimiter under which the first line names the columns; spreadsheets of many countries write semicolons.
+/// The delimiter under which the first line names the columns; spreadsheets of many countries write
+/// semicolons.
 fn delimiter(text: &[u8]) -> u8 {
     let first = text.split(|byte| b"\r\n".contains(byte)).find(|line| !line.is_empty()).unwrap_or_default();
     let names = |delimiter: u8| {

@@ -89,10 +89,10 @@ fn what_is_no_image_is_counted_in_a_warning() {
     assert_eq!(
         data.warnings,
         [
-            "passed over 3 files that are no images: 1 without extension, 2 .txt",
-            "passed over 1 images in hidden and system folders: 1 in .hidden",
-            "passed over 1 hidden image files",
-            "passed over 1 images that lie in no class folder"
+            "passed over 3 files that are not images: 1 without extension, 2 .txt",
+            "passed over 1 image in hidden and system folders: 1 in .hidden",
+            "passed over 1 hidden image file: ._1.jpg",
+            "passed over 1 image that lies in no class folder: stray.jpg"
         ]
     );
 }
@@ -106,17 +106,36 @@ fn splits_that_disagree_about_classes_are_joined_with_a_warning() {
     assert_eq!(
         data.warnings,
         [
-            "passed over images beside the splits, in extra",
-            "left out 1 class folders without images: empty",
-            "train has no images of 1 classes: c",
-            "val has no images of 1 classes: b"
+            "passed over 1 image beside the splits: 1 in extra",
+            "left out 1 class folder without images: empty",
+            "train has no images of 1 class: c",
+            "val has no images of 1 class: b"
         ]
     );
 }
 
+#[test]
+fn splits_that_are_not_there_are_noted() {
+    let notes = |files: &[&str]| list(folder(files).path()).unwrap().notes;
+    assert!(notes(&["train/a/1.jpg", "train/b/1.jpg"])[0].starts_with("there are neither val nor test images: a sweep holds out a fifth"));
+    let train_and_test = ["train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg", "test/b/2.jpg"];
+    assert_eq!(notes(&train_and_test), ["there are no val images: a sweep holds out a fifth of train to choose by"]);
+    assert!(notes(&["a/1.jpg", "b/1.jpg"]).is_empty(), "a rule makes them");
+    assert!(notes(&["train/a/1.jpg", "train/b/1.jpg", "val/a/2.jpg", "val/b/2.jpg"]).is_empty(), "test is a choice");
+}
+
 #[cfg(unix)]
 #[test]
-fn links_in_a_circle_and_to_nowhere_do_no_harm_and_others_are_followed() {
+fn a_pipe_of_an_images_name_is_named_for_what_it_is() {
+    let dir = folder(&["a/1.jpg", "b/1.jpg"]);
+    let path = std::ffi::CString::new(dir.path().join("a/2.jpg").to_str().unwrap()).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(std::path::Path::new(path.to_str().unwrap())).unwrap();
+    assert_eq!(list(dir.path()).unwrap().warnings, ["passed over 1 pipe, socket or device: 2.jpg"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_circle_and_dangling_ones_do_no_harm_and_others_are_followed() {
     use std::os::unix::fs::symlink;
     let dir = folder(&["a/1.jpg", "b/1.jpg"]);
     let elsewhere = folder(&["2.jpg"]);
@@ -127,7 +146,7 @@ fn links_in_a_circle_and_to_nowhere_do_no_harm_and_others_are_followed() {
     assert_eq!(data.entries.iter().map(|e| e.uri.as_str()).collect::<Vec<_>>(), ["a/1.jpg", "b/1.jpg", "b/more/2.jpg"]);
     assert_eq!(data.warnings.len(), 2);
     assert!(data.warnings.iter().any(|w| w.contains("a/loop: the link leads back to")), "{:?}", data.warnings);
-    assert!(data.warnings.iter().any(|w| w.contains("a/gone.jpg: the link leads nowhere")), "{:?}", data.warnings);
+    assert!(data.warnings.iter().any(|w| w.contains("a/gone.jpg: the link is dangling")), "{:?}", data.warnings);
 }
 
 #[cfg(target_os = "linux")]
@@ -139,7 +158,7 @@ fn names_that_are_not_utf8_are_named_in_a_warning() {
     fs::write(dir.path().join("a").join(OsStr::from_bytes(b"\xff.jpg")), b"").unwrap();
     let data = list(dir.path()).unwrap();
     assert_eq!(data.entries.len(), 2);
-    assert!(data.warnings[0].starts_with("passed over 1 images whose paths are not UTF-8: "), "{:?}", data.warnings);
+    assert!(data.warnings[0].starts_with("passed over 1 image whose path is not UTF-8: "), "{:?}", data.warnings);
 }
 
 #[test]
@@ -227,7 +246,7 @@ fn values_and_names_of_single_photos_are_no_classes() {
         let label = |i: usize| if label(i).contains(',') { format!("\"{}\"", label(i)) } else { label(i) };
         let (dir, data) = table(&label);
         let text = problem(data);
-        assert!(text.contains(says) && text.contains("--labels-are-classes"), "{text}");
+        assert!(text.contains(says) && text.contains("option `labels-are-classes`"), "{text}");
         let options = ListOptions { labels_are_classes: true, ..ListOptions::default() };
         assert!(open(&dir.path().join("photos.csv"), &options).unwrap().list().is_ok());
     }
@@ -243,7 +262,7 @@ fn several_labels_are_said_and_may_be_a_name() {
     let data = data.unwrap();
     assert_eq!(data.classes, ["x", "y"]);
     assert!(
-        data.warnings[0].starts_with("1 of 21 images have several labels") && data.warnings[0].contains("--single-label"),
+        data.warnings[0].starts_with("1 of 21 images have several labels") && data.warnings[0].contains("option `single-label`"),
         "{:?}",
         data.warnings
     );
@@ -347,7 +366,7 @@ fn split_folders_of_many_spellings_are_splits_and_that_is_said() {
         assert_eq!(data.classes, ["cats", "dogs"], "{train}");
         let count = |split| data.entries.iter().filter(|e| e.split == Some(split)).count();
         assert_eq!((count(Split::Train), count(Split::Val) + count(Split::Test)), (2, 2), "{train}");
-        assert!(data.notes.len() == 1 && data.notes[0].contains(&format!("{train} is train")), "{:?}", data.notes);
+        assert!(data.notes[0].contains(&format!("{train} is train")), "{:?}", data.notes);
         assert_eq!(data.warnings, [""; 0], "{train}");
     }
 }
@@ -359,7 +378,7 @@ fn splits_below_classes_are_splits() {
         lines(&data),
         ["test cats cats/test/1.jpg", "train cats cats/train/1.jpg", "test dogs dogs/test/1.jpg", "train dogs dogs/train/1.jpg"]
     );
-    assert_eq!(data.notes, ["splits: test in each class folder is test, train in each class folder is train"]);
+    assert_eq!(data.notes[0], "splits: test in each class folder is test, train in each class folder is train");
 }
 
 #[test]
@@ -367,21 +386,21 @@ fn what_only_looks_like_splits_is_refused_until_the_user_says_what_it_is() {
     for (files, suggestion) in [
         (
             &["flowers_train/a/1.jpg", "flowers_train/b/1.jpg", "flowers_test/a/1.jpg", "flowers_test/b/1.jpg"][..],
-            "--splits test=flowers_test,train=flowers_train",
+            "option `splits=test=flowers_test,train=flowers_train`",
         ),
-        (&["train/steam/1.jpg", "bus/1.jpg", "car/1.jpg"], "--splits train=train"),
-        (&["cats_train/1.jpg", "cats_test/1.jpg"], "--splits test=cats_test,train=cats_train"),
+        (&["train/steam/1.jpg", "bus/1.jpg", "car/1.jpg"], "option `splits=train=train`"),
+        (&["cats_train/1.jpg", "cats_test/1.jpg"], "option `splits=test=cats_test,train=cats_train`"),
     ] {
         let text = problem(list(folder(files).path()));
-        assert!(text.contains(suggestion) && text.contains("--splits none"), "{text}");
+        assert!(text.contains(suggestion) && text.contains("option `splits=none`"), "{text}");
     }
     let dir = folder(&["first/a/1.jpg", "second/b/1.jpg", "2024/a/1.jpg", "2024/b/1.jpg", "other/a/1.jpg"]);
     let data = with_splits(dir.path(), "train=first,train=second,test=2024").unwrap();
     assert_eq!(lines(&data), ["test a 2024/a/1.jpg", "test b 2024/b/1.jpg", "train a first/a/1.jpg", "train b second/b/1.jpg"]);
-    assert_eq!(data.warnings, ["passed over images beside the splits, in other"]);
+    assert_eq!(data.warnings, ["passed over 1 image beside the splits: 1 in other"]);
     assert!(
         problem(with_splits(dir.path(), "train=frist"))
-            .contains("no folder `frist` with images in it, which --splits names\n  help: did you mean `first`?")
+            .contains("no folder `frist` with images in it, which option `splits` names\n  help: did you mean `first`?")
     );
     let data = with_splits(folder(&["train/steam/1.jpg", "bus/1.jpg", "car/1.jpg"]).path(), "none").unwrap();
     assert_eq!((data.classes.join(" "), data.own_splits), ("bus car train".into(), false));
@@ -408,7 +427,7 @@ fn folders_of_the_same_names_in_every_class_are_named() {
         data.warnings
     );
     let text = problem(list(folder(&["photos/cats/1.jpg", "photos/dogs/1.jpg"]).path()));
-    assert!(text.contains("single class, `photos`") && text.contains("give --data DIR/photos"), "{text}");
+    assert!(text.contains("single class, `photos`") && text.contains("give option `data=DIR/photos`"), "{text}");
 }
 
 #[test]
@@ -436,7 +455,7 @@ fn raw_files_thumbnails_and_bins_are_passed_over_and_counted() {
             "passed over 2 camera RAW files, which are not read: 1 .dng, 1 .nef (develop them to JPEG or TIFF with the camera's program, darktable or `magick mogrify \
              -format jpg FILE…`)",
             "passed over 7 images in hidden and system folders: 1 in #recycle, 1 in $RECYCLE.BIN, 1 in .Trash-1000, 1 in .thumbnails, 2 in @eaDir and 1 more",
-            "passed over 1 hidden image files"
+            "passed over 1 hidden image file: SYNOPHOTO_THUMB_XL.jpg"
         ]
     );
 }
@@ -448,5 +467,5 @@ fn images_of_kinds_that_are_not_read_are_named_with_the_way_out() {
     let text = problem(list(folder(&["cats/1.NEF", "dogs/1.nef"]).path()));
     assert!(text.contains("only 2 .nef") && text.contains("help: develop them"), "{text}");
     let data = list(folder(&["cats/1.jpg", "dogs/1.jpg", "dogs/2.jxl"]).path()).unwrap();
-    assert!(data.warnings[0].starts_with("passed over 1 images of kinds that are not read: 1 .jxl (convert"), "{:?}", data.warnings);
+    assert!(data.warnings[0].starts_with("passed over 1 image of a kind that is not read: 1 .jxl (convert"), "{:?}", data.warnings);
 }

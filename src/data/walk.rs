@@ -1,4 +1,5 @@
-//! All that lies below a folder: links are followed, what systems put beside photos is passed over and counted. `features` and `predict` see the same.
+//! All that lies below a folder: links are followed, what systems put beside photos is passed over
+//! and counted. `features` and `predict` see the same.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,11 +14,12 @@ use crate::{Error, Result};
 pub(super) enum Step {
     Folder(PathBuf),
     Image(PathBuf),
-    /// A link in a circle or to nowhere, in words.
+    /// A link in a circle or a dangling one, in words.
     PassedOver(String),
 }
 
-/// A walk over a folder and all below, sorted. An error is something that the system refuses to read; the walk goes on behind it.
+/// A walk over a folder and all below, sorted. An error is something that the system refuses to
+/// read; the walk goes on behind it.
 pub(super) struct Walk {
     root: PathBuf,
     entries: walkdir::IntoIter,
@@ -27,18 +29,18 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Looks into files whose extension says nothing, and into no others.
-    pub fn new(root: &Path) -> Walk {
+    pub(super) fn new(root: &Path) -> Walk {
         let entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
         Walk { root: root.into(), entries, passed: Passed::default() }
     }
 
-    /// A folder that the system refuses to read is an error; a link that leads nowhere is none.
+    /// A folder that the system refuses to read is an error; a dangling link is not.
     fn trouble(&self, error: walkdir::Error) -> Result<Step> {
         let path = error.path().unwrap_or(&self.root).to_path_buf();
         if let Some(ancestor) = error.loop_ancestor() {
             Ok(Step::PassedOver(format!("passed over {}: the link leads back to {}", path.display(), ancestor.display())))
         } else if fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink()) {
-            Ok(Step::PassedOver(format!("passed over {}: the link leads nowhere", path.display())))
+            Ok(Step::PassedOver(format!("passed over {}: the link is dangling", path.display())))
         } else {
             Err(Error::io("read", path)(error.into()))
         }
@@ -84,10 +86,12 @@ pub struct Found {
     pub unreadable: Vec<Error>,
 }
 
-/// Finds images to predict: each of `paths` is an image file, or a folder with images below it, whose hidden files do not count.
+/// Finds images to predict: each of `paths` is an image file, or a folder with images below it,
+/// whose hidden files do not count.
 ///
 /// # Errors
-/// A path that is not there; no image at all, for the reason of the first file or folder that cannot be read where there is one.
+/// A path that is not there; no image at all, for the reason of the first file or folder that
+/// cannot be read where there is one.
 pub fn find_images<P: AsRef<Path>>(paths: &[P]) -> Result<Found> {
     const HINT: &str = "name image files, or folders of them";
     let mut found = Found::default();

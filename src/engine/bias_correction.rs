@@ -27,7 +27,7 @@ pub fn correct_biases_for_native(plan: Plan, options: NativeOptions, sample: &[f
 ///
 /// # Errors
 /// As [`correct_biases_for_native`].
-pub fn correct_biases_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
+pub(crate) fn correct_biases_for_gpu(plan: Plan, sample: &[f32]) -> Result<Plan> {
     if plan.steps.iter().any(|step| step.layer.is_of_tokens()) {
         return Ok(plan);
     }

@@ -47,7 +47,7 @@ impl Gpu {
 }
 
 /// The device in words: `cpu`, `cuda:0`, `metal`.
-pub fn describe(device: &Device) -> String {
+pub(crate) fn describe(device: &Device) -> String {
     match device.location() {
         DeviceLocation::Cpu => "cpu".into(),
         DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
@@ -57,7 +57,7 @@ pub fn describe(device: &Device) -> String {
 
 /// Resolves `auto`: the GPU where this build can use one and one is present, else the CPU, and
 /// then, if the build looked for a GPU, a line that says so. Any other choice stays as it is.
-pub fn resolve(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
+pub(crate) fn resolve(choice: DeviceChoice) -> (DeviceChoice, Option<String>) {
     match (choice, Gpu::of_this_build()) {
         (DeviceChoice::Auto, Some(gpu)) => resolve_on(gpu, Gpu::open),
         (DeviceChoice::Auto, None) => (DeviceChoice::Cpu, None),
@@ -72,7 +72,7 @@ fn resolve_on(gpu: Gpu, open: impl Fn(Gpu) -> candle_core::Result<Device>) -> (D
     }
 }
 
-/// Opens the device that was asked for; `auto` as [`resolve`] does.
+/// Opens the device that was asked for; `auto` as `resolve` does.
 ///
 /// # Errors
 /// A device that this build does not support or this machine does not have, with the way out.

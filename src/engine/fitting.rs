@@ -10,7 +10,7 @@ use crate::{Error, Result};
 ///
 /// Features do not depend on the parts in which a batch is computed, but for the last bits that a
 /// GPU's library may round otherwise for another number of images.
-pub struct Fitting {
+pub(crate) struct Fitting {
     engine: Box<dyn Engine>,
     /// Most images that it receives at once.
     most: AtomicUsize,
@@ -23,7 +23,7 @@ impl Fitting {
     ///
     /// # Errors
     /// An error of `build` other than a lack of memory, or a lack of memory with a single image.
-    pub fn build(batch: usize, build: impl Fn(usize) -> Result<Box<dyn Engine>>) -> Result<Fitting> {
+    pub(crate) fn build(batch: usize, build: impl Fn(usize) -> Result<Box<dyn Engine>>) -> Result<Fitting> {
         let mut most = batch.max(1);
         let mut messages = vec![];
         loop {
@@ -39,7 +39,7 @@ impl Fitting {
     }
 
     /// Messages for the user since the last call.
-    pub fn take_messages(&self) -> Vec<String> {
+    pub(crate) fn take_messages(&self) -> Vec<String> {
         std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

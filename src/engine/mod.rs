@@ -20,22 +20,34 @@ mod compute;
 mod cuda;
 mod device;
 mod fitting;
+#[doc(hidden)]
 pub mod native;
 
 use crate::Result;
 use crate::preprocess::Normalise;
 
+#[doc(hidden)]
 pub use accuracy::centred_error;
-pub use bias_correction::{correct_biases_for_gpu, correct_biases_for_native};
-pub use candle::{CandleEngine, Parameters, forward, parameters};
+pub(crate) use bias_correction::correct_biases_for_gpu;
+#[doc(hidden)]
+pub use bias_correction::correct_biases_for_native;
+#[doc(hidden)]
+pub use candle::CandleEngine;
+#[cfg(test)]
+pub(crate) use candle::{forward, parameters};
 pub use choice::DeviceChoice;
 pub use compute::Compute;
 #[cfg(feature = "cuda")]
-pub use cuda::{CudaEngine, without_tf32};
-pub use device::{describe, device, resolve};
-pub use fitting::Fitting;
+pub(crate) use cuda::CudaEngine;
+#[cfg(feature = "cuda")]
+pub use cuda::without_tf32;
+#[doc(hidden)]
+pub use device::device;
+pub(crate) use device::{describe, resolve};
+pub(crate) use fitting::Fitting;
 
 /// A batch of images of one size.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub enum Batch<'a> {
     /// Decoded and resized pixels, `[n, height, width, 3]` RGB; the engine normalises them.
@@ -89,6 +101,7 @@ impl<'a> Batch<'a> {
 }
 
 /// A backbone ready to run: planned for one input shape, a largest batch and a list of taps.
+#[doc(hidden)]
 pub trait Engine: Send + Sync {
     /// `native`, `candle` or `cuda`.
     fn name(&self) -> &'static str;

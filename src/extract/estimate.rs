@@ -39,11 +39,11 @@ pub struct Estimate {
     pub basis: Basis,
 }
 
-/// Says what [`run`](super::run) would do. Writes nothing, takes no lock, builds no engine.
+/// Says what [`run`](fn@super::run) would do. Writes nothing, takes no lock, builds no engine.
 ///
 /// # Errors
 /// A cache that is damaged.
-pub fn estimate(job: &ExtractionJob<'_>) -> Result<Estimate> {
+pub(crate) fn estimate(job: &ExtractionJob<'_>) -> Result<Estimate> {
     let (manifest, rows) = match Cache::open(job.folder) {
         Ok(cache) => (cache.manifest().clone(), cache.rows().to_vec()),
         Err(_) if !job.folder.join("manifest.json").exists() => (Manifest::new(job.key.clone(), job.name), vec![]),

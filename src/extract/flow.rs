@@ -8,7 +8,7 @@ use crate::data::Digest;
 pub(super) enum Event {
     Read { ticket: Ticket, bytes: Result<Vec<u8>, Skip>, seconds: f64 },
     Decoded { ticket: Ticket, views: Views, corrected: Option<Digest>, seconds: f64 },
-    Inferred { number: usize, outputs: Result<Outputs>, told: Vec<String>, seconds: f64 },
+    Inferred { number: usize, outputs: Result<Outputs>, messages: Vec<String>, seconds: f64 },
     Stored { images: usize, seconds: f64 },
 }
 

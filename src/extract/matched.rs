@@ -47,19 +47,20 @@ pub(super) struct Image<'a> {
     pub uri: &'a str,
     /// `None` where the file was not read yet.
     pub digest: Option<Digest>,
-    /// Whether the row has no features at all, so that it can still be another image than was thought.
+    /// Whether the row has no features at all, so that it can still be another image than was
+    /// thought.
     pub is_new: bool,
 }
 
 impl<'a> Images<'a> {
     /// The image of a row that is to be computed.
-    pub fn get(&self, row: u64) -> &Image<'a> {
+    pub(super) fn get(&self, row: u64) -> &Image<'a> {
         &self.by_row[self.by_row.partition_point(|image| image.row < row)]
     }
 }
 
 impl<'a> Matched<'a> {
-    pub fn new(job: &ExtractionJob<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
+    pub(super) fn new(job: &ExtractionJob<'a>, rows: &[Row], manifest: &Manifest) -> Matched<'a> {
         let known = Known { rows, classes: &manifest.classes, next_row: manifest.next_row, partial: job.partial };
         let digests: Vec<Option<Digest>> = job.digests.iter().map(|d| d.as_ref().ok().copied()).collect();
         let mut now = reconcile(known, job.dataset, &digests);
@@ -84,7 +85,8 @@ impl<'a> Matched<'a> {
                 }
                 _ => {}
             }
-            // What is to be computed of it is read once more then, and digested. A new row without a digest counts as failed, which it is not yet.
+            // What is to be computed of it is read once more then, and digested. A new row without
+            // a digest counts as failed, which it is not yet.
             let Ok(at) = now.rows.binary_search_by_key(&row, |r| r.row) else { continue };
             if row >= manifest.next_row {
                 now.rows[at].status = Status::Ok;
@@ -106,7 +108,7 @@ impl<'a> Matched<'a> {
     }
 
     /// How the data differ from the rows of a cache; `before` are the rows as they were.
-    pub fn differences(&self, before: &[Row], dataset: &Dataset) -> Differences {
+    pub(super) fn differences(&self, before: &[Row], dataset: &Dataset) -> Differences {
         let mut found = Differences::default();
         let listed: BTreeSet<&str> = dataset.entries.iter().map(|e| e.uri.as_str()).collect();
         for row in before.iter().filter(|r| r.status == Status::Ok && status(&self.rows, r.row) == Some(Status::Deleted)) {
@@ -123,19 +125,20 @@ impl<'a> Matched<'a> {
     }
 
     /// Rows that can be computed, ascending.
-    pub fn listed(&self) -> Vec<u64> {
+    pub(super) fn listed(&self) -> Vec<u64> {
         self.images.by_row.iter().map(|image| image.row).collect()
     }
 
-    /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left before, as far as this listing did not settle it.
-    pub fn deferred(&self, job: &ExtractionJob<'_>, before: &Manifest) -> Deferred {
+    /// What is left to `merge`: by a part what it was told to leave, otherwise what parts left
+    /// before, as far as this listing did not settle it.
+    pub(super) fn deferred(&self, job: &ExtractionJob<'_>, before: &Manifest) -> Deferred {
         let Deferred { split, dedupe } = if job.part.is_some() { job.deferred } else { before.deferred };
         let is_open = self.rows.iter().any(|row| row.status != Status::Deleted && row.split.is_none());
         Deferred { split: split.filter(|_| is_open), dedupe: dedupe && (job.part.is_some() || job.partial) }
     }
 
     /// How many images count.
-    pub fn usable(&self) -> usize {
+    pub(super) fn usable(&self) -> usize {
         self.images.by_row.iter().filter(|image| status(&self.rows, image.row) == Some(Status::Ok)).count()
     }
 }
@@ -156,7 +159,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, done: Done) {
+    pub(super) fn add(&mut self, done: Done) {
         self.unturned += done.unturned;
         self.cut_off += done.cut_off;
         self.stored.extend(done.stored);
@@ -164,8 +167,9 @@ impl Tally {
         self.misrecorded.extend(done.misrecorded);
     }
 
-    /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that lacked something.
-    pub fn outcome(self, needed: &RowSet, job: &ExtractionJob<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
+    /// Every image of the listing is computed, reused, left or failed; `needed` are the rows that
+    /// lacked something.
+    pub(super) fn outcome(self, needed: &RowSet, job: &ExtractionJob<'_>, matched: &Matched<'_>, manifest: &Manifest) -> Outcome {
         let [stored, misrecorded]: [RowSet; 2] = [self.stored, self.misrecorded].map(|rows| rows.into_iter().collect());
         let failed: HashMap<u64, &Failure> = manifest.failed.iter().map(|f| (f.row, f)).collect();
         let mut outcome = Outcome { images: matched.entries.len(), changes: matched.changes, ..Outcome::default() };

@@ -1,6 +1,8 @@
-//! The pipeline from images to a cache: read → decode → infer → write, bounded, timed by phase, resumable.
+//! The pipeline from images to a cache: read → decode → infer → write, bounded, timed by phase,
+//! resumable.
 //!
-//! [`run`] computes what a cache lacks and nothing else; [`estimate`] says beforehand what that would be.
+//! [`run`] computes what a cache lacks and nothing else; [`estimate`] says beforehand what that
+//! would be.
 //!
 //! | file | what for |
 //! |---|---|
@@ -31,12 +33,25 @@ mod recheck;
 mod run;
 mod sink;
 
-pub use estimate::{Basis, Estimate, estimate};
-pub use job::{EngineFactory, ExtractionJob, JobTap, Part};
-pub use observe::{Lanes, Observer, Progress, Seconds, Silent};
+pub(crate) use estimate::estimate;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use estimate::{Basis, Estimate};
+#[cfg(test)]
+pub(crate) use job::EngineFactory;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use job::Part;
+pub(crate) use job::{ExtractionJob, JobTap};
+pub(crate) use observe::Observer;
+#[cfg(test)]
+pub(crate) use observe::Silent;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use observe::{Lanes, Progress, Seconds};
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use outcome::Outcome;
-pub use recheck::{Recheck, Rechecked, recheck};
-pub use run::{run, run_in};
+pub(crate) use recheck::recheck;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use recheck::{Recheck, Rechecked};
+pub(crate) use run::{run, run_in};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ pub struct Seconds {
     pub read: f64,
     /// Decoding, resizing and augmenting, summed over threads.
     pub decode: f64,
-    /// The engine's calls. On a CPU its threads take up decoding whenever they would wait, so some of that is in here.
+    /// The engine's calls. On a CPU its threads take up decoding whenever they would wait, so some
+    /// of that is in here.
     pub infer: f64,
     /// Encoding, writing and syncing shards.
     pub write: f64,
@@ -30,7 +31,8 @@ pub struct Lanes {
 }
 
 impl Seconds {
-    /// The phase that the others wait for: the one that was at work for the largest share of the time that its lanes had.
+    /// The phase that the others wait for: the one that was at work for the largest share of the
+    /// time that its lanes had.
     pub fn bottleneck(&self, lanes: Lanes) -> &'static str {
         let share = |seconds: f64, lanes: usize| seconds / lanes.max(1) as f64;
         let phases = [
@@ -39,7 +41,8 @@ impl Seconds {
             ("read", share(self.read, lanes.read)),
             ("write", self.write),
         ];
-        // The first of equals, so that an extraction that has not begun is said to wait for the engine.
+        // The first of equals, so that an extraction that has not begun is said to wait for the
+        // engine.
         phases.iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).map_or("infer", |(name, _)| name)
     }
 }
@@ -71,11 +74,12 @@ impl Progress {
 }
 
 /// Watches an extraction. Called on the thread that called it.
-pub trait Observer {
+pub(crate) trait Observer {
     /// The work is known: `images` to compute, `reused` to take as they are.
     fn started(&mut self, _progress: &Progress) {}
 
-    /// Something was done. `Break` stops: what is stored stays, and the next run goes on from there.
+    /// Something was done. `Break` stops: what is stored stays, and the next run goes on from
+    /// there.
     fn progress(&mut self, _progress: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -92,41 +96,43 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(start: Instant, observer: &'a mut dyn Observer) -> Watch<'a> {
+    pub(super) fn new(start: Instant, observer: &'a mut dyn Observer) -> Watch<'a> {
         Watch { progress: Progress::default(), start, observer }
     }
 
     /// The work is known.
-    pub fn started(&mut self, images: usize, reused: usize) {
+    pub(super) fn started(&mut self, images: usize, reused: usize) {
         self.progress = Progress { images, reused, ..Progress::default() };
         self.observer.started(&self.progress);
     }
 
     /// `done` images more, `failed` of them.
-    pub fn advance(&mut self, done: usize, failed: usize) -> ControlFlow<()> {
+    pub(super) fn advance(&mut self, done: usize, failed: usize) -> ControlFlow<()> {
         self.progress.done += done;
         self.progress.failed += failed;
         self.observer.progress(&Progress { seconds: self.seconds(), ..self.progress })
     }
 
-    pub fn message(&mut self, text: &str) {
+    pub(super) fn message(&mut self, text: &str) {
         self.observer.message(text);
     }
 
     /// The phase that the others waited for.
-    pub fn bottleneck(&self) -> &'static str {
+    pub(super) fn bottleneck(&self) -> &'static str {
         self.progress.bottleneck()
     }
 
-    pub fn seconds(&self) -> Seconds {
+    pub(super) fn seconds(&self) -> Seconds {
         Seconds { wall: self.start.elapsed().as_secs_f64(), ..self.progress.seconds }
     }
 }
 
 /// Watches nothing.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub(crate) struct Silent;
 
+#[cfg(test)]
 impl Observer for Silent {}
 
 #[cfg(test)]

@@ -22,8 +22,9 @@ pub struct Outcome {
     pub changes: Changes,
     /// Images that cannot be used, now or since an earlier run.
     pub failed: Vec<Failure>,
-    /// Images whose file was another one than the digest that was handed in: a wrong record, or a change that left size and date as they were.
-    /// Whoever keeps such records forgets these.
+    /// Images whose file was another one than the digest that was handed in: a wrong record, or a
+    /// change that left size and date as they were. A program that keeps such records must drop
+    /// these.
     pub misrecorded: Vec<String>,
     /// Time spent, by phase.
     pub seconds: Seconds,

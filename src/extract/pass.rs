@@ -1,5 +1,5 @@
-//! What is missing, cut into passes, groups and batches, by rules that know nothing of time or threads: a run that was interrupted cuts the
-//! rest as an uninterrupted one would have.
+//! What is missing, cut into passes, groups and batches, by rules that know nothing of time or
+//! threads: a run that was interrupted cuts the rest as an uninterrupted one would have.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,13 +25,14 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub fn tap_names(&self) -> Vec<String> {
+    pub(super) fn tap_names(&self) -> Vec<String> {
         self.taps.iter().map(|t| t.name.clone()).collect()
     }
 
-    /// Rows in batches, and whether a group ends with the batch. A batch is a range of row numbers inside its group's cell, so that
-    /// rows which fail, are deleted or are there already do not change with whom the others share a batch.
-    pub fn batches(&self, size: usize) -> impl Iterator<Item = (&[u64], bool)> {
+    /// Rows in batches, and whether a group ends with the batch. A batch is a range of row numbers
+    /// inside its group's cell, so that rows which fail, are deleted or are there already do not
+    /// change with whom the others share a batch.
+    pub(super) fn batches(&self, size: usize) -> impl Iterator<Item = (&[u64], bool)> {
         let batch_of = move |row: &u64| row % self.cell / size as u64;
         self.groups.iter().flat_map(move |group| {
             let last = group.last().copied();
@@ -39,9 +40,18 @@ impl Pass {
         })
     }
 
-    pub fn images(&self) -> usize {
+    pub(super) fn images(&self) -> usize {
         self.groups.iter().map(Vec::len).sum()
     }
+}
+
+/// Number of groups that all rows make, where none of them is of this part.
+pub(super) fn groups_if_empty(job: &ExtractionJob<'_>, listed: &[u64]) -> Option<usize> {
+    let part = job.part?;
+    let cell = group_rows(job, job.taps, job.views as usize);
+    let mut groups = listed.chunk_by(|a, b| a / cell == b / cell);
+    let is_mine = |group: &[u64]| group[0] / cell % part.of == part.index;
+    (!groups.clone().any(is_mine)).then(|| groups.by_ref().count())
 }
 
 /// What a job has to do.
@@ -54,7 +64,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Rows that are to be computed by this part.
-    pub fn rows(&self) -> RowSet {
+    pub(super) fn rows(&self) -> RowSet {
         self.passes.iter().flat_map(|p| p.groups.iter().flatten().copied()).collect()
     }
 }
@@ -65,7 +75,8 @@ pub(super) fn plan(job: &ExtractionJob<'_>, manifest: &Manifest, rows: &[Row], l
     let needs = by_need(job, manifest, rows, listed);
     let needed = needs.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
     for (needs, rows) in needs {
-        // Views that lack the same taps go together, so that an image is decoded once for all of them.
+        // Views that lack the same taps go together, so that an image is decoded once for all of
+        // them.
         let mut taps_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         needs.iter().for_each(|&(tap, view)| taps_of.entry(view).or_default().push(tap));
         let mut views_of: BTreeMap<Vec<usize>, Vec<u32>> = BTreeMap::new();
@@ -113,7 +124,8 @@ fn by_need(job: &ExtractionJob<'_>, manifest: &Manifest, rows: &[Row], listed: &
     sets.into_iter().zip(found).filter(|(needs, rows)| !needs.is_empty() && !rows.is_empty()).collect()
 }
 
-/// Rows of a group: a power of two, bounded by work and memory. Groups lie on a grid of row numbers.
+/// Rows of a group: a power of two, bounded by work and memory. Groups lie on a grid of row
+/// numbers.
 fn group_rows(job: &ExtractionJob<'_>, taps: &[JobTap], views: usize) -> u64 {
     let bytes: usize = taps.iter().map(|t| t.shape.iter().product::<usize>() * job.key.store.size()).sum();
     let views = views as u64;

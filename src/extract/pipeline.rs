@@ -7,8 +7,9 @@
 //! | infer | a CPU engine as a job of the same pool, any other on plain threads, as many batches at once as it takes | one pool with one thread a core: nothing is oversubscribed, nothing idles; copying one batch to a GPU overlaps with computing another |
 //! | write | one plain thread | it sleeps in `fsync` |
 //!
-//! The calling thread only coordinates. Batches are started, inferred and written in the order of their rows, whatever the order in which
-//! images come out of decoding, so that no result depends on the number of threads.
+//! The calling thread only coordinates. Batches are started, inferred and written in the order of
+//! their rows, whatever the order in which images come out of decoding, so that no result depends
+//! on the number of threads.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -90,7 +91,8 @@ pub(super) fn run(
             let in_flight = engine.in_flight().max(1);
             Coordinator { pass, images, batch: job.batch.max(1), in_flight, to_read, to_sink, watch }.run(&events, decode, start_inference)
         });
-        // The coordinator has hung up, so the sink ends; its error is the cause where both have one.
+        // The coordinator has hung up, so the sink ends; its error is the cause where both have
+        // one.
         let stored = sink.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (unturned, cut_off) = (preparation.unturned(), preparation.cut_off());
         Ok(Done { stored: stored.rows, write_seconds: stored.seconds, unturned, cut_off, ..coordinated? })
@@ -113,7 +115,7 @@ fn decode_image(preparation: &Preparation<'_>, images: &Images<'_>, ticket: Tick
     let start = Instant::now();
     let Image { uri, digest, is_new, .. } = images.get(ticket.row);
     let (views, corrected) = preparation.views(uri, *digest, *is_new, bytes);
-    // Nobody listens any more where another phase failed.
+    // The receiver is gone where another phase failed.
     let _ = events.send(Event::Decoded { ticket, views, corrected, seconds: start.elapsed().as_secs_f64() });
 }
 
@@ -131,7 +133,8 @@ impl Inference<'_> {
         let start = Instant::now();
         let run = AssertUnwindSafe(|| (0..self.pass.views.len()).map(|v| self.view(&batch, v)).collect());
         let outputs = catch_unwind(run).unwrap_or_else(|_| Err(self.failed("it panicked: please report this")));
-        let _ = events.send(Event::Inferred { number, outputs, told: self.engine.take_messages(), seconds: start.elapsed().as_secs_f64() });
+        let _ =
+            events.send(Event::Inferred { number, outputs, messages: self.engine.take_messages(), seconds: start.elapsed().as_secs_f64() });
     }
 
     fn view(&self, batch: &[Vec<Vec<u8>>], view: usize) -> Result<Vec<Vec<f32>>> {
@@ -203,9 +206,9 @@ impl Coordinator<'_, '_> {
                     loading[ticket.batch - first].corrected.extend(corrected.map(|digest| (ticket.row, digest)));
                     fill(&mut loading[ticket.batch - first], ticket.slot, views);
                 }
-                Ok(Event::Inferred { number, outputs, told, seconds }) => {
+                Ok(Event::Inferred { number, outputs, messages, seconds }) => {
                     self.watch.progress.seconds.infer += seconds;
-                    told.iter().for_each(|text| self.watch.message(text));
+                    messages.iter().for_each(|text| self.watch.message(text));
                     let outputs = outputs?;
                     if let Some(batch) = in_engine.iter_mut().find(|b| b.number == number) {
                         batch.outputs = Some(outputs);
@@ -259,7 +262,7 @@ impl Coordinator<'_, '_> {
                 Some(Err(Skip::Changed)) => {
                     finished.gone.push(row);
                     done.misrecorded.push(row);
-                    done.gone.push((row, "it holds another image than before: run `headstart features` again".into()));
+                    done.gone.push((row, "it holds another image than before: extract the features again".into()));
                 }
                 None => {}
             }

@@ -40,7 +40,7 @@ pub(super) enum Skip {
 pub(super) type Views = Result<Vec<Vec<u8>>, Skip>;
 
 impl<'a> Preparation<'a> {
-    pub fn new(job: &ExtractionJob<'a>, views: &'a [u32]) -> Preparation<'a> {
+    pub(super) fn new(job: &ExtractionJob<'a>, views: &'a [u32]) -> Preparation<'a> {
         let ExtractionJob { source, orientation, preprocess: spec, policy, input, .. } = *job;
         Preparation {
             source,
@@ -56,24 +56,25 @@ impl<'a> Preparation<'a> {
     }
 
     /// How many images asked to be turned and were not.
-    pub fn unturned(&self) -> usize {
+    pub(super) fn unturned(&self) -> usize {
         self.unturned.load(Ordering::Relaxed)
     }
 
     /// How many images were gray of more than eight bits, cut off at 255.
-    pub fn cut_off(&self) -> usize {
+    pub(super) fn cut_off(&self) -> usize {
         self.cut_off.load(Ordering::Relaxed)
     }
 
     /// Reads the file.
-    pub fn read(&self, uri: &str) -> Result<Vec<u8>, Skip> {
+    pub(super) fn read(&self, uri: &str) -> Result<Vec<u8>, Skip> {
         let skip = |e: Error| if is_of_the_system(&e) { Skip::Unreadable(reason(&e)) } else { Skip::Gone(reason(&e)) };
         patiently(|| self.source.read(uri)).map_err(skip)
     }
 
-    /// Decodes it and makes the pixels of each view, `[height, width, 3]`. Where the bytes are not those that were digested, they are refused, unless
-    /// the row `is_new`: then they are the image that it gets, and their digest comes with them, as where nothing was digested yet.
-    pub fn views(&self, uri: &str, digest: Option<Digest>, is_new: bool, bytes: &[u8]) -> (Views, Option<Digest>) {
+    /// Decodes it and makes the pixels of each view, `[height, width, 3]`. Where the bytes are not
+    /// those that were digested, they are refused, unless the row `is_new`: then they are the image
+    /// that it gets, and their digest comes with them, as where nothing was digested yet.
+    pub(super) fn views(&self, uri: &str, digest: Option<Digest>, is_new: bool, bytes: &[u8]) -> (Views, Option<Digest>) {
         let found = Digest::of(bytes);
         if digest != Some(found) && !is_new {
             return (Err(Skip::Changed), None);
@@ -96,7 +97,7 @@ impl<'a> Preparation<'a> {
         if [height, width] != self.input {
             let [h, w] = self.input;
             let problem = format!(
-                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (--size, or --preprocess resize=…)"
+                "it is {width}×{height} after preprocessing and the network takes {w}×{h}: resize it (option `size`, or option `preprocess=resize=…`)"
             );
             return Err(Skip::Broken(problem));
         }

@@ -1,4 +1,5 @@
-//! `verify --sample K`: some images are read and computed again, and what comes out is held against the cache.
+//! `verify --sample K`: some images are read and computed again, and what comes out is held against
+//! the cache.
 
 use super::job::{ExtractionJob, JobTap};
 use super::matched::{Differences, Image, Matched};
@@ -22,14 +23,15 @@ pub struct Recheck {
     pub error: f64,
 }
 
-/// What [`recheck`] found.
+/// What computing some images again found.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct Rechecked {
     /// Each comparison.
     pub compared: Vec<Recheck>,
     /// Images that could not be read again, with the reason.
     pub unreadable: Vec<(String, String)>,
-    /// Images whose file holds another one than the one that was computed: their features are of something that is not there any more.
+    /// Images whose file holds another one than the one that was computed: their features are of
+    /// something that is not there any more.
     pub changed: Vec<String>,
     /// Images of the cache that are not in the data.
     pub missing: Vec<String>,
@@ -40,7 +42,8 @@ pub struct Rechecked {
 impl Rechecked {
     /// Comparisons that are further apart than storage and another batch's rounding explain.
     pub fn differing(&self, dtype: Dtype) -> impl Iterator<Item = &Recheck> {
-        // Half a unit in the last place of a stored value; for f32, what another order of summation may do.
+        // Half a unit in the last place of a stored value; for f32, what another order of summation
+        // may do.
         let tolerance = match dtype {
             Dtype::F32 => 1e-4,
             Dtype::F16 => 2e-3,
@@ -55,12 +58,12 @@ impl Rechecked {
     }
 }
 
-/// Computes `sample` images again, spread evenly over the rows that have features of all the job's taps and views, and compares.
-/// Writes nothing.
+/// Computes `sample` images again, spread evenly over the rows that have features of all the job's
+/// taps and views, and compares. Writes nothing.
 ///
 /// # Errors
 /// A damaged cache; the engine's own failure.
-pub fn recheck(job: &ExtractionJob<'_>, sample: usize) -> Result<Rechecked> {
+pub(crate) fn recheck(job: &ExtractionJob<'_>, sample: usize) -> Result<Rechecked> {
     let cache = Cache::open(job.folder)?;
     let matched = Matched::new(job, cache.rows(), cache.manifest());
     let Differences { changed, missing, unreadable, unknown } = matched.differences(cache.rows(), job.dataset);

@@ -1,4 +1,5 @@
-//! One extraction from start to end: listing against cache, passes one after the other, the account of it.
+//! One extraction from start to end: listing against cache, passes one after the other, the account
+//! of it.
 
 use std::time::Instant;
 
@@ -10,14 +11,15 @@ use super::{log, pass, pipeline};
 use crate::data::patiently;
 use crate::engine::Fitting;
 use crate::store::{LocalFiles, Objects, Writer};
+use crate::text::counted;
 use crate::{Error, Result};
 
 /// Computes what the cache lacks: images, taps, views.
 ///
 /// # Errors
-/// Another process writes the cache; a feature that cannot be stored; the engine's or the system's own failure. What was finished
-/// before stays, and the next run goes on from there.
-pub fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+/// Another process writes the cache; a feature that cannot be stored; the engine's or the system's
+/// own failure. What was finished before stays, and the next run goes on from there.
+pub(crate) fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
     run_in(job, Box::new(LocalFiles::new(job.folder)), observer)
 }
 
@@ -25,7 +27,7 @@ pub fn run(job: &ExtractionJob<'_>, observer: &mut dyn Observer) -> Result<Outco
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<Outcome> {
+pub(crate) fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut dyn Observer) -> Result<Outcome> {
     if rayon::current_thread_index().is_some() {
         return Err(Error::setting("an extraction cannot run inside a pool that it needs itself", "call it from a plain thread"));
     }
@@ -45,6 +47,8 @@ pub fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut
     writer.warnings().iter().for_each(|w| watch.message(w));
     let work = pass::plan(job, writer.manifest(), writer.rows(), &matched.listed());
     let reused = matched.usable() - work.needed.len();
+    let empty = pass::groups_if_empty(job, &matched.listed()).map(about_empty);
+    empty.iter().for_each(|text| watch.message(text));
     let mut tally = Tally::default();
     watch.started(work.rows().len(), reused);
     for pass in &work.passes {
@@ -52,7 +56,7 @@ pub fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut
         let engine = Fitting::build(job.batch, |batch| (job.engine)(&taps, batch))?;
         let written = watch.progress.seconds.write;
         let done = pipeline::run(job, pass, &matched.images, &engine, &mut writer, &mut watch)?;
-        // The sink goes on after the last event that anybody heard.
+        // The sink goes on after the last event that was received.
         watch.progress.seconds.write = written + done.write_seconds;
         let stopped = done.stopped;
         tally.add(done);
@@ -62,15 +66,20 @@ pub fn run_in(job: &ExtractionJob<'_>, objects: Box<dyn Objects>, observer: &mut
     }
     let mut outcome = tally.outcome(&work.needed, job, &matched, writer.manifest());
     outcome.seconds = watch.seconds();
-    let told = writer.warnings().len();
-    outcome.warnings = writer.warnings().to_vec();
+    outcome.warnings = [writer.warnings(), empty.as_slice()].concat();
+    let reported = outcome.warnings.len();
     outcome.warnings.extend(about_records(&outcome.misrecorded));
-    outcome.warnings[told..].iter().for_each(|w| watch.message(w));
+    outcome.warnings[reported..].iter().for_each(|w| watch.message(w));
     if outcome.computed > 0 {
         outcome.bottleneck = Some(watch.bottleneck());
         log::append(job, &outcome)?;
     }
     Ok(outcome)
+}
+
+fn about_empty(groups: usize) -> String {
+    let groups = counted(groups, "group", "groups");
+    format!("this part is empty: parts are whole groups of rows, and these images make {groups}; fewer parts share the work evenly")
 }
 
 fn about_records(misrecorded: &[String]) -> Option<String> {

@@ -1,4 +1,5 @@
-//! The end of the pipeline, on a thread of its own: encodes features, and commits a group as soon as it is whole.
+//! The end of the pipeline, on a thread of its own: encodes features, and commits a group as soon
+//! as it is whole.
 
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
@@ -8,7 +9,8 @@ use super::pass::Pass;
 use crate::store::{Dtype, Group, NewShard, Unstorable, Writer};
 use crate::{Error, Result};
 
-/// Takes batches in order until there are no more. A group whose last batch never comes is not committed. Returns the rows that were.
+/// Takes batches in order until there are no more. A group whose last batch never comes is not
+/// committed. Returns the rows that were.
 ///
 /// # Errors
 /// A value that cannot be stored; the store's own.
@@ -29,7 +31,7 @@ pub(super) fn store(pass: &Pass, writer: &mut Writer, batches: &Receiver<Finishe
         }
         let seconds = start.elapsed().as_secs_f64();
         stored.seconds += seconds;
-        // Nobody listens any more after the last batch, or where another phase failed.
+        // The receiver is gone after the last batch, or where another phase failed.
         let _ = events.send(Event::Stored { images: count, seconds });
     }
     Ok(stored)
@@ -62,7 +64,7 @@ fn add(group: &mut Group, pass: &Pass, batch: &Finished, dtype: Dtype) -> Result
 fn unstorable(tap: &str, path: &str, Unstorable { value, .. }: Unstorable, dtype: Dtype) -> Error {
     let problem = format!("{path}: tap `{tap}` has the value {value}, which {dtype} cannot hold");
     if value.is_finite() {
-        return Error::setting(problem, "store features as bf16 or f32: --store bf16");
+        return Error::setting(problem, "store features as f32, or with option `store=bf16`");
     }
     Error::setting(problem, "the network itself gave it: are these the weights of this backbone, and is it their preprocess?")
 }

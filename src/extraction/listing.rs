@@ -46,7 +46,7 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'_> {
-    pub fn get(&self) -> &dyn ImageSource {
+    pub(super) fn get(&self) -> &dyn ImageSource {
         match self {
             Source::Own(source) => source.as_ref(),
             Source::Borrowed(source) => *source,
@@ -56,7 +56,7 @@ impl Source<'_> {
 
 impl<'a> Listed<'a> {
     /// Lists the data.
-    pub fn list(data: &Data<'a>, options: &ExtractionOptions, observer: &mut dyn Observer) -> Result<Listed<'a>> {
+    pub(super) fn list(data: &Data<'a>, options: &ExtractionOptions, observer: &mut dyn Observer) -> Result<Listed<'a>> {
         let source = match data {
             Data::Path(path) => Source::Own(data::open(path, &options.list)?),
             Data::Source(source) => Source::Borrowed(*source),

@@ -41,14 +41,15 @@ use std::path::{Path, PathBuf};
 use crate::backbone::Backbone;
 use crate::data::{self, Dataset, Entry, ImageSource, Orientation};
 use crate::extract::{self, ExtractionJob, JobTap};
-use crate::store::{self, Cache, Deferred, Key, Wait};
+use crate::store::{self, Cache, CacheKey, Deferred, Wait};
 use crate::{Error, Result};
 
 pub use crate::data::Image;
 pub use crate::extract::{Basis, Estimate, Lanes, Outcome, Part, Progress, Recheck, Rechecked, Seconds};
 pub use listing::Data;
 pub(crate) use observe::OfPipeline;
-pub use observe::{Event, Level, Observer, events_of_split};
+pub(crate) use observe::events_of_split;
+pub use observe::{Event, Level, Observer};
 pub use options::ExtractionOptions;
 pub use recheck::recheck;
 
@@ -178,7 +179,7 @@ struct Draft<'a> {
     digests: Digests,
     /// Entries that were not read, by place; empty where all were.
     unread: Vec<bool>,
-    key: Key,
+    key: CacheKey,
     folder: PathBuf,
 }
 
@@ -193,7 +194,7 @@ pub struct Extraction<'a> {
     unread: Vec<bool>,
     name: String,
     place: Option<PathBuf>,
-    key: Key,
+    key: CacheKey,
     folder: PathBuf,
     input: [usize; 2],
     deferred: Deferred,
@@ -307,7 +308,7 @@ fn digest(listed: &Listed<'_>, known: Option<&Path>, unread: &[bool], observer: 
     let tick = observer.digesting(entries.len());
     let digests = data::digests(listed.source.get(), &entries, known, &tick);
     drop(tick);
-    observer.digested();
+    observer.digested(digests.as_ref().map_or(0, |digests| digests.read));
     let not_read = |entry: &Entry| Err(Error::Image { path: entry.uri.clone(), reason: "was not read".into() });
     let mut found: Digests = all.iter().map(not_read).collect();
     wanted.into_iter().zip(digests?.each).for_each(|(i, digest)| found[i] = digest);

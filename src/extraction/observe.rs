@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::data::{Assigned, Split, SplitRule, name_some};
 use crate::extract::{self, Progress};
 use crate::store::Deferred;
-use crate::text::thousands;
+use crate::text::{counted, thousands};
 
 /// How much an event asks of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub enum Event<'a> {
     CopiesStay,
     /// Images that were left out of train because they stand elsewhere, too.
     CopiesLeftOut(usize),
+    /// Classes that have no images left in train without copies, in words.
+    ClassesEmptied(&'a str),
     /// A part of an extraction leaves this to merging.
     Deferred(Deferred),
     /// Images of test that a comparison leaves out.
@@ -111,6 +113,7 @@ impl Event<'_> {
             | Event::ClassesLacking(..)
             | Event::GroupsParted { .. }
             | Event::Copies { .. }
+            | Event::ClassesEmptied(_)
             | Event::Pipeline(_) => Level::Warning,
         }
     }
@@ -120,7 +123,11 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = |count: &usize| thousands(*count as u64);
         match self {
-            Event::Understood(text) | Event::PassedOver(text) | Event::CacheUnread(text) | Event::Pipeline(text) => f.write_str(text),
+            Event::Understood(text)
+            | Event::PassedOver(text)
+            | Event::CacheUnread(text)
+            | Event::ClassesEmptied(text)
+            | Event::Pipeline(text) => f.write_str(text),
             Event::RuleUnused(rule) => write!(f, "option `split={rule}` is for data without splits; this has its own, and keeps them"),
             Event::Moved { caches, from: Some(from), here, of } => write!(
                 f,
@@ -165,7 +172,9 @@ impl fmt::Display for Event<'_> {
                 classes.len(),
                 name_some(classes.iter().copied())
             ),
-            Event::Groups(groups) => write!(f, "{} groups, none of which is parted in folds and held-out parts", n(groups)),
+            Event::Groups(groups) => {
+                write!(f, "{}, none of which is parted in folds and held-out parts", counted(*groups, "group", "groups"))
+            }
             Event::GroupsParted { groups, own_splits } => {
                 let way = match own_splits {
                     true => "give each group one split",
@@ -182,7 +191,7 @@ impl fmt::Display for Event<'_> {
                 write!(f, "the same image stands in several {several}: {}", uris.join(", "))
             }
             Event::CopiesStay => f.write_str("help: option `dedupe` takes such images out of train"),
-            Event::CopiesLeftOut(images) => write!(f, "{images} duplicates left out of train"),
+            Event::CopiesLeftOut(images) => write!(f, "{} left out of train", counted(*images, "duplicate", "duplicates")),
             Event::Deferred(deferred) => {
                 f.write_str("a part reads its own images alone: ")?;
                 f.write_str(match deferred {
@@ -191,13 +200,13 @@ impl fmt::Display for Event<'_> {
                     _ => "the same image in several splits is not looked for, unless with option `dedupe`",
                 })
             }
-            Event::TestLeftOut(images) => write!(f, "{} images of test are left out of both ways", n(images)),
+            Event::TestLeftOut(images) => write!(f, "{} left out of both ways", counted(*images, "image of test is", "images of test are")),
         }
     }
 }
 
 /// What a rule did, where it did something now; `asked`: whether the user named the rule.
-pub fn events_of_split<'a>(done: &Assigned, rule: SplitRule, asked: bool, classes: &'a [String]) -> Vec<Event<'a>> {
+pub(crate) fn events_of_split<'a>(done: &Assigned, rule: SplitRule, asked: bool, classes: &'a [String]) -> Vec<Event<'a>> {
     let mut events = vec![];
     let Assigned { counts, known, moved, .. } = *done;
     if known < counts.iter().sum() {
@@ -247,8 +256,8 @@ pub trait Observer {
         Box::new(|| ())
     }
 
-    /// All changes are known.
-    fn digested(&mut self) {}
+    /// All changes are known; `read` files had to be read for that, the others have their size and time of an earlier run.
+    fn digested(&mut self, _read: usize) {}
 
     /// The work is known: `images` to compute, `reused` to take as they are.
     fn started(&mut self, _progress: &Progress) {}

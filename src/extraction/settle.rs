@@ -84,7 +84,11 @@ pub(super) fn settle_copies(dedupe: bool, dataset: &mut Dataset, digests: Digest
         }
         return digests;
     }
-    let dropped: BTreeSet<usize> = data::dedupe(&dataset.entries, &duplicates).into_iter().collect();
+    let dropped = data::dedupe(&dataset.entries, &duplicates);
+    if let Some(text) = data::emptied_classes(&dataset.entries, &dropped, &dataset.classes) {
+        observer.event(&Event::ClassesEmptied(&text));
+    }
+    let dropped: BTreeSet<usize> = dropped.into_iter().collect();
     observer.event(&Event::CopiesLeftOut(dropped.len()));
     keep(dataset, digests, |i, _| !dropped.contains(&i))
 }

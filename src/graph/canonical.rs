@@ -1,9 +1,11 @@
-//! The text of a graph that cache keys cover: everything that decides its values, in a form that no compiler or library chooses.
+//! The text of a graph that cache keys cover: everything that decides its values, in a form that no
+//! compiler or library chooses.
 //!
-//! The first line is `headstart graph 1`. Every node is a line of its own, in order, ended by `\n`: operation, module path as a JSON string, `[inputs]`
-//! as node numbers, then its fields as `name=value`, all apart by one space. Numbers are decimal, lists `a,b`; a floating-point
-//! number is its IEEE 754 bits in hexadecimal (16 digits for 64 bits, 8 for 32); truth is `yes` or `no`. Taps are not in it: they
-//! change no value.
+//! The first line is `headstart graph 1`. Every node is a line of its own, in order, ended by `\n`:
+//! operation, module path as a JSON string, `[inputs]` as node numbers, then its fields as
+//! `name=value`, all apart by one space. Numbers are decimal, lists `a,b`; a floating-point number
+//! is its IEEE 754 bits in hexadecimal (16 digits for 64 bits, 8 for 32); truth is `yes` or `no`.
+//! Taps are not in it: they change no value.
 
 use std::fmt::Display;
 
@@ -30,7 +32,8 @@ fn line(node: &Node, text: &mut String) {
 
 type Fields = Vec<(&'static str, String)>;
 
-/// An operation's word and fields. No pattern has `..`: a field that is added has to be decided on here.
+/// An operation's word and fields. No pattern has `..`: a field that is added has to be decided on
+/// here.
 fn words(op: &Op) -> (&'static str, Fields) {
     match op {
         Op::Input { channels } => ("input", vec![("channels", channels.to_string())]),

@@ -1,7 +1,9 @@
-//! A backbone as data: a graph of ops that carries torchvision's parameter names, batch norm unfolded.
+//! A backbone as data: a graph of ops that carries torchvision's parameter names, batch norm
+//! unfolded.
 //!
-//! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors, `[T, D]` for the tokens of a transformer; the batch dimension is
-//! implied. What works by channel works on the first extent of maps and vectors, and on the last one of tokens.
+//! Shapes are those of one image: `[C, H, W]` for maps, `[D]` for vectors, `[T, D]` for the tokens
+//! of a transformer; the batch dimension is implied. Operations by channel work on the first extent
+//! of maps and vectors, and on the last one of tokens.
 
 mod canonical;
 mod positions;
@@ -10,17 +12,17 @@ mod split;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, nearest, steps};
 
-pub use positions::bicubic;
-pub use shape::{channels, resolve_padding};
-pub use split::ClassifierLayer;
+pub(crate) use positions::bicubic;
+pub(crate) use shape::{channels, resolve_padding};
+pub(crate) use split::ClassifierLayer;
 
 /// Shape of one image's value at a node: `[C, H, W]`, `[D]` or `[T, D]`.
-pub type Shape = Vec<usize>;
+pub(crate) type Shape = Vec<usize>;
 
 /// Index of a node in its graph; inputs always come before their users.
-pub type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// Pointwise activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +61,8 @@ impl Padding {
     }
 }
 
-/// A 2-D convolution; weight `{name}.weight` is `[out, in / groups, kh, kw]`, bias `{name}.bias` is `[out]`.
+/// A 2-D convolution; weight `{name}.weight` is `[out, in / groups, kh, kw]`, bias `{name}.bias` is
+/// `[out]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Conv {
     /// Input channels.
@@ -93,10 +96,12 @@ pub struct Pool {
     pub count_padding: bool,
 }
 
-/// Patches made tokens: the class token ahead, to each the embedding of its position added; `[C, H, W]` → `[1 + H · W, C]`.
+/// Patches made tokens: the class token ahead, to each the embedding of its position added; `[C, H,
+/// W]` → `[1 + H · W, C]`.
 ///
-/// Parameters as DINOv2 and timm name them: `cls_token`, `[1, 1, C]`, and `pos_embed`, `[1, 1 + grid², C]`, the class token's first. On another
-/// grid than the weights' own, positions are interpolated by [`bicubic`].
+/// Parameters as DINOv2 and timm name them: `cls_token`, `[1, 1, C]`, and `pos_embed`, `[1, 1 +
+/// grid², C]`, the class token's first. On another grid than the weights' own, positions are
+/// interpolated by [`bicubic`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tokens {
     /// Width of a token.
@@ -105,12 +110,14 @@ pub struct Tokens {
     pub patch: usize,
     /// Rows and columns of the grid that the positions were trained on.
     pub grid: usize,
-    /// Added to the rows and columns wanted where the scale of interpolation is computed: 0.1 in DINOv2, else 0.
+    /// Added to the rows and columns wanted where the scale of interpolation is computed: 0.1 in
+    /// DINOv2, else 0.
     pub offset: f64,
 }
 
 impl Tokens {
-    /// `[to, grid]` matrix that interpolates one axis of the positions' grid; `None` where nothing changes.
+    /// `[to, grid]` matrix that interpolates one axis of the positions' grid; `None` where nothing
+    /// changes.
     pub fn interpolation(&self, rows: usize, columns: usize) -> Option<[Vec<f64>; 2]> {
         let axis = |to: usize| bicubic(self.grid, to, self.grid as f64 / (to as f64 + self.offset));
         ([rows, columns] != [self.grid; 2]).then(|| [axis(rows), axis(columns)])
@@ -141,15 +148,16 @@ pub enum Op {
         /// Added to the variance.
         eps: f64,
     },
-    /// Fixed per-channel affine map `x · scale + shift` (an input transform), or a learned scale (`layer_scale`).
+    /// Fixed per-channel affine map `x · scale + shift` (an input transform), or a learned scale
+    /// (`layer_scale`).
     Affine {
         /// Scale of each channel.
         scale: Vec<f32>,
         /// Shift of each channel.
         shift: Vec<f32>,
     },
-    /// Learned scale of each channel, the parameter being the node's name itself: `[C, 1, 1]` (ConvNeXt's `layer_scale`), `[C]` where it scales
-    /// tokens (DINOv2's `ls1.gamma`).
+    /// Learned scale of each channel, the parameter being the node's name itself: `[C, 1, 1]`
+    /// (ConvNeXt's `layer_scale`), `[C]` where it scales tokens (DINOv2's `ls1.gamma`).
     LayerScale {
         /// Channels.
         channels: usize,
@@ -184,7 +192,8 @@ pub enum Op {
     AdaptiveAvgPool([usize; 2]),
     /// `[C, H, W]` → `[C · H · W]`, in that order.
     Flatten,
-    /// Fully connected, on a vector, each token or the channels of each pixel: weight `[output, input]`, bias `[output]`.
+    /// Fully connected, on a vector, each token or the channels of each pixel: weight `[output,
+    /// input]`, bias `[output]`.
     Linear {
         /// Input features.
         input: usize,
@@ -195,15 +204,16 @@ pub enum Op {
     },
     /// A map of patches made tokens.
     Tokens(Tokens),
-    /// Self-attention of tokens that hold query, key and value one behind the other, each `heads` times: softmax(q · kᵀ / √d) · v;
-    /// `[T, 3 · D]` → `[T, D]`.
+    /// Self-attention of tokens that hold query, key and value one behind the other, each `heads`
+    /// times: softmax(q · kᵀ / √d) · v; `[T, 3 · D]` → `[T, D]`.
     Attention {
         /// Heads.
         heads: usize,
     },
     /// The first token: `[T, D]` → `[D]`.
     ClassToken,
-    /// All tokens but the first, where their patches were: `[1 + H · W, D]` and a map `[…, H, W]` → `[D, H, W]`.
+    /// All tokens but the first, where their patches were: `[1 + H · W, D]` and a map `[…, H, W]` →
+    /// `[D, H, W]`.
     PatchMap,
 }
 
@@ -212,7 +222,7 @@ pub enum Op {
 pub struct Node {
     /// Module path in torchvision's words (`layer1.0.conv1`); parameters are `{name}.weight`, ….
     pub name: String,
-    /// What it computes.
+    /// Its operation.
     pub op: Op,
     /// Values it reads.
     pub inputs: Vec<NodeId>,
@@ -278,15 +288,14 @@ impl Graph {
         let tap = self.taps.iter().find(|(n, _)| n == name).map(|(_, id)| *id);
         tap.or_else(|| self.nodes.iter().position(|node| node.name == name)).ok_or_else(|| {
             let known = self.taps.iter().map(|(n, _)| n.as_str());
-            let hint = match crate::error::nearest(name, known) {
-                Some(near) => format!("did you mean `{near}`? `headstart backbones NAME` lists all taps"),
-                None => "`headstart backbones NAME` lists the taps".into(),
-            };
+            let list = format!("{} names all taps", steps::DESCRIPTION_OF_BACKBONE);
+            let hint = nearest(name, known).map_or(list.clone(), |near| format!("did you mean `{near}`? {list}"));
             Error::setting(format!("no tap `{name}` in this backbone"), hint)
         })
     }
 
-    /// Lower-case hex SHA-256 of [`Graph::canonical`]: two graphs of the same digest compute the same.
+    /// Lower-case hex SHA-256 of [`Graph::canonical`]: two graphs of the same digest compute the
+    /// same.
     pub fn digest(&self) -> String {
         Sha256::digest(self.canonical()).iter().map(|b| format!("{b:02x}")).collect()
     }
@@ -296,14 +305,17 @@ impl Graph {
         self.any(|op| matches!(op, Op::Tokens(_) | Op::Attention { .. } | Op::ClassToken | Op::PatchMap))
     }
 
-    /// Whether maps in bf16 lose too much on a CPU: where there are depthwise convolutions (MobileNet V2's features would be 4e-2 off,
-    /// EfficientNet-B0's 0.4; such networks gain least by faster products), and where maps are joined (heads on SqueezeNet's trained features changed
-    /// their mind about 2 photos of 600). A property of the whole network: what taps are wanted changes no number.
+    /// Whether maps in bf16 lose too much on a CPU: where there are depthwise convolutions
+    /// (MobileNet V2's features would be 4e-2 off, EfficientNet-B0's 0.4; such networks gain least
+    /// by faster products), and where maps are joined (heads on SqueezeNet's trained features
+    /// classified 2 photos of 600 differently). A property of the whole network: the choice of taps
+    /// changes no number.
     pub fn is_delicate(&self) -> bool {
         self.any(is_depthwise) || self.any(|op| matches!(op, Op::Concat))
     }
 
-    /// Whether they lose too much whoever computes: where depthwise convolutions magnify rounding and no layer norms even it out, as ConvNeXt's do.
+    /// Whether they lose too much on any device: where depthwise convolutions magnify rounding and
+    /// no layer norms even it out, as ConvNeXt's do.
     pub fn magnifies_rounding(&self) -> bool {
         self.any(is_depthwise) && !self.any(|op| matches!(op, Op::LayerNorm { .. }))
     }

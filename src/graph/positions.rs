@@ -1,11 +1,13 @@
 //! Position embeddings on another grid than the one they were trained on.
 
-/// `[to, from]` matrix of PyTorch's bicubic interpolation along one axis: `a = −0.75`, corners not aligned, edges repeated, no antialiasing; a
-/// cell of the result is `scale` cells of the source wide.
+/// `[to, from]` matrix of PyTorch's bicubic interpolation along one axis: `a = −0.75`, corners not
+/// aligned, edges repeated, no antialiasing; a cell of the result is `scale` cells of the source
+/// wide.
 ///
-/// DINOv2's own code asks for a scale of `(to + 0.1) / from` and gets `to` cells of it ("to avoid floating point error"), so that its grid is a
-/// little narrower than the source's; transformers' code asks for the size, where `scale` is `from / to`.
-pub fn bicubic(from: usize, to: usize, scale: f64) -> Vec<f64> {
+/// DINOv2's own code asks for a scale of `(to + 0.1) / from` and gets `to` cells of it ("to avoid
+/// floating point error"), so that its grid is a little narrower than the source's; transformers'
+/// code asks for the size, where `scale` is `from / to`.
+pub(crate) fn bicubic(from: usize, to: usize, scale: f64) -> Vec<f64> {
     let mut matrix = vec![0.0; to * from];
     for (i, row) in matrix.chunks_exact_mut(from.max(1)).enumerate() {
         let at = (i as f64 + 0.5) * scale - 0.5;
@@ -39,7 +41,8 @@ mod tests {
         assert!(same.iter().enumerate().all(|(i, &w)| w == f64::from(u8::from(i % 5 == 0))), "{same:?}");
     }
 
-    /// `torch.nn.functional.interpolate(x, scale_factor=…, mode="bicubic")` along one axis, in float64.
+    /// `torch.nn.functional.interpolate(x, scale_factor=…, mode="bicubic")` along one axis, in
+    /// float64.
     #[test]
     fn values_are_those_of_pytorch() {
         let source = [1.0, -2.0, 4.0, 0.5, 3.0];

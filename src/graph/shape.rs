@@ -1,10 +1,10 @@
-//! Shape inference, and what depends on it: padding made explicit, floating-point operations counted.
+//! Shape inference, and its uses: padding made explicit, floating-point operations counted.
 
 use super::{Conv, Graph, Node, NodeId, Op, Padding, Pool, Shape, Tokens};
 use crate::{Error, Result};
 
 /// Channels of a value: the last extent of tokens `[T, D]`, the first one of anything else.
-pub fn channels(shape: &[usize]) -> usize {
+pub(crate) fn channels(shape: &[usize]) -> usize {
     match *shape {
         [_, width] => width,
         _ => shape.first().copied().unwrap_or(0),
@@ -12,7 +12,7 @@ pub fn channels(shape: &[usize]) -> usize {
 }
 
 /// Padding `[top, bottom, left, right]` of a window on a map of `[height, width]`.
-pub fn resolve_padding(padding: Padding, map: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> [usize; 4] {
+pub(crate) fn resolve_padding(padding: Padding, map: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> [usize; 4] {
     match padding {
         Padding::Explicit(p) => p,
         Padding::Same => {
@@ -45,7 +45,7 @@ impl Graph {
     /// Shape of every node's value for an input of `[channels, height, width]`.
     ///
     /// # Errors
-    /// The first node that does not fit, with what it was given: an input too small, a wrong channel count.
+    /// The first node that does not fit, with its input: an input too small, a wrong channel count.
     pub fn shapes(&self, input: [usize; 3]) -> Result<Vec<Shape>> {
         let mut shapes: Vec<Shape> = Vec::with_capacity(self.nodes().len());
         for node in self.nodes() {
@@ -56,7 +56,8 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// Floating-point operations of one image, a multiply-add counted as two, element-wise work left out.
+    /// Floating-point operations of one image, a multiply-add counted as two, element-wise work
+    /// left out.
     ///
     /// # Errors
     /// As [`Graph::shapes`].
@@ -108,7 +109,7 @@ impl Node {
             Op::Flatten => Ok(vec![inputs[0].iter().product()]),
             Op::Linear { input, .. } if channels(inputs[0]) != *input => {
                 let problem = format!("`{}` takes {input} features, not {:?}: it was made for another input size", self.name, inputs[0]);
-                Err(Error::setting(problem, "leave --size out, or tap an earlier layer"))
+                Err(Error::setting(problem, "leave out option `size`, or tap an earlier layer"))
             }
             Op::Linear { output, .. } => Ok(match inputs[0][..] {
                 [tokens, _] => vec![tokens, *output],
@@ -139,7 +140,7 @@ impl Node {
         };
         let below = side / patch * patch;
         let problem = format!("an input of {height}×{width} does not divide into patches of {patch}×{patch}");
-        Err(Error::setting(problem, format!("the nearest sizes that do are {below} and {}: --size {below}", below + patch)))
+        Err(Error::setting(problem, format!("the nearest sizes that do are {below} and {}: option `size={below}`", below + patch)))
     }
 
     fn check_channels(&self, wanted: usize, input: &Shape) -> Result<Shape> {
@@ -154,7 +155,7 @@ impl Node {
             "the input is too small: at `{}` nothing but a map of {}×{} is left, smaller than the window",
             self.name, map[1], map[2]
         );
-        Error::setting(problem, "use a larger one: --size, for the backbone's own leave it out")
+        Error::setting(problem, "give a larger option `size`, or leave it out for the backbone's own")
     }
 
     fn conv_shape(&self, conv: &Conv, input: &Shape) -> Result<Shape> {

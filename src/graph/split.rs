@@ -37,7 +37,8 @@ impl Graph {
     /// Everything behind a tap as a graph of its own, whose input is the tap's value.
     ///
     /// # Errors
-    /// An unknown tap, or a tap that does not cut the graph in two: a later node reads what lies before it.
+    /// An unknown tap, or a tap that does not cut the graph in two: a later node reads a value from
+    /// before it.
     pub fn suffix(&self, tap: &str, channels: usize) -> Result<Graph> {
         let cut = self.find_tap(tap)?;
         let mut graph = Graph::default();
@@ -66,11 +67,13 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The fully connected layers behind a tap, where nothing lies there but two or more of them with ReLUs between: what can be trained as a head.
+    /// The fully connected layers behind a tap, where only two or more of them with ReLUs between
+    /// lie there: they can be trained as a head.
     pub fn classifier(&self, tap: &str) -> Option<Vec<ClassifierLayer>> {
         let suffix = self.suffix(tap, 1).ok()?;
         let mut layers = vec![];
-        // In torchvision's words modules are numbered, and the numbers that these nodes leave out are dropouts.
+        // In torchvision's words modules are numbered, and the numbers that these nodes leave out
+        // are dropouts.
         let mut number = 0;
         for (place, node) in suffix.nodes[1..].iter().enumerate() {
             let own = node.name.rsplit('.').next().and_then(|end| end.parse::<usize>().ok());

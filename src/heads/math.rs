@@ -1,8 +1,9 @@
-//! Functions of numbers that several rooms need.
+//! Functions of numbers that several rooms share.
 
-/// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial after reduction by ln 2.
+/// eˣ to about a unit in the last place, for −87 ≤ x ≤ 88 and clamped to that: Cephes's polynomial
+/// after reduction by ln 2.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 · 2²³ rounds to an integer and leaves it in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
@@ -14,19 +15,23 @@ pub fn exp(x: f32) -> f32 {
     (p * r * r + r + 1.0) * power
 }
 
-/// Scores replaced by shares.
-pub fn softmax(scores: &mut [f32]) {
+/// Replaces scores by their softmax.
+#[inline]
+pub(super) fn softmax(scores: &mut [f32]) {
     let largest = scores.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
     scores.iter_mut().for_each(|z| *z = (*z - largest).exp());
     let sum: f32 = scores.iter().sum();
     scores.iter_mut().for_each(|z| *z /= sum);
 }
 
-pub fn sigmoid(z: f32) -> f32 {
+/// 1 / (1 + e⁻ᶻ)
+#[inline]
+pub(super) fn sigmoid(z: f32) -> f32 {
     1.0 / (1.0 + (-z).exp())
 }
 
 /// ln(1 + eᶻ) without overflow.
-pub fn softplus(z: f32) -> f32 {
+#[inline]
+pub(super) fn softplus(z: f32) -> f32 {
     z.max(0.0) + (-z.abs()).exp().ln_1p()
 }

@@ -1,16 +1,17 @@
-//! Classifier heads on cached features: what they are ([`Params`], [`HeadSpec`]), how they are trained ([`Trainer`]), judged ([`Metrics`])
-//! and used ([`Head`]). Knows features and labels as matrices; nothing of images or backbones.
+//! Heads: classifiers on cached features. A head is specified ([`Params`], [`HeadSpec`]), trained
+//! ([`Trainer`]) or solved for ([`Solver`]), judged ([`Metrics`]) and applied ([`Head`]). Features
+//! and labels are matrices here; images and backbones are unknown.
 //!
 //! | place | what for |
 //! |---|---|
-//! | `settings/` | what a head is to be: settings, their table, their check |
-//! | `features/` | what it is fed: tables of features, labels, partitions, transforms |
-//! | `fitted/` | what it is once fitted: layers or neighbours, applied to rows |
-//! | `evaluation/` | how it is judged: metrics, calibration |
-//! | `training/` | how it is trained: losses, epochs, early stopping, heads side by side |
+//! | `settings/` | the specification of a head: settings, their table, their check |
+//! | `features/` | the input of heads: feature tables, labels, partitions, transforms |
+//! | `fitted/` | fitted heads: layers or neighbours, applied to rows |
+//! | `evaluation/` | metrics, calibration |
+//! | `training/` | losses, epochs, early stopping, heads in lockstep |
 //! | `fused/`, `candle/` | the trainers: on a CPU, and on any device of candle's |
-//! | `solvers/` | heads without a learning rate, solved for |
-//! | `saved/` | its files |
+//! | `solvers/` | heads without a learning rate |
+//! | `saved/` | the files of a head |
 //! | `select` | the trainer for a device |
 //! | `streams`, `math` | streams of random numbers; functions that several rooms need |
 
@@ -33,42 +34,68 @@ mod tests;
 #[cfg(test)]
 pub(crate) use saved::predictor::tests as tests_of_model;
 
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use candle::CandleTrainer;
-pub use evaluation::calibration::{Answers, Calibration, calibrate, rescale};
-pub use evaluation::metric::{METRICS, Metric};
-pub use evaluation::metrics::{ClassCount, Metrics, confusion, counts, most_probable};
-pub use features::augment::Augmented;
-pub use features::combined::{Joined, Pooled};
-pub use features::groups::{Groups, few_shot, folds};
+pub(crate) use evaluation::calibration::{Answers, Calibration, calibrate, rescale};
+pub(crate) use evaluation::metric::{METRICS, Metric};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use evaluation::metrics::Metrics;
+pub(crate) use evaluation::metrics::{ClassCount, confusion, counts, most_probable};
+pub(crate) use features::augment::Augmented;
+pub(crate) use features::combined::{Joined, Pooled};
+pub(crate) use features::groups::{GroupCount, Groups, few_shot, folds};
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::labels::Labels;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::matrix::Matrix;
-pub use features::order::{order, window_rows};
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::partition::Partition;
 pub(crate) use features::prefetch::{in_parts, is_large};
-pub use features::table::FeatureTable;
+pub(crate) use features::table::FeatureTable;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use features::task::Task;
-pub use features::transform::Transform;
-pub use fitted::batch_norm::BatchNorm;
-pub use fitted::head::{FittedHead, Head};
+pub(crate) use features::transform::Transform;
+pub(crate) use fitted::batch_norm::BatchNorm;
+#[cfg(test)]
+pub(crate) use fitted::head::FittedHead;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use fitted::head::Head;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use fitted::layer::Layer;
-pub use fitted::neighbours::Neighbours;
+#[cfg(test)]
+pub(crate) use fitted::neighbours::Neighbours;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use fitted::pretrained::PretrainedLayers;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use fused::FusedTrainer;
-pub use saved::folder::check_head_file;
-pub use saved::model::{BEST_FOLDER, HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model};
-pub use saved::predictor::{HeadFiles, Predictor};
-pub use select::trainer;
-pub use settings::choices::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
-pub use settings::config::HeadConfig;
+pub(crate) use saved::folder::check_head_file;
+pub(crate) use saved::model::{BEST_FOLDER, HEAD_FILE, InputFeatures, MODEL_FILE, MODEL_FORMAT, Model};
+pub(crate) use saved::predictor::HeadFiles;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use saved::predictor::Predictor;
+pub(crate) use select::trainer;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::choices::HeadKind;
+pub(crate) use settings::choices::{Activation, Loss, OptimizerKind};
+#[cfg(test)]
+pub(crate) use settings::choices::{ClassWeights, Init, Schedule};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::keys::KEYS;
 pub(crate) use settings::keys::whole_number;
-pub use settings::keys::{KEYS, Kind, SettingSpec, did_you_mean, plain};
-pub use settings::learning_rate::LearningRate;
-pub use settings::optimizer::{Adam, Optimizer, Rmsprop, Sgd};
+pub(crate) use settings::keys::{Kind, SettingSpec, did_you_mean, plain};
+pub(crate) use settings::learning_rate::LearningRate;
+#[allow(unreachable_pub, reason = "re-exported further up")]
 pub use settings::params::Params;
-pub use settings::spec::{Fit, HeadSpec, HiddenLayers};
-pub use solvers::{Solver, fits};
-pub use training::clipping::clip_factor;
-pub use training::dropout::Dropout;
-pub use training::objective::{Objective, Targets};
-pub use training::run::{Epoch, Trained, Training, Watch, solve};
-pub use training::trainer::{Pass, Session, Trainer};
+pub(crate) use settings::spec::HeadSpec;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use settings::spec::{Fit, HiddenLayers};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use solvers::Solver;
+pub(crate) use solvers::fits;
+#[cfg(test)]
+pub(crate) use training::objective::Objective;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use training::run::Epoch;
+pub(crate) use training::run::{Trained, Training, Watch, solve};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use training::trainer::{Session, Trainer};

@@ -243,7 +243,8 @@ fn a_classifier_starts_from_the_backbones_weights_and_both_trainers_agree_on_it(
     assert!(refused(&linear, gap, None).contains("`init: pretrained` is for head `classifier`"));
 }
 
-/// Epochs and head of heads that were brought to their ends side by side, as many at once as the trainer takes.
+/// Epochs and head of heads that were brought to their ends side by side, as many at once as the
+/// trainer takes.
 fn side_by_side(trainer: &dyn Trainer, task: Task<'_>, specs: &[HeadSpec], metric: Metric) -> Vec<(Vec<[f64; 4]>, Trained)> {
     let mut all: Vec<(Vec<[f64; 4]>, Trained)> = vec![];
     while all.len() < specs.len() {
@@ -296,7 +297,8 @@ fn heads_side_by_side_are_bit_by_bit_the_heads_alone_even_where_memory_holds_few
     }
 }
 
-/// A batch that is packed once for all heads; more batches than a window has, heads of different shapes and optimisers, some of which end first.
+/// A batch that is packed once for all heads; more batches than a window has, heads of different
+/// shapes and optimisers, some of which end first.
 #[test]
 fn heads_that_share_their_batches_are_bit_by_bit_the_heads_alone() {
     let metric = Metric { name: "loss", more: false };
@@ -374,7 +376,8 @@ fn heads_side_by_side_read_each_batch_once() {
     }
 }
 
-/// More than memory holds, as far as anybody can tell; nothing is read of it that was not asked for, and values of training rows are counted.
+/// More than memory holds, as far as anybody can tell; nothing is read of it that was not asked
+/// for, and values of training rows are counted.
 #[derive(Default)]
 struct Far(Mutex<HashSet<usize>>, AtomicUsize);
 

@@ -28,7 +28,7 @@ use crate::weights::{self, Mapped, Tensor, TensorSource, hex};
 use crate::{Error, Result, steps};
 
 /// Version of the bundle's layout.
-pub const BUNDLE_FORMAT: u32 = 2;
+pub(crate) const BUNDLE_FORMAT: u32 = 2;
 /// The metadata entry's name.
 const ENTRY: &str = "headstart";
 /// Stands where the digest belongs while it is computed.
@@ -82,8 +82,7 @@ struct BundledBackbone {
 /// # Errors
 /// Weights that do not fit or cannot be read, a folder that cannot be written to.
 pub fn write_bundle(model: &TrainedModel, file: &Path) -> Result<Bundled> {
-    let refused =
-        |e: &dyn std::fmt::Display| Error::setting(format!("the bundle cannot be written: {e}"), "this is a mistake in headstart");
+    let refused = |e: &dyn std::fmt::Display| Error::internal(format!("the bundle cannot be written: {e}"));
     let head = model.predictor.to_bytes()?.weights;
     let head = SafeTensors::deserialize(&head).map_err(|e| refused(&e))?;
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
@@ -131,20 +130,15 @@ impl BundledBackbone {
 
 /// Opens a bundle, every byte checked.
 pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
-    let again = "get the file again, or write it again with `headstart export --bundle`";
-    let damaged = |problem: String| Error::weights(file, problem, again);
+    let again = format!("get the file again, or {} with option `bundle`", steps::EXPORT_AGAIN);
+    let damaged = |problem: String| Error::weights(file, problem, &again);
     let mapped = Mapped::open(file)?;
     let bytes = mapped.as_ref();
-    let unreadable = |e: safetensors::SafeTensorError| damaged(format!("is no bundle, or a damaged one: {e}"));
+    let unreadable = |e: safetensors::SafeTensorError| damaged(format!("is not a bundle, or a damaged one: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
     let entry = metadata.metadata().as_ref().and_then(|all| all.get(ENTRY));
-    let entry = entry.ok_or_else(|| {
-        Error::weights(
-            file,
-            "is a safetensors file, but no bundle",
-            "name a file that `headstart export --bundle` wrote, or a sweep's directory",
-        )
-    })?;
+    let entry =
+        entry.ok_or_else(|| Error::weights(file, "is a safetensors file, but not a bundle", "name a bundle, or a sweep's directory"))?;
     let no_bundle = |e: serde_json::Error| damaged(format!("is a damaged bundle: {e}"));
     let Version { format } = serde_json::from_str(entry).map_err(no_bundle)?;
     if format != BUNDLE_FORMAT {
@@ -169,7 +163,11 @@ pub(super) fn open(file: &Path, device: DeviceChoice) -> Result<TrainedModel> {
         let info = backbones::find(&about.backbone).map_err(|e| damaged(format!("is a damaged bundle: {e}")))?;
         if info.graph(&about.options).digest() != key.graph {
             let problem = format!("holds a head on another {} than this headstart builds, or is damaged", info.name);
-            return Err(Error::weights(file, problem, "use the headstart that wrote it, or extract and train again"));
+            return Err(Error::weights(
+                file,
+                problem,
+                format!("use the headstart that wrote it; or {}, {} and export it", steps::EXTRACT_AGAIN, steps::TRAIN_AGAIN),
+            ));
         }
         let source =
             BundledWeights { file: file.into(), tensors: tensors.clone(), prefix: format!("base.{n}."), digest: key.weights.clone() };

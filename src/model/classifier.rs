@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// How many augmented readings of an image are averaged, and how they are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Views {
+pub(crate) struct Views {
     /// Readings of each image, the plain one first; 1 for that alone.
     pub count: u32,
     /// How the others differ from it.
@@ -23,9 +23,10 @@ pub struct Views {
     pub seed: u64,
 }
 
+#[cfg(test)]
 impl Views {
     /// The plain reading alone.
-    pub const PLAIN: Views = Views { count: 1, policy: Policy::STANDARD, seed: 0 };
+    pub(crate) const PLAIN: Views = Views { count: 1, policy: Policy::STANDARD, seed: 0 };
 }
 
 /// A [`Classifier`] in the making.
@@ -143,7 +144,7 @@ impl Classifier {
     }
 
     /// Makes a model ready; engines are built when the first image shows its size.
-    pub fn new(model: TrainedModel, views: Views) -> Classifier {
+    pub(crate) fn new(model: TrainedModel, views: Views) -> Classifier {
         let reader = |used: &UsedBackbone| FeatureReader::new(used.taps.clone(), used.orientation);
         let classes = model.predictor.classes().into();
         let readers = model.backbones.into_iter().map(|used| (reader(&used), used)).map(|(reader, used)| (used, reader)).collect();

@@ -2,7 +2,7 @@
 
 use crate::backbones::{self, BuildOptions};
 use crate::heads::{HiddenLayers, Layer, PretrainedLayers};
-use crate::store::Key;
+use crate::store::CacheKey;
 use crate::weights::read_shaped;
 use crate::{Error, Result};
 
@@ -11,7 +11,7 @@ const TAP: &str = "avgpool";
 
 /// The classifier of the backbone that made features with this key, where it has hidden layers; `weights` are the words that get its weights,
 /// which are opened only when a head starts from them.
-pub fn backbone_classifier(key: &Key, weights: &str) -> Option<PretrainedLayers> {
+pub(crate) fn backbone_classifier(key: &CacheKey, weights: &str) -> Option<PretrainedLayers> {
     let info = backbones::find(&key.backbone).ok()?;
     let mut layers = info.graph(&BuildOptions::default()).classifier(TAP)?;
     let dropouts = layers.iter().map(|layer| layer.dropout).collect();
@@ -44,7 +44,7 @@ mod tests {
     fn alexnets_layers_become_a_head_with_a_last_layer_of_its_own() {
         let info = backbones::find("alexnet").unwrap();
         let opened = backbones::open_weights(info, Some("random:5"), &|_| ()).unwrap();
-        let key = Key { backbone: "alexnet".into(), weights: opened.source.digest(), ..crate::store::example_key() };
+        let key = CacheKey { backbone: "alexnet".into(), weights: opened.source.digest(), ..crate::store::example_key() };
         let classifier = backbone_classifier(&key, "random:5").unwrap();
         let spec = Params::of(HeadKind::Classifier).check_with(FIT, Some(&classifier.hidden)).unwrap();
         assert_eq!(spec.dims(), [9216, 4096, 4096, 3]);
@@ -56,6 +56,6 @@ mod tests {
 
         let other = backbone_classifier(&key, "random:6").unwrap().start(&spec).unwrap_err().to_string();
         assert!(other.contains("is not the file that the features were made with"), "{other}");
-        assert!(backbone_classifier(&Key { backbone: "resnet50".into(), ..key }, "random:5").is_none());
+        assert!(backbone_classifier(&CacheKey { backbone: "resnet50".into(), ..key }, "random:5").is_none());
     }
 }

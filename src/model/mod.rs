@@ -5,7 +5,7 @@
 //! | `trained.rs` | [`TrainedModel`]: a head and the backbones that make its features |
 //! | `open.rs` | opening it from a sweep directory or a bundle |
 //! | `classifier.rs` | [`Classifier`]: images in, class probabilities out |
-//! | `layers.rs` | [`backbone_classifier`]: what `head: classifier` trains |
+//! | `layers.rs` | what `head: classifier` trains |
 //! | `onnx/` | [`write_onnx`]: backbone and head as an ONNX model |
 //! | `bundle.rs` | [`write_bundle`]: everything that prediction needs in one safetensors file |
 
@@ -19,8 +19,12 @@ mod trained;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use bundle::{BUNDLE_FORMAT, Bundled, write_bundle};
-pub use classifier::{Classifier, ClassifierBuilder, Prediction, Views};
-pub use layers::backbone_classifier;
+pub use bundle::{Bundled, write_bundle};
+#[cfg(test)]
+pub(crate) use classifier::Views;
+pub use classifier::{Classifier, ClassifierBuilder, Prediction};
+pub(crate) use layers::backbone_classifier;
 pub use onnx::{Onnx, write_onnx};
-pub use trained::{TrainedModel, UsedBackbone};
+pub use trained::TrainedModel;
+#[cfg(test)]
+pub(crate) use trained::UsedBackbone;

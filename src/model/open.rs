@@ -20,7 +20,7 @@ impl TrainedModel {
             return bundle::open(path, device);
         }
         if !path.exists() {
-            return Err(Error::data(path, "is not there", "name a sweep's directory, or a bundle that `headstart export` wrote"));
+            return Err(Error::data(path, "is not there", "name a sweep's directory, or a bundle"));
         }
         let predictor = Predictor::load(path)?;
         TrainedModel::join(&described_by(path), predictor, |_, input, key| Backbone::of_key(key, &input.weights, device, tell))

@@ -8,25 +8,25 @@ use crate::data::Orientation;
 use crate::engine::Compute;
 use crate::heads::{InputFeatures, Predictor};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::Key;
+use crate::store::CacheKey;
 use crate::{Error, Result};
 
 /// A head with all the backbones that it needs.
 pub struct TrainedModel {
     /// The head.
-    pub predictor: Predictor,
+    pub(crate) predictor: Predictor,
     /// The backbones, each once, in the order in which the head's inputs first name them.
-    pub backbones: Vec<UsedBackbone>,
+    pub(crate) backbones: Vec<UsedBackbone>,
 }
 
 /// One backbone and the head's inputs that it makes.
-pub struct UsedBackbone {
+pub(crate) struct UsedBackbone {
     /// The backbone.
     pub backbone: Backbone,
     /// How its images are turned.
     pub orientation: Orientation,
     /// The key of the cache that the head was trained on.
-    pub key: Key,
+    pub key: CacheKey,
     /// The taps to take.
     pub taps: Vec<String>,
     /// Which of the head's inputs each tap is.
@@ -34,12 +34,22 @@ pub struct UsedBackbone {
 }
 
 impl TrainedModel {
+    /// Class names, in the order of the head's outputs.
+    pub fn classes(&self) -> &[String] {
+        self.predictor.classes()
+    }
+
+    /// Names of the backbones, in the order in which the head's inputs first name them.
+    pub fn backbone_names(&self) -> Vec<&'static str> {
+        self.backbones.iter().map(|used| used.backbone.info().name).collect()
+    }
+
     /// Groups the head's inputs by the backbone that makes them and opens each backbone once: `open` gets its number, its first input and its key. `origin`
     /// is the file that says what the head reads.
     pub(super) fn join(
         origin: &Path,
         predictor: Predictor,
-        mut open: impl FnMut(usize, &InputFeatures, &Key) -> Result<(Backbone, Orientation)>,
+        mut open: impl FnMut(usize, &InputFeatures, &CacheKey) -> Result<(Backbone, Orientation)>,
     ) -> Result<TrainedModel> {
         let mut backbones: Vec<(&str, UsedBackbone)> = vec![];
         for (i, input) in predictor.inputs().iter().enumerate() {
@@ -49,7 +59,7 @@ impl TrainedModel {
                 continue;
             }
             let key = input.key.as_ref().ok_or_else(|| {
-                Error::data(origin, "describes a head for features that came from no cache", "train it on a cache: `headstart sweep CACHE`")
+                Error::data(origin, "describes a head for features that came from no cache", format!("{} on a cache", crate::steps::TRAIN))
             })?;
             check_key(key).map_err(|e| named(origin, e))?;
             let (backbone, orientation) = open(backbones.len(), input, key)?;
@@ -84,7 +94,7 @@ impl UsedBackbone {
 const AGAIN: &str = crate::steps::TRAIN_AGAIN;
 
 /// Whether a key can be understood, before anything is opened by it.
-fn check_key(key: &Key) -> Result<()> {
+fn check_key(key: &CacheKey) -> Result<()> {
     backbones::find(&key.backbone)?;
     key.compute.parse::<Compute>()?;
     key.augment.parse::<Policy>()?;

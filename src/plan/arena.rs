@@ -3,7 +3,7 @@
 
 /// Gives storages that are alive at the same time different places, the largest first, each the
 /// lowest that is free. Returns the size.
-pub fn arrange(mut roots: Vec<usize>, lives: &[Option<[usize; 2]>], size: impl Fn(usize) -> usize, offsets: &mut [usize]) -> usize {
+pub(crate) fn arrange(mut roots: Vec<usize>, lives: &[Option<[usize; 2]>], size: impl Fn(usize) -> usize, offsets: &mut [usize]) -> usize {
     roots.sort_by_key(|&v| std::cmp::Reverse(size(v)));
     let mut placed: Vec<usize> = vec![];
     let mut total = 0;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::graph::{Act, Pool, Shape};
 
 /// Index of a value (one activation tensor) of a plan; the input is value 0.
-pub type ValueId = usize;
+pub(crate) type ValueId = usize;
 
 /// A planned network: steps in order of computation.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Plan {
     /// The taps' values, in the order asked for; several taps may share one, and a tap may be the
     /// input itself.
     pub taps: Vec<ValueId>,
-    /// Whether maps of the network stay f32 on a CPU in any case: [`Graph::is_delicate`].
+    /// Whether maps of the network stay f32 on a CPU in any case: `Graph::is_delicate`.
     pub is_delicate: bool,
 }
 
@@ -62,6 +62,7 @@ impl ConvShape {
 ///
 /// Maps are `[C, H, W]`. Every `bias`, `scale` and `shift` holds one value a channel.
 #[derive(Debug, Clone)]
+#[allow(clippy::enum_variant_names, reason = "layer normalisation is called so")]
 pub enum Layer {
     /// `act(conv(inputs[0]) + bias (+ inputs[1]))`.
     Conv {

@@ -18,5 +18,7 @@ mod layer;
 #[cfg(test)]
 mod tests;
 
-pub use arena::arrange;
-pub use layer::{ConvShape, Layer, Plan, Step, ValueId};
+pub(crate) use arena::arrange;
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use layer::Plan;
+pub(crate) use layer::{ConvShape, Layer, Step, ValueId};

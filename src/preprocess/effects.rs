@@ -1,4 +1,5 @@
-//! What a view does to pixels of the final size: turning, mirroring, colour; each as Pillow computes it.
+//! A view's effects on pixels of the final size: turning, mirroring, colour; each as Pillow
+//! computes it.
 
 use super::View;
 
@@ -63,7 +64,8 @@ fn rotate(rgb: &mut [u8], height: usize, width: usize, degrees: f64) {
     }
 }
 
-/// The colour at a point, weighed from four pixels whose centres lie at halves; at the edge, the edge pixel stands for those beyond it.
+/// The colour at a point, weighed from four pixels whose centres lie at halves; at the edge, the
+/// edge pixel stands for those beyond it.
 fn bilinear(rgb: &[u8], height: usize, width: usize, [x, y]: [f64; 2]) -> [u8; 3] {
     if x < 0.0 || y < 0.0 || x >= width as f64 || y >= height as f64 {
         return [0; 3];

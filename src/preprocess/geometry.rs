@@ -1,13 +1,16 @@
-//! The geometric part: resize and central crop with torchvision's rounding, computing only what the crop keeps.
+//! The geometric part: resize and central crop with torchvision's rounding, computing only the
+//! pixels that the crop keeps.
 
 use super::resize::{Axis, Source, resize};
 use super::{PreprocessSpec, Resize, View, effects};
 use crate::data::Pixels;
 
-/// Name and version of the geometric part, for the cache key.
-pub const RESIZE_VERSION: &str = "pillow-convolution/1";
+/// Name and version of the geometric part, for the cache key. It is our own code: no crate whose
+/// version could move takes part in it.
+pub(crate) const RESIZE_VERSION: &str = "pillow-convolution/1";
 
-/// One axis of "resize, pad, crop": where kept pixels come from and how much black goes around them.
+/// One axis of "resize, pad, crop": where kept pixels come from and how much black goes around
+/// them.
 struct Cut {
     axis: Axis,
     before: usize,
@@ -20,17 +23,18 @@ impl PreprocessSpec {
         self.crop.map_or_else(|| self.resized([height, width]), |side| [side, side])
     }
 
-    /// Resizes and crops, and appends `output_size · 3` RGB bytes to `out`. Where there is neither a crop nor an exact size, the result is as
-    /// large as [`output_size`](Self::output_size) says: look there first, when images may have any shape.
+    /// Resizes and crops, and appends `output_size · 3` RGB bytes to `out`. Where there is neither
+    /// a crop nor an exact size, the result is as large as [`output_size`](Self::output_size) says:
+    /// look there first, when images may have any shape.
     pub fn apply(&self, image: &Pixels, out: &mut Vec<u8>) {
         self.apply_view(image, &View::PLAIN, out);
     }
 
-    /// The same seen through an augmented view, of the same size; [`View::PLAIN`] changes nothing.
+    /// The same seen through an augmented view, of the same size; `View::PLAIN` changes nothing.
     ///
-    /// In this order: a random crop is resized to the output size (in the place of resize and central crop), turned, mirrored, and its
-    /// brightness, contrast and saturation changed.
-    pub fn apply_view(&self, image: &Pixels, view: &View, out: &mut Vec<u8>) {
+    /// In this order: a random crop is resized to the output size (in the place of resize and
+    /// central crop), turned, mirrored, and its brightness, contrast and saturation changed.
+    pub(crate) fn apply_view(&self, image: &Pixels, view: &View, out: &mut Vec<u8>) {
         let start = out.len();
         let size = self.output_size([image.height, image.width]);
         let whole = Source { rgb: &image.rgb, stride: image.width, left: 0, top: 0, width: image.width, height: image.height };
@@ -74,7 +78,8 @@ impl PreprocessSpec {
     }
 }
 
-/// torchvision's `center_crop` on one axis: an odd pixel of padding goes behind, and the offset is rounded to the even neighbour.
+/// torchvision's `center_crop` on one axis: an odd pixel of padding goes behind, and the offset is
+/// rounded to the even neighbour.
 fn cut(full: usize, side: usize) -> Cut {
     if side >= full {
         let padding = side - full;

@@ -1,7 +1,8 @@
-//! Pillow's resampling, to the last bit: a separable convolution whose kernel widens when shrinking, rounded to bytes between its two passes,
-//! with weights in fixed point.
+//! Pillow's resampling, to the last bit: a separable convolution whose kernel widens when
+//! shrinking, rounded to bytes between its two passes, with weights in fixed point.
 //!
-//! Source: Pillow 13's `src/libImaging/Resample.c` (8 bits a channel) and `Geometry.c` (nearest), HPND licence.
+//! Source: Pillow 13's `src/libImaging/Resample.c` (8 bits a channel) and `Geometry.c` (nearest),
+//! HPND licence.
 
 use std::ops::Range;
 
@@ -36,14 +37,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Part of one axis of the result: `keep` of the `full` positions that the whole source would be resized to.
+/// Part of one axis of the result: `keep` of the `full` positions that the whole source would be
+/// resized to.
 #[derive(Clone)]
 pub(super) struct Axis {
     pub full: usize,
     pub keep: Range<usize>,
 }
 
-/// Resizes to `columns.full` × `rows.full` pixels, of which only those kept are computed and appended to `out`.
+/// Resizes to `columns.full` × `rows.full` pixels, of which only those kept are computed and
+/// appended to `out`.
 pub(super) fn resize(source: Source<'_>, columns: &Axis, rows: &Axis, interp: Interp, out: &mut Vec<u8>) {
     match interp {
         Interp::Nearest => nearest(source, columns, rows, out),
@@ -95,10 +98,11 @@ fn catmull_rom(x: f64) -> f64 {
 /// Bits after the point of a weight: 32 less 8 for the byte and 2 for sums beyond its range.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// What rounds a sum to the nearest byte.
+/// Added to a sum so that it is rounded to the nearest byte.
 const HALF: i32 = 1 << (PRECISION - 1);
 
-/// Where each kept position looks: the first source position, and weights from there on, `taps` of them with zeros at the end.
+/// Where each kept position looks: the first source position, and weights from there on, `taps` of
+/// them with zeros at the end.
 struct Weights {
     first: Vec<usize>,
     taps: usize,
@@ -152,8 +156,8 @@ fn byte(sum: i32) -> u8 {
 fn convolve(source: Source<'_>, filter: &Filter, columns: &Axis, rows: &Axis, out: &mut Vec<u8>) {
     let across = Weights::new(source.width, columns, filter);
     let down = Weights::new(source.height, rows, filter);
-    // The order matters to the last bit. Pillow 13 starts with the columns where the height shrinks by more than twice what the width does;
-    // earlier versions never do.
+    // The order matters to the last bit. Pillow 13 starts with the columns where the height shrinks
+    // more than twice as much as the width; earlier versions never do.
     let shrinks_by = |before: usize, axis: &Axis| before as i64 - axis.full as i64;
     let (dw, dh) = (shrinks_by(source.width, columns), shrinks_by(source.height, rows));
     let source = source.columns(across.reach.clone()).rows(down.reach.clone());
@@ -172,7 +176,8 @@ fn convolve(source: Source<'_>, filter: &Filter, columns: &Axis, rows: &Axis, ou
     }
 }
 
-/// Both passes are plain loops over fixed-size arrays; compiled once more for AVX2 they run on its wider integer products.
+/// Both passes are plain loops over fixed-size arrays; compiled once more for AVX2 they run on its
+/// wider integer products.
 macro_rules! compiled_for_avx2_too {
     ($name:ident, $body:ident) => {
         fn $name(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
@@ -234,7 +239,8 @@ fn along_rows_body(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
     }
 }
 
-/// Shrinks or stretches every column: whole rows are weighed and added, a block of bytes at a time so that the sums stay in registers.
+/// Shrinks or stretches every column: whole rows are weighed and added, a block of bytes at a time
+/// so that the sums stay in registers.
 #[inline(always)]
 fn along_columns_body(source: Source<'_>, weights: &Weights, out: &mut [u8]) {
     const BLOCK: usize = 32;

@@ -1,4 +1,4 @@
-//! What a backbone wants to see: size, interpolation and value range, as one line of text.
+//! A backbone's input as one line of text: size, interpolation and value range.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,13 +17,14 @@ use crate::{Error, Result, nearest};
 /// | `resize` | `none` \| `shorter:N` \| `exact:HxW` | as stored; shorter side to N pixels, the longer to `⌊N·longer/shorter⌋`; to H rows and W columns |
 /// | `crop` | `none` \| `N` | after it, the central N×N pixels; black is added around an image that is smaller |
 /// | `interp` | `nearest` \| `bilinear` \| `bicubic` | as in Pillow, with its antialiasing |
-/// | `range` | `torch` \| `tf` \| `caffe` \| `unit` | what a byte becomes: see [`Range`]; sets `mean`, `std` and `order` too, where the text does not |
+/// | `range` | `torch` \| `tf` \| `caffe` \| `unit` | value of a byte: see [`Range`]; sets `mean`, `std` and `order` too, where the text does not |
 /// | `mean` | `A/B/C` or one number for all | subtracted, in the order of the output's channels |
 /// | `std` | `A/B/C` or one number for all | divided by, likewise |
 /// | `order` | `rgb` \| `bgr` | channels of the output |
 ///
-/// A value is thus `(range(byte) − mean) / std`. [`Display`](fmt::Display) prints all keys in this order, the canonical form that caches are
-/// keyed by; [`parse`](PreprocessSpec::parse) reads it back exactly.
+/// A value is thus `(range(byte) − mean) / std`. [`Display`](fmt::Display) prints all keys in this
+/// order, the canonical form that caches are keyed by; [`parse`](PreprocessSpec::parse) reads it
+/// back exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PreprocessSpec {
@@ -33,7 +34,7 @@ pub struct PreprocessSpec {
     pub crop: Option<usize>,
     /// How resizing interpolates.
     pub interp: Interp,
-    /// What a byte becomes.
+    /// Value of a byte.
     pub range: Range,
     /// Subtracted from it, by output channel.
     pub mean: [f32; 3],
@@ -59,7 +60,8 @@ pub enum Resize {
     },
 }
 
-/// How resizing weighs its neighbours; bilinear and bicubic widen when shrinking (antialiasing), as in Pillow.
+/// How resizing weighs its neighbours; bilinear and bicubic widen when shrinking (antialiasing), as
+/// in Pillow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interp {
     /// One pixel, unweighed.
@@ -70,14 +72,15 @@ pub enum Interp {
     Bicubic,
 }
 
-/// What a byte becomes before `mean` and `std`, and what these are where nothing else is said.
+/// Value of a byte before `mean` and `std`, and the defaults of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
     /// byte / 255; ImageNet's mean 0.485/0.456/0.406 and std 0.229/0.224/0.225; RGB.
     Torch,
     /// byte / 127.5 − 1; mean 0, std 1; RGB.
     Tf,
-    /// The byte itself; mean 103.939/116.779/123.68, std 1; BGR. With `mean=127,std=128,order=rgb`: EfficientNet-Lite's `(x − 127) / 128`.
+    /// The byte itself; mean 103.939/116.779/123.68, std 1; BGR. With `mean=127,std=128,order=rgb`:
+    /// EfficientNet-Lite's `(x − 127) / 128`.
     Caffe,
     /// byte / 255; mean 0, std 1; RGB.
     Unit,
@@ -95,7 +98,7 @@ pub enum Order {
 /// Sizes beyond this are taken for typos.
 const MAX_SIDE: usize = 16_384;
 
-/// Words of a value and what they stand for.
+/// Words of a value and their meanings.
 trait Words: Copy + PartialEq + 'static {
     const KEY: &'static str;
     const WORDS: &'static [(&'static str, Self)];
@@ -107,7 +110,7 @@ trait Words: Copy + PartialEq + 'static {
     fn from_word(word: &str) -> Result<Self> {
         Self::WORDS.iter().find(|(w, _)| *w == word).map(|&(_, value)| value).ok_or_else(|| {
             let words: Vec<&str> = Self::WORDS.iter().map(|&(word, _)| word).collect();
-            unknown(&format!("value of `{}`", Self::KEY), word, &words)
+            unknown(&format!("a value of `{}`", Self::KEY), word, &words)
         })
     }
 }
@@ -152,7 +155,8 @@ impl Range {
 const KEYS: [&str; 7] = ["resize", "crop", "interp", "range", "mean", "std", "order"];
 
 impl PreprocessSpec {
-    /// Shorter side to `resize`, central square of `crop`, interpolation and range as given, the range's own mean, std and order.
+    /// Shorter side to `resize`, central square of `crop`, interpolation and range as given, the
+    /// range's own mean, std and order.
     pub const fn new(resize: usize, crop: usize, interp: Interp, range: Range) -> PreprocessSpec {
         let (mean, std, order) = range.defaults();
         PreprocessSpec { resize: Resize::Shorter(resize), crop: Some(crop), interp, range, mean, std, order }
@@ -161,7 +165,8 @@ impl PreprocessSpec {
     /// `base` with the keys that `text` gives; an empty text changes nothing.
     ///
     /// # Errors
-    /// An unknown key or value, with the nearest known one; a key given twice; a std of zero; a size of zero or beyond 16,384.
+    /// An unknown key or value, with the nearest known one; a key given twice; a std of zero; a
+    /// size of zero or beyond 16,384.
     ///
     /// ```
     /// use headstart::preprocess::PreprocessSpec;
@@ -176,7 +181,7 @@ impl PreprocessSpec {
             let (key, value) = item
                 .split_once('=')
                 .ok_or_else(|| Error::setting(format!("`{item}` is not `key=value`"), format!("keys are {}", KEYS.join(", "))))?;
-            let at = KEYS.iter().position(|k| *k == key).ok_or_else(|| unknown("preprocess key", key, &KEYS))?;
+            let at = KEYS.iter().position(|k| *k == key).ok_or_else(|| unknown("a preprocess key", key, &KEYS))?;
             if values[at].replace(value).is_some() {
                 return Err(Error::setting(format!("preprocess key `{key}` is given twice"), "keep one of the two"));
             }
@@ -206,8 +211,9 @@ impl PreprocessSpec {
         Ok(spec)
     }
 
-    /// The same at another size: the central `size`×`size` pixels after the shorter side became `round(size / crop_pct)`; where images are squeezed
-    /// into a square and not cropped, that square.
+    /// The same at another size: the central `size`×`size` pixels after the shorter side became
+    /// `round(size / crop_pct)`; where images are squeezed into a square and not cropped, that
+    /// square.
     #[must_use]
     pub fn with_size(&self, size: usize, crop_pct: f64) -> PreprocessSpec {
         if let (Resize::Exact { .. }, None) = (self.resize, self.crop) {
@@ -217,7 +223,7 @@ impl PreprocessSpec {
     }
 
     /// The numeric part: bytes to numbers.
-    pub fn normalise(&self) -> Normalise {
+    pub(crate) fn normalise(&self) -> Normalise {
         let (scale, shift) = self.range.affine();
         let per_channel = |f: &dyn Fn(f64, f64) -> f64| std::array::from_fn(|c| f(f64::from(self.mean[c]), f64::from(self.std[c])) as f32);
         Normalise {
@@ -310,5 +316,5 @@ pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use {}", known.join(", ")),
     };
-    Error::setting(format!("`{word}` is no {what}"), hint)
+    Error::setting(format!("`{word}` is not {what}"), hint)
 }

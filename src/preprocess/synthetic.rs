@@ -1,9 +1,10 @@
-//! Images made by a formula, where any images serve: for measurements, and for the means that bf16 is corrected by.
+//! Images made by a formula, where any images serve: for measurements, and for the means that bf16
+//! is corrected by.
 
 use crate::rng::Philox;
 
-/// Random images, `[images, height, width, 3]`, the same every time: noise over gradients that differ from image to image, so that their
-/// features differ as photos' do.
+/// Random images, `[images, height, width, 3]`, the same every time: noise over gradients that
+/// differ from image to image, so that their features differ as photos' do.
 pub fn synthetic_images(seed: u64, images: usize, [height, width]: [usize; 2]) -> Vec<u8> {
     let mut rgb = Vec::with_capacity(images * height * width * 3);
     for image in 0..images {

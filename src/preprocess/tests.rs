@@ -99,7 +99,7 @@ fn a_spec_is_its_base_with_what_the_text_changes() {
 #[test]
 fn mistakes_name_the_nearest_word() {
     for (text, want) in [
-        ("interp=bilinaer", "`bilinaer` is no value of `interp`\n  help: did you mean `bilinear`?"),
+        ("interp=bilinaer", "`bilinaer` is not a value of `interp`\n  help: did you mean `bilinear`?"),
         ("intrep=bilinear", "did you mean `interp`?"),
         ("range=imagenet", "use torch, tf, caffe, unit"),
         ("order=bgrr", "did you mean `bgr`?"),

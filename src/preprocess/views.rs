@@ -1,4 +1,5 @@
-//! Augmentation that can be cached: a view is drawn once, from policy, seed, image and view number, and is then part of the data.
+//! Augmentation that can be cached: a view is drawn once, from policy, seed, image and view number,
+//! and is then part of the data.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +9,8 @@ use crate::data::Digest;
 use crate::rng::Philox;
 use crate::{Error, Result};
 
-/// What may happen to an image: `crop:0.6-1.0,flip,rotate:10,colour:0.2`, `standard` (that without `rotate`) or `none`.
+/// Possible changes of an image: `crop:0.6-1.0,flip,rotate:10,colour:0.2`, `standard` (that without
+/// `rotate`) or `none`.
 ///
 /// | item | meaning |
 /// |---|---|
@@ -17,7 +19,8 @@ use crate::{Error, Result};
 /// | `rotate:D` | turned about its centre by −D to D degrees, bilinear, black where nothing was |
 /// | `colour:J` | brightness, contrast and saturation each times 1−J to 1+J |
 ///
-/// [`Display`](fmt::Display) prints the canonical form, items in this order, that caches are keyed by.
+/// [`Display`](fmt::Display) prints the canonical form, items in this order, that caches are keyed
+/// by.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Policy {
     crop: Option<[f32; 2]>,
@@ -28,7 +31,7 @@ pub struct Policy {
 
 /// One augmented reading of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct View {
+pub(crate) struct View {
     pub(super) crop: Option<Crop>,
     /// Mirrored left to right.
     pub(super) flip: bool,
@@ -53,12 +56,12 @@ pub(super) struct Crop {
 const STREAM: u64 = u64::from_le_bytes(*b"views\0\0\0");
 
 impl Policy {
-    /// What most training recipes do.
+    /// The policy of most training recipes.
     pub const STANDARD: Policy = Policy { crop: Some([0.6, 1.0]), flip: true, rotate: None, colour: Some(0.2) };
 
-    /// The view of a number of an image; number 0 is the plain one. The same arguments give the same view, and an item of the policy does not
-    /// change what is drawn for the others.
-    pub fn view(&self, seed: u64, image: &Digest, number: u32) -> View {
+    /// The view of a number of an image; number 0 is the plain one. The same arguments give the
+    /// same view, and an item of the policy does not change the draws of the others.
+    pub(crate) fn view(&self, seed: u64, image: &Digest, number: u32) -> View {
         if number == 0 {
             return View::PLAIN;
         }
@@ -82,9 +85,10 @@ impl Policy {
 
 impl View {
     /// The image as it is.
-    pub const PLAIN: View = View { crop: None, flip: false, degrees: 0.0, colour: [1.0; 3] };
+    pub(crate) const PLAIN: View = View { crop: None, flip: false, degrees: 0.0, colour: [1.0; 3] };
 
-    /// Top, left, height and width of the random crop of an image; a side that would be longer than the image's is cut to it.
+    /// Top, left, height and width of the random crop of an image; a side that would be longer than
+    /// the image's is cut to it.
     pub(super) fn crop_of(&self, [height, width]: [usize; 2]) -> Option<[usize; 4]> {
         let crop = self.crop?;
         let area = height as f64 * width as f64 * f64::from(crop.area);
@@ -127,7 +131,7 @@ impl FromStr for Policy {
                 "rotate" => policy.rotate = Some(number("rotate:10", 0.0, 180.0)?),
                 "colour" => policy.colour = Some(number("colour:0.2", 0.0, 1.0)?),
                 "standard" | "none" => return Err(Error::setting(format!("`{name}` stands alone"), "name the items instead")),
-                _ => return Err(unknown("augmentation", name, &ITEMS)),
+                _ => return Err(unknown("an augmentation", name, &ITEMS)),
             }
         }
         Ok(policy)

@@ -21,7 +21,7 @@ const PHOTOS: usize = 150;
 
 /// An answer of the best head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Path of the image.
     pub path: String,
     /// Name of the split: val or test.
@@ -42,7 +42,7 @@ pub struct Answer {
 
 /// The answers that the page carries: mistakes, the most confident first, then right answers, the
 /// least confident first. Photos are read from `source`.
-pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
+pub(super) fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, orientation: Orientation) -> Vec<Answer> {
     let shown = shown(predictions);
     let with_photo: HashSet<usize> = with_photo(&shown).into_iter().collect();
     let answer = |(number, p): (usize, &&Prediction)| Answer {
@@ -59,7 +59,7 @@ pub fn answers(predictions: &[Prediction], source: Option<&dyn ImageSource>, ori
 }
 
 /// Whether photos of some of the first mistakes were not found.
-pub fn lacks_photos(answers: &[Answer]) -> bool {
+pub(super) fn lacks_photos(answers: &[Answer]) -> bool {
     answers.iter().filter(|a| !a.right).take(FIRST_PHOTOS).any(|a| a.photo.is_none())
 }
 

@@ -17,7 +17,7 @@ const DRAWS: [usize; 3] = [5_000_000, 1000, 20];
 
 /// A reliability diagram (Guo et al., "On calibration of modern neural networks", ICML 2017).
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// Name of the split.
     pub split: String,
     /// Bins that hold an answer.
@@ -34,7 +34,7 @@ pub struct Calibration {
 
 /// Answers of about the same confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bin {
+pub(crate) struct Bin {
     /// Number of answers in it.
     pub n: usize,
     /// Their mean probability.
@@ -48,7 +48,7 @@ pub struct Bin {
 
 impl Calibration {
     /// The diagram of one split's answers; `None` where there are none.
-    pub fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
+    pub(crate) fn of(predictions: &[Prediction], split: &str) -> Option<Calibration> {
         let own: Vec<&Prediction> = predictions.iter().filter(|p| p.split == split).collect();
         let mut sums = [(0usize, 0f64, 0f64); BINS];
         for p in &own {

@@ -20,7 +20,7 @@ const CURVES: usize = 200;
 
 /// Everything on the page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Name of the data set, or of the folder.
     pub title: String,
     /// The metric that trials are compared by: `val.acc1`.
@@ -67,7 +67,7 @@ pub struct Report {
 
 /// A name and a value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// Its name.
     pub name: String,
     /// Its value.
@@ -76,7 +76,7 @@ pub struct Fact {
 
 /// A trial of the leaderboard.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TrialRow {
+pub(crate) struct TrialRow {
     /// Place on the leaderboard, from 1.
     pub rank: usize,
     /// Number in the sweep.
@@ -95,7 +95,7 @@ pub struct TrialRow {
 
 /// A trial's epochs: for each name (`train.loss`, `val.acc1`), a value for each epoch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Curve {
+pub(crate) struct Curve {
     /// Number in the sweep.
     pub trial: usize,
     /// Values by name.
@@ -104,7 +104,7 @@ pub struct Curve {
 
 /// Counts of the best head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Confusion {
+pub(crate) struct Confusion {
     /// Class names.
     pub classes: Vec<String>,
     /// `counts[is][called]`
@@ -113,7 +113,7 @@ pub struct Confusion {
 
 /// The time of an extraction by phase.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Phases {
+pub(crate) struct Phases {
     /// Name of the cache.
     pub cache: String,
     /// Number of images that were computed.
@@ -132,7 +132,7 @@ impl Report {
     ///
     /// # Errors
     /// A folder that is not a sweep, a damaged file of it, a file that the system cannot read.
-    pub fn read(folder: &Path, images: Option<&Path>) -> Result<Report> {
+    pub(crate) fn read(folder: &Path, images: Option<&Path>) -> Result<Report> {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
         let metric = format!("val.{}", files.config.metric.name);

@@ -15,7 +15,7 @@ use crate::sweep::{
 use crate::{Error, Result};
 
 /// The content of a sweep directory.
-pub struct SweepFiles {
+pub(super) struct SweepFiles {
     /// The sweep file as it ran.
     pub config: SweepConfig,
     /// Finished trials by number.
@@ -40,7 +40,7 @@ pub struct SweepFiles {
 
 /// A CSV file as it is.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// Names of the columns.
     pub header: Vec<String>,
     /// Cells.
@@ -49,7 +49,7 @@ pub struct Table {
 
 /// A row of `predictions.csv`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Prediction {
+pub(crate) struct Prediction {
     /// Path of the image.
     pub path: String,
     /// Name of the split: val or test.
@@ -69,7 +69,7 @@ pub struct Prediction {
 
 /// A line of a cache's `extract.log.jsonl`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Extraction {
+pub(super) struct Extraction {
     /// Version of headstart.
     #[serde(default)]
     pub version: String,
@@ -95,7 +95,7 @@ impl SweepFiles {
     ///
     /// # Errors
     /// A folder without trials, a damaged file.
-    pub fn read(folder: &Path) -> Result<SweepFiles> {
+    pub(super) fn read(folder: &Path) -> Result<SweepFiles> {
         let log = folder.join(LOG_FILE);
         if !log.is_file() {
             return Err(Error::data(folder, format!("is not a sweep: it has no {LOG_FILE}"), "name the folder of a sweep"));
@@ -135,7 +135,7 @@ impl SweepFiles {
 ///
 /// # Errors
 /// A log that is there and cannot be read.
-pub fn extraction(cache: &Path) -> Result<Option<Extraction>> {
+pub(super) fn extraction(cache: &Path) -> Result<Option<Extraction>> {
     let Some(text) = optional(&cache.join("extract.log.jsonl"))? else { return Ok(None) };
     let all: Vec<Extraction> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     // A run that found everything in the cache still knows where the images are.

@@ -28,7 +28,7 @@ const STREAM: u64 = 0x464f_5245;
 
 /// Importance of the settings of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Importance {
+pub(crate) struct Importance {
     /// Every setting that differs between trials, the most important first.
     pub settings: Vec<SettingImportance>,
     /// Share of the metric's variance that the forest predicts on trials outside its trees' samples
@@ -40,7 +40,7 @@ pub struct Importance {
 
 /// Importance of one setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SettingImportance {
+pub(crate) struct SettingImportance {
     /// The setting's name.
     pub name: String,
     /// Its part of the importance of all settings, from 0 to 1.
@@ -52,7 +52,7 @@ pub struct SettingImportance {
 impl Importance {
     /// Importance of `keys` for the metric that each of the trials reached; `None` where there are
     /// few trials, or all reach the same.
-    pub fn of(trials: &[(&Map<String, Value>, f64)], keys: &[String]) -> Option<Importance> {
+    pub(crate) fn of(trials: &[(&Map<String, Value>, f64)], keys: &[String]) -> Option<Importance> {
         let targets: Vec<f64> = trials.iter().map(|(_, y)| *y).collect();
         let mean = mean(&targets);
         let variance = targets.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / targets.len() as f64;
@@ -222,7 +222,7 @@ impl Tree<'_> {
     /// (Breiman et al., "Classification and regression trees", 1984, 9.4).
     fn best_split(&self, rows: &[usize]) -> Option<(usize, Vec<bool>)> {
         let all: f64 = rows.iter().map(|&row| self.targets[row]).sum();
-        let mut best: Option<(f64, usize, Vec<u32>)> = None;
+        let mut best: Option<(f64, usize, Vec<bool>)> = None;
         for (number, column) in self.columns.iter().enumerate() {
             let mut sums = vec![(0usize, 0f64); column.count];
             for &row in rows {
@@ -243,15 +243,21 @@ impl Tree<'_> {
                 }
                 let gain = sum * sum / count as f64 + (all - sum).powi(2) / (rows.len() - count) as f64 - all * all / rows.len() as f64;
                 if gain > 1e-12 && best.as_ref().is_none_or(|(known, ..)| gain > *known) {
-                    best = Some((gain, number, order[..=at].to_vec()));
+                    let left = match column.numbers {
+                        // Half-way between the two, where other trials have values too.
+                        Some(_) => (0..column.count as u32).map(|level| level <= order[at].midpoint(order[at + 1])).collect(),
+                        // A value that the node has not seen goes with most of its trials.
+                        None => {
+                            let mut left = vec![2 * count > rows.len(); column.count];
+                            order.iter().enumerate().for_each(|(i, &level)| left[level as usize] = i <= at);
+                            left
+                        }
+                    };
+                    best = Some((gain, number, left));
                 }
             }
         }
-        best.map(|(_, column, levels)| {
-            let mut left = vec![false; self.columns[column].count];
-            levels.iter().for_each(|&level| left[level as usize] = true);
-            (column, left)
-        })
+        best.map(|(_, column, left)| (column, left))
     }
 
     fn predict(&self, level: impl Fn(usize) -> u32) -> f64 {

@@ -4,7 +4,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `files.rs` | the files of a sweep directory and of its caches, as far as they are there |
-//! | `content.rs` | [`Report`]: the content of the page, as plain data |
+//! | `content.rs` | the content of the page, as plain data |
 //! | `answers.rs` | the best head's answers that the page carries, and which of them with a photo |
 //! | `calibration.rs` | how often answers of a given confidence are right |
 //! | `importance.rs` | which settings matter: permutation importance in a random forest |
@@ -31,10 +31,12 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::files::replace;
 
-pub use crate::sweep::{REPORT_FILE, TENSORBOARD_FOLDER};
-pub use content::Report;
+pub(crate) use crate::sweep::REPORT_FILE;
+#[cfg(test)]
+pub(crate) use crate::sweep::TENSORBOARD_FOLDER;
+pub(crate) use content::Report;
 pub(crate) use page::render_speedup;
-pub use run::record_run;
+pub(crate) use run::record_run;
 pub use tensorboard::write_tensorboard;
 
 /// A report that was written.

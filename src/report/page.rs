@@ -35,12 +35,12 @@ const LICENSES: &str = include_str!("assets/LICENSES.txt");
 const SHARED: [(&str, &str); 2] = [("head.html", include_str!("assets/head.html")), ("foot.html", include_str!("assets/foot.html"))];
 
 /// The page of a sweep.
-pub fn render(report: &Report) -> Result<String> {
+pub(super) fn render(report: &Report) -> Result<String> {
     page(include_str!("assets/sweep.html"), &SECTIONS, report)
 }
 
 /// The page of a speed-up.
-pub fn render_speedup(report: &impl Serialize) -> Result<String> {
+pub(crate) fn render_speedup(report: &impl Serialize) -> Result<String> {
     page(include_str!("assets/speedup.html"), &[include_str!("assets/speedup.js")], report)
 }
 

@@ -14,7 +14,7 @@ const QUALITY: u8 = 80;
 
 /// A square thumbnail as a data URI, turned as the model saw the photo; `None` where the source
 /// does not have it, or it is no longer an image.
-pub fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {
+pub(super) fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {
     let bytes = source.read(uri).ok()?;
     let pixels = decode(&bytes, &source.locate(uri), orientation).ok()?;
     let spec = PreprocessSpec::new(SIDE, SIDE, Interp::Bilinear, Range::Unit);

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// The last run of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub(super) struct Run {
     /// The command line.
     pub command: String,
     /// End of the run in seconds since 1970.
@@ -24,7 +24,7 @@ pub struct Run {
 ///
 /// # Errors
 /// A folder that cannot be written to.
-pub fn record_run<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>) -> Result<()> {
+pub(crate) fn record_run<'a>(folder: &Path, words: impl IntoIterator<Item = &'a str>) -> Result<()> {
     let command = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
     let run = Run { command, unix_time: unix_time(SystemTime::now()), headstart: env!("CARGO_PKG_VERSION").into() };
     let text = serde_json::to_string_pretty(&run).map_err(Error::internal)?;

@@ -1,7 +1,7 @@
 //! Dates in words.
 
 /// A time in seconds since 1970 as `2026-11-30 20:15 UTC`.
-pub fn date(unix_time: u64) -> String {
+pub(super) fn date(unix_time: u64) -> String {
     // Days are counted from the first of March of the year 0, so that leap days come last (Hinnant,
     // "chrono-compatible low-level date algorithms").
     let days = unix_time / 86400 + 719_468;

@@ -1,12 +1,17 @@
 //! Tokens of instruction sets that no CPU of this architecture has: types without a value, so that
-//! code for them cannot run.
+//! code for them compiles but cannot run.
+
+/// A type without a value. The tokens keep it private, or the compiler would report all code behind
+/// them as unreachable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Never {}
 
 macro_rules! absent {
     ($($(#[$attribute:meta])* $name:ident),* $(,)?) => {
         $(
             $(#[$attribute])*
             #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-            pub enum $name {}
+            pub struct $name(Never);
 
             impl $name {
                 /// No token: no CPU of this architecture has the instructions.
@@ -37,25 +42,33 @@ absent! {
 /// Configured AMX tiles.
 #[cfg(not(target_arch = "x86_64"))]
 #[derive(Debug)]
-pub enum Tiles {}
+pub struct Tiles(Never);
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Amx {
     /// The token for AVX-512, which AMX stands on.
     pub fn vectors(self) -> Avx512 {
-        match self {}
+        match self.0 {}
     }
 
     /// Configures this thread's tiles.
     pub fn tiles(self, _rows: usize) -> Tiles {
-        match self {}
+        match self.0 {}
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Avx512 {
+    /// Stands for code that needs this token.
+    pub fn absent(self) -> ! {
+        match self.0 {}
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Tiles {
-    /// The token for AMX.
-    pub fn amx(&self) -> Amx {
-        match *self {}
+    /// Stands for code that needs configured tiles.
+    pub fn absent(&self) -> ! {
+        match self.0 {}
     }
 }

@@ -41,7 +41,7 @@ impl Amx {
         // SAFETY: `self` proves that the CPU has the instruction and the system allows the tile
         // state; `all` is the 64 bytes that it reads, laid out as palette 1 demands.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &all, options(nostack, readonly)) };
-        Tiles { amx: self, of_this_thread: PhantomData }
+        Tiles(PhantomData)
     }
 }
 
@@ -50,20 +50,9 @@ thread_local! {
 }
 
 /// The tiles of the thread that made this value, configured for as long as it lives: the proof that
-/// tile instructions may run.
+/// tile instructions may run. Tiles are state of a thread, hence neither `Send` nor `Sync`.
 #[derive(Debug)]
-pub struct Tiles {
-    amx: Amx,
-    /// Tiles are state of a thread, hence neither `Send` nor `Sync`.
-    of_this_thread: PhantomData<*const ()>,
-}
-
-impl Tiles {
-    /// The token for AMX.
-    pub fn amx(&self) -> Amx {
-        self.amx
-    }
-}
+pub struct Tiles(PhantomData<*const ()>);
 
 impl Drop for Tiles {
     fn drop(&mut self) {

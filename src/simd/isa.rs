@@ -87,7 +87,7 @@ fn choose(asked: Option<&str>, available: &[Isa]) -> Result<Isa> {
 }
 
 /// Runs work with the vectors of an instruction set.
-pub fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
+pub(crate) fn dispatch<W: Vectorized>(isa: Isa, work: W) -> W::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Amx(amx) => amx.vectors().vectorize(work),

@@ -7,10 +7,10 @@ use super::vector::LANES;
 /// One cache line, the unit of alignment.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Line(pub [f32; LANES]);
+pub(crate) struct Line(pub [f32; LANES]);
 
 /// A buffer of zeros, aligned to lines.
-pub fn zeroed_lines(floats: usize) -> Vec<Line> {
+pub(crate) fn zeroed_lines(floats: usize) -> Vec<Line> {
     let count = floats.div_ceil(LANES);
     let mut lines = Vec::with_capacity(count);
     // Before the first write, which is when pages come into being.
@@ -44,11 +44,11 @@ fn in_huge_pages<T>(_: &Vec<T>) {}
 
 /// A huge page.
 #[repr(C, align(0x20_0000))]
-pub struct Page([Line; HUGE / size_of::<Line>()]);
+pub(crate) struct Page([Line; HUGE / size_of::<Line>()]);
 
 /// Lines, in huge pages of their own where they fill most of one: a [`Vec`] of a megabyte or two
 /// starts at any address, and so may contain no whole huge page.
-pub enum Lines {
+pub(crate) enum Lines {
     /// Anywhere in memory.
     Plain(Vec<Line>),
     /// In huge pages, and the number of lines.
@@ -57,7 +57,7 @@ pub enum Lines {
 
 impl Lines {
     /// Lines for `floats` numbers, all zero.
-    pub fn zeroed(floats: usize) -> Lines {
+    pub(crate) fn zeroed(floats: usize) -> Lines {
         let count = floats.div_ceil(LANES);
         let bytes = count * size_of::<Line>();
         if bytes <= HUGE / 2 {
@@ -100,13 +100,13 @@ impl DerefMut for Lines {
 }
 
 /// The buffer as plain numbers.
-pub fn floats(lines: &[Line]) -> &[f32] {
+pub(crate) fn floats(lines: &[Line]) -> &[f32] {
     // SAFETY: `Line` is `repr(C)` around an array of f32, without padding: 64 bytes aligned to 64.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
 }
 
 /// The buffer as plain numbers.
-pub fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+pub(crate) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
     // SAFETY: as in `floats`; the borrow of `lines` is exclusive.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
 }

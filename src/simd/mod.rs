@@ -55,20 +55,20 @@ mod transpose;
 mod vector;
 
 #[cfg(not(target_arch = "aarch64"))]
-pub use absent::Neon;
+pub(crate) use absent::Neon;
 #[cfg(not(target_arch = "x86_64"))]
 pub use absent::{Amx, Avx2, Avx512, Tiles};
 #[cfg(target_arch = "x86_64")]
-pub use amx::{Amx, Tiles};
+pub(crate) use amx::{Amx, Tiles};
 #[cfg(target_arch = "x86_64")]
-pub use avx2::Avx2;
+pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
-pub use avx512::Avx512;
-pub use isa::{Isa, dispatch};
-pub use lines::{Line, Lines, floats, floats_mut, zeroed_lines};
-pub use math::{exp2, polynomial};
+pub(crate) use avx512::Avx512;
+pub(crate) use isa::{Isa, dispatch};
+pub(crate) use lines::{Line, Lines, floats, floats_mut, zeroed_lines};
+pub(crate) use math::{exp2, polynomial};
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
-pub use portable::Portable;
-pub use transpose::transpose;
-pub use vector::{LANES, Simd, TILE_ROWS, Vectorized};
+pub(crate) use portable::Portable;
+pub(crate) use transpose::transpose;
+pub(crate) use vector::{LANES, Simd, TILE_ROWS, Vectorized};

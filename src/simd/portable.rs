@@ -4,7 +4,7 @@ use super::vector::{LANES, Simd, Vectorized};
 
 /// Token that every CPU gives.
 #[derive(Debug, Clone, Copy)]
-pub struct Portable;
+pub(crate) struct Portable;
 
 type V = [f32; LANES];
 

@@ -8,7 +8,7 @@ use super::vector::LANES;
 
 /// Sixteen rows of sixteen, `width` apart, become sixteen columns: column `i` goes to
 /// `to[places[i]..]`.
-pub fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &[usize; LANES]) {
+pub(crate) fn transpose(isa: Isa, from: &[f32], width: usize, to: &mut [f32], places: &[usize; LANES]) {
     assert!((LANES - 1) * width + LANES <= from.len() && places.iter().all(|&place| place + LANES <= to.len()));
     #[cfg(target_arch = "x86_64")]
     if isa.avx512().is_some() {

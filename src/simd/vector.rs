@@ -1,10 +1,10 @@
 //! Sixteen f32 lanes, whatever the registers: the operations that kernels are written in.
 
 /// Lanes of a vector, and channels of a block.
-pub const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Rows of an AMX tile, each of 64 bytes.
-pub const TILE_ROWS: usize = 16;
+pub(crate) const TILE_ROWS: usize = 16;
 
 /// The bits of an f32 number that a bf16 number keeps.
 pub(super) const UPPER: u32 = 0xFFFF_0000;
@@ -13,7 +13,7 @@ pub(super) const UPPER: u32 = 0xFFFF_0000;
 pub(super) const HALF: u32 = 0x8000;
 
 /// Work that is generic over the instruction set.
-pub trait Vectorized {
+pub(crate) trait Vectorized {
     /// Type of its result.
     type Output;
 
@@ -25,7 +25,7 @@ pub trait Vectorized {
 /// A token of an instruction set and the operations that it allows.
 ///
 /// Pointers given to [`load`](Simd::load) and [`store`](Simd::store) need no alignment.
-pub trait Simd: Copy + Send + Sync + 'static {
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen f32 lanes.
     type V: Copy;
 

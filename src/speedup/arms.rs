@@ -52,7 +52,7 @@ impl Engine for Shared {
 impl Arms<'_> {
     /// The cached arm: the extraction, then all epochs on its features. An unfinished extraction is
     /// computed anew, so that all of it is timed.
-    pub fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
+    pub(super) fn cached(&self, observer: &mut dyn Observer) -> Result<CachedArm> {
         let folder = self.comparison.job.folder;
         record::remove(folder)?;
         let extraction = self.extract(folder, Box::new(LocalFiles::new(folder)), observer)?;
@@ -69,7 +69,7 @@ impl Arms<'_> {
     }
 
     /// The arm with the base in the loop: in each epoch all images go through the base again.
-    pub fn in_loop(&self, single: &SingleTrial, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
+    pub(super) fn in_loop(&self, single: &SingleTrial, until: usize, observer: &mut dyn Observer) -> Result<InLoopArm> {
         let cached = single.prepare(single.values())?;
         let per_epoch = EpochFeatures::like(&*cached);
         let TrainedHead { epochs, trained } = self.train(single, &per_epoch, until, &mut |epoch| {

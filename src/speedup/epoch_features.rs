@@ -16,17 +16,17 @@ pub(super) struct EpochFeatures {
 
 impl EpochFeatures {
     /// A table of the shape and blocks of another, without values yet.
-    pub fn like(like: &dyn FeatureTable) -> EpochFeatures {
+    pub(super) fn like(like: &dyn FeatureTable) -> EpochFeatures {
         EpochFeatures { rows: like.rows(), dim: like.dim(), block_rows: like.block_rows(), now: RwLock::default() }
     }
 
     /// A table without values, to plan with.
-    pub fn empty(rows: usize, dim: usize) -> EpochFeatures {
+    pub(super) fn empty(rows: usize, dim: usize) -> EpochFeatures {
         EpochFeatures { rows, dim, block_rows: 1, now: RwLock::default() }
     }
 
     /// Sets the values of the coming epoch.
-    pub fn put(&self, values: Arc<dyn FeatureTable>) {
+    pub(super) fn put(&self, values: Arc<dyn FeatureTable>) {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Some(values);
     }
 }

@@ -14,7 +14,7 @@ use crate::sweep::{SingleTrial, Source, SweepConfig, TapFeatures};
 use crate::{Error, Result};
 
 /// Number of epochs with the base in the loop that are run where not all are asked for.
-pub const SAMPLED_EPOCHS: usize = 2;
+pub(crate) const SAMPLED_EPOCHS: usize = 2;
 
 /// The head of a comparison that names none: the fully connected one of many tutorials.
 pub const DEFAULT: &str = "\

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Time as a linear function of the number of epochs, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub(crate) struct Line {
     /// Time before the first epoch.
     pub start: f64,
     /// Time of an epoch: the mean of those that were measured.
@@ -13,20 +13,20 @@ pub struct Line {
 
 impl Line {
     /// The line of some measured epochs: it meets their sum where they end.
-    pub fn new(start: f64, epochs: impl ExactSizeIterator<Item = f64>) -> Line {
+    pub(crate) fn new(start: f64, epochs: impl ExactSizeIterator<Item = f64>) -> Line {
         let count = epochs.len().max(1) as f64;
         Line { start, each: epochs.sum::<f64>() / count }
     }
 
     /// Seconds until the end of a number of epochs.
-    pub fn at(self, epochs: usize) -> f64 {
+    pub(crate) fn at(self, epochs: usize) -> f64 {
         self.start + self.each * epochs as f64
     }
 }
 
 /// The first epoch at whose end the cached way has taken no longer than the other one; `None` where
 /// it never does.
-pub fn break_even(in_loop: Line, cached: Line) -> Option<usize> {
+pub(crate) fn break_even(in_loop: Line, cached: Line) -> Option<usize> {
     let (ahead, gain) = (cached.start - in_loop.start, in_loop.each - cached.each);
     if ahead <= gain {
         return Some(1);
@@ -47,7 +47,7 @@ pub struct Trials {
 
 /// Seconds for several trials of `epochs` epochs. In the loop each trial starts anew; on cached
 /// features only the epochs repeat.
-pub fn trials(in_loop: Line, cached: Line, epochs: usize, trials: usize) -> Trials {
+pub(crate) fn trials(in_loop: Line, cached: Line, epochs: usize, trials: usize) -> Trials {
     Trials { trials, in_loop: trials as f64 * in_loop.at(epochs), cached: cached.at(epochs * trials) }
 }
 

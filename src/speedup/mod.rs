@@ -30,10 +30,15 @@ mod record;
 mod run;
 
 pub use comparison::{Comparison, ComparisonBuilder};
-pub use job::{Arm, DEFAULT, Observer, SAMPLED_EPOCHS};
-pub use line::{Line, Trials, break_even, trials};
-pub use outcome::{About, ArmTime, Images, PAGE_FILE, RESULT_FILE, Speedup, TABLE_FILE};
-pub use record::{Agreement, CachedArm, Epoch, InLoopArm, Record};
+pub use job::{Arm, DEFAULT, Observer};
+pub use line::Trials;
+#[cfg(test)]
+pub(crate) use outcome::TABLE_FILE;
+pub use outcome::{About, ArmTime, Images, Speedup};
+pub(crate) use outcome::{PAGE_FILE, RESULT_FILE};
+pub use record::{Agreement, Epoch};
+#[cfg(test)]
+pub(crate) use record::{CachedArm, InLoopArm, Record};
 
 #[cfg(test)]
 mod tests;

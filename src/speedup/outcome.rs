@@ -16,11 +16,11 @@ use crate::text::seconds;
 use crate::{Error, Result};
 
 /// The whole result, as JSON.
-pub const RESULT_FILE: &str = "speedup.json";
+pub(crate) const RESULT_FILE: &str = "speedup.json";
 /// Seconds until the end of each epoch, a row for each arm and epoch.
-pub const TABLE_FILE: &str = "speedup.csv";
+pub(crate) const TABLE_FILE: &str = "speedup.csv";
 /// The result as a page.
-pub const PAGE_FILE: &str = "speedup.html";
+pub(crate) const PAGE_FILE: &str = "speedup.html";
 
 /// Numbers of trials for which times are computed.
 const TRIALS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];

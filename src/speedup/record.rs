@@ -17,7 +17,7 @@ const FILE: &str = "legs.json";
 
 /// The measurements so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Digest of everything that the comparison depends on.
     pub id: String,
     /// The comparison in words, for messages.
@@ -32,7 +32,7 @@ pub struct Record {
 
 /// The arm on cached features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CachedArm {
+pub(crate) struct CachedArm {
     /// Number of images that could not be used.
     pub failed: usize,
     /// The extraction by phase.
@@ -47,7 +47,7 @@ pub struct CachedArm {
 
 /// The arm with the base in the loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InLoopArm {
+pub(crate) struct InLoopArm {
     /// The epochs that were run.
     pub epochs: Vec<Epoch>,
     /// Agreement of its head with the one on cached features after as many epochs.
@@ -92,14 +92,14 @@ pub struct Agreement {
 
 impl CachedArm {
     /// Its time over epochs.
-    pub fn line(&self, start: f64) -> Line {
+    pub(crate) fn line(&self, start: f64) -> Line {
         Line::new(start + self.extract.wall + self.open, self.epochs.iter().map(Epoch::seconds))
     }
 }
 
 impl InLoopArm {
     /// Its time over epochs.
-    pub fn line(&self, start: f64) -> Line {
+    pub(crate) fn line(&self, start: f64) -> Line {
         Line::new(start, self.epochs.iter().map(Epoch::seconds))
     }
 }
@@ -110,7 +110,7 @@ impl Record {
     ///
     /// # Errors
     /// A folder with another comparison or with other files; a damaged record.
-    pub fn open(folder: &Path, id: &str, title: &str) -> Result<Record> {
+    pub(crate) fn open(folder: &Path, id: &str, title: &str) -> Result<Record> {
         let path = folder.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -135,7 +135,7 @@ impl Record {
     ///
     /// # Errors
     /// A folder that cannot be written to.
-    pub fn save(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
         replace(&path, &to_json(self, &path)?)
     }

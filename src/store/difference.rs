@@ -1,28 +1,30 @@
 //! How two keys differ, in the words of the options that made them.
 
-use super::key::Key;
+use super::key::CacheKey;
 
-impl Key {
-    /// What differs from another key, option by option; `None` where nothing does. `other` is what "here" means.
-    pub(super) fn difference(&self, other: &Key) -> Option<String> {
+impl CacheKey {
+    /// What differs from another key, option by option; `None` where nothing does. `other` is what
+    /// "here" means.
+    pub(super) fn difference(&self, other: &CacheKey) -> Option<String> {
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         let (seeds, versions) = ([self, other].map(|k| k.seed.to_string()), [self, other].map(|k| k.numerics.to_string()));
-        let [weights, graph] = [|k: &Key| k.weights.clone(), |k: &Key| k.graph.clone()].map(|f| [self, other].map(|k| short(&f(k))));
-        let pair = |f: fn(&Key) -> &str| [f(self).to_string(), f(other).to_string()];
+        let [weights, graph] =
+            [|k: &CacheKey| k.weights.clone(), |k: &CacheKey| k.graph.clone()].map(|f| [self, other].map(|k| short(&f(k))));
+        let pair = |f: fn(&CacheKey) -> &str| [f(self).to_string(), f(other).to_string()];
         let options = [
-            ("--backbone", pair(|k| &k.backbone)),
-            ("--weights (SHA-256)", weights),
+            ("option `backbone`", pair(|k| &k.backbone)),
+            ("option `weights` (SHA-256)", weights),
             ("the network's layers (digest)", graph),
-            ("--size or --preprocess", pair(|k| &k.preprocess)),
-            ("--exif-rotate", pair(|k| k.orientation.name())),
+            ("option `size` or option `preprocess`", pair(|k| &k.preprocess)),
+            ("option `exif-rotate`", pair(|k| k.orientation.name())),
             ("the version of the image decoders", pair(|k| &k.decoder)),
             ("the version of the resampling", pair(|k| &k.resizer)),
-            ("--augment", pair(|k| &k.augment)),
-            ("--seed", seeds),
-            ("--dtype", pair(|k| &k.compute)),
-            ("--store", pair(|k| k.store.name())),
-            ("--engine", pair(|k| &k.engine)),
-            ("--device, or the kind of CPU (HEADSTART_ISA)", pair(|k| &k.device)),
+            ("option `augment`", pair(|k| &k.augment)),
+            ("option `seed`", seeds),
+            ("option `dtype`", pair(|k| &k.compute)),
+            ("option `store`", pair(|k| k.store.name())),
+            ("option `engine`", pair(|k| &k.engine)),
+            ("option `device`, or the kind of CPU (HEADSTART_ISA)", pair(|k| &k.device)),
             ("the version of headstart's numerics", versions),
         ];
         let differs =
@@ -41,9 +43,13 @@ mod tests {
     #[test]
     fn the_option_that_differs_is_named_with_both_values() {
         assert_eq!(example().difference(&example()), None);
-        let other = Key { store: Dtype::F16, seed: 7, weights: "ab".repeat(32), ..example() };
+        let other = CacheKey { store: Dtype::F16, seed: 7, weights: "ab".repeat(32), ..example() };
         let said = other.difference(&example()).unwrap();
-        for part in ["--store is f16 there and f32 here", "--seed is 7 there and 0 here", "--weights (SHA-256) is abababababab there"] {
+        for part in [
+            "option `store` is f16 there and f32 here",
+            "option `seed` is 7 there and 0 here",
+            "option `weights` (SHA-256) is abababababab there",
+        ] {
             assert!(said.contains(part), "{said}");
         }
         let fields = serde_json::to_value(example()).unwrap();
@@ -58,7 +64,7 @@ mod tests {
             } else {
                 "other".into()
             };
-            let other: Key = serde_json::from_value(other).unwrap();
+            let other: CacheKey = serde_json::from_value(other).unwrap();
             assert!(other.difference(&example()).is_some(), "{name}");
         }
     }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Digest, Orientation};
 use crate::store::disk::dtype::Dtype;
 
-/// Everything that decides the values in a cache. Not in it: the images, the taps, the number of views, the labels.
+/// Everything that decides the values in a cache. Not in it: the images, the taps, the number of
+/// views, the labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct CacheKey {
     /// The backbone's name.
     pub backbone: String,
     /// Digest of the weights (lower-case hex SHA-256).
@@ -41,11 +42,11 @@ pub struct Key {
     pub numerics: u32,
 }
 
-impl Key {
+impl CacheKey {
     /// The key as JSON with sorted names and no white space: the text that is digested.
     pub fn canonical(&self) -> String {
         // Without `..`: a field that is added has to be decided on here.
-        let Key {
+        let CacheKey {
             backbone,
             weights,
             graph,
@@ -81,14 +82,14 @@ impl Key {
         format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
     }
 
-    /// Lower-case hex SHA-256 of [`Key::canonical`].
+    /// Lower-case hex SHA-256 of [`CacheKey::canonical`].
     pub fn digest(&self) -> String {
         Digest::of(self.canonical().as_bytes()).to_string()
     }
 
     /// How an image becomes the network's input, in words for people.
     pub fn input_in_words(&self) -> String {
-        let Key { preprocess, orientation, decoder, resizer, .. } = self;
+        let CacheKey { preprocess, orientation, decoder, resizer, .. } = self;
         format!("{preprocess}; orientation={}; decoder={decoder}; resizer={resizer}", orientation.name())
     }
 
@@ -98,9 +99,9 @@ impl Key {
     }
 }
 
-/// A name (of a tap, a data set, a backbone) as one safe folder name: ASCII letters, digits, `.`, `_` and `-` stay, every other byte and a
-/// leading dot become `%XX`.
-pub fn folder_name(name: &str) -> String {
+/// A name (of a tap, a data set, a backbone) as one safe folder name: ASCII letters, digits, `.`,
+/// `_` and `-` stay, every other byte and a leading dot become `%XX`.
+pub(crate) fn folder_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (i, byte) in name.bytes().enumerate() {
         match byte {
@@ -116,8 +117,8 @@ pub fn folder_name(name: &str) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn example() -> Key {
-        Key {
+    pub(crate) fn example() -> CacheKey {
+        CacheKey {
             backbone: "fake".into(),
             weights: "0".repeat(64),
             graph: "1".repeat(64),
@@ -137,14 +138,14 @@ pub(crate) mod tests {
 
     #[test]
     fn canonical_text_is_sorted_and_escaped() {
-        let key = Key { preprocess: "say \"hi\"".into(), ..example() };
+        let key = CacheKey { preprocess: "say \"hi\"".into(), ..example() };
         let text = key.canonical();
         assert!(text.starts_with(r#"{"augment":"none","backbone":"fake","compute":"f32""#), "{text}");
         let rest = r#""orientation":"as-stored","preprocess":"say \"hi\"","resizer":"fake/1","seed":0,"store":"f32""#;
         assert!(text.contains(rest), "{text}");
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed.as_object().unwrap().len(), 14);
-        assert_eq!(serde_json::from_value::<Key>(parsed).unwrap(), key);
+        assert_eq!(serde_json::from_value::<CacheKey>(parsed).unwrap(), key);
     }
 
     #[test]
@@ -158,7 +159,7 @@ pub(crate) mod tests {
                 _ if name == "orientation" => "exif".into(),
                 _ => "other".into(),
             };
-            let other: Key = serde_json::from_value(other).unwrap();
+            let other: CacheKey = serde_json::from_value(other).unwrap();
             assert_ne!(other.digest(), example().digest(), "{name}");
         }
     }

@@ -19,28 +19,34 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use results::log::{Past, read_trials};
-pub use results::names::{
-    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RESULTS_FILE, RUN_FILE,
-    TENSORBOARD_FOLDER,
+pub use crate::heads::{Epoch, Metrics};
+pub(crate) use results::log::read_trials;
+pub(crate) use results::names::{
+    CONFIG_FILE, CONFUSION_FILE, LOG_FILE, NOTES_FILE, PER_CLASS_FILE, PREDICTIONS_FILE, REPORT_FILE, RUN_FILE, TENSORBOARD_FOLDER,
 };
 pub use results::outcome::{BestOf, SweepOutcome};
 pub(crate) use results::output::write_csv;
-pub use results::record::{EpochRecord, FinalRecord, FinishedTrial, Record, Status, flat};
+pub use results::record::{EpochRecord, Status};
+pub(crate) use results::record::{FinalRecord, FinishedTrial};
 pub use results::result::TrialResult;
-pub use running::job::{Observer, SweepJob};
+pub use running::job::Observer;
+#[doc(hidden)]
+pub use running::job::SweepJob;
+#[doc(hidden)]
 pub use running::run::run;
-pub use running::single::SingleTrial;
+pub(crate) use running::single::SingleTrial;
+#[doc(hidden)]
 pub use search::plan::Search;
-pub use search::trial::{Input, Observed, Trial};
+#[cfg(test)]
+pub(crate) use search::trial::Input;
+pub use search::trial::Trial;
+#[doc(hidden)]
 pub use settings::axis::Axis;
-pub use settings::config::{DEFAULT, ReportBestBy, SweepConfig};
-pub use settings::domain::{Choice, Domain, Range};
-pub use settings::early::EarlyTermination;
-pub use settings::keys::INPUTS;
-pub use settings::method::Method;
-pub use settings::metric::Metric;
-pub use settings::protocol::Protocol;
-pub use settings::yaml::{Entry, Node, Origin, Yaml};
-pub use sources::open::open_all;
-pub use sources::source::{HELD_OUT, Source, TapFeatures};
+pub(crate) use settings::config::DEFAULT;
+pub use settings::config::SweepConfig;
+#[doc(hidden)]
+pub use settings::domain::Domain;
+pub use settings::keys::head_settings;
+pub(crate) use sources::open::open_all;
+#[doc(hidden)]
+pub use sources::source::{Source, TapFeatures};

@@ -220,6 +220,7 @@ fn what_the_data_leave_little_of_is_said_and_stays_in_the_report() {
     said(&outcome, "`shots: 30`: class `bee` has 3 rows, and gives all");
     said(&outcome, "`batch_size: 512` is more than the 45 training rows");
     said(&outcome, "`early_terminate` ends no trial: its `min_iter: 3` is not below `epochs: 3`");
+    assert!(folder.path().join(NOTES_FILE).is_file());
     #[cfg(feature = "report")]
     let report = crate::report::Report::read(folder.path(), None).unwrap();
     #[cfg(feature = "report")]

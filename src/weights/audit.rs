@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::graph::Parameter;
 
-/// What differs between the tensors a backbone needs and those a file holds.
+/// Differences between the tensors that a backbone needs and those that a file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Needed and not there.
@@ -16,7 +16,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Compares what is needed with what is there.
+    /// Compares needed tensors with those of a file.
     pub fn new(needed: &[Parameter], there: &[Parameter]) -> Audit {
         let found: std::collections::BTreeMap<_, _> = there.iter().map(|p| (p.name.as_str(), &p.shape)).collect();
         let wanted: std::collections::BTreeSet<_> = needed.iter().map(|p| p.name.as_str()).collect();

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::source::TensorSource;
 use crate::{Error, Result, files};
 
-/// What [`convert`] wrote.
+/// Size of the file that [`convert`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Converted {
     /// Number of tensors.
@@ -19,7 +19,8 @@ pub struct Converted {
     pub bytes: u64,
 }
 
-/// Writes all tensors of `source` as 32-bit floats into one safetensors file, sorted by name: the same tensors give the same bytes.
+/// Writes all tensors of `source` as 32-bit floats into one safetensors file, sorted by name: the
+/// same tensors give the same bytes.
 ///
 /// One tensor at a time is in memory. The file appears whole or not at all.
 ///

@@ -17,7 +17,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn file_sha256(path: &Path) -> Result<String> {
+pub(super) fn file_sha256(path: &Path) -> Result<String> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     copy_digested(&mut file, &mut io::sink()).map_err(Error::io("read", path))
 }

@@ -19,7 +19,7 @@ pub(super) enum Element {
 
 impl Element {
     /// Bytes of one element.
-    pub const fn size(self) -> usize {
+    pub(super) const fn size(self) -> usize {
         match self {
             Element::F64 | Element::I64 => 8,
             Element::F32 | Element::I32 => 4,
@@ -29,7 +29,7 @@ impl Element {
     }
 
     /// Converts whole elements to f32.
-    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         /// `[u8; N]` chunks through `$from_le_bytes`, then to f32.
         macro_rules! each {
             ($type:ty, $to:expr) => {
@@ -51,7 +51,8 @@ impl Element {
     }
 }
 
-/// Where a tensor's elements lie in its storage, counted in elements: PyTorch's offset, size and stride.
+/// Where a tensor's elements lie in its storage, counted in elements: PyTorch's offset, size and
+/// stride.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     pub offset: usize,
@@ -59,12 +60,13 @@ pub(super) struct Layout {
     pub strides: Vec<usize>,
 }
 
-/// Most elements of a tensor that repeats those of its storage (stride 0): a damaged shape must not be able to ask for all memory.
+/// Most elements of a tensor that repeats those of its storage (stride 0): a damaged shape must not
+/// be able to ask for all memory.
 const MOST_REPEATED: usize = 1 << 24;
 
 impl Layout {
     /// Elements in order, nothing between them.
-    pub fn contiguous(shape: Vec<usize>) -> Layout {
+    pub(super) fn contiguous(shape: Vec<usize>) -> Layout {
         let mut strides = vec![1_usize; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
@@ -72,8 +74,9 @@ impl Layout {
         Layout { offset: 0, shape, strides }
     }
 
-    /// Whether all elements lie inside a storage of `length` elements; says what is wrong where they do not.
-    pub fn check(&self, length: usize) -> Result<(), String> {
+    /// Whether all elements lie inside a storage of `length` elements; names the fault where they
+    /// do not.
+    pub(super) fn check(&self, length: usize) -> Result<(), String> {
         let outside = || format!("shape {:?} with strides {:?} lies outside its storage of {length} elements", self.shape, self.strides);
         if self.shape.len() != self.strides.len() {
             return Err(outside());
@@ -87,7 +90,7 @@ impl Layout {
     }
 
     /// Elements from the first one to the last, both included; `None` where that overflows.
-    pub fn span(&self) -> Option<usize> {
+    pub(super) fn span(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(0);
         }
@@ -95,7 +98,7 @@ impl Layout {
     }
 
     /// Copies the tensor out of its span (storage elements from `offset` on) into row-major order.
-    pub fn gather(&self, span: Vec<f32>) -> Vec<f32> {
+    pub(super) fn gather(&self, span: Vec<f32>) -> Vec<f32> {
         if self.shape.contains(&0) {
             return span;
         }
@@ -144,7 +147,8 @@ mod tests {
     #[test]
     fn strides_are_honoured() {
         let storage: Vec<f32> = (0..24).map(|i| i as f32).collect();
-        // A 2×3×4 tensor read with its axes turned round: element (k, j, i) of the view is (i, j, k) of the storage.
+        // A 2×3×4 tensor read with its axes turned round: element (k, j, i) of the view is (i, j,
+        // k) of the storage.
         let view = Layout { offset: 0, shape: vec![4, 3, 2], strides: vec![1, 4, 12] };
         let data = view.gather(storage.clone());
         for k in 0..4 {

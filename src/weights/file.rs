@@ -14,7 +14,7 @@ use crate::graph::Parameter;
 use crate::map::Map;
 use crate::{Error, Result};
 
-/// What is wrong with a file, and the way out.
+/// A fault of a file, and the way out.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub problem: String,
@@ -22,16 +22,16 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub fn new(problem: impl Into<String>, hint: impl Into<String>) -> Problem {
+    pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem { problem: problem.into(), hint: hint.into() }
     }
 
     /// A file that is not as its format says it should be.
-    pub fn damaged(what: impl std::fmt::Display) -> Problem {
+    pub(super) fn damaged(what: impl std::fmt::Display) -> Problem {
         Problem::new(format!("damaged or cut short: {what}"), "get the file again and compare its size or digest with the publisher's")
     }
 
-    pub fn at(self, path: &Path) -> Error {
+    pub(super) fn at(self, path: &Path) -> Error {
         Error::weights(path, self.problem, self.hint)
     }
 }
@@ -58,15 +58,15 @@ pub(super) type Tensors = BTreeMap<String, Stored>;
 pub(crate) struct Mapped(Arc<Map>);
 
 impl Mapped {
-    pub fn open(path: &Path) -> Result<Mapped> {
+    pub(crate) fn open(path: &Path) -> Result<Mapped> {
         Ok(Mapped(Arc::new(Map::open(path)?)))
     }
 
-    /// Asked before what was read counts.
+    /// Asked before values that were read are used.
     ///
     /// # Errors
     /// The file was cut short meanwhile, or the disk cannot read a part of it.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.0.check()
     }
 }
@@ -86,7 +86,7 @@ pub(super) struct WeightsFile {
 }
 
 impl WeightsFile {
-    pub fn new(path: &Path, bytes: Mapped, tensors: Tensors) -> WeightsFile {
+    pub(super) fn new(path: &Path, bytes: Mapped, tensors: Tensors) -> WeightsFile {
         WeightsFile { path: path.into(), bytes, tensors: without_wrapper(tensors), digest: OnceLock::new() }
     }
 
@@ -143,7 +143,8 @@ impl TensorSource for WeightsFile {
     }
 }
 
-/// Drops the prefix that a wrapper around the network put before every name: `DataParallel`'s, a compiled module's, a training script's.
+/// Drops the prefix that a wrapper around the network put before every name: `DataParallel`'s, a
+/// compiled module's, a training script's.
 fn without_wrapper(tensors: Tensors) -> Tensors {
     const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "state_dict."];
     let wrapper =

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use crate::{Error, Result};
 
-/// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
+/// Where fetched files are kept: `HEADSTART_HOME`, else `headstart` in the user's cache folder
+/// (`XDG_CACHE_HOME`, else `~/.cache`).
 ///
 /// # Errors
 /// None of these variables and no home is set.
-pub fn home() -> Result<PathBuf> {
+pub(crate) fn home() -> Result<PathBuf> {
     cache_folder("HEADSTART_HOME", "headstart")
 }
 
@@ -21,10 +22,11 @@ pub(super) fn cache_folder(variable: &str, name: &str) -> Result<PathBuf> {
         .ok_or_else(|| Error::setting("no home folder is set to keep fetched files in", format!("set {variable} to a folder")))
 }
 
-/// PyTorch's cache folder, whose `hub/checkpoints` holds what torchvision fetched: `TORCH_HOME`, else `torch` in the user's cache folder.
+/// PyTorch's cache folder, whose `hub/checkpoints` holds the files that torchvision fetched:
+/// `TORCH_HOME`, else `torch` in the user's cache folder.
 ///
 /// # Errors
 /// None of these variables and no home is set.
-pub fn torch_home() -> Result<PathBuf> {
+pub(crate) fn torch_home() -> Result<PathBuf> {
     cache_folder("TORCH_HOME", "torch")
 }

@@ -1,4 +1,5 @@
-//! Weights from a formula: random-looking values that any language computes bit for bit, so that goldens hold outputs only.
+//! Weights from a formula: random-looking values that any language computes bit for bit, so that
+//! goldens hold outputs only.
 //!
 //! For element `i` of the tensor `name`:
 //!
@@ -16,10 +17,11 @@
 //! | `running_var` | 0.75 | 0.5 |
 //! | any other | −0.05 | 0.1 |
 //!
-//! Depthwise kernels average more than they differentiate: with random signs they would make ReLU6 networks chaotic and all images alike to
-//! the last map. Other kernels are He's uniform; a batch norm then keeps the mean square (E w² · E 1/v ≈ 1), so that features differ between
-//! images and are neither 0 nor ∞ behind the last layer of all the torchvision families, gates and 150-layer residual sums included.
-//! `tests/goldens/formula.py` is the twin.
+//! Depthwise kernels average more than they differentiate: with random signs they would make ReLU6
+//! networks chaotic and all images alike to the last map. Other kernels are He's uniform; a batch
+//! norm then keeps the mean square (E w² · E 1/v ≈ 1), so that features differ between images and
+//! are neither 0 nor ∞ behind the last layer of all the torchvision families, gates and 150-layer
+//! residual sums included. `tests/goldens/formula.py` is the twin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,7 +36,8 @@ use crate::graph::Parameter;
 /// Raised with every change of the formula: it is part of the digest.
 const VERSION: u32 = 2;
 
-/// Values computed by one task: enough to hide its start, few enough to spread a layer over all threads.
+/// Values computed by one task: enough to hide its start, few enough to spread a layer over all
+/// threads.
 const CHUNK: usize = 1 << 16;
 
 /// Weights computed from a seed, for any set of parameters.
@@ -122,7 +125,8 @@ mod tests {
         Formula::new(vec![Parameter { name: name.into(), shape: shape.to_vec() }], seed)
     }
 
-    /// Values that `tests/goldens/formula.py` printed: name, shape, seed, (index, bits of the value).
+    /// Values that `tests/goldens/formula.py` printed: name, shape, seed, (index, bits of the
+    /// value).
     #[allow(clippy::type_complexity)]
     const GOLDEN: &[(&str, &[usize], u64, &[(usize, u32)])] = &[
         ("features.1.conv.0.0.weight", &[32, 1, 3, 3], 0, &[(0, 0x3D4EF087), (1, 0x3DB41FC8), (287, 0xBCC29792)]),

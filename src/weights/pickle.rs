@@ -1,8 +1,10 @@
-//! Reads the pickles of PyTorch files as data: a strict list of opcodes and of names, nothing imported, nothing called.
+//! Reads the pickles of PyTorch files as data: a strict list of opcodes and of names, nothing
+//! imported, nothing called.
 //!
-//! Opcodes after CPython's `Lib/pickletools.py`, protocols 2 to 5. What a state dict needs is known by name ([`Global`]); any other name ends the
-//! reading with an error that says it. Compound values live in one list and refer to each other by index, so that no nesting, however deep,
-//! needs the stack, and none is copied.
+//! Opcodes after CPython's `Lib/pickletools.py`, protocols 2 to 5. The functions that a state dict
+//! needs are known by name ([`Global`]); any other name ends the reading with an error that says
+//! it. Compound values live in one list and refer to each other by index, so that no nesting,
+//! however deep, needs the stack, and none is copied.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -101,22 +103,22 @@ pub(super) struct Pickle {
 
 impl Pickle {
     /// Reads the pickle that `bytes` starts with.
-    pub fn load(bytes: &[u8]) -> Result<Pickle, Problem> {
+    pub(super) fn load(bytes: &[u8]) -> Result<Pickle, Problem> {
         let mut machine = Machine { bytes, at: 0, stack: vec![], marks: vec![], memo: HashMap::new(), objects: vec![] };
         while machine.step()? {}
         let root = machine.pop()?;
         Ok(Pickle { objects: machine.objects, root, length: machine.at })
     }
 
-    pub fn object(&self, value: &Value) -> Option<&Object> {
+    pub(super) fn object(&self, value: &Value) -> Option<&Object> {
         match value {
             Value::Object(index) => self.objects.get(*index),
             _ => None,
         }
     }
 
-    /// Keys and values of a dict; `None` where the value is no dict.
-    pub fn dict(&self, value: &Value) -> Option<&[(Value, Value)]> {
+    /// Keys and values of a dict; `None` where the value is not a dict.
+    pub(super) fn dict(&self, value: &Value) -> Option<&[(Value, Value)]> {
         match self.object(value) {
             Some(Object::Dict(items)) => Some(items),
             _ => None,
@@ -124,7 +126,8 @@ impl Pickle {
     }
 }
 
-/// Most values on the stack, in the memo and in the list of objects: a state dict of a thousand tensors has some 50,000.
+/// Most values on the stack, in the memo and in the list of objects: a state dict of a thousand
+/// tensors has some 50,000.
 const MOST_VALUES: usize = 1 << 22;
 
 /// Most axes of a tensor; PyTorch itself allows 64, networks use 5.
@@ -393,11 +396,11 @@ impl<'a> Machine<'a> {
         self.push(Value::Int(i64::from_le_bytes(all)))
     }
 
-    /// REDUCE: what Python would call is one of our few names.
+    /// REDUCE: Python would call a function; ours are the few known ones.
     fn reduce(&mut self) -> Result<(), Problem> {
         let arguments = self.pop()?;
-        let Value::Global(global) = self.pop()? else { return self.fail("something that is no name is called") };
-        let Some(arguments) = self.tuple(&arguments) else { return self.fail("the arguments are no tuple") };
+        let Value::Global(global) = self.pop()? else { return self.fail("something other than a name is called") };
+        let Some(arguments) = self.tuple(&arguments) else { return self.fail("the arguments are not a tuple") };
         match global {
             // With arguments it would be a list of pairs; torch.save fills it afterwards.
             Global::OrderedDict if arguments.is_empty() => self.push_object(Object::Dict(vec![])),
@@ -423,7 +426,8 @@ impl<'a> Machine<'a> {
         (layout.shape.len() <= MOST_AXES).then(|| Rebuilt { storage: storage.clone(), layout })
     }
 
-    /// BUILD sets attributes of an object. A state dict carries `_metadata` so, which holds version numbers.
+    /// BUILD sets attributes of an object. A state dict carries `_metadata` so, which holds version
+    /// numbers.
     fn build(&mut self) -> Result<(), Problem> {
         self.pop()?;
         match self.top()? {
@@ -432,7 +436,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// BINPERSID: `('storage', type, key, location, length[, view])`, a view being `(its key, first element, length)`.
+    /// BINPERSID: `('storage', type, key, location, length[, view])`, a view being `(its key, first
+    /// element, length)`.
     fn persistent(&mut self) -> Result<(), Problem> {
         let id = self.pop()?;
         let storage = self.tuple(&id).and_then(|id| match id {

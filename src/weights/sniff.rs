@@ -1,4 +1,4 @@
-//! Which format a file has, by its content; and what it is when it is none of them.
+//! The format of a file, by its content; for other files, a name for their kind.
 
 use super::file::Problem;
 
@@ -44,7 +44,7 @@ fn looks_like_safetensors(bytes: &[u8]) -> bool {
     length.is_some_and(|n| (2..1 << 32).contains(&n)) && bytes.get(8) == Some(&b'{')
 }
 
-/// Says what a file is that is no weights file.
+/// The kind of a file that does not hold weights.
 fn stranger(bytes: &[u8]) -> Problem {
     let text = bytes.trim_ascii_start();
     if text.starts_with(b"version https://git-lfs") {

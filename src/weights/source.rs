@@ -28,12 +28,13 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// Named tensors: a weights file, a renaming of one, or a formula. Tensors are read one at a time, when asked for.
+/// Named tensors: a weights file, a renaming of one, or a formula. Tensors are read one at a time,
+/// when asked for.
 pub trait TensorSource: Send + Sync {
     /// Where the tensors come from, for messages.
     fn origin(&self) -> PathBuf;
 
-    /// Digest (lower-case hex SHA-256) of what decides the values: it goes into the cache key.
+    /// Digest (lower-case hex SHA-256) of everything that decides the values, for the cache key.
     fn digest(&self) -> String;
 
     /// Names and shapes of all tensors, sorted by name.
@@ -58,7 +59,7 @@ pub trait TensorSource: Send + Sync {
 ///
 /// # Errors
 /// As [`TensorSource::read`], and a tensor of another shape.
-pub fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn read_shaped(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<Tensor> {
     let tensor = source.read(name)?;
     if tensor.shape != shape {
         let problem = format!("tensor `{name}` has shape {:?}, not {shape:?}", tensor.shape);

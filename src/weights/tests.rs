@@ -1,4 +1,5 @@
-//! Files that PyTorch, safetensors, h5py and Keras wrote (`tests/goldens/weights/make_weights.py`), whole, damaged and of the wrong kind.
+//! Files that PyTorch, safetensors, h5py and Keras wrote (`tests/goldens/weights/make_weights.py`),
+//! whole, damaged and of the wrong kind.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
     Formula::new(vec![Parameter { name: name.into(), shape: shape.to_vec() }], 0).read(name).unwrap().data
 }
 
-/// The tensor `name` must have this shape and the formula's values for `formula_name`, rounded by `round`.
+/// The tensor `name` must have this shape and the formula's values for `formula_name`, rounded by
+/// `round`.
 fn check(source: &dyn TensorSource, name: &str, formula_name: &str, shape: &[usize], round: impl Fn(f32) -> f32) {
     let tensor = read_shaped(source, name, shape).unwrap();
     let want: Vec<f32> = formula(formula_name, shape).into_iter().map(round).collect();
@@ -94,7 +96,8 @@ fn keras_files_old_and_new() {
     let old = open(fixture("small.h5")).unwrap();
     check(old.as_ref(), "conv1/sequential/conv1/kernel", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
     check(old.as_ref(), "bn1/sequential/bn1/moving_variance", "bn1.moving_variance.weight", &[4], exact);
-    // Keras 3 numbers variables by class and order of their layers; `small.weights.h5` carries the names as attributes, the zip in its config.json.
+    // Keras 3 numbers variables by class and order of their layers; `small.weights.h5` carries the
+    // names as attributes, the zip in its config.json.
     for file in ["small.keras", "small.weights.h5"] {
         let new = open(fixture(file)).unwrap();
         check(new.as_ref(), "conv1/kernel", "conv1.kernel.weight", &[3, 3, 3, 4], exact);
@@ -201,7 +204,8 @@ fn a_conversion_that_fails_leaves_nothing() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// Opens the bytes and reads everything that they claim to hold; the result does not matter, only that there is one.
+/// Opens the bytes and reads everything that they claim to hold; the result does not matter, only
+/// that there is one.
 fn survive(folder: &Path, bytes: &[u8]) {
     let path = folder.join("damaged");
     std::fs::write(&path, bytes).unwrap();

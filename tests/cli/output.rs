@@ -161,7 +161,7 @@ fn all_that_lies_in_a_folder_is_answered_or_named() {
     symlink("nowhere.png", new.join("here/gone.png")).unwrap();
     symlink("..", new.join("here/circle")).unwrap();
     let told = verb(&["predict", "--model"], &[&out, &new]).assert().success();
-    let named = contains("gone.png: the link leads nowhere").and(contains("circle: the link leads back")).and(contains("1 .txt"));
+    let named = contains("gone.png: the link is dangling").and(contains("circle: the link leads back")).and(contains("1 .txt"));
     let answered = told.stderr(named).get_output().stdout.clone();
     assert_eq!(answered.iter().filter(|b| **b == b'\n').count(), 13, "{}", String::from_utf8_lossy(&answered));
 
@@ -182,7 +182,7 @@ fn a_folder_without_images_is_not_answered() {
     fs::create_dir(&empty).unwrap();
     verb(&["predict", "--model"], &[&out, &empty]).assert().code(2).stderr(contains("holds no image"));
     fs::write(empty.join("a.txt"), "").unwrap();
-    verb(&["predict", "--model"], &[&out, &empty]).assert().code(2).stderr(contains("passed over 1 files"));
+    verb(&["predict", "--model"], &[&out, &empty]).assert().code(2).stderr(contains("passed over 1 file that is not an image: 1 .txt"));
     let (_scene, data, _) = scene(&["a"], 1);
     verb(&["predict", "--model"], &[&out, &data.join("nowhere.png")]).assert().code(2).stderr(contains("is not there"));
 }

@@ -164,3 +164,54 @@ fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_kept() {
     headstart().arg("gc").arg(&cache_folder).assert().code(1).stderr(contains("symbolic link"));
     assert_eq!(fs::read_to_string(&thesis).unwrap(), "precious");
 }
+
+#[test]
+fn a_sample_is_computed_again_from_where_the_data_was() {
+    let (_dir, data, cache) = scene(&["a", "b"], 6);
+    let cache = folder(&run_features(&data, &cache, &[]));
+    headstart().arg("verify").arg(&cache).args(["--sample", "3"]).assert().success().stdout(contains("3 features computed again"));
+    fs::remove_file(cache.parent().unwrap().join("origin.json")).unwrap();
+    headstart()
+        .arg("verify")
+        .arg(&cache)
+        .args(["--sample", "3"])
+        .assert()
+        .code(1)
+        .stderr(contains("does not say where its images are").and(contains("--data")));
+}
+
+#[test]
+fn gc_names_shards_that_are_damaged() {
+    let (_dir, data, cache) = scene(&["a", "b"], 6);
+    let cache = folder(&run_features(&data, &cache, &[]));
+    fs::remove_file(shard(&cache)).unwrap();
+    headstart()
+        .arg("gc")
+        .arg(&cache)
+        .assert()
+        .success()
+        .stderr(contains("v0-00000.safetensors: is missing").and(contains("headstart features")));
+}
+
+#[test]
+fn a_cache_of_an_earlier_version_is_named_and_made_anew_beside_it() {
+    let (dir, data, cache) = scene(&["a", "b"], 8);
+    let earlier = folder(&run_features(&data, &cache, &[]));
+    let manifest = fs::read_to_string(earlier.join("manifest.json")).unwrap();
+    fs::write(earlier.join("manifest.json"), manifest.replacen("\"format\": 2", "\"format\": 1", 1)).unwrap();
+    // An earlier version's key is another one, and so is the folder's name.
+    let renamed = earlier.with_file_name("efficientnet_lite0@000000000000");
+    fs::rename(&earlier, &renamed).unwrap();
+    headstart()
+        .arg("sweep")
+        .arg(&renamed)
+        .arg("--out")
+        .arg(dir.path().join("sweep"))
+        .assert()
+        .code(1)
+        .stderr(contains("was made by an earlier version of headstart: it is in format 1").and(contains("run `headstart features` again")));
+    headstart().arg("inspect").arg(&renamed).assert().code(1).stderr(contains("an earlier version"));
+    features(&data, &cache).assert().success().stderr(contains("efficientnet_lite0@000000000000 was made by an earlier version"));
+    assert!(earlier.join("manifest.json").is_file() && renamed.join("manifest.json").is_file());
+    headstart().arg("sweep").arg(&earlier).arg("--out").arg(dir.path().join("sweep")).arg("epochs=1").assert().success();
+}

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// Serves `content` as `/{repo}/resolve/main/model.safetensors` until the process ends; returns the address.
-pub fn serve(repo: &'static str, content: Vec<u8>) -> String {
+pub(crate) fn serve(repo: &'static str, content: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

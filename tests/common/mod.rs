@@ -7,17 +7,17 @@ use assert_cmd::Command;
 
 mod photos;
 
-pub use photos::{image, photos};
+pub(crate) use photos::{image, photos};
 
 /// The `headstart` binary, with nothing of the user's settings in its environment.
-pub fn headstart() -> Command {
+pub(crate) fn headstart() -> Command {
     let mut command = Command::cargo_bin("headstart").unwrap();
     command.env_remove("HEADSTART_ISA").env_remove("RUST_BACKTRACE");
     command
 }
 
 /// Arguments of a quick extraction: a small network with formula weights on small inputs.
-pub fn features(data: &Path, cache: &Path) -> Command {
+pub(crate) fn features(data: &Path, cache: &Path) -> Command {
     let mut command = headstart();
     command.args([
         "features",
@@ -37,7 +37,7 @@ pub fn features(data: &Path, cache: &Path) -> Command {
 }
 
 /// Every file below a folder but logs, locks and stat caches, with its bytes: what must not differ between runs.
-pub fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = vec![];
     let mut folders = vec![dir.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -59,7 +59,7 @@ pub fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// The one JSON object that a `--json` run printed.
-pub fn object(output: &[u8]) -> serde_json::Value {
+pub(crate) fn object(output: &[u8]) -> serde_json::Value {
     let text = String::from_utf8_lossy(output);
     serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {text}"))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{Rgb, RgbImage};
 
 /// An image of 40×30 that differs for each number; its class decides its dominant colour, so a head can learn it.
-pub fn image(class: usize, number: usize) -> RgbImage {
+pub(crate) fn image(class: usize, number: usize) -> RgbImage {
     RgbImage::from_fn(40, 30, |x, y| {
         let noise = (((x as usize * 31 + y as usize * 17 + number * 101) * 2_654_435_761) >> 8) % 60;
         let mut pixel = [noise as u8 + 20; 3];
@@ -16,7 +16,7 @@ pub fn image(class: usize, number: usize) -> RgbImage {
 }
 
 /// `DIR/CLASS/NN.png`, so many of each class.
-pub fn photos(dir: &Path, classes: &[&str], each: usize) {
+pub(crate) fn photos(dir: &Path, classes: &[&str], each: usize) {
     for (c, class) in classes.iter().enumerate() {
         fs::create_dir_all(dir.join(class)).unwrap();
         for n in 0..each {

@@ -12,7 +12,7 @@ enum Token {
 
 /// What stands in a file.
 #[derive(Debug, Default)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// Modules in files of their own: inline modules around them, the name, the file by `#[path]`, whether it is a test.
     pub modules: Vec<Module>,
     /// Names that are imported, and those of `pub use`.
@@ -23,7 +23,7 @@ pub struct Scan {
 
 /// `mod name;`
 #[derive(Debug)]
-pub struct Module {
+pub(crate) struct Module {
     pub scope: Vec<String>,
     pub name: String,
     pub file: Option<String>,
@@ -32,7 +32,7 @@ pub struct Module {
 
 /// One leaf of a `use`.
 #[derive(Debug)]
-pub struct Import {
+pub(crate) struct Import {
     pub scope: Vec<String>,
     pub path: Vec<String>,
     /// The name that it has here: none for `*` and `_`.
@@ -41,7 +41,7 @@ pub struct Import {
 }
 
 /// Reads a file.
-pub fn scan(text: &str) -> Scan {
+pub(crate) fn scan(text: &str) -> Scan {
     let mut found = Scan::default();
     items(&tokens(text), &[], &mut found);
     found

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rooms by name: a place below `src/` without its ending.
-pub struct Table {
+pub(crate) struct Table {
     rooms: BTreeMap<String, Row>,
 }
 
@@ -17,7 +17,7 @@ struct Row {
 
 impl Table {
     /// Reads all tables of a page whose last column is "depends on" and whose first is "foundation" or "place".
-    pub fn parse(page: &str) -> Result<Table, Vec<String>> {
+    pub(crate) fn parse(page: &str) -> Result<Table, Vec<String>> {
         let mut rooms = BTreeMap::new();
         let mut foundation = None;
         for line in page.lines() {
@@ -52,25 +52,25 @@ impl Table {
     }
 
     /// The names of all rooms.
-    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn rooms(&self) -> impl Iterator<Item = &str> {
         self.rooms.keys().map(String::as_str)
     }
 
     /// The innermost room that a file is in.
-    pub fn room_of(&self, file: &str) -> Option<&str> {
+    pub(crate) fn room_of(&self, file: &str) -> Option<&str> {
         let path = file.trim_end_matches(".rs");
         let holds = |room: &&str| path.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.rooms().filter(holds).max_by_key(|room| room.len())
     }
 
     /// Whether files of one room may use files of another one.
-    pub fn allows(&self, from: &str, to: &str) -> bool {
+    pub(crate) fn allows(&self, from: &str, to: &str) -> bool {
         let row = &self.rooms[from];
         row.all || row.depends_on.contains(to) || (self.rooms[to].foundation && !row.foundation)
     }
 
     /// The arrows that stand in the table by name.
-    pub fn listed(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rooms.iter().flat_map(|(room, row)| row.depends_on.iter().map(move |on| (room.as_str(), on.as_str())))
     }
 }

@@ -12,7 +12,7 @@ const DEPTH: usize = 16;
 type ModulePath = Vec<String>;
 
 /// The crate.
-pub struct Tree {
+pub(crate) struct Tree {
     files: Vec<(ModulePath, String)>,
     edges: BTreeMap<(String, String), String>,
 }
@@ -26,8 +26,10 @@ struct Names {
 
 impl Tree {
     /// Follows `mod` from `lib.rs`, and from `main.rs` if there is one.
-    pub fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
+    pub(crate) fn new(sources: &Sources) -> Result<Tree, Vec<String>> {
         let (mut names, mut scans, mut tests) = (Names::default(), Vec::new(), HashSet::new());
+        // A file that `#[path]` chooses is the part of its parent that differs from platform to platform: both count as one.
+        let mut whole = HashMap::new();
         let mut queue = vec![(Vec::new(), "lib.rs".to_owned())];
         if sources.contains_key("main.rs") {
             queue.push((vec!["main".to_owned()], "main.rs".to_owned()));
@@ -42,6 +44,9 @@ impl Tree {
             for module in &scan.modules {
                 let at: ModulePath = path.iter().chain(&module.scope).chain([&module.name]).cloned().collect();
                 let child = file_of(sources, &file, &at, module.file.as_deref());
+                if module.file.is_some() {
+                    whole.insert(child.clone(), file.clone());
+                }
                 if module.test {
                     tests.insert(child);
                 } else {
@@ -55,7 +60,7 @@ impl Tree {
                     names.imports.entry(scope).or_default().insert(name.clone(), import.path.clone());
                 }
             }
-            names.modules.entry(path.clone()).or_default().push(file.clone());
+            names.modules.entry(path.clone()).or_default().push(whole.get(&file).unwrap_or(&file).clone());
             scans.push((path, file, scan));
         }
         let reached: HashSet<&str> = scans.iter().map(|(_, file, _)| file.as_str()).collect();
@@ -67,18 +72,18 @@ impl Tree {
         }
         let mut edges = BTreeMap::new();
         for (path, file, scan) in &scans {
-            names.edges_of(path, file, scan, &mut edges);
+            names.edges_of(path, whole.get(file).unwrap_or(file), scan, &mut edges);
         }
         Ok(Tree { files: scans.into_iter().map(|(path, file, _)| (path, file)).collect(), edges })
     }
 
     /// All files but those of tests.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|(_, file)| file.as_str())
     }
 
     /// Which file uses which other one, and by which path.
-    pub fn edges(&self) -> impl Iterator<Item = ((&str, &str), &str)> {
+    pub(crate) fn edges(&self) -> impl Iterator<Item = ((&str, &str), &str)> {
         self.edges.iter().map(|((from, to), path)| ((from.as_str(), to.as_str()), path.as_str()))
     }
 }

@@ -83,9 +83,9 @@ def brushes(page: Page) -> None:
     faint = page.locator("#parallel svg path[stroke-opacity='0.07']").count()
     assert faint == everything - kept, (faint, everything, kept)
     # The keyboard takes it away.
-    page.locator("#ranges button").focus()
+    page.locator("#settings .ranges button").focus()
     page.keyboard.press("Enter")
-    assert page.locator("#trials tbody tr").count() == everything and page.locator("#ranges button").count() == 0
+    assert page.locator("#trials tbody tr").count() == everything and page.locator(".ranges button").count() == 0
 
 
 def cells(page: Page) -> None:

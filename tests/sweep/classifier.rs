@@ -1,12 +1,12 @@
 //! A backbone's own fully connected layers as a head.
 
-use headstart::heads::{HiddenLayers, Layer, Predictor, PretrainedLayers};
+use headstart::internals::heads::{HiddenLayers, Layer, Predictor, PretrainedLayers};
 use headstart::sweep::{Source, SweepJob, run};
 
 use crate::{DIM, config, source, trainer};
 
 /// Two hidden layers behind the tap `gap`, as VGG has them behind `avgpool`.
-pub fn with_classifier() -> Source {
+pub(crate) fn with_classifier() -> Source {
     let layer = |inputs: usize, outputs: usize| Layer {
         weight: (0..inputs * outputs).map(|i| (i as f32 * 0.9).sin() * 0.3).collect(),
         bias: vec![0.0; outputs],

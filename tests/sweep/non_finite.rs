@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headstart::data::Split;
-use headstart::heads::{HeadKind, Matrix};
+use headstart::internals::heads::{HeadKind, Matrix};
 use headstart::report;
 use headstart::sweep::{Source, Status, SweepJob, run};
 
@@ -31,7 +31,7 @@ fn a_trial_that_diverges_has_no_metrics_and_comes_last() {
         let results = read(folder.path(), "results.csv");
         assert!(results.lines().nth(1).unwrap().starts_with("0,diverged,"), "{results}");
         report::write(folder.path(), None).unwrap();
-        let page = read(folder.path(), report::REPORT_FILE);
+        let page = read(folder.path(), "report.html");
         assert!(page.contains("1 of 2 trials diverged"), "the report says so");
     }
 }
@@ -44,7 +44,7 @@ fn where_all_trials_diverge_the_sweep_says_that_its_best_head_is_of_no_use() {
     assert!(outcome.notes.iter().any(|note| note.contains("all 3 trials diverged")), "{:?}", outcome.notes);
     assert!(!outcome.notes.iter().any(|note| note.contains("that was tried")), "{:?}", outcome.notes);
     report::write(folder.path(), None).unwrap();
-    assert!(read(folder.path(), report::REPORT_FILE).contains("every trial diverged"));
+    assert!(read(folder.path(), "report.html").contains("every trial diverged"));
 }
 
 #[test]

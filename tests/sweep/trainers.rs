@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use headstart::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
+use headstart::internals::heads::{CandleTrainer, FusedTrainer, Head, HeadKind, Predictor, Session, Task, Trainer};
 use headstart::sweep::{Source, Status, SweepConfig, SweepJob, SweepOutcome, TapFeatures, run};
 
 use crate::{GRID, job, log, read, source, trainer, with_classifier};

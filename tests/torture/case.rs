@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use headstart::rng::Philox;
+use headstart::internals::rng::Philox;
 
 use crate::scenario::{Calls, GLOBAL, Scenario, binary, files, tried};
 
 /// What the injector does at a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Act {
+pub(crate) enum Act {
     KillBefore,
     KillAfter,
     Interrupt,
@@ -38,7 +38,7 @@ impl Act {
 
 /// What is done to a command.
 #[derive(Debug, Clone)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// SIGKILL after some time.
     KillAt(Duration),
     /// Something at the n-th of some calls.
@@ -47,7 +47,7 @@ pub enum Deed {
 
 impl Deed {
     /// Its kind in words, for the count.
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         match self {
             Deed::KillAt(_) => "KillAt".into(),
             Deed::AtCall(act, calls, _) => format!("{act:?} {calls:?}"),
@@ -59,14 +59,14 @@ impl Deed {
     }
 }
 
-pub struct Case {
+pub(crate) struct Case {
     pub scenario: usize,
     /// Mostly one; what was disturbed may be disturbed again.
     pub deeds: Vec<Deed>,
 }
 
 /// What came of a case.
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub problems: Vec<String>,
     /// The case in words.
     pub what: String,
@@ -83,7 +83,7 @@ struct Disturbed {
 
 impl Case {
     /// The case of this number: scenarios take turns, the rest is drawn.
-    pub fn new(seed: u64, number: u64, scenarios: &[Scenario]) -> Case {
+    pub(crate) fn new(seed: u64, number: u64, scenarios: &[Scenario]) -> Case {
         const ACTS: [(Act, Calls); 12] = [
             (Act::KillBefore, Calls::Writing),
             (Act::KillBefore, Calls::Writing),
@@ -112,7 +112,7 @@ impl Case {
         Case { scenario, deeds }
     }
 
-    pub fn run(&self, scenario: &Scenario, injector: &Path) -> Outcome {
+    pub(crate) fn run(&self, scenario: &Scenario, injector: &Path) -> Outcome {
         scenario.reset();
         let (mut words, mut problems, mut leftovers) = (vec![], vec![], vec![]);
         for deed in &self.deeds {

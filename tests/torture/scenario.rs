@@ -10,7 +10,7 @@ use crate::photos::{image, photos};
 
 /// Which calls are counted, and one of them disturbed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Calls {
+pub(crate) enum Calls {
     /// Those that a full disk refuses.
     Growing,
     /// Those that change anything.
@@ -23,7 +23,7 @@ impl Calls {
     const ALL: [Calls; 3] = [Calls::Growing, Calls::Writing, Calls::Reading];
 
     /// Names for the injector.
-    pub fn names(self) -> String {
+    pub(crate) fn names(self) -> String {
         const GROWING: &str = "write,writev,pwrite64,fsync,fdatasync,ftruncate,copy_file_range,open,openat,rename,renameat,renameat2,link,linkat,mkdir,mkdirat,symlink,symlinkat";
         match self {
             Calls::Growing => GROWING.into(),
@@ -36,7 +36,7 @@ impl Calls {
 /// A sweep of heads that are trained and solved for.
 const SWEEP: &str = "method: grid\nparameters:\n  head: {values: [linear, ridge]}\n  lr: {values: [0.01, 0.001]}\n  epochs: {value: 2}\n  batch_size: {value: 8}\n";
 
-pub struct Scenario {
+pub(crate) struct Scenario {
     pub name: &'static str,
     /// Arguments; the command runs in [`Scenario::work`].
     pub command: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Scenario {
 
 impl Scenario {
     /// All scenarios, their states made below `folder`.
-    pub fn all(folder: &Path, injector: &Path) -> Vec<Scenario> {
+    pub(crate) fn all(folder: &Path, injector: &Path) -> Vec<Scenario> {
         let maker = Maker { folder, injector };
         let noise = |work: &Path| photos(&work.join("photos"), &["ants", "bees"], 10);
         let with_cache = |work: &Path| {
@@ -118,7 +118,7 @@ impl Scenario {
     }
 
     /// Puts the state before into the place where cases happen.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         if self.work.exists() {
             fs::remove_dir_all(&self.work).unwrap();
         }
@@ -186,15 +186,15 @@ fn change(photos: &Path) {
 }
 
 /// Flags of every run: one thread, so that calls come in the same order.
-pub const GLOBAL: [&str; 3] = ["--threads", "1", "--quiet"];
+pub(crate) const GLOBAL: [&str; 3] = ["--threads", "1", "--quiet"];
 
 /// The binary under test: `HEADSTART`, else the one that cargo built.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("HEADSTART").filter(|path| !path.is_empty()).map_or_else(|| env!("CARGO_BIN_EXE_headstart").into(), PathBuf::from)
 }
 
 /// Runs a command to its end.
-pub fn tried(work: &Path, words: &[&str]) -> Output {
+pub(crate) fn tried(work: &Path, words: &[&str]) -> Output {
     Command::new(binary()).args(GLOBAL).args(words).current_dir(work).output().unwrap()
 }
 
@@ -230,7 +230,7 @@ fn caches(work: &Path) -> Vec<String> {
 const PRIVATE: [&str; 2] = ["files.csv", ".checked.csv"];
 
 /// Every file below `work` but locks, logs and stat caches, without the times that a run took.
-pub fn files(work: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(work: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(work).into_iter().map(Result::unwrap).filter(|e| !e.file_type().is_dir()) {
         let name = entry.file_name().to_string_lossy();

@@ -1,10 +1,11 @@
 //! The image encoder of CLIP (Radford et al. 2021), ViT-B/32 and ViT-B/16.
 //!
-//! Chosen beside DINOv2 and ViT because it is what people who cache features ask for most: its embeddings are what clip-retrieval and most
-//! nearest-neighbour and zero-shot tools store.
+//! Chosen beside DINOv2 and ViT because its embeddings are the most wanted features to cache:
+//! clip-retrieval and most nearest-neighbour and zero-shot tools store them.
 //!
-//! `gap` is the class token behind the final norm (Hugging Face's `pooler_output`), on which the paper's linear probes were trained; `embed` is its
-//! projection into the space shared with texts (`image_embeds`, `encode_image`). There are no `logits`: CLIP has no classifier of its own.
+//! `gap` is the class token behind the final norm (Hugging Face's `pooler_output`), on which the
+//! paper's linear probes were trained; `embed` is its projection into the space shared with texts
+//! (`image_embeds`, `encode_image`). There are no `logits`: CLIP has no classifier of its own.
 
 use super::transformer::Shape;
 use crate::backbones::entry::{MIT, Source, WeightsEntry};
@@ -46,7 +47,8 @@ fn preprocess(_: usize) -> (PreprocessSpec, f64) {
     (PREPROCESS, 1.0)
 }
 
-/// A file of PyTorch's, text encoder included. The licence is that of OpenAI's repository; the hub's page states none.
+/// A file of PyTorch's, text encoder included. The licence is that of OpenAI's repository; the
+/// hub's page states none.
 const fn hub(name: &'static str, backbone: &'static str, repo: &'static str) -> WeightsEntry {
     let entry = WeightsEntry::timm(name, backbone, repo, [224, 224], Interp::Bicubic, None, MIT);
     let file = HubFile { file: "pytorch_model.bin", ..HubFile::safetensors(repo) };
@@ -59,8 +61,10 @@ const WEIGHTS: &[WeightsEntry] = &[
 ];
 
 /// Both with or without the text encoder.
-const NAMING: Naming =
-    Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p)), prefixes::map(Dialect::Native, |p, _| OPENAI.rename(p))]);
+const NAMING: Naming = Naming {
+    foreign: prefixes::REGISTERS,
+    ..Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p)), prefixes::map(Dialect::Native, |p, _| OPENAI.rename(p))])
+};
 
 const HUGGINGFACE: Prefixes = Prefixes {
     prefix: "",

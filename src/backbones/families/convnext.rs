@@ -43,7 +43,8 @@ fn build(options: &BuildOptions, width: usize, blocks: [usize; 4]) -> Graph {
         }
         net.tap(name, x);
     }
-    // The norm comes after the pool: torchvision's `avgpool` is what goes into it, `gap` what the classifier sees.
+    // The norm comes after the pool: torchvision's `avgpool` is its input, `gap` its output, which
+    // the classifier reads.
     let pooled = net.last_map(x);
     let gap = net.layer_norm("classifier.0", pooled);
     net.tap("gap", gap);

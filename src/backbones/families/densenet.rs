@@ -1,4 +1,5 @@
-//! DenseNet 121, 161, 169, 201 (Huang et al. 2016): every layer reads all maps before it in its block.
+//! DenseNet 121, 161, 169, 201 (Huang et al. 2016): every layer reads all maps before it in its
+//! block.
 
 use crate::backbones::entry::{APACHE, WeightsEntry};
 use crate::backbones::info::BackboneInfo;

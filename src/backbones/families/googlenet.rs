@@ -1,4 +1,5 @@
-//! GoogLeNet (Szegedy et al. 2014) with batch norm, as torchvision has it: 3×3 where the paper has 5×5, no auxiliary classifiers.
+//! GoogLeNet (Szegedy et al. 2014) with batch norm, as torchvision has it: 3×3 where the paper has
+//! 5×5, no auxiliary classifiers.
 
 use crate::backbones::entry::WeightsEntry;
 use crate::backbones::info::BackboneInfo;
@@ -10,7 +11,8 @@ use crate::preprocess::Interp;
 pub(super) const ALL: [BackboneInfo; 1] =
     [BackboneInfo { classifier: Some("fc.weight"), entries: WEIGHTS, ..BackboneInfo::new("googlenet", "GoogLeNet", 224, build) }];
 
-/// Name, then channels: 1×1; 3×3 reduced and whole; "5×5" reduced and whole; after the pool. A pool may follow.
+/// Name, then channels: 1×1; 3×3 reduced and whole; "5×5" reduced and whole; after the pool. A pool
+/// may follow.
 struct Module(&'static str, [usize; 6], Option<(&'static str, usize)>);
 
 const MODULES: [Module; 9] = [

@@ -1,4 +1,5 @@
-//! Inception v3 (Szegedy et al. 2015) without the auxiliary classifier, as torchvision and as Keras have it.
+//! Inception v3 (Szegedy et al. 2015) without the auxiliary classifier, as torchvision and as Keras
+//! have it.
 //!
 //! They differ in names and in their mean pools: Keras leaves the padding out of the mean.
 

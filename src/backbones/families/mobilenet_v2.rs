@@ -1,6 +1,7 @@
 //! MobileNet V2 (Sandler et al. 2018): inverted residuals with linear bottlenecks.
 //!
-//! Keras's pads as TensorFlow does where it strides (below and right of maps with an even side), and its norms add 1e-3 to the variance.
+//! Keras's pads as TensorFlow does where it strides (below and right of maps with an even side),
+//! and its norms add 1e-3 to the variance.
 
 use crate::backbones::entry::{APACHE, WeightsEntry};
 use crate::backbones::info::BackboneInfo;
@@ -163,8 +164,8 @@ fn timm(p: &Parameter, names: &Names) -> Option<(String, Axes)> {
 /// TF-Slim's names, under which TensorFlow Hub has it.
 const SLIM: NameMap = NameMap { dialect: Dialect::Keras, witness: "Conv1.weight", rename: slim };
 
-/// `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, norms below them as `BatchNorm`; under the names of
-/// Keras's own.
+/// `Conv`, `expanded_conv`, `expanded_conv_1/expand`, …, `Conv_1`, norms below them as `BatchNorm`;
+/// under the names of Keras's own.
 fn slim(weight: &Parameter, _: &Names) -> Option<(String, Axes)> {
     by_layer(weight, |layer| {
         let (layer, norm) = layer.strip_suffix("/BatchNorm").map_or((layer, false), |layer| (layer, true));

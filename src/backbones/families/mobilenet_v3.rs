@@ -154,7 +154,8 @@ fn timm(p: &Parameter, names: &Names) -> Option<(String, Axes)> {
                 let part = Part::of(module, names)?;
                 let index = part.before + 1;
                 match part.part {
-                    // The last stage is a convolution alone, and its norm goes by the name of an expanding one.
+                    // The last stage is a convolution alone, and its norm goes by the name of an
+                    // expanding one.
                     "conv" => format!("features.{index}.0"),
                     "bn1" if names.contains(&format!("blocks.{}.{}.conv.weight", part.stage, part.block)) => format!("features.{index}.1"),
                     _ => format!("features.{index}.block.{}", part.in_list()?),

@@ -1,4 +1,5 @@
-//! One file a family: its graphs, its published weights, its names in other libraries. A new family is its file and its line in [`FAMILIES`].
+//! One file a family: its graphs, its published weights, its names in other libraries. A new family
+//! is its file and its line in [`FAMILIES`].
 
 mod alexnet;
 mod clip;

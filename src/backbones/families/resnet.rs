@@ -1,7 +1,9 @@
-//! ResNet 18–152 (He et al. 2015), ResNeXt-50 (Xie et al. 2016), Wide ResNet-50-2 (Zagoruyko & Komodakis 2016).
+//! ResNet 18–152 (He et al. 2015), ResNeXt-50 (Xie et al. 2016), Wide ResNet-50-2 (Zagoruyko &
+//! Komodakis 2016).
 //!
-//! torchvision strides in the 3×3 convolution of a bottleneck ("v1.5"), Keras's ResNet-50 in its first 1×1 one, as the paper does; its
-//! convolutions have biases, and its norms an epsilon of their own.
+//! torchvision strides in the 3×3 convolution of a bottleneck ("v1.5"), Keras's ResNet-50 in its
+//! first 1×1 one, as the paper does; its convolutions have biases, and its norms an epsilon of
+//! their own.
 
 use crate::backbones::entry::{BSD, WeightsEntry};
 use crate::backbones::info::BackboneInfo;

@@ -1,6 +1,7 @@
 //! SqueezeNet 1.0 and 1.1 (Iandola et al. 2016): fire modules, a convolution as classifier.
 //!
-//! torchvision rounds its pools up, the Keras model rounds them down: at 227 pixels the maps differ by a row and a column.
+//! torchvision rounds its pools up, the Keras model rounds them down: at 227 pixels the maps differ
+//! by a row and a column.
 
 use crate::backbones::entry::{Source, WeightsEntry};
 use crate::backbones::info::BackboneInfo;

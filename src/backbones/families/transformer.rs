@@ -1,16 +1,19 @@
-//! Vision transformers (Dosovitskiy et al. 2021): what ViT, DINOv2 and CLIP's image encoder share.
+//! Vision transformers (Dosovitskiy et al. 2021): the parts that ViT, DINOv2 and CLIP's image
+//! encoder share.
 //!
-//! Parameters have the names that DINOv2's own files and timm give them (`blocks.0.attn.qkv.weight`); torchvision's, Hugging Face's and OpenAI's
-//! are mapped to these by `weights::mapping`.
+//! Parameters have the names that DINOv2's own files and timm give them
+//! (`blocks.0.attn.qkv.weight`); torchvision's, Hugging Face's and OpenAI's are mapped to these by
+//! `weights::mapping`.
 //!
-//! Taps: `cls`, the class token behind the final norm; `patch-mean`, the mean of all other tokens behind it; `map`, these tokens `[D, H, W]` where
-//! their patches were; `flat`, that map flattened; `blocks.N`, all tokens behind block N as they are, `[1 + H · W, D]`, the class token first;
-//! `gap` = `cls`: what timm, Hugging Face and the originals pool.
+//! Taps: `cls`, the class token behind the final norm; `patch-mean`, the mean of all other tokens
+//! behind it; `map`, these tokens `[D, H, W]` where their patches were; `flat`, that map flattened;
+//! `blocks.N`, all tokens behind block N as they are, `[1 + H · W, D]`, the class token first;
+//! `gap` = `cls`, as timm, Hugging Face and the originals pool.
 
 use crate::backbones::net::{Net, Value, Window};
 use crate::graph::{Act, Tokens};
 
-/// What differs between the networks.
+/// Differences between the networks.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub width: usize,
@@ -22,7 +25,8 @@ pub(super) struct Shape {
     pub grid: usize,
     /// See [`Tokens::offset`].
     pub offset: f64,
-    /// Whether patches are embedded with a bias and tokens enter the first block as they are; else a norm comes first (CLIP).
+    /// Whether patches are embedded with a bias and tokens enter the first block as they are; else
+    /// a norm comes first (CLIP).
     pub bias: bool,
     /// Whether each branch of a block has a learned scale (DINOv2).
     pub scales: bool,
@@ -31,12 +35,13 @@ pub(super) struct Shape {
 
 impl Shape {
     /// ViT-B: 12 blocks of width 768 with 12 heads.
-    pub const fn base(patch: usize, grid: usize) -> Shape {
+    pub(super) const fn base(patch: usize, grid: usize) -> Shape {
         Shape { width: 768, depth: 12, heads: 12, patch, grid, offset: 0.0, bias: true, scales: false, act: Act::Gelu }
     }
 
-    /// The network up to its taps. Returns the class token and the mean of the others, both behind the final norm.
-    pub fn build(&self, net: &mut Net, x: Value) -> [Value; 2] {
+    /// The network up to its taps. Returns the class token and the mean of the others, both behind
+    /// the final norm.
+    pub(super) fn build(&self, net: &mut Net, x: Value) -> [Value; 2] {
         let window = Window::square(self.patch).stride(self.patch);
         let patches = net.conv("patch_embed.proj", x, self.width, if self.bias { window.bias() } else { window });
         let tokens = Tokens { channels: self.width, patch: self.patch, grid: self.grid, offset: self.offset };
@@ -71,7 +76,7 @@ impl Shape {
         x
     }
 
-    /// A branch, scaled if need be, added to what it branched off from.
+    /// A branch, scaled if need be, added to its input.
     fn add(&self, net: &mut Net, name: &str, branch: usize, x: Value, y: Value) -> Value {
         let y = if self.scales { net.token_scale(format!("{name}.ls{branch}.gamma"), y) } else { y };
         net.add(format!("{name}.add{branch}"), y, x)
@@ -80,7 +85,8 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    //! An independent opinion: candle-transformers' models, as far as they go (one size of image, no taps), on the same weights under their names.
+    //! An independent opinion: candle-transformers' models, as far as they go (one size of image,
+    //! no taps), on the same weights under their names.
 
     use candle_core::{DType, Device, IndexOp, Tensor};
     use candle_nn::{Module, VarBuilder, VarMap};
@@ -111,7 +117,8 @@ mod tests {
         Tensor::from_vec(values, (IMAGES, 3, SIZE, SIZE), &Device::Cpu).unwrap().affine(20.0, 0.0).unwrap()
     }
 
-    /// The weights that a model of candle-transformers asked for, by the formula, and the same as a file would give them to our graph.
+    /// The weights that a model of candle-transformers asked for, by the formula, and the same as a
+    /// file would give them to our graph.
     fn weights(variables: &VarMap, backbone: &str) -> Box<dyn TensorSource> {
         let variables = variables.data().lock().unwrap();
         let parameters = variables.iter().map(|(name, var)| Parameter { name: name.clone(), shape: var.dims().to_vec() }).collect();

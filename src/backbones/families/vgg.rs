@@ -1,6 +1,7 @@
 //! VGG 11, 13, 16, 19, each with and without batch norm (Simonyan & Zisserman 2014).
 //!
-//! Keras's VGG 16 and 19 compute the same under other names, for other inputs: its weights want BGR less a mean.
+//! Keras's VGG 16 and 19 compute the same under other names, for other inputs: its weights want BGR
+//! less a mean.
 
 use crate::backbones::entry::{BSD, WeightsEntry};
 use crate::backbones::info::BackboneInfo;

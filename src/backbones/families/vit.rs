@@ -1,7 +1,8 @@
 //! ViT-B/16 (Dosovitskiy et al. 2021), torchvision's `vit_b_16`, timm's `vit_base_patch16_224`.
 //!
-//! `gap` is the class token behind the final norm, which the classifier reads: `logits`. torchvision takes 224×224 only; at other sizes positions
-//! are interpolated as transformers does (`interpolate_pos_encoding=True`).
+//! `gap` is the class token behind the final norm, which the classifier reads: `logits`.
+//! torchvision takes 224×224 only; at other sizes positions are interpolated as transformers does
+//! (`interpolate_pos_encoding=True`).
 
 use super::transformer::Shape;
 use crate::backbones::entry::{APACHE, WeightsEntry};
@@ -51,6 +52,7 @@ const WEIGHTS: &[WeightsEntry] = &[
 const NAMING: Naming = Naming {
     own: Dialect::Timm,
     keras_layers: false,
+    foreign: prefixes::REGISTERS,
     maps: &[prefixes::map(Dialect::Native, |p, _| TORCHVISION.rename(p)), prefixes::map(Dialect::Timm, |p, _| HUGGINGFACE.rename(p))],
 };
 

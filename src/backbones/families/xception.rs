@@ -62,7 +62,8 @@ impl Xception {
         self.separable(name, x, channels)
     }
 
-    /// Two separable convolutions and a pool; the shortcut is projected. Block 2's input is already activated.
+    /// Two separable convolutions and a pool; the shortcut is projected. Block 2's input is already
+    /// activated.
     fn halving(&mut self, block: usize, input: Value, channels: [usize; 2]) -> Value {
         let [first, second] = [1, 2].map(|i| format!("block{block}_sepconv{i}"));
         let name = numbered("conv2d", self.projections);

@@ -11,7 +11,7 @@ use crate::rng::Philox;
 /// What is timed: `trials` heads `[Linear(dim, hidden), ReLU, Dropout(0.5), Linear(hidden, classes)]`, or `[Dropout(0.5), Linear(dim, classes)]`
 /// where `hidden` is 0, on `rows` random rows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HeadsBench {
+pub(crate) struct HeadsBench {
     /// Training rows.
     pub rows: usize,
     /// Features of a row.
@@ -35,7 +35,7 @@ impl HeadsBench {
     ///
     /// # Errors
     /// Sizes that make no head.
-    pub fn run(&self, trainer: &dyn Trainer) -> Result<Vec<f64>> {
+    pub(crate) fn run(&self, trainer: &dyn Trainer) -> Result<Vec<f64>> {
         let philox = Philox::new(0, 0);
         // Half of all features are 0, as behind a ReLU.
         let feature = |u: f32| (u * 4.0 - 2.0).max(0.0);

@@ -5,5 +5,5 @@
 //! | `heads` | training heads on random features, timed |
 //! | `peak` | the rate of multiply-adds that profiles are compared with |
 
-pub mod heads;
-pub mod peak;
+pub(super) mod heads;
+pub(super) mod peak;

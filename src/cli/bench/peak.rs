@@ -35,7 +35,7 @@ impl Vectorized for MultiplyAdds {
 }
 
 /// 10⁹ f32 operations a second that all threads reach together on registers alone: what no direct convolution passes.
-pub fn peak_gflops(isa: Isa) -> f64 {
+pub(crate) fn peak_gflops(isa: Isa) -> f64 {
     let start = Instant::now();
     let done: usize = rayon::broadcast(|_| dispatch(isa, MultiplyAdds)).iter().sum();
     (2 * LANES * done) as f64 / start.elapsed().as_secs_f64() / 1e9

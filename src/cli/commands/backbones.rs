@@ -4,12 +4,12 @@ use crate::Result;
 use crate::backbones::{self, BackboneInfo, BuildOptions};
 use serde_json::{Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Backbones;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table, thousands};
 
 /// Runs the verb.
-pub fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Backbones, screen: &Screen) -> anyhow::Result<Ending> {
     match &a.name {
         Some(name) => one(backbones::find(name)?, a.size, screen)?,
         None => all(screen)?,

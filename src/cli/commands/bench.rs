@@ -11,14 +11,14 @@ use crate::simd::Isa;
 use crate::{Error, Result};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::{BenchForward, BenchHeads};
 use crate::cli::bench::heads::HeadsBench;
 use crate::cli::bench::peak::peak_gflops;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table};
 
 /// Times the very plan that `features` runs, up to `gap`, on random images.
-pub fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn forward(a: &BenchForward, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     if a.batch == 0 || a.repeat == 0 {
         return Err(Error::setting("--batch and --repeat take 1 or more", "leave them out for their defaults").into());
     }
@@ -130,7 +130,7 @@ fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
 }
 
 /// Times epochs of heads on random features, all heads together.
-pub fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn heads(a: &BenchHeads, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let words = OptimizerKind::CHOICES;
     let optimizer = serde_json::from_value(json!(a.optimizer)).map_err(|_| {
         let near = crate::nearest(&a.optimizer, words.iter().copied()).unwrap_or("adam");

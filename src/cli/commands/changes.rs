@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::screen::{Screen, thousands};
 
 /// Says what changed, and loudly if most of the photos are gone.
-pub fn tell(outcome: &Outcome, screen: &Screen) {
+pub(super) fn tell(outcome: &Outcome, screen: &Screen) {
     let c = &outcome.changes;
     let kinds = [
         (c.added, "added"),
@@ -34,6 +34,6 @@ pub fn tell(outcome: &Outcome, screen: &Screen) {
 }
 
 /// For machines.
-pub fn object(c: &Changes) -> Value {
+pub(super) fn object(c: &Changes) -> Value {
     json!({ "added": c.added, "renamed": c.renamed, "relabelled": c.relabelled, "resplit": c.resplit, "regrouped": c.regrouped, "revived": c.revived, "deleted": c.deleted })
 }

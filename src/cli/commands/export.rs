@@ -7,12 +7,12 @@ use crate::model::{TrainedModel, write_bundle, write_onnx};
 use crate::store::{Cache, Selection, export_npz, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Export;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Runs the verb. On stdout: the file that was written.
-pub fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Export, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     match (&a.model, &a.cache) {
         (Some(model), _) => export_model(a, model, device, screen),
         (None, Some(cache)) => features(a, cache, screen),
@@ -33,9 +33,9 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
         }
         _ => return Err(Error::setting("no file to export to", "give --bundle FILE or --onnx FILE").into()),
     };
-    let bases: Vec<&str> = model.backbones.iter().map(|used| used.backbone.info().name).collect();
+    let bases = model.backbone_names();
     if screen.json {
-        let classes = model.predictor.classes();
+        let classes = model.classes();
         screen.object(&json!({ "file": name(file), "bytes": size, "tensors": tensors, "backbones": bases, "classes": classes }));
     } else {
         screen.note(format_args!("{} and its head, {}", bases.join(" + "), bytes(size)));

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::changes;
 use crate::Result;
 use crate::backbone::Backbone;
-use crate::cli::Ending;
 use crate::cli::args::Features;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, seconds, thousands};
 use crate::cli::signals;
 use crate::cli::watch::Watch;
@@ -19,7 +19,7 @@ use crate::extraction::{Basis, Estimate, Extraction, ExtractionOptions, Outcome}
 const NAMED: usize = 10;
 
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
-pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let options = a.options()?;
     options.check()?;
     let backbone = Backbone::open_with(&a.base.settings(super::device(device, screen)?)?, &screen.fetching())?;
@@ -51,7 +51,7 @@ pub fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result<Ending
 }
 
 /// What is about to run over how many images; `more` goes behind it.
-pub fn announce(extraction: &Extraction<'_>, more: &str, screen: &Screen) {
+pub(crate) fn announce(extraction: &Extraction<'_>, more: &str, screen: &Screen) {
     let (backbone, images) = (extraction.backbone(), thousands(extraction.images() as u64));
     backbone.note().iter().for_each(|note| screen.note(note));
     let (name, engine, weights) = (backbone.info().name, backbone.engine_name(), backbone.weights_name());

@@ -7,10 +7,10 @@ use crate::extraction::ExtractionOptions;
 
 impl Images {
     /// What was typed; all else as the library has it.
-    pub fn options(&self) -> Result<ExtractionOptions> {
+    pub(crate) fn options(&self) -> Result<ExtractionOptions> {
         Ok(ExtractionOptions {
             name: self.name.clone(),
-            store: self.store.into(),
+            store: self.store.dtype(),
             batch: self.batch,
             limit: self.limit,
             split: self.split.as_deref().map(str::parse).transpose()?,

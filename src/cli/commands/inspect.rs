@@ -3,15 +3,16 @@
 use crate::store::{self, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::CacheArg;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, table, thousands};
+use crate::text::counted;
 
 /// Classes listed on the screen; `--json` lists all.
 const SHOWN: usize = 20;
 
 /// Runs the verb.
-pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let about = store::inspect(&find_cache(&a.cache)?)?;
     if screen.json {
         screen.object(&json!(about));
@@ -20,10 +21,10 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let (key, rows) = (&about.key, &about.rows);
     let n = |count: usize| thousands(count as u64);
     screen.result(format_args!(
-        "{}: {} images of {} classes ({} failed, {} deleted)",
+        "{}: {} of {} ({} failed, {} deleted)",
         about.dataset,
-        n(rows.ok),
-        about.classes.len(),
+        counted(rows.ok, "image", "images"),
+        counted(about.classes.len(), "class", "classes"),
         rows.failed,
         rows.deleted
     ));
@@ -40,11 +41,14 @@ pub fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
     let classes = about.classes.iter().take(SHOWN).map(|c| [c.class.clone(), n(c.train), n(c.val), n(c.test)]);
     screen.result(format_args!("\n{}", table(["class", "train", "val", "test"].map(String::from), 1, classes)));
     if about.classes.len() > SHOWN {
-        screen.result(format_args!("and {} classes more", about.classes.len() - SHOWN));
+        screen.result(format_args!("and {} more", counted(about.classes.len() - SHOWN, "class", "classes")));
     }
     let open: usize = about.classes.iter().map(|c| c.open).sum();
     if open > 0 {
-        screen.warn(format_args!("one part of an extraction: {} images have no split before `headstart merge` joins all parts", n(open)));
+        screen.warn(format_args!(
+            "one part of an extraction: {} no split before `headstart merge` joins all parts",
+            counted(open, "image has", "images have")
+        ));
     }
     about.failed.iter().for_each(|f| screen.warn(format_args!("failed {}: {}", f.path, f.reason)));
     about.damaged.iter().for_each(|file| screen.warn(format_args!("damaged: {file}")));

@@ -3,18 +3,19 @@
 use crate::store::{self, Cache, Wait, find_cache};
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Merge;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, thousands};
 use crate::extraction::events_of_split;
+use crate::text::counted;
 
 /// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged stays.
-pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
     let parts = a.parts.iter().map(|p| find_cache(p)).collect::<crate::Result<Vec<_>>>()?;
     let done = store::merge(&a.into, &parts, Wait::Moment)?;
     if done.relabelled > 0 {
-        let count = thousands(done.relabelled as u64);
-        screen.warn(format_args!("{count} images have another path, split or label in one of the parts: those of the first cache count"));
+        let images = counted(done.relabelled, "image has", "images have");
+        screen.warn(format_args!("{images} another path, split or label in one of the parts: those of the first cache count"));
     }
     done.warnings.iter().for_each(|text| screen.warn(text));
     if let Some((rule, split)) = &done.split {
@@ -22,11 +23,11 @@ pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
         events_of_split(split, *rule, false, &cache.manifest().classes).iter().for_each(|event| screen.event(event));
     }
     if done.deduped > 0 {
-        screen.note(format_args!("{} duplicates left out of train", thousands(done.deduped as u64)));
+        screen.note(format_args!("{} left out of train", counted(done.deduped, "duplicate", "duplicates")));
     }
     if done.open > 0 {
-        let open = thousands(done.open as u64);
-        screen.note(format_args!("{open} images have no split yet: they are split once the parts are there that have read all images"));
+        let open = counted(done.open, "image has", "images have");
+        screen.note(format_args!("{open} no split yet: `headstart merge` splits them once the parts are there that have read all images"));
     }
     for lack in &done.missing {
         let (missing, all) = (thousands(lack.images as u64), thousands(done.images as u64));
@@ -41,9 +42,9 @@ pub fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
         screen.object(&json!(done));
     } else {
         screen.result(format_args!(
-            "{}: {} shards added ({}), {} were there",
+            "{}: {} added ({}), {} there before",
             a.into.display(),
-            done.shards,
+            counted(done.shards, "shard", "shards"),
             bytes(done.bytes),
             done.present
         ));

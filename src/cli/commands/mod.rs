@@ -1,22 +1,22 @@
 //! One verb a file.
 
-pub mod backbones;
-pub mod bench;
+pub(super) mod backbones;
+pub(super) mod bench;
 mod changes;
-pub mod demo;
-pub mod export;
-pub mod features;
-pub mod gc;
+pub(super) mod demo;
+pub(super) mod export;
+pub(super) mod features;
+pub(super) mod gc;
 mod images;
-pub mod inspect;
-pub mod merge;
-pub mod predict;
+pub(super) mod inspect;
+pub(super) mod merge;
+pub(super) mod predict;
 #[cfg(feature = "report")]
-pub mod report;
-pub mod speedup;
-pub mod sweep;
-pub mod verify;
-pub mod weights;
+pub(super) mod report;
+pub(super) mod speedup;
+pub(super) mod sweep;
+pub(super) mod verify;
+pub(super) mod weights;
 
 use crate::Result;
 use crate::backbone::{BackboneSettings, EngineKind};

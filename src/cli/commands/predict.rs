@@ -9,14 +9,14 @@ use crate::model::{Classifier, Prediction};
 use crate::{Error, Result, visible};
 use serde_json::{Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Predict;
+use crate::cli::ending::Ending;
 use crate::cli::results::Results;
 use crate::cli::screen::{Screen, name, thousands};
 use crate::cli::signals;
 
 /// Runs the verb. On stdout: a line an image, with `--json` an object an image, with `--csv` a row an image and class.
-pub fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let Found { images, warnings, unreadable } = find_images(&a.images)?;
     warnings.iter().for_each(|words| screen.warn(words));
     unreadable.iter().for_each(|error| screen.warn(error));
@@ -57,7 +57,10 @@ impl<'a> Answers<'a> {
         if let Some(csv) = &mut csv {
             csv.write_record(["path", "rank", "class", "probability", "error"])?;
         }
-        Ok(Answers { top: a.top.max(1), csv, screen, failed: 0, told: Arc::default() })
+        if a.top == 0 {
+            return Err(Error::setting("option `top=0` names no class", "leave it out for three").into());
+        }
+        Ok(Answers { top: a.top, csv, screen, failed: 0, told: Arc::default() })
     }
 
     /// What a signal leaves of so many answers.

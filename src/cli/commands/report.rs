@@ -3,12 +3,12 @@
 use crate::report;
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Report;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name};
 
 /// Runs the verb. On stdout: the file that was written.
-pub fn run(a: &Report, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Report, screen: &Screen) -> anyhow::Result<Ending> {
     let written = report::write(&a.sweep, a.data.as_deref())?;
     written.notes.iter().for_each(|note| screen.note(note));
     if screen.json {

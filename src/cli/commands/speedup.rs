@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::features::announce;
 use crate::Result;
 use crate::backbone::Backbone;
-use crate::cli::Ending;
 use crate::cli::args::Speedup;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, table};
 use crate::cli::signals;
 use crate::cli::watch::Watch;
@@ -19,7 +19,7 @@ use crate::speedup::{self, Arm, Comparison, Observer, PAGE_FILE, RESULT_FILE};
 use crate::sweep::SweepConfig;
 
 /// Runs the verb. On stdout: a table and what follows from it, or with `--json` one object.
-pub fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Speedup, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let options = ExtractionOptions { taps: vec![a.tap.clone()], ..a.images.options()? };
     options.check()?;
     let config = config(a)?;
@@ -102,8 +102,8 @@ impl extraction::Observer for SpeedupWatch<'_> {
         self.inner.digesting(images)
     }
 
-    fn digested(&mut self) {
-        self.inner.digested();
+    fn digested(&mut self, read: usize) {
+        self.inner.digested(read);
     }
 
     fn started(&mut self, progress: &Progress) {

@@ -11,8 +11,8 @@ use comfy_table::Table;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use crate::cli::Ending;
 use crate::cli::args::Sweep;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, name, seconds, table, thousands};
 use crate::cli::signals;
 
@@ -20,7 +20,7 @@ use crate::cli::signals;
 const SHOWN: usize = 10;
 
 /// Runs the verb. On stdout: the leaderboard, or with `--json` one object.
-pub fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Sweep, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let (settings, caches): (Vec<&String>, Vec<&String>) = a.words.iter().partition(|w| is_setting(w));
     let mut builder = experiment::Sweep::builder(caches).device(super::device(device, screen)?).command(command(a));
     if let Some(file) = &a.config {

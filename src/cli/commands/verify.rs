@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::cli::Ending;
 use crate::cli::args::Verify;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 use crate::extraction::{Rechecked, recheck};
 use crate::store::{self, Cache, find_cache};
@@ -12,7 +12,7 @@ use crate::store::{self, Cache, find_cache};
 const NAMED: usize = 10;
 
 /// Runs the verb. Exit code 1 where anything is damaged, differs or could not be compared.
-pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let folder = find_cache(&a.cache.cache)?;
     let verified = store::verify(&folder)?;
     for damage in &verified.damaged {
@@ -22,8 +22,11 @@ pub fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<Ending> 
         screen.note("help: run `headstart features` again as before: it makes damaged shards anew");
     }
     let whole = verified.damaged.is_empty();
-    let again = match (a.sample, &a.data) {
-        (Some(sample), Some(data)) if whole => Some(recheck(&folder, data, sample, super::device(device, screen)?, &screen.fetching())?),
+    let again = match a.sample {
+        Some(sample) if whole => {
+            let data = a.data.clone().map_or_else(|| store::origin_of(&folder), Ok)?;
+            Some(recheck(&folder, &data, sample, super::device(device, screen)?, &screen.fetching())?)
+        }
         _ => None,
     };
     let cache = Cache::open(&folder)?;

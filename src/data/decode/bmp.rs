@@ -1,5 +1,6 @@
-//! BMP, with its file header or without (DIB), as Pillow reads it: 5- and 6-bit samples are scaled by division, what run lengths leave out is of
-//! the first colour. The `image` crate differs in both and refuses OS/2 headers.
+//! BMP, with its file header or without (DIB), as Pillow reads it: 5- and 6-bit samples are scaled
+//! by division, what run lengths leave out is of the first colour. The `image` crate differs in
+//! both and refuses OS/2 headers.
 
 use super::limits::check_size;
 use crate::data::Pixels;
@@ -20,7 +21,8 @@ pub(super) fn headless_pixels(bytes: &[u8]) -> Result<Pixels, String> {
     Bitmap::read(bytes, 0, 0)?.pixels(bytes)
 }
 
-/// Whether a file may be a bitmap without a file header: a known length of the header, and a known depth in it.
+/// Whether a file may be a bitmap without a file header: a known length of the header, and a known
+/// depth in it.
 pub(super) fn is_headless(head: &[u8]) -> bool {
     let depth = match head.get(..4).map(number) {
         Some(12) => head.get(10..12),
@@ -61,14 +63,14 @@ impl Bitmap {
         let (width, height, bits, packing, colours, step) = match size {
             12 => (field(4, 2), field(6, 2), field(10, 2), 0, 0, 3),
             40 | 52 | 56 | 64 | 108 | 124 => (field(4, 4), field(8, 4), field(14, 2), field(16, 4), field(32, 4), 4),
-            _ => return Err(format!("is a BMP whose header has {size} bytes, which is no known kind")),
+            _ => return Err(format!("is a BMP whose header has {size} bytes, which is not a known kind")),
         };
         let top_down = size > 12 && header[11] == 0xFF;
         let height = if top_down { height.wrapping_neg() } else { height };
         check_size(width.into(), height.into())?;
         let bits = bits as usize;
         if ![1, 2, 4, 8, 16, 24, 32].contains(&bits) {
-            return Err(format!("is a BMP of {bits} bits a pixel, which is no known kind"));
+            return Err(format!("is a BMP of {bits} bits a pixel, which is not a known kind"));
         }
         let mut end = at + size;
         let packing = match packing {
@@ -80,11 +82,15 @@ impl Bitmap {
                 let masks = if size >= 52 { &header[40..52] } else { bytes.get(end..end + 12).ok_or(SHORT)? };
                 end += if size >= 52 { 0 } else { 12 };
                 let masks = [number(&masks[..4]), number(&masks[4..8]), number(&masks[8..])];
-                if masks == [0; 3] { Packing::Rows } else { Packing::Masks(masks) }
+                match (masks, bits) {
+                    ([0, 0, 0], 32) => Packing::Rows,
+                    ([0, 0, 0], _) => return Err(format!("is a BMP of {bits} bits whose colours have no bits: the file is damaged")),
+                    _ => Packing::Masks(masks),
+                }
             }
             4 => return Err("is a BMP around a JPEG: convert it to PNG or JPEG".into()),
             5 => return Err("is a BMP around a PNG: convert it to PNG or JPEG".into()),
-            other => return Err(format!("is a BMP of {bits} bits with compression {other}, which is no known kind")),
+            other => return Err(format!("is a BMP of {bits} bits with compression {other}, which is not a known kind")),
         };
         let mut palette = vec![];
         let mut start = start;
@@ -147,8 +153,9 @@ impl Bitmap {
         }
     }
 
-    /// Indices from run lengths. What is passed over, or missing behind the mark of the end, is of the first colour. `odd`: where the data starts,
-    /// since what is copied is filled up to an even place in the file.
+    /// Indices from run lengths. What is passed over, or missing behind the mark of the end, is of
+    /// the first colour. `odd`: where the data starts, since what is copied is filled up to an even
+    /// place in the file.
     fn unfold(&self, data: &[u8], odd: usize) -> Result<Vec<u8>, String> {
         let total = self.width * self.height;
         let mut indices = Vec::with_capacity(total);
@@ -222,4 +229,28 @@ impl Channel {
 /// A little-endian number of up to four bytes.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u32::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bitmap of one pixel whose colours are told by masks.
+    fn masked(bits: u16, masks: [u32; 3]) -> Vec<u8> {
+        let mut file = [40u32, 1, 1].map(u32::to_le_bytes).concat();
+        file.extend([1, bits].map(u16::to_le_bytes).concat());
+        file.extend([3, 0, 0, 0, 0, 0].map(u32::to_le_bytes).concat());
+        file.extend(masks.map(u32::to_le_bytes).concat());
+        file.extend([0x34, 0x12, 0x56, 0xFF]);
+        file
+    }
+
+    #[test]
+    fn masks_without_bits_are_refused_where_pillow_refuses_them() {
+        assert_eq!(headless_pixels(&masked(32, [0; 3])).unwrap().rgb, [0x56, 0x12, 0x34]);
+        assert_eq!(headless_pixels(&masked(16, [0xF800, 0x7E0, 0x1F])).unwrap().rgb, [16, 68, 164]);
+        for bits in [16, 24] {
+            assert!(headless_pixels(&masked(bits, [0; 3])).unwrap_err().contains("no bits"));
+        }
+    }
 }

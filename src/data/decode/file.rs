@@ -12,10 +12,12 @@ use super::{bmp, gif, jpeg, png, tiff, webp};
 use crate::data::Pixels;
 use crate::{Error, Result};
 
-/// Version of the decoders, for the cache key. It has to be raised when any file gives other pixels; [`DECODER_CRATES`] are part of it.
-pub const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
+/// Version of the decoders, for the cache key. It has to be raised when any file gives other
+/// pixels; the crates of `DECODER_CRATES` are part of it.
+pub(crate) const DECODER_VERSION: &str = "libjpeg-turbo-rs-0.9.0+image-0.25.10/2";
 
-/// The crates that make pixels of files, in the versions that [`DECODER_VERSION`] stands for. Cargo.toml pins them.
+/// The crates that make pixels of files, in the versions that [`DECODER_VERSION`] stands for.
+/// Cargo.toml pins them.
 #[cfg(test)]
 const DECODER_CRATES: [(&str, &str); 7] = [
     ("fax", "0.2.7"),
@@ -27,16 +29,20 @@ const DECODER_CRATES: [(&str, &str); 7] = [
     ("weezl", "0.1.12"),
 ];
 
-/// Decodes an image file; its format is found by content, whatever its name. `location` names it in errors.
+/// Decodes an image file; its format is found by content, whatever its name. `location` names it in
+/// errors.
 ///
-/// JPEG, PNG, WebP, GIF (both: first frame), BMP and TIFF are read as Pillow's `convert("RGB")` reads them: alpha is dropped, not composited;
-/// gray becomes three equal channels; colour profiles are ignored; a TIFF's own orientation is followed always. docs/image-files.md tells what is read
+/// JPEG, PNG, WebP, GIF (both: first frame), BMP and TIFF are read as Pillow's `convert("RGB")`
+/// reads them: alpha is dropped, not composited; gray becomes three equal channels; colour profiles
+/// are ignored; a TIFF's own orientation is followed always. docs/image-files.md tells what is read
 /// of each, and what differs.
 ///
 /// # Errors
-/// [`Error::Image`] with the reason: empty, truncated, damaged, of a kind that is not read, or of more than [`MAX_PIXELS`] pixels.
+/// [`Error::Image`] with the reason: empty, truncated, damaged, of a kind that is not read, or of
+/// more than `MAX_PIXELS` pixels.
 pub fn decode(bytes: &[u8], location: &str, orientation: Orientation) -> Result<Pixels> {
-    // The decoders are other people's and meet hostile files: should one panic, that is one broken image.
+    // The decoders are other people's and meet hostile files: should one panic, that is one broken
+    // image.
     catch_unwind(AssertUnwindSafe(|| pixels(bytes, orientation)))
         .unwrap_or_else(|_| Err("the decoder gave up on it: the file is damaged".into()))
         .map_err(|reason| Error::Image { path: location.into(), reason })
@@ -57,7 +63,7 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
         Some(ImageFormat::WebP) => webp::pixels(bytes)?,
         Some(_) => png::pixels(bytes)?,
         None if bmp::is_headless(bytes) => bmp::headless_pixels(bytes)?,
-        None => return Err("is no JPEG, PNG, WebP, BMP, GIF or TIFF image".into()),
+        None => return Err("is not a JPEG, PNG, WebP, BMP, GIF or TIFF image".into()),
     };
     match orientation {
         Orientation::AsStored => Ok(pixels),
@@ -65,9 +71,9 @@ fn pixels(bytes: &[u8], orientation: Orientation) -> Result<Pixels, String> {
     }
 }
 
-/// Whether a file holds gray of more than eight bits, which is cut off at 255: it comes out white, or black, unless its range was brought to
-/// eight bits before. Reads the file's headers only.
-pub fn is_deep_gray(bytes: &[u8]) -> bool {
+/// Whether a file holds gray of more than eight bits, which is cut off at 255: it comes out white,
+/// or black, unless its range was brought to eight bits before. Reads the file's headers only.
+pub(crate) fn is_deep_gray(bytes: &[u8]) -> bool {
     match sniff(bytes) {
         Some(ImageFormat::Png) => png::is_deep_gray(bytes),
         Some(ImageFormat::Tiff) => tiff::is_deep_gray(bytes),
@@ -128,7 +134,8 @@ mod tests {
                 if draws.below(3) == 0 {
                     damaged.truncate(draws.below(whole.len() as u32) as usize);
                 }
-                // The header, which says the size, is left alone: a large image is slow rather than wrong.
+                // The header, which says the size, is left alone: a large image is slow rather than
+                // wrong.
                 for _ in 0..draws.below(6) {
                     let at = draws.below(whole.len() as u32) as usize;
                     if at > 64 && at < damaged.len() {
@@ -144,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_is_decoded_here_does_not_panic_wherever_a_byte_is_wrong() {
-        // Every byte of every file, its header included. Low bits only: they do not make a small image a huge one, which is slow rather than wrong.
+        // Every byte of every file, its header included. Low bits only: they do not make a small
+        // image a huge one, which is slow rather than wrong.
         for entry in goldens() {
             let (name, whole) = bytes(&entry);
             if ![".tif", ".bmp", ".dib", ".gif"].iter().any(|kind| name.ends_with(kind)) {
@@ -170,7 +178,8 @@ mod tests {
         for name in ["odd-turned-long.jpg", "exif-6.png", "odd-turned-xmp.png", "odd-turned-parts.jpg"] {
             assert_eq!(turn(name), Turn::Rotate90, "{name}");
         }
-        // Read, but of no meaning; of no account beside EXIF data; turned already when it is decoded.
+        // Read, but of no meaning; of no account beside EXIF data; turned already when it is
+        // decoded.
         for name in ["rgb.png", "odd-turned-nowhere.jpg", "odd-upright-both.jpg", "odd-turned-long.tif", "odd-unannounced.webp"] {
             assert_eq!(turn(name), Turn::NoTransforms, "{name}");
         }
@@ -221,7 +230,7 @@ mod tests {
     #[test]
     fn what_is_no_image_says_so() {
         assert_eq!(refusal(b""), "some/photo.jpg: the file is empty");
-        assert_eq!(refusal(b"<html>"), "some/photo.jpg: is no JPEG, PNG, WebP, BMP, GIF or TIFF image");
+        assert_eq!(refusal(b"<html>"), "some/photo.jpg: is not a JPEG, PNG, WebP, BMP, GIF or TIFF image");
         assert!(refusal(b"\xff\xd8\xff").contains("ends too early"));
     }
 

@@ -12,7 +12,8 @@ use crate::data::Pixels;
 const HEADER: usize = 13;
 const FLAGS: usize = 10;
 
-/// Pixels of the first frame. What it leaves free is of the transparent colour, or of the palette's first one; colours outside a palette are black.
+/// Pixels of the first frame. What it leaves free is of the transparent colour, or of the palette's
+/// first one; colours outside a palette are black.
 pub(super) fn pixels(bytes: &[u8]) -> Result<Pixels, String> {
     let reason = |e: DecodingError| match e {
         DecodingError::UnexpectedEof => "the GIF is truncated or damaged: its data ends too early".into(),
@@ -46,14 +47,16 @@ pub(super) fn pixels(bytes: &[u8]) -> Result<Pixels, String> {
     Ok(Pixels { width, height, rgb })
 }
 
-/// The colour of each index. A palette in which each colour is its own number in gray goes on like that to the end.
+/// The colour of each index. A palette in which each colour is its own number in gray goes on like
+/// that to the end.
 fn colours(palette: &[u8]) -> [[u8; 3]; 256] {
     let gray = palette.chunks_exact(3).enumerate().all(|(i, colour)| colour.iter().all(|&v| usize::from(v) == i));
     let beyond = |i: usize| if gray { [i as u8; 3] } else { [0; 3] };
     std::array::from_fn(|i| palette.get(i * 3..i * 3 + 3).map_or_else(|| beyond(i), |colour| [colour[0], colour[1], colour[2]]))
 }
 
-/// A file that has no palette for all frames gets one of grays: the decoder refuses a frame without any, Pillow takes its numbers for grays.
+/// A file that has no palette for all frames gets one of grays: the decoder refuses a frame without
+/// any, Pillow takes its numbers for grays.
 fn with_palette(bytes: &[u8]) -> Cow<'_, [u8]> {
     match bytes.get(FLAGS) {
         Some(flags) if flags & 0x80 == 0 && bytes.len() > HEADER => {

@@ -1,4 +1,5 @@
-//! Directories of TIFF files, and of EXIF data, which is one in small: tags and their values, found and passed over as Pillow does.
+//! Directories of TIFF files, and of EXIF data, which is one in small: tags and their values, found
+//! and passed over as Pillow does.
 
 /// The first directory of a file: where it lies, and its tags.
 pub(super) struct Directory<'a> {
@@ -51,13 +52,15 @@ impl Kind {
     }
 }
 
-/// Whether a file begins as a TIFF or BigTIFF does, the two mixed-up spellings that Pillow takes as well included.
+/// Whether a file begins as a TIFF or BigTIFF does, the two mixed-up spellings that Pillow takes as
+/// well included.
 pub(super) fn is_tiff(head: &[u8]) -> bool {
     [b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"II+\0", b"MM\0+"].iter().any(|magic| head.starts_with(*magic))
 }
 
 impl<'a> Directory<'a> {
-    /// Reads the first directory; nothing where there is none. A directory that is cut short keeps the tags before the cut.
+    /// Reads the first directory; nothing where there is none. A directory that is cut short keeps
+    /// the tags before the cut.
     pub(super) fn first(bytes: &'a [u8]) -> Option<Directory<'a>> {
         if !is_tiff(bytes) {
             return None;
@@ -75,7 +78,8 @@ impl<'a> Directory<'a> {
         let width_of_count = if big { 8 } else { 2 };
         let count = self.number_at(at, width_of_count)?;
         let mut at = at.checked_add(width_of_count)?;
-        // Values outside the entries may overlap, but no more of them are believed than the file has bytes.
+        // Values outside the entries may overlap, but no more of them are believed than the file
+        // has bytes.
         let mut outside = 0_usize;
         for _ in 0..count {
             let Some(entry) = self.bytes.get(at..at.saturating_add(step)) else { break };

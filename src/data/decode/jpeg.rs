@@ -34,7 +34,8 @@ pub(super) fn image(bytes: &[u8], format: PixelFormat, chroma: Chroma) -> Result
     decoder.set_output_format(format);
     decoder.set_fast_upsample(chroma == Chroma::Blocks);
     match decoder.decode_image() {
-        // libjpeg only warns of wrong codes, and of data that ends too early where the mark of the end says that nothing is missing.
+        // libjpeg only warns of wrong codes, and of data that ends too early where the mark of the
+        // end says that nothing is missing.
         Err(JpegError::UnexpectedEof | JpegError::CorruptData(_)) if has_end(bytes) => {
             decoder.set_lenient(true);
             let image = decoder.decode_image().map_err(reason)?;

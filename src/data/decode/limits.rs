@@ -1,7 +1,7 @@
 //! How large an image may be.
 
 /// Pixels of the largest image that is decoded: Pillow's limit for decompression bombs.
-pub const MAX_PIXELS: u64 = 178_956_970;
+pub(crate) const MAX_PIXELS: u64 = 178_956_970;
 
 /// Refuses empty images and decompression bombs.
 pub(super) fn check_size(width: u64, height: u64) -> Result<(), String> {

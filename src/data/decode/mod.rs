@@ -1,4 +1,5 @@
-//! From file bytes to RGB pixels, as near to Pillow's `Image.open(file).convert("RGB")` as the decoders allow.
+//! From file bytes to RGB pixels, as near to Pillow's `Image.open(file).convert("RGB")` as the
+//! decoders allow.
 //!
 //! | file | what for |
 //! |---|---|
@@ -23,9 +24,12 @@ mod tiff;
 mod turn;
 mod webp;
 
-pub use file::{DECODER_VERSION, decode, is_deep_gray};
-pub use image::metadata::Orientation as Turn;
-pub use limits::MAX_PIXELS;
-pub(super) use raw::is_camera_raw;
-pub(super) use sniff::{is_image_extension, sniff};
-pub use turn::{Orientation, recorded_turn};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use file::decode;
+pub(crate) use file::{DECODER_VERSION, is_deep_gray};
+pub(crate) use image::metadata::Orientation as Turn;
+pub(crate) use raw::is_camera_raw;
+pub(crate) use sniff::{is_image_extension, sniff};
+#[allow(unreachable_pub, reason = "re-exported further up")]
+pub use turn::Orientation;
+pub(crate) use turn::recorded_turn;

@@ -33,7 +33,7 @@ pub(super) fn pixels(image: DynamicImage, narrow: fn(u16) -> u8) -> Result<Pixel
         DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [narrow(p.0[0]); 3]).collect(),
         DynamicImage::ImageRgb16(image) => image.iter().map(|&v| narrow(v)).collect(),
         DynamicImage::ImageRgba16(image) => image.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(narrow)).collect(),
-        _ => return Err("holds floating-point samples, whose range nobody knows: convert it to 8 or 16 bits".into()),
+        _ => return Err("holds floating-point samples, whose range is not known: convert it to 8 or 16 bits".into()),
     };
     Ok(Pixels { width, height, rgb })
 }

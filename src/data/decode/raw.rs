@@ -2,8 +2,9 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-/// Whether a TIFF-like file is a camera's RAW file: it says so (DNG, CR2), or begins with a preview whose full images lie in directories below (NEF, ARW,
-/// PEF). One that begins with the sensor's own samples is named by the decoder.
+/// Whether a TIFF-like file is a camera's RAW file: it says so (DNG, CR2), or begins with a preview
+/// whose full images lie in directories below (NEF, ARW, PEF). One that begins with the sensor's
+/// own samples is named by the decoder.
 pub(crate) fn is_camera_raw(file: &mut (impl Read + Seek)) -> bool {
     const NEW_SUBFILE_TYPE: u64 = 254;
     const SUB_DIRECTORIES: u64 = 330;
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     /// A TIFF of one directory with these fields of one SHORT each.
-    pub fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
+    pub(super) fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
         let mut file = b"II*\0\x08\0\0\0".to_vec();
         file.extend((fields.len() as u16).to_le_bytes());
         for (tag, value) in fields {

@@ -1,4 +1,5 @@
-//! The turn that a camera wrote beside the pixels, found where Pillow's `ImageOps.exif_transpose` finds it: in EXIF data, else in an XMP packet.
+//! The turn that a camera wrote beside the pixels, found where Pillow's `ImageOps.exif_transpose`
+//! finds it: in EXIF data, else in an XMP packet.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -39,11 +40,13 @@ const XMP: u16 = 700;
 /// Bytes that a compressed text in a PNG may have: Pillow's limit.
 const LONGEST_TEXT: u64 = 1 << 20;
 
-/// How an image file asks to be turned and mirrored before it is looked at. Reads the file's headers only, no pixels.
+/// How an image file asks to be turned and mirrored before it is looked at. Reads the file's
+/// headers only, no pixels.
 ///
-/// This is what [`Orientation::Exif`](Orientation::Exif) follows and [`Orientation::AsStored`](Orientation::AsStored) leaves out. A TIFF
-/// asks for nothing: it is turned in either way, as in Pillow.
-pub fn recorded_turn(bytes: &[u8]) -> Turn {
+/// This is what [`Orientation::Exif`](Orientation::Exif) follows and
+/// [`Orientation::AsStored`](Orientation::AsStored) leaves out. A TIFF asks for nothing: it is
+/// turned in either way, as in Pillow.
+pub(crate) fn recorded_turn(bytes: &[u8]) -> Turn {
     let notes = match sniff(bytes) {
         Some(ImageFormat::Jpeg) => Notes::of_jpeg(bytes),
         Some(ImageFormat::Png) => Notes::of_png(bytes),
@@ -187,7 +190,8 @@ pub(super) fn webp_chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])
     })
 }
 
-/// The XMP packet of a PNG's `iTXt` chunk: name, compressed or not, method, language, translated name, text.
+/// The XMP packet of a PNG's `iTXt` chunk: name, compressed or not, method, language, translated
+/// name, text.
 fn xmp_of_text(data: &[u8]) -> Option<Cow<'_, [u8]>> {
     let rest = data.strip_prefix(b"XML:com.adobe.xmp\0")?;
     let (&[compressed, method], rest) = rest.split_first_chunk::<2>()?;
@@ -199,7 +203,8 @@ fn xmp_of_text(data: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// EXIF data as ImageMagick writes it: hexadecimal digits, behind three lines about them, in a text chunk that may be compressed.
+/// EXIF data as ImageMagick writes it: hexadecimal digits, behind three lines about them, in a text
+/// chunk that may be compressed.
 fn raw_profile_of_text(data: &[u8], compressed: bool) -> Option<Vec<u8>> {
     let text = data.strip_prefix(b"Raw profile type exif\0")?;
     let text = if compressed { Cow::Owned(inflate(text.strip_prefix(b"\0")?)?) } else { Cow::Borrowed(text) };

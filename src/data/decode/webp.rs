@@ -1,4 +1,5 @@
-//! Animated WebP: the first frame on a black canvas, as Pillow reads it. (The decoder of animations blends it with the background instead.)
+//! Animated WebP: the first frame on a black canvas, as Pillow reads it. (The decoder of animations
+//! blends it with the background instead.)
 
 use image::ImageFormat;
 

@@ -12,13 +12,13 @@ use crate::weights::{TensorSource, read_shaped};
 use crate::{Error, Result};
 
 /// A graph's parameters by name. `Var::as_tensor` puts trainable ones in, and gradients reach them.
-pub type Parameters = HashMap<String, Tensor>;
+pub(crate) type Parameters = HashMap<String, Tensor>;
 
 /// Reads the parameters that a graph needs onto a device.
 ///
 /// # Errors
 /// A missing or misshapen tensor; the device's own failure.
-pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dtype: DType) -> Result<Parameters> {
+pub(crate) fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dtype: DType) -> Result<Parameters> {
     let mut all = Parameters::new();
     for p in graph.parameters() {
         let data = read_shaped(weights, &p.name, &p.shape)?.data;
@@ -37,7 +37,7 @@ pub fn parameters(graph: &Graph, weights: &dyn TensorSource, device: &Device, dt
 /// # Errors
 /// A parameter that is not in `parameters`, an input that does not fit; the device's own failure,
 /// running out of memory among them.
-pub fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
+pub(crate) fn forward(graph: &Graph, parameters: &Parameters, input: &Tensor) -> Result<Vec<Tensor>> {
     let of_one = input.dims().get(1..).and_then(|d| <[usize; 3]>::try_from(d).ok());
     let shapes = graph.shapes(of_one.ok_or_else(|| Error::graph("input", format!("needs [N, C, H, W], not {:?}", input.dims())))?)?;
     let nodes = graph.nodes();

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::weights::TensorSource;
 use crate::{Error, Result};
 
-pub use forward::{Parameters, forward, parameters};
+pub(crate) use forward::{Parameters, forward, parameters};
 
 /// Runs a backbone in candle's own ops on any of its devices and float dtypes.
 pub struct CandleEngine {

@@ -10,7 +10,7 @@ use crate::plan::{Layer, Plan};
 
 /// For each value whether it is f32. A kernel reads numbers of one kind, but for a mean and for a
 /// map with its gate.
-pub fn exact(plan: &Plan, maps: &[Map]) -> Vec<bool> {
+pub(super) fn exact(plan: &Plan, maps: &[Map]) -> Vec<bool> {
     let mut exact: Vec<bool> = maps.iter().map(|map| map.pixels() == 1).collect();
     exact[0] = false;
     loop {

@@ -24,7 +24,7 @@ const STRETCH: usize = 64;
 ///
 /// # Errors
 /// A transformer; more images than one map can hold (reported as a lack of memory).
-pub fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
+pub(super) fn compile(plan: &Plan, element: Element, images: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(Error::graph(&step.name, "belongs to a transformer: these run on the candle engine"));
     }

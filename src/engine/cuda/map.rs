@@ -2,7 +2,7 @@
 
 /// Shape of a value as it lies in memory: a vector is a map of one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Map {
+pub(super) struct Map {
     /// Channels.
     pub channels: usize,
     /// Rows.
@@ -15,7 +15,7 @@ pub struct Map {
 
 impl Map {
     /// The map of a value, without room to spare.
-    pub fn of(shape: &[usize]) -> Map {
+    pub(super) fn of(shape: &[usize]) -> Map {
         let (channels, rows, columns) = match *shape {
             [c, h, w] => (c, h, w),
             _ => (shape.iter().product(), 1, 1),
@@ -24,7 +24,7 @@ impl Map {
     }
 
     /// Pixels of an image.
-    pub fn pixels(&self) -> usize {
+    pub(super) fn pixels(&self) -> usize {
         self.rows * self.columns
     }
 }

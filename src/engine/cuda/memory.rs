@@ -9,7 +9,7 @@ use crate::plan::arrange;
 const ALIGNMENT: usize = 256;
 
 /// The memory of a program while it is made.
-pub struct Memory {
+pub(super) struct Memory {
     /// Weights.
     pub constants: Vec<u8>,
     /// The current step, counted from 1; 0 is the input's arrival.
@@ -21,36 +21,36 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new() -> Memory {
+    pub(super) fn new() -> Memory {
         Memory { constants: vec![], step: 0, sizes: vec![], lives: vec![] }
     }
 
     /// Reserves `bytes` bytes from one step to another; returns the storage's number.
-    pub fn storage(&mut self, bytes: usize, life: [usize; 2]) -> usize {
+    pub(super) fn storage(&mut self, bytes: usize, life: [usize; 2]) -> usize {
         self.sizes.push(bytes.next_multiple_of(ALIGNMENT));
         self.lives.push(Some(life));
         self.sizes.len() - 1
     }
 
     /// Keeps a storage until a step.
-    pub fn live_on(&mut self, storage: usize, until: usize) {
+    pub(super) fn live_on(&mut self, storage: usize, until: usize) {
         if let Some(life) = &mut self.lives[storage] {
             life[1] = life[1].max(until);
         }
     }
 
     /// Reserves `bytes` bytes during the current step.
-    pub fn scratch(&mut self, bytes: usize) -> Place {
+    pub(super) fn scratch(&mut self, bytes: usize) -> Place {
         Place { space: Space::Arena, at: self.storage(bytes, [self.step; 2]) }
     }
 
     /// Parameters of our own kernels.
-    pub fn floats(&mut self, values: &[f32]) -> Place {
+    pub(super) fn floats(&mut self, values: &[f32]) -> Place {
         self.elements(Element::F32, values)
     }
 
     /// Weights of the libraries.
-    pub fn elements(&mut self, element: Element, values: &[f32]) -> Place {
+    pub(super) fn elements(&mut self, element: Element, values: &[f32]) -> Place {
         let at = self.constants.len().next_multiple_of(ALIGNMENT);
         self.constants.resize(at, 0);
         self.constants.extend(element.encode(values));
@@ -58,7 +58,7 @@ impl Memory {
     }
 
     /// The offset of each storage, and the arena's size.
-    pub fn arrange(&self) -> (Vec<usize>, usize) {
+    pub(super) fn arrange(&self) -> (Vec<usize>, usize) {
         let mut offsets = vec![0; self.sizes.len()];
         let size = arrange((0..self.sizes.len()).collect(), &self.lives, |s| self.sizes[s], &mut offsets);
         (offsets, size)

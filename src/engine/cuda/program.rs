@@ -6,7 +6,7 @@ use crate::engine::Compute;
 
 /// The type of the numbers of maps and weights. Sums are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
+pub(super) enum Element {
     /// f32 throughout, TF32 off.
     F32,
     /// bf16 in memory.
@@ -27,7 +27,7 @@ impl From<Compute> for Element {
 
 impl Element {
     /// The macro that selects it in `kernels.cu`.
-    pub const fn define(self) -> Option<&'static str> {
+    pub(super) const fn define(self) -> Option<&'static str> {
         match self {
             Element::F32 => None,
             Element::Bf16 => Some("BF16"),
@@ -36,7 +36,7 @@ impl Element {
     }
 
     /// Bytes of one.
-    pub const fn size(self) -> usize {
+    pub(super) const fn size(self) -> usize {
         match self {
             Element::F32 => 4,
             Element::Bf16 | Element::F16 => 2,
@@ -44,7 +44,7 @@ impl Element {
     }
 
     /// Values as they lie in memory.
-    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+    pub(super) fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
             Element::F32 => bytemuck::cast_slice(values).to_vec(),
             Element::Bf16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_ne_bytes()).collect(),
@@ -55,7 +55,7 @@ impl Element {
 
 /// A block of the device's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
+pub(super) enum Space {
     /// Maps, each for as long as it is needed.
     Arena,
     /// Weights.
@@ -71,7 +71,7 @@ pub enum Space {
 
 /// A place in the device's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The block.
     pub space: Space,
     /// Bytes from its start.
@@ -81,7 +81,7 @@ pub struct Place {
 /// The numbers that every kernel takes; their meaning is documented beside each kernel.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Numbers {
+pub(super) struct Numbers {
     /// Threads that have something to do.
     pub count: u32,
     /// Extents and the like.
@@ -92,7 +92,7 @@ pub struct Numbers {
 
 /// One of the compiled variants of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Variant {
+pub(super) struct Variant {
     /// The numbers of the maps that it reads and writes.
     pub element: Element,
     /// Whether a thread makes eight channels, or one.
@@ -101,7 +101,7 @@ pub struct Variant {
 
 /// A kernel of our own, `kernels.cu`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kernel {
+pub(super) struct Kernel {
     /// Its name there.
     pub name: &'static str,
     /// The variant.
@@ -122,7 +122,7 @@ pub struct Kernel {
 
 /// `y = x · weightᵀ`: `[rows, input]` by `[output, input]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Product {
+pub(super) struct Product {
     /// Numbers of x, weight and y.
     pub element: Element,
     /// Rows of x and y: pixels of all images.
@@ -142,7 +142,7 @@ pub struct Product {
 /// A convolution of maps `[image][row][column][channel]` with weights
 /// `[output][row][column][input / groups]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Convolution {
+pub(super) struct Convolution {
     /// Numbers of x, weight and y.
     pub element: Element,
     /// Number of images.
@@ -169,7 +169,7 @@ pub struct Convolution {
 
 /// The end of a sum of products: bias, residual, activation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Finish {
+pub(super) struct Finish {
     /// Bias of each output channel, in the output's numbers.
     pub bias: Place,
     /// A map like the output, to be added.
@@ -182,7 +182,7 @@ pub struct Finish {
 
 /// One step for the GPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Call {
+pub(super) enum Call {
     /// A kernel of our own.
     Kernel(Kernel),
     /// cuBLAS.
@@ -193,7 +193,7 @@ pub enum Call {
 
 /// A tap's place among the features: `images · length` values from `at` bytes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tap {
+pub(super) struct Tap {
     /// Bytes from the features' start.
     pub at: usize,
     /// Values of one image.
@@ -202,7 +202,7 @@ pub struct Tap {
 
 /// A plan compiled for a number of images.
 #[derive(Debug, Clone)]
-pub struct Program {
+pub(super) struct Program {
     /// Images of every batch.
     pub images: usize,
     /// Numbers of maps and weights, but for values that stay f32.
@@ -240,7 +240,7 @@ impl Finish {
 
 impl Call {
     /// Turns each place of the arena from the number of a storage into that storage's offset.
-    pub fn assign_offsets(&mut self, offsets: &[usize]) {
+    pub(super) fn assign_offsets(&mut self, offsets: &[usize]) {
         let assign = |place: &mut Place| {
             if place.space == Space::Arena {
                 place.at = offsets[place.at];

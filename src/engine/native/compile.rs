@@ -28,7 +28,7 @@ use crate::simd::{Amx, Isa, LANES};
 use crate::{Error, Result};
 
 /// A step with its kernel.
-pub struct Prepared {
+pub(super) struct Prepared {
     /// Module path.
     pub name: String,
     /// Shapes in and out, in words.
@@ -39,9 +39,9 @@ pub struct Prepared {
     pub kernel: Box<dyn Kernel>,
 }
 
-/// A plan ready to run: first image by image, then, from where weights weigh more than maps, all
-/// images together.
-pub struct Program {
+/// A plan ready to run: first image by image, then, from the step whose weights weigh more than its
+/// map, all images together.
+pub(super) struct Program {
     /// Steps that have work to do.
     pub steps: Vec<Prepared>,
     /// Number of them that run image by image.
@@ -65,7 +65,7 @@ pub struct Program {
 #[derive(Clone, Copy)]
 struct Computing {
     isa: Isa,
-    /// The token for tiles, and what operands of products in them are split into.
+    /// The token for tiles, and the split of operands of products in them.
     tiles: Option<(Amx, Split)>,
     /// Whether maps and weights may be bf16 numbers as they are.
     packs: bool,
@@ -88,7 +88,7 @@ impl Computing {
 ///
 /// # Errors
 /// A transformer; a plan that contradicts itself.
-pub fn compile(plan: &Plan, options: NativeOptions, batch: usize) -> Result<Program> {
+pub(super) fn compile(plan: &Plan, options: NativeOptions, batch: usize) -> Result<Program> {
     if let Some(step) = plan.steps.iter().find(|step| step.layer.is_of_tokens()) {
         return Err(no_transformer(step));
     }
@@ -160,7 +160,7 @@ fn flops(step: &Step, output: &Shape) -> u64 {
 }
 
 /// Whether two steps are computed in turn, some channels at a time: the map between them is larger
-/// than what stays in a core's cache, and the second works channel by channel.
+/// than a core's cache, and the second works channel by channel.
 fn is_pair(first: &Step, second: &Step, between: &Shape, options: Computing) -> bool {
     const MAP: usize = 1 << 20;
     let [channels, height, width] = as_map(between);
@@ -224,7 +224,7 @@ fn part_of(layer: &Layer, channels: &Range<usize>) -> Layer {
 }
 
 /// Whether a step's weights take longer to come from memory than a fifth of its arithmetic on one
-/// image: then all images of the batch are to use them while they are there. Assumes 12 operations
+/// image: then all images of the batch should use them while they are there. Assumes 12 operations
 /// of vectors, 48, 96 or 288 of tiles, in the time of a byte.
 fn weighs_more_than_its_map(plan: &Plan, step: &Step, options: Computing) -> bool {
     const IN_CACHE: usize = 1 << 20;

@@ -26,7 +26,7 @@ struct Run {
     channels: u32,
 }
 
-/// A tile of V output blocks: where its weights and input runs are.
+/// A tile of V output blocks, with the places of its weights and input runs.
 #[derive(Debug, Clone)]
 struct Tile {
     block: usize,
@@ -36,7 +36,7 @@ struct Tile {
 }
 
 /// A prepared convolution.
-pub struct Dense {
+pub(super) struct Dense {
     label: String,
     input: Operand,
     output: Operand,
@@ -264,14 +264,14 @@ fn row_kernel(isa: Isa, v: usize, p: usize, step: usize) -> RowKernel {
 }
 
 /// First block and width of each tile of a [`Product`] with `blocks` output blocks.
-pub fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
+pub(super) fn widths(isa: Isa, blocks: usize) -> Vec<(usize, usize)> {
     cut(blocks, if isa.avx512().is_some() { 2 } else { 1 })
 }
 
 /// A matrix product of rows × channels with channels × outputs, both in blocks of sixteen:
 /// `[channel block][row][16]` to `[output block][row][16]`. Weights are
 /// `[tile of V blocks][channel][V · 16]`, tiles as [`widths`] says.
-pub struct Product {
+pub(super) struct Product {
     rows: usize,
     runs: Vec<Run>,
     tiles: Vec<(usize, usize)>,
@@ -281,7 +281,7 @@ pub struct Product {
 
 impl Product {
     /// Chooses the register tile.
-    pub fn new(isa: Isa, channels: usize, blocks: usize, rows: usize) -> Product {
+    pub(super) fn new(isa: Isa, channels: usize, blocks: usize, rows: usize) -> Product {
         let isa = isa.vectors();
         let run = |b: usize| Run { offset: (b * rows * LANES) as u32, channels: (channels - b * LANES).min(LANES) as u32 };
         let runs = (0..channels.div_ceil(LANES)).map(run).collect();
@@ -290,7 +290,7 @@ impl Product {
     }
 
     /// Computes the product.
-    pub fn run(&self, from: &[f32], weights: &[Line], to: &mut [f32]) {
+    pub(super) fn run(&self, from: &[f32], weights: &[Line], to: &mut [f32]) {
         let blocks = self.tiles.last().map_or(0, |(first, width)| first + width);
         assert!(from.len() >= self.runs.len() * self.rows * LANES && to.len() >= blocks * self.rows * LANES);
         assert_eq!(weights.len(), blocks * self.channels);
@@ -319,7 +319,7 @@ impl Product {
 }
 
 /// Specification of a convolution.
-pub struct DenseSpec<'a> {
+pub(super) struct DenseSpec<'a> {
     /// Geometry.
     pub conv: ConvShape,
     /// `[output, input / groups, kh, kw]`
@@ -336,7 +336,7 @@ pub struct DenseSpec<'a> {
 
 /// Weights of an ungrouped convolution from an input channel at a cell of the window to the sixteen
 /// outputs of a block; zeros behind the last.
-pub fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize, cell: usize) -> [f32; LANES] {
+pub(super) fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize, cell: usize) -> [f32; LANES] {
     let cells = conv.kernel[0] * conv.kernel[1];
     std::array::from_fn(|lane| match block * LANES + lane {
         o if o < conv.output => weight[(o * conv.input + channel) * cells + cell],
@@ -346,7 +346,7 @@ pub fn to_outputs(conv: &ConvShape, weight: &[f32], block: usize, channel: usize
 
 impl Dense {
     /// Packs weights and chooses the register tile.
-    pub fn new(isa: Isa, spec: DenseSpec<'_>) -> Dense {
+    pub(super) fn new(isa: Isa, spec: DenseSpec<'_>) -> Dense {
         let isa = isa.vectors();
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);

@@ -12,7 +12,7 @@ use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, Portable, Simd, Vectorized, zeroed_lines};
 
 /// A prepared depthwise convolution.
-pub struct Depthwise {
+pub(super) struct Depthwise {
     label: String,
     input: Operand,
     output: Operand,
@@ -124,7 +124,15 @@ fn row_kernel(isa: Isa, p: usize, step: usize) -> RowKernel {
 
 impl Depthwise {
     /// Packs `[channels, 1, kh, kw]` weights.
-    pub fn new(isa: Isa, conv: &ConvShape, weight: &[f32], bias: &[f32], input: Operand, output: Operand, epilogue: Epilogue) -> Depthwise {
+    pub(super) fn new(
+        isa: Isa,
+        conv: &ConvShape,
+        weight: &[f32],
+        bias: &[f32],
+        input: Operand,
+        output: Operand,
+        epilogue: Epilogue,
+    ) -> Depthwise {
         let isa = isa.vectors();
         assert!(conv.padding.iter().zip(input.map.halo).all(|(&p, h)| p <= h), "the halo holds the padding");
         let columns = output.map.width;

@@ -9,7 +9,7 @@ const QUICK: f32 = 1.702;
 
 /// Last step of a convolution or of a pointwise kernel.
 #[derive(Debug, Clone, Copy)]
-pub struct Epilogue {
+pub(super) struct Epilogue {
     /// Added before the activation.
     pub residual: Option<Operand>,
     /// The activation where it is a clamp (or none: infinite bounds).
@@ -20,7 +20,7 @@ pub struct Epilogue {
 
 impl Epilogue {
     /// Residual, then activation.
-    pub fn new(residual: Option<Operand>, act: Option<Act>) -> Epilogue {
+    pub(super) fn new(residual: Option<Operand>, act: Option<Act>) -> Epilogue {
         let (bounds, act) = match act {
             None => ([f32::NEG_INFINITY, f32::INFINITY], None),
             Some(Act::Relu) => ([0.0, f32::INFINITY], None),
@@ -37,7 +37,7 @@ impl Epilogue {
 /// `output` and, where it is not null, `residual` are valid for P lines in each of V blocks.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
-pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
+pub(super) unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
     s: S,
     sum: &[[S::V; V]; P],
     output: *mut f32,
@@ -75,7 +75,7 @@ pub unsafe fn finish_tile<S: Simd, const P: usize, const V: usize>(
 
 /// Applies an activation in place to lines side by side. Compiled once for an ISA, away from the
 /// register tiles.
-pub struct Activate {
+pub(super) struct Activate {
     /// First of the values, valid for `lines` lines.
     pub values: *mut f32,
     /// Number of lines.

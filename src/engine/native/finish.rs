@@ -7,7 +7,7 @@ use super::pointwise::by_block;
 use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// Output pixels side by side.
-pub struct Segment {
+pub(super) struct Segment {
     /// Row of the product that belongs to the first.
     pub row: usize,
     /// Its image.
@@ -28,7 +28,7 @@ impl Segment {
 }
 
 /// A convolution's end.
-pub struct Finish {
+pub(super) struct Finish {
     isa: Isa,
     /// Output map.
     pub output: Operand,
@@ -38,7 +38,7 @@ pub struct Finish {
 
 impl Finish {
     /// `bias` holds one value a channel.
-    pub fn new(isa: Isa, output: Operand, epilogue: Epilogue, bias: &[f32]) -> Finish {
+    pub(super) fn new(isa: Isa, output: Operand, epilogue: Epilogue, bias: &[f32]) -> Finish {
         let mut bias = by_block(bias);
         bias.extend(zeroed_lines((bias.len() % 2) * LANES));
         Finish { isa, output, epilogue, bias }
@@ -46,7 +46,7 @@ impl Finish {
 
     /// Finishes the products with a pair of output blocks: `[2][rows][16]`. Segments count images
     /// and rows from `first`. The sums may be written over.
-    pub fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &mut [f32], rows: usize, segments: &[Segment], first: [usize; 2]) {
+    pub(super) fn pair(&self, unit: &Unit<'_>, pair: usize, sums: &mut [f32], rows: usize, segments: &[Segment], first: [usize; 2]) {
         if self.output.map.packed || self.epilogue.residual.is_some_and(|r| r.map.packed) {
             dispatch(self.isa, FinishPair { finish: self, unit, pair, sums, rows, segments, first });
             return;

@@ -10,7 +10,7 @@ use super::step::Kernel;
 use crate::simd::LANES;
 
 /// Source and channel that an output channel is a copy of.
-pub type Source = (usize, usize);
+pub(super) type Source = (usize, usize);
 
 /// Channels that move together.
 const TOGETHER: usize = 4;
@@ -19,7 +19,7 @@ const TOGETHER: usize = 4;
 const STRIP: usize = 64;
 
 /// A prepared move of whole channels.
-pub struct Gather {
+pub(super) struct Gather {
     inputs: Vec<Operand>,
     output: Operand,
     channels: Vec<Source>,
@@ -36,7 +36,7 @@ struct Strip {
 
 impl Gather {
     /// Output channel `c` is channel `channels[c].1` of `inputs[channels[c].0]`.
-    pub fn new(inputs: Vec<Operand>, output: Operand, channels: &[Source]) -> Gather {
+    pub(super) fn new(inputs: Vec<Operand>, output: Operand, channels: &[Source]) -> Gather {
         assert_eq!(channels.len(), output.map.channels);
         let size = |o: &Operand| [o.map.height, o.map.width, o.map.lane];
         let fits = |&(source, channel): &Source| channel < inputs[source].map.channels;
@@ -98,14 +98,14 @@ impl Kernel for Gather {
 }
 
 /// A map as a vector in C, H, W order.
-pub struct Flatten {
+pub(super) struct Flatten {
     input: Operand,
     output: Operand,
 }
 
 impl Flatten {
     /// `output` is a map of one pixel.
-    pub fn new(input: Operand, output: Operand) -> Flatten {
+    pub(super) fn new(input: Operand, output: Operand) -> Flatten {
         Flatten { input, output }
     }
 }
@@ -138,7 +138,7 @@ impl Kernel for Flatten {
 }
 
 /// Offset of the `index`-th number of a map in C, H, W order.
-pub fn planar_offset(operand: &Operand, index: usize) -> usize {
+pub(super) fn planar_offset(operand: &Operand, index: usize) -> usize {
     let map = &operand.map;
     let (channel, pixel) = (index / map.pixels(), index % map.pixels());
     map.at(channel / map.lane, pixel / map.width, pixel % map.width) + channel % map.lane

@@ -6,7 +6,7 @@ use crate::engine::Batch;
 use crate::simd::LANES;
 
 /// Writes one image of a batch into its place, halo apart.
-pub fn load(batch: &Batch<'_>, image: usize, unit: &Unit<'_>, slot: usize, operand: &Operand) {
+pub(super) fn load(batch: &Batch<'_>, image: usize, unit: &Unit<'_>, slot: usize, operand: &Operand) {
     let map = operand.map;
     for block in 0..map.blocks() {
         // SAFETY: the input is written before any step begins, by one thread for each image.
@@ -33,7 +33,7 @@ pub fn load(batch: &Batch<'_>, image: usize, unit: &Unit<'_>, slot: usize, opera
 }
 
 /// Copies one image's map out in C, H, W order.
-pub fn store(map: &Map, from: &[f32], to: &mut [f32]) {
+pub(super) fn store(map: &Map, from: &[f32], to: &mut [f32]) {
     for (channel, plane) in to.chunks_exact_mut(map.pixels()).enumerate() {
         for (y, row) in plane.chunks_exact_mut(map.width).enumerate() {
             if map.packed {

@@ -25,7 +25,7 @@ const MOST: usize = 512;
 const TOGETHER: usize = 4 * TILE_ROWS;
 
 /// A prepared convolution.
-pub struct Matrix {
+pub(super) struct Matrix {
     amx: Amx,
     label: String,
     digits: Split,
@@ -45,7 +45,7 @@ pub struct Matrix {
 }
 
 /// Whether tiles are faster than vectors.
-pub fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
+pub(super) fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
     let deep = conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1];
     let fits = conv.groups == 1 && conv.input >= LANES && deep <= split_int8::DEEPEST && output[0] * output[1] > 1;
     fits && cost(conv, digits) < direct(conv)
@@ -54,36 +54,36 @@ pub fn worthwhile(conv: &ConvShape, digits: Split, output: [usize; 2]) -> bool {
 // A model of cycles for an output pixel, its constants fitted to profiles.
 
 /// Direct convolution by vectors.
-pub fn direct(conv: &ConvShape) -> f64 {
+pub(super) fn direct(conv: &ConvShape) -> f64 {
     1.05 * (conv.input * conv.kernel[0] * conv.kernel[1]) as f64 * conv.output.next_multiple_of(LANES) as f64 / 32.0
 }
 
 /// Direct convolution in tiles.
-pub fn cost(conv: &ConvShape, digits: Split) -> f64 {
+pub(super) fn cost(conv: &ConvShape, digits: Split) -> f64 {
     let deep = (split_int8::steps(conv.input.next_multiple_of(LANES) * conv.kernel[0] * conv.kernel[1]) * DEEP) as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     deep + product(digits, deep, wide) + weights(digits, deep, wide) / MOST as f64 + finish(wide)
 }
 
 /// A row of a product.
-pub fn product(digits: Split, deep: f64, wide: f64) -> f64 {
+pub(super) fn product(digits: Split, deep: f64, wide: f64) -> f64 {
     3.1 * digits.products() as f64 * deep * wide / 2048.0 + 0.1 * digits.count() as f64 * wide
 }
 
 /// Reading a product's weights from the third-level cache.
-pub fn weights(digits: Split, deep: f64, wide: f64) -> f64 {
+pub(super) fn weights(digits: Split, deep: f64, wide: f64) -> f64 {
     const BYTES: f64 = 4.6;
     deep * wide * digits.count() as f64 / BYTES
 }
 
 /// The end of a product.
-pub fn finish(wide: f64) -> f64 {
+pub(super) fn finish(wide: f64) -> f64 {
     4.0 * wide / LANES as f64
 }
 
 impl Matrix {
     /// Packs weights.
-    pub fn new(amx: Amx, digits: Split, spec: DenseSpec<'_>) -> Matrix {
+    pub(super) fn new(amx: Amx, digits: Split, spec: DenseSpec<'_>) -> Matrix {
         const PANEL: usize = 5 << 18;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         let (from, to) = (input.map, output.map);

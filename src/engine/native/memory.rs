@@ -14,7 +14,7 @@ use crate::graph::Shape;
 use crate::simd::LANES;
 
 /// Shape of a value as a map: a vector is a map of one pixel.
-pub fn as_map(shape: &Shape) -> [usize; 3] {
+pub(crate) fn as_map(shape: &Shape) -> [usize; 3] {
     match shape[..] {
         [c, h, w] => [c, h, w],
         _ => [shape.iter().product(), 1, 1],
@@ -23,7 +23,7 @@ pub fn as_map(shape: &Shape) -> [usize; 3] {
 
 /// Layout of one image's map. Distances are in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Map {
+pub(super) struct Map {
     /// Channels.
     pub channels: usize,
     /// Rows.
@@ -48,17 +48,17 @@ pub struct Map {
 
 impl Map {
     /// A blocked map with a halo.
-    pub fn blocked(shape: [usize; 3], halo: [usize; 4]) -> Map {
+    pub(super) fn blocked(shape: [usize; 3], halo: [usize; 4]) -> Map {
         Map::new(shape, halo, LANES)
     }
 
     /// A planar map with a halo.
-    pub fn planar(shape: [usize; 3], halo: [usize; 4]) -> Map {
+    pub(super) fn planar(shape: [usize; 3], halo: [usize; 4]) -> Map {
         Map::new(shape, halo, 1)
     }
 
     /// A blocked map of bf16 numbers with a halo.
-    pub fn packed(shape: [usize; 3], halo: [usize; 4]) -> Map {
+    pub(super) fn packed(shape: [usize; 3], halo: [usize; 4]) -> Map {
         Map { packed: true, ..Map::new(shape, halo, LANES) }
     }
 
@@ -76,27 +76,27 @@ impl Map {
     }
 
     /// Number of blocks.
-    pub fn blocks(&self) -> usize {
+    pub(super) fn blocks(&self) -> usize {
         self.channels.div_ceil(if self.packed { 2 * LANES } else { self.lane })
     }
 
     /// Floats of one image.
-    pub fn floats(&self) -> usize {
+    pub(super) fn floats(&self) -> usize {
         self.blocks() * self.block
     }
 
     /// Offset of a pixel of a block.
-    pub fn at(&self, block: usize, y: usize, x: usize) -> usize {
+    pub(super) fn at(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.block + self.origin + y * self.row + x * self.lane
     }
 
     /// Whether a block's pixels lie side by side without a gap.
-    pub fn is_flat(&self) -> bool {
+    pub(super) fn is_flat(&self) -> bool {
         self.row == self.width * self.lane || self.height == 1
     }
 
     /// Mask of a block's lanes that are channels: empty for a block behind the last.
-    pub fn wanted_lanes(&self, block: usize) -> u16 {
+    pub(super) fn wanted_lanes(&self, block: usize) -> u16 {
         match self.channels.saturating_sub(block * LANES) {
             0 => 0,
             n => u16::MAX >> (LANES - n.min(LANES)),
@@ -104,14 +104,14 @@ impl Map {
     }
 
     /// Number of pixels.
-    pub fn pixels(&self) -> usize {
+    pub(super) fn pixels(&self) -> usize {
         self.height * self.width
     }
 }
 
 /// The memory that a value lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
+pub(super) enum Space {
     /// A worker's own: the images of its unit.
     Local,
     /// That of all workers: all images of the batch.
@@ -122,7 +122,7 @@ pub enum Space {
 
 /// A value's place: one map for each image.
 #[derive(Debug, Clone, Copy)]
-pub struct Operand {
+pub(super) struct Operand {
     /// Layout of each image.
     pub map: Map,
     /// Its memory.
@@ -135,7 +135,7 @@ pub struct Operand {
 
 impl Operand {
     /// Some channels from a whole block on.
-    pub fn part(&self, block: usize, channels: usize) -> Operand {
+    pub(super) fn part(&self, block: usize, channels: usize) -> Operand {
         assert!(block * self.map.lane + channels <= self.map.channels);
         Operand { map: Map { channels, ..self.map }, offset: self.offset + block * self.map.block, ..*self }
     }
@@ -144,7 +144,7 @@ impl Operand {
 /// Memory while some images are computed; tasks of one step share it and write disjoint parts of
 /// it.
 #[derive(Debug, Clone, Copy)]
-pub struct Unit<'a> {
+pub(super) struct Unit<'a> {
     local: (*mut f32, usize),
     shared: (*mut f32, usize),
     scratch: (*mut f32, usize),
@@ -165,14 +165,14 @@ unsafe impl Sync for Unit<'_> {}
 
 /// The memory of all workers, lent to several units at a time.
 #[derive(Debug, Clone, Copy)]
-pub struct SharedMemory<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
+pub(super) struct SharedMemory<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
 
 // SAFETY: the memory is reached through units alone, whose tasks write disjoint parts.
 unsafe impl Sync for SharedMemory<'_> {}
 
 impl<'a> SharedMemory<'a> {
     /// Lends memory to units of different images.
-    pub fn new(memory: &'a mut [f32]) -> Self {
+    pub(super) fn new(memory: &'a mut [f32]) -> Self {
         SharedMemory(memory.as_mut_ptr(), memory.len(), PhantomData)
     }
 }
@@ -180,7 +180,7 @@ impl<'a> SharedMemory<'a> {
 impl<'a> Unit<'a> {
     /// Lends memory to the tasks of steps that compute `images` images of a batch from its `first`
     /// on. Units at work at the same time have local memory and images of their own.
-    pub fn new(local: &'a mut [f32], shared: SharedMemory<'a>, first: usize, images: usize) -> Self {
+    pub(super) fn new(local: &'a mut [f32], shared: SharedMemory<'a>, first: usize, images: usize) -> Self {
         Unit {
             local: (local.as_mut_ptr(), local.len()),
             shared: (shared.0, shared.1),
@@ -193,14 +193,14 @@ impl<'a> Unit<'a> {
     }
 
     /// One of the images, with scratch memory for values of its own.
-    pub fn only<'b>(&'b self, image: usize, scratch: &'b mut [f32]) -> Unit<'b> {
+    pub(super) fn only<'b>(&'b self, image: usize, scratch: &'b mut [f32]) -> Unit<'b> {
         assert!(image < self.images, "an image of this unit");
         let scratch = (scratch.as_mut_ptr(), scratch.len());
         Unit { scratch, local_first: self.local_first + image, images: 1, first: self.first + image, ..*self }
     }
 
     /// One image's map, from its first block on.
-    pub fn at(&self, operand: &Operand, image: usize) -> *mut f32 {
+    pub(super) fn at(&self, operand: &Operand, image: usize) -> *mut f32 {
         assert!(image < self.images, "an image of this unit");
         let ((base, len), index) = match operand.space {
             Space::Local => (self.local, self.local_first + image),
@@ -216,7 +216,7 @@ impl<'a> Unit<'a> {
     ///
     /// # Safety
     /// No task at work writes to it.
-    pub unsafe fn read(&self, operand: &Operand, image: usize) -> &'a [f32] {
+    pub(super) unsafe fn read(&self, operand: &Operand, image: usize) -> &'a [f32] {
         // SAFETY: `at` checks the bounds; the caller promises that no task writes meanwhile.
         unsafe { std::slice::from_raw_parts(self.at(operand, image), operand.map.floats()) }
     }
@@ -226,7 +226,7 @@ impl<'a> Unit<'a> {
     /// # Safety
     /// No other task at work reads or writes this block.
     #[allow(clippy::mut_from_ref)]
-    pub unsafe fn write(&self, operand: &Operand, image: usize, block: usize) -> &'a mut [f32] {
+    pub(super) unsafe fn write(&self, operand: &Operand, image: usize, block: usize) -> &'a mut [f32] {
         assert!(block < operand.map.blocks());
         // SAFETY: `at` checks the bounds; the caller promises that no other task uses the block
         // meanwhile.
@@ -237,7 +237,7 @@ impl<'a> Unit<'a> {
 /// Memory that the tasks of a step share from stage to stage: those of one stage write disjoint
 /// parts and read what earlier ones wrote.
 #[derive(Debug, Clone, Copy)]
-pub struct Common<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
+pub(super) struct Common<'a>(*mut f32, usize, PhantomData<&'a mut [f32]>);
 
 // SAFETY: a `Common` is a mutable borrow of its memory handed to tasks that write disjoint parts.
 unsafe impl Send for Common<'_> {}
@@ -246,12 +246,12 @@ unsafe impl Sync for Common<'_> {}
 
 impl<'a> Common<'a> {
     /// Lends memory to the tasks of a step.
-    pub fn new(memory: &'a mut [f32]) -> Self {
+    pub(super) fn new(memory: &'a mut [f32]) -> Self {
         Common(memory.as_mut_ptr(), memory.len(), PhantomData)
     }
 
     /// The address of `len` floats from `first` on.
-    pub fn at(&self, first: usize, len: usize) -> *mut f32 {
+    pub(super) fn at(&self, first: usize, len: usize) -> *mut f32 {
         assert!(first + len <= self.1, "a part lies inside the memory");
         self.0.wrapping_add(first)
     }
@@ -260,7 +260,7 @@ impl<'a> Common<'a> {
     ///
     /// # Safety
     /// No task at work writes to them.
-    pub unsafe fn read(&self, first: usize, len: usize) -> &'a [f32] {
+    pub(super) unsafe fn read(&self, first: usize, len: usize) -> &'a [f32] {
         // SAFETY: `at` checks the bounds; the caller promises that no task writes meanwhile.
         unsafe { std::slice::from_raw_parts(self.at(first, len), len) }
     }
@@ -270,7 +270,7 @@ impl<'a> Common<'a> {
     /// # Safety
     /// No other task at work reads or writes them.
     #[allow(clippy::mut_from_ref)]
-    pub unsafe fn write(&self, first: usize, len: usize) -> &'a mut [f32] {
+    pub(super) unsafe fn write(&self, first: usize, len: usize) -> &'a mut [f32] {
         // SAFETY: `at` checks the bounds; the caller promises that no other task uses the part
         // meanwhile.
         unsafe { std::slice::from_raw_parts_mut(self.at(first, len), len) }
@@ -278,7 +278,7 @@ impl<'a> Common<'a> {
 }
 
 /// Sets a map's halo to zero.
-pub fn zero_halo(unit: &Unit<'_>, operand: &Operand) {
+pub(super) fn zero_halo(unit: &Unit<'_>, operand: &Operand) {
     let map = operand.map;
     if map.halo == [0; 4] {
         return;

@@ -18,7 +18,7 @@ struct View {
 }
 
 /// The place of every value.
-pub struct MemoryPlan {
+pub(super) struct MemoryPlan {
     /// One for each value of the plan.
     pub operands: Vec<Operand>,
     /// Steps without work: their output is in its place already, or no step reads it.
@@ -31,7 +31,7 @@ pub struct MemoryPlan {
 
 /// Plans memory, of `packed` values in bf16: steps before `split` run image by image on a worker,
 /// those from there on for all of `batch` images together.
-pub fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> MemoryPlan {
+pub(super) fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize) -> MemoryPlan {
     let plan = &all.plan;
     let (views, done) = views(all);
     let halos = halos(all, &views);
@@ -67,14 +67,14 @@ pub fn plan_memory(all: &Rewritten, packed: &[bool], split: usize, batch: usize)
 }
 
 /// An image that only dense convolutions read needs no blocks of its own.
-pub fn is_planar(all: &Rewritten) -> bool {
+pub(super) fn is_planar(all: &Rewritten) -> bool {
     let dense = |layer: &Layer| matches!(layer, Layer::Conv { conv, residual: false, .. } if conv.groups == 1);
     let shape = &all.plan.shapes[0];
     shape.len() == 3 && shape[0] <= PLANAR && all.readers().all(|s| !s.inputs.contains(&0) || dense(&s.layer))
 }
 
-/// Finds values that can be parts of others: what is concatenated or sliced at whole blocks,
-/// vectors made of maps of one pixel. Later steps come first, so that a concatenation of
+/// Finds values that can be parts of others: those concatenated or sliced at whole blocks,
+/// and vectors made of maps of one pixel. Later steps come first, so that a concatenation of
 /// concatenations (DenseNet's) becomes one long map.
 fn views(all: &Rewritten) -> (Vec<View>, Vec<bool>) {
     let plan = &all.plan;

@@ -52,7 +52,7 @@ mod step;
 mod tests;
 mod winograd;
 
-pub use crate::simd::Isa;
+pub(crate) use crate::simd::Isa;
 pub use compile::rounds_weights;
 pub(super) use memory::as_map;
 pub use options::NativeOptions;

@@ -10,7 +10,7 @@ use super::memory::{Operand, Unit, zero_halo};
 use super::step::Kernel;
 
 /// Both steps for some channels, and the map between them.
-pub struct Part {
+pub(super) struct Part {
     /// The kernels, prepared for these channels alone.
     pub kernels: [Box<dyn Kernel>; 2],
     /// The first one's output and the second one's input.
@@ -18,7 +18,7 @@ pub struct Part {
 }
 
 /// A prepared pair of steps.
-pub struct Pair {
+pub(super) struct Pair {
     label: String,
     output: Operand,
     parts: Vec<Part>,
@@ -26,7 +26,7 @@ pub struct Pair {
 
 impl Pair {
     /// `output` is the map that the parts' second kernels make together.
-    pub fn new(output: Operand, parts: Vec<Part>) -> Pair {
+    pub(super) fn new(output: Operand, parts: Vec<Part>) -> Pair {
         let label = parts.first().map(|p| p.kernels.each_ref().map(|k| k.label()).join(" + ")).unwrap_or_default();
         Pair { label, output, parts }
     }

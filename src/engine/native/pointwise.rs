@@ -11,7 +11,7 @@ use crate::graph::Act;
 use crate::simd::{Isa, LANES, Line, Simd, Vectorized, dispatch, zeroed_lines};
 
 /// The computation of a pass on its input x.
-pub enum Pass {
+pub(super) enum Pass {
     /// x + the second input
     Add(Operand),
     /// x · the second input, `[C, 1, 1]`
@@ -28,7 +28,7 @@ pub enum Pass {
 }
 
 /// A prepared pass with a clamp or activation at its end.
-pub struct Pointwise {
+pub(super) struct Pointwise {
     isa: Isa,
     input: Operand,
     output: Operand,
@@ -37,7 +37,7 @@ pub struct Pointwise {
 }
 
 /// One value a channel as a line a block.
-pub fn by_block(values: &[f32]) -> Vec<Line> {
+pub(super) fn by_block(values: &[f32]) -> Vec<Line> {
     let mut lines = zeroed_lines(values.len());
     crate::simd::floats_mut(&mut lines)[..values.len()].copy_from_slice(values);
     lines
@@ -45,7 +45,7 @@ pub fn by_block(values: &[f32]) -> Vec<Line> {
 
 impl Pointwise {
     /// A pass over `input`.
-    pub fn new(isa: Isa, pass: Pass, act: Option<Act>, input: Operand, output: Operand) -> Pointwise {
+    pub(super) fn new(isa: Isa, pass: Pass, act: Option<Act>, input: Operand, output: Operand) -> Pointwise {
         Pointwise { isa, input, output, pass, epilogue: Epilogue::new(None, act) }
     }
 }
@@ -128,7 +128,7 @@ impl Kernel for Pointwise {
 }
 
 /// Layer norm over the channels of each pixel.
-pub struct LayerNorm {
+pub(super) struct LayerNorm {
     isa: Isa,
     input: Operand,
     output: Operand,
@@ -141,7 +141,7 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// `weight` and `bias` hold one value a channel.
-    pub fn new(isa: Isa, weight: &[f32], bias: &[f32], eps: f64, input: Operand, output: Operand) -> LayerNorm {
+    pub(super) fn new(isa: Isa, weight: &[f32], bias: &[f32], eps: f64, input: Operand, output: Operand) -> LayerNorm {
         let behind = input.map.blocks() * LANES - input.map.channels;
         let last = Line(std::array::from_fn(|i| if i < LANES - behind { 1.0 } else { 0.0 }));
         LayerNorm { isa, input, output, weight: by_block(weight), bias: by_block(bias), last, eps: eps as f32 }

@@ -17,7 +17,7 @@ struct Window {
 
 /// The operation over a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reduce {
+pub(super) enum Reduce {
     /// The largest value.
     Max,
     /// The mean.
@@ -25,7 +25,7 @@ pub enum Reduce {
 }
 
 /// A prepared pooling.
-pub struct Pooling {
+pub(super) struct Pooling {
     isa: Isa,
     reduce: Reduce,
     input: Operand,
@@ -36,7 +36,7 @@ pub struct Pooling {
 
 /// One axis of a sliding window.
 #[derive(Debug, Clone, Copy)]
-pub struct Axis {
+pub(super) struct Axis {
     /// Window length.
     pub kernel: usize,
     /// Stride.
@@ -47,7 +47,7 @@ pub struct Axis {
 
 impl Pooling {
     /// Sliding windows. With `count_padding`, cells of the padding count in an average's divisor.
-    pub fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
+    pub(super) fn sliding(isa: Isa, reduce: Reduce, axes: [Axis; 2], count_padding: bool, input: Operand, output: Operand) -> Pooling {
         let windows = |axis: Axis, from: usize, to: usize| {
             let window = |i: usize| {
                 let start = i * axis.stride;
@@ -64,7 +64,7 @@ impl Pooling {
     }
 
     /// PyTorch's adaptive mean to the output's size; the mean of the whole map where that is 1×1.
-    pub fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
+    pub(super) fn adaptive(isa: Isa, input: Operand, output: Operand) -> Pooling {
         let windows = |from: usize, to: usize| {
             let window = |i: usize| {
                 let (start, end) = (i * from / to, ((i + 1) * from).div_ceil(to));

@@ -14,7 +14,7 @@ fn tile_pixels(isa: Isa, v: usize) -> &'static [usize] {
 
 /// The tile for rows of `columns` pixels: fewest cycles for a row, by a model of arithmetic, loads
 /// and latency. Returns pixels and cost.
-pub fn best_tile(isa: Isa, v: usize, columns: usize) -> (usize, f64) {
+pub(super) fn best_tile(isa: Isa, v: usize, columns: usize) -> (usize, f64) {
     let cost = |&p: &usize| {
         let arithmetic = (p * v) as f64 / 2.0;
         let loads = (p + v) as f64 / 2.0;
@@ -28,7 +28,7 @@ pub fn best_tile(isa: Isa, v: usize, columns: usize) -> (usize, f64) {
 
 /// Blocks of a tile, and how many rows to walk as one where none has a gap: the cheapest by
 /// [`best_tile`]'s model.
-pub fn best_walk(isa: Isa, [height, width]: [usize; 2], blocks: usize, flat: bool) -> (usize, usize) {
+pub(super) fn best_walk(isa: Isa, [height, width]: [usize; 2], blocks: usize, flat: bool) -> (usize, usize) {
     let widths: &[usize] = match (isa, blocks) {
         (Isa::Avx512(_), 4..) => &[2, 4],
         (Isa::Avx512(_), 2..) => &[2],
@@ -41,7 +41,7 @@ pub fn best_walk(isa: Isa, [height, width]: [usize; 2], blocks: usize, flat: boo
 }
 
 /// First block and width of each tile of `blocks` output blocks.
-pub fn cut(blocks: usize, width: usize) -> Vec<(usize, usize)> {
+pub(super) fn cut(blocks: usize, width: usize) -> Vec<(usize, usize)> {
     let mut tiles = vec![];
     let mut first = 0;
     while first < blocks {

@@ -13,7 +13,7 @@ use super::memory::as_map;
 use crate::plan::{Layer, Plan, Step, ValueId};
 
 /// A plan whose steps name the values that they read after rewriting.
-pub struct Rewritten {
+pub(super) struct Rewritten {
     /// The plan, its steps and values as they were but for the inputs of moves and pairs.
     pub plan: Plan,
     /// For each step that moves channels: which input and channel each of its own comes from.
@@ -30,14 +30,14 @@ pub struct Rewritten {
 
 impl Rewritten {
     /// For each step that is computed, the step that reads its inputs.
-    pub fn readers(&self) -> impl Iterator<Item = &Step> {
+    pub(super) fn readers(&self) -> impl Iterator<Item = &Step> {
         let each = self.plan.steps.iter().zip(&self.within).zip(&self.idle).filter(|(_, idle)| !**idle);
         each.map(|((step, within), _)| within.as_ref().unwrap_or(step))
     }
 }
 
 /// Rewrites a plan; `pairs` says whether a step may be computed within the next, its only reader.
-pub fn rewrite(plan: &Plan, pairs: impl Fn(&Step, &Step) -> bool) -> Rewritten {
+pub(super) fn rewrite(plan: &Plan, pairs: impl Fn(&Step, &Step) -> bool) -> Rewritten {
     let mut all = moves(plan);
     let Plan { steps, taps, .. } = &mut all.plan;
     for i in 1..steps.len() {

@@ -68,7 +68,7 @@ pub struct LayerTime {
     pub gflops: f64,
 }
 
-/// One image of a batch and where its taps go.
+/// One image of a batch and the targets of its taps.
 struct Work<'a> {
     image: usize,
     taps: Vec<&'a mut [f32]>,

@@ -3,7 +3,7 @@
 /// Number of parts, each of a size that tiles hold: bf16 numbers in
 /// [`split_bf16`](super::split_bf16), digits of eight bits in [`split_int8`](super::split_int8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
+pub(super) enum Split {
     /// Eight bits: bf16 numbers as they are.
     One,
     /// Sixteen bits: dtype `bf16` where eight would lose too much.
@@ -14,7 +14,7 @@ pub enum Split {
 
 impl Split {
     /// The number itself.
-    pub fn count(self) -> usize {
+    pub(super) fn count(self) -> usize {
         match self {
             Split::One => 1,
             Split::Two => 2,
@@ -23,7 +23,7 @@ impl Split {
     }
 
     /// Tile products for each pair of tiles.
-    pub fn products(self) -> usize {
+    pub(super) fn products(self) -> usize {
         match self {
             Split::One => 1,
             Split::Two => 3,
@@ -32,7 +32,7 @@ impl Split {
     }
 
     /// The dtype whose precision the parts keep.
-    pub fn dtype(self) -> &'static str {
+    pub(super) fn dtype(self) -> &'static str {
         if self == Split::Three { "f32" } else { "bf16" }
     }
 

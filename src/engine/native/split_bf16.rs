@@ -31,7 +31,7 @@ const LINE: usize = size_of::<Line>();
 const PAIR: usize = 2 * TILE_ROWS * DEEP;
 
 /// The right side of a product.
-pub struct Weights {
+pub(super) struct Weights {
     parts: Split,
     steps: usize,
     pairs: usize,
@@ -40,7 +40,7 @@ pub struct Weights {
 
 impl Weights {
     /// Zeros for products of `steps` steps and `blocks` output blocks.
-    pub fn zeros(parts: Split, steps: usize, blocks: usize) -> Weights {
+    pub(super) fn zeros(parts: Split, steps: usize, blocks: usize) -> Weights {
         let pairs = blocks.div_ceil(2);
         let values = zeroed_lines(pairs * steps * parts.count() * PAIR / 2);
         Weights { parts, steps, pairs, values }
@@ -48,7 +48,7 @@ impl Weights {
 
     /// Puts the weights from one channel (lane `lane` of half `half` of a step) to the sixteen
     /// outputs of a block.
-    pub fn put(&mut self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
+    pub(super) fn put(&mut self, block: usize, step: usize, half: usize, lane: usize, values: &[f32; LANES]) {
         let count = self.parts.count();
         let first = ((block / 2) * self.steps + step) * count * PAIR + block % 2 * (PAIR / 2) + lane * DEEP + half;
         assert!(lane < LANES && half < 2 && first + (count - 1) * PAIR + 2 * LANES - 2 < self.values.len() * 2 * LANES);
@@ -63,13 +63,13 @@ impl Weights {
     }
 
     /// Pairs of output blocks.
-    pub fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
     /// Multiplies a panel by the weights to one pair of output blocks: `to` is
     /// `[2][tiles · 16][16]`.
-    pub fn multiply(&self, tiles: &Tiles, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
+    pub(super) fn multiply(&self, tiles: &Tiles, pair: usize, panel: &[f32], walk: &Walk, to: &mut [f32]) {
         let rows = walk.rows();
         assert!(pair < self.pairs && to.len() >= 2 * rows * LANES && size_of_val(panel) >= self.parts.count() * walk.part);
         assert_eq!(walk.offsets.len(), self.steps);
@@ -103,7 +103,7 @@ impl Weights {
     }
 
     /// Steps of the product.
-    pub fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.steps
     }
 
@@ -114,7 +114,7 @@ impl Weights {
     /// # Safety
     /// The lines of all rows of both tiles (as many as `tiles` has) are valid for reading at each
     /// of `offsets`.
-    pub unsafe fn multiply_tiles(
+    pub(super) unsafe fn multiply_tiles(
         &self,
         tiles: &Tiles,
         pair: usize,
@@ -164,7 +164,7 @@ struct Block {
 }
 
 /// Places of a product's left side in a panel; distances in bytes.
-pub struct Walk {
+pub(super) struct Walk {
     /// From a tile to the left side of each step of the weights.
     offsets: Vec<usize>,
     /// From the panel's start to each tile of sixteen rows.
@@ -178,14 +178,14 @@ pub struct Walk {
 impl Walk {
     /// Tiles of a panel whose parts are `part` bytes apart and whose rows `row` bytes: each row is
     /// the 64 bytes from there on.
-    pub fn new(part: usize, row: usize, tiles: Vec<usize>, offsets: Vec<usize>) -> Walk {
+    pub(super) fn new(part: usize, row: usize, tiles: Vec<usize>, offsets: Vec<usize>) -> Walk {
         let most = |of: &[usize]| of.iter().max().copied().unwrap_or(0);
         assert!(most(&tiles) + most(&offsets) + (TILE_ROWS - 1) * row + LINE <= part, "tiles lie inside the panel");
         Walk { offsets, tiles, row, part }
     }
 
     /// Rows of the product.
-    pub fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.tiles.len() * TILE_ROWS
     }
 }
@@ -198,7 +198,7 @@ impl Split {
     /// # Safety
     /// `there` values of each plane that is there are valid for reading.
     #[allow(clippy::too_many_arguments)]
-    pub unsafe fn interleave(
+    pub(super) unsafe fn interleave(
         self,
         avx512: Avx512,
         planes: [Option<*const f32>; 4],

@@ -9,7 +9,7 @@ macro_rules! absent {
             /// # Safety
             /// Cannot be called.
             pub unsafe fn $name(tiles: &Tiles, _: &Block) {
-                match tiles.amx() {}
+                tiles.absent()
             }
         )*
     };
@@ -20,5 +20,5 @@ absent! { three_by_two three_by_one one_by_two one_by_one two_by_two two_by_one 
 /// # Safety
 /// Cannot be called.
 pub unsafe fn interleave(avx512: Avx512, _: usize, _: [Option<*const f32>; 4], _: usize, _: usize, _: *mut f32, _: usize) {
-    match avx512 {}
+    avx512.absent()
 }

@@ -12,7 +12,7 @@ macro_rules! product {
     ($name:ident, [$($zero:literal)*], [$($body:literal)*], $weights:literal, [$($store:literal)*]) => {
         /// # Safety
         /// Every access of the block is inside its buffers.
-        pub unsafe fn $name(_: &Tiles, block: &Block) {
+        pub(super) unsafe fn $name(_: &Tiles, block: &Block) {
             // SAFETY: a `Tiles` proves that the CPU has the instructions and that this thread's
             // tiles are configured; the caller promises all accesses to memory. The operands name
             // every register that is written.
@@ -164,7 +164,15 @@ product!(three_by_one,
 /// `there` values of each plane that is there can be read, and `count` (a multiple of sixteen)
 /// times eight bytes written to each part, `part` floats apart.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn interleave(_: Avx512, parts: usize, planes: [Option<*const f32>; 4], there: usize, count: usize, to: *mut f32, part: usize) {
+pub(super) unsafe fn interleave(
+    _: Avx512,
+    parts: usize,
+    planes: [Option<*const f32>; 4],
+    there: usize,
+    count: usize,
+    to: *mut f32,
+    part: usize,
+) {
     let high = _mm512_set1_epi32(0xFFFF_0000u32 as i32);
     // One part alone is rounded.
     let half = _mm512_set1_epi32(if parts == 1 { 0x8000 } else { 0 });

@@ -23,10 +23,10 @@ use super::split::Split;
 use crate::simd::{Avx512, LANES, Line, TILE_ROWS, Tiles, zeroed_lines};
 
 /// Channels of a step.
-pub const DEEP: usize = 4 * LANES;
+pub(super) const DEEP: usize = 4 * LANES;
 
 /// Most channels of a product: the sums of the three lowest products of digits end in 32 bits.
-pub const DEEPEST: usize = i32::MAX as usize / (3 << 14);
+pub(super) const DEEPEST: usize = i32::MAX as usize / (3 << 14);
 
 /// The largest number of a row counts as at least this: rows of zeros have a scale, too.
 const SMALLEST: f32 = 1e-30;
@@ -55,12 +55,12 @@ impl Split {
     }
 
     /// Floats of sixteen rows of a panel.
-    pub fn tile_floats(self, steps: usize) -> usize {
+    pub(super) fn tile_floats(self, steps: usize) -> usize {
         (steps * self.step() + LINE) / size_of::<f32>()
     }
 
     /// Floats of a panel of `rows` rows.
-    pub fn panel_floats(self, steps: usize, rows: usize) -> usize {
+    pub(super) fn panel_floats(self, steps: usize, rows: usize) -> usize {
         rows.div_ceil(TILE_ROWS) * self.tile_floats(steps)
     }
 
@@ -76,7 +76,7 @@ impl Split {
 }
 
 /// Number of steps of `channels` channels.
-pub fn steps(channels: usize) -> usize {
+pub(super) fn steps(channels: usize) -> usize {
     channels.div_ceil(DEEP)
 }
 
@@ -88,7 +88,7 @@ fn nearest(x: f32) -> i32 {
 }
 
 /// The right side of a product, or of several that have the same shape.
-pub struct Weights {
+pub(super) struct Weights {
     digits: Split,
     steps: usize,
     pairs: usize,
@@ -99,7 +99,7 @@ pub struct Weights {
 
 /// A view of one matrix's weights for writing: threads write different output blocks.
 #[derive(Clone, Copy)]
-pub struct Writer {
+pub(super) struct Writer {
     digits: Split,
     values: *mut u8,
     scales: *mut Line,
@@ -117,7 +117,7 @@ impl Writer {
     ///
     /// # Safety
     /// No other thread writes this block.
-    pub unsafe fn put(&self, block: usize, channels: &[[f32; LANES]]) {
+    pub(super) unsafe fn put(&self, block: usize, channels: &[[f32; LANES]]) {
         assert!(block < 2 * self.pairs && channels.len() <= self.steps * DEEP);
         let Writer { digits, .. } = *self;
         let mut most = [SMALLEST; LANES];
@@ -146,7 +146,7 @@ impl Writer {
 
 impl Weights {
     /// Zeros for `matrices` products of `channels` channels and `blocks` output blocks.
-    pub fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
+    pub(super) fn zeros(digits: Split, channels: usize, blocks: usize, matrices: usize) -> Weights {
         assert!(channels <= DEEPEST, "sums fit 32 bits");
         let (steps, pairs) = (steps(channels), blocks.div_ceil(2));
         let values = zeroed_lines(matrices * pairs * steps * 2 * digits.step() / size_of::<f32>());
@@ -154,7 +154,7 @@ impl Weights {
     }
 
     /// For filling one matrix.
-    pub fn writer(&mut self, matrix: usize) -> Writer {
+    pub(super) fn writer(&mut self, matrix: usize) -> Writer {
         let Weights { digits, steps, pairs, .. } = *self;
         let lines = pairs * self.pair_lines();
         let values = &mut self.values[matrix * lines..][..lines];
@@ -168,24 +168,24 @@ impl Weights {
     }
 
     /// Bytes of the weights.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.values.len() * LINE
     }
 
     /// Pairs of output blocks.
-    pub fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
     /// Steps of a product.
-    pub fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         self.steps
     }
 
     /// Multiplies `rows` rows (a multiple of sixteen) of a panel by the weights to one pair of
     /// output blocks: `to` is `[2][rows][16]`. The weights of the matrix and pair that are `next`
     /// are asked for meanwhile.
-    pub fn multiply(
+    pub(super) fn multiply(
         &self,
         tiles: &Tiles,
         [matrix, pair]: [usize; 2],
@@ -233,7 +233,7 @@ struct Block {
 
 /// Sixteen lanes of a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
+pub(super) struct Run {
     /// Floats from the row's first.
     pub offset: usize,
     /// Mask of the lanes that count.
@@ -242,7 +242,7 @@ pub struct Run {
 
 /// Up to sixteen rows.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub(super) struct Rows<'a> {
     /// Start of each; those behind `count` are read, but not written.
     pub from: [*const f32; TILE_ROWS],
     /// Number of rows.
@@ -253,7 +253,7 @@ pub struct Rows<'a> {
 
 /// Target of rows: each goes to the same place of a panel, and panels may differ.
 #[derive(Clone, Copy)]
-pub struct Destination {
+pub(super) struct Destination {
     /// The sixteen rows of a panel that have the first row among them.
     pub tile: *mut f32,
     /// Its index among them.
@@ -268,7 +268,7 @@ impl Rows<'_> {
     ///
     /// # Safety
     /// The rows' runs are valid for reading, the panels for writing.
-    pub unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
+    pub(super) unsafe fn fill(&self, avx512: Avx512, digits: Split, to: &Destination) {
         let last = to.index + if to.panel.is_none() { self.count } else { 1 };
         assert!(!self.runs.is_empty() && (1..=TILE_ROWS).contains(&self.count) && last <= TILE_ROWS);
         // SAFETY: the caller promises runs and panels; rows lie inside their sixteen, as asserted.

@@ -6,11 +6,11 @@ use crate::simd::{Avx512, Tiles};
 /// # Safety
 /// Cannot be called.
 pub unsafe fn multiply(tiles: &Tiles, _: &Block) {
-    match tiles.amx() {}
+    tiles.absent()
 }
 
 /// # Safety
 /// Cannot be called.
 pub unsafe fn fill<const DIGITS: usize>(avx512: Avx512, _: &Rows<'_>, _: &Destination) {
-    match avx512 {}
+    avx512.absent()
 }

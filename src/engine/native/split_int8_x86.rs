@@ -14,7 +14,7 @@ type Sums = MaybeUninit<[Line; 2 * 3 * TILE_ROWS]>;
 ///
 /// # Safety
 /// Every access of the block is inside its buffers.
-pub unsafe fn multiply(_: &Tiles, block: &Block) {
+pub(super) unsafe fn multiply(_: &Tiles, block: &Block) {
     // SAFETY: a `Tiles` exists only beside the token for AVX-512, and while this thread's tiles are
     // configured; the caller promises the block.
     unsafe { multiply_configured(block) }
@@ -187,7 +187,7 @@ fn largest(v: [__m512i; TILE_ROWS]) -> __m512i {
 /// # Safety
 /// The rows' runs can be read and the panels written.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destination) {
+pub(super) unsafe fn fill<const DIGITS: usize>(_: Avx512, rows: &Rows<'_>, to: &Destination) {
     let &Rows { from, count, runs } = rows;
     let &Destination { tile, index, panel } = to;
     let digits = if DIGITS == 2 { Split::Two } else { Split::Three };

@@ -27,7 +27,7 @@ const PIXELS: usize = 8;
 const PIXEL: usize = CHANNELS * size_of::<u16>();
 
 /// A prepared convolution.
-pub struct Stem {
+pub(super) struct Stem {
     amx: Amx,
     parts: Split,
     label: String,
@@ -45,7 +45,7 @@ fn chunks(conv: &ConvShape) -> usize {
 }
 
 /// Whether tiles are faster, by the model of [`matrix`].
-pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
+pub(super) fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
     let positions = output[1].next_multiple_of(TILE_ROWS) as f64 / output[1] as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     let product = 2.6 * parts.products() as f64 * (CHANNELS * PIXELS) as f64 * wide / 1024.0;
@@ -55,7 +55,7 @@ pub fn worthwhile(conv: &ConvShape, parts: Split, output: [usize; 2]) -> bool {
 
 impl Stem {
     /// Packs weights.
-    pub fn new(amx: Amx, parts: Split, spec: DenseSpec<'_>) -> Stem {
+    pub(super) fn new(amx: Amx, parts: Split, spec: DenseSpec<'_>) -> Stem {
         const POSITIONS: usize = 1024;
         let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
         assert!(input.map.lane == 1 && conv.input <= CHANNELS, "a planar image");

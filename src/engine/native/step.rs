@@ -5,7 +5,7 @@ use super::memory::{Common, Operand, Unit};
 /// A step ready to run: its work cut into tasks that write disjoint parts of its outputs.
 ///
 /// The result does not depend on the threads that run the tasks, nor on their order.
-pub trait Kernel: Send + Sync {
+pub(super) trait Kernel: Send + Sync {
     /// The strategy in words, for profiles: `direct 14×32`.
     fn label(&self) -> &str;
 
@@ -46,7 +46,7 @@ pub trait Kernel: Send + Sync {
 }
 
 /// One task of a stage.
-pub struct Stage<'a> {
+pub(super) struct Stage<'a> {
     /// Index of the stage.
     pub index: usize,
     /// Index of the task.

@@ -137,7 +137,8 @@ fn a_damaged_shard_is_made_again_as_it_was() {
         assert!(outcome.warnings[0].contains("v0-00008.safetensors"), "{:?}", outcome.warnings);
         assert_eq!(names(&world.files()), names(&before));
         let same: Vec<bool> = before.iter().zip(world.files()).map(|(a, b)| a.1 == b.1).collect();
-        // The manifest and the shard come out differently only in that shard's note of what was computed with it.
+        // The manifest and the shard come out differently only in that shard's note of what was
+        // computed with it.
         assert_eq!(same.iter().filter(|s| !**s).count(), 2, "{:?}", names(&before));
         let table = Cache::open(&world.cache).unwrap().table("map", 0, None).unwrap();
         assert_eq!(table.rows.len(), 20);
@@ -171,6 +172,21 @@ fn parts_share_the_shards() {
     assert_eq!(counts(&world.run()), [12, 8, 0, 0]);
     world.part = None;
     assert_eq!(counts(&world.run()), [0, 20, 0, 0]);
+}
+
+#[test]
+fn a_part_without_rows_says_so_and_one_that_is_done_does_not() {
+    let mut world = World::new(20);
+    let warnings = |world: &World| world.run().warnings;
+    for (index, is_empty) in [(0, false), (0, false), (2, false), (3, true)] {
+        world.part = Some(Part { index, of: 4 });
+        let said = warnings(&world);
+        assert_eq!(
+            said.iter().any(|w| w.starts_with("this part is empty") && w.contains("these images make 3 groups")),
+            is_empty,
+            "{said:?}"
+        );
+    }
 }
 
 #[test]

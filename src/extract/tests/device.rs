@@ -9,7 +9,8 @@ use crate::engine::{Batch, Engine};
 use crate::extract::{Observer, Progress, Silent, run};
 use crate::{Error, Result};
 
-/// An engine on a device that takes two batches at once: the first begins only when the second is through.
+/// An engine on a device that takes two batches at once: the first begins only when the second is
+/// through.
 struct Overlapping {
     fake: Fake,
     /// Batches that came, and that are through.

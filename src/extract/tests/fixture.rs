@@ -12,12 +12,12 @@ use crate::data::{self, Dataset, Digest, ImageSource, ListOptions, digests};
 use crate::engine::{Batch, Engine};
 use crate::extract::{EngineFactory, ExtractionJob, JobTap, Observer, Outcome, Part, run};
 use crate::preprocess::{Policy, PreprocessSpec};
-use crate::store::{Deferred, Dtype, Key, LocalFiles, Objects, Wait};
+use crate::store::{CacheKey, Deferred, Dtype, LocalFiles, Objects, Wait};
 
-pub const SIZE: usize = 6;
+pub(super) const SIZE: usize = 6;
 
 /// Twelve features of an image: weighted sums of its pixels, and how many images were in its batch.
-pub struct Fake {
+pub(super) struct Fake {
     pub taps: Vec<String>,
     pub pause: Duration,
 }
@@ -46,7 +46,7 @@ impl Engine for Fake {
 }
 
 /// A folder of images and the settings of a job over it.
-pub struct World {
+pub(super) struct World {
     pub folder: tempfile::TempDir,
     pub taps: Vec<JobTap>,
     pub views: u32,
@@ -63,7 +63,7 @@ pub struct World {
 
 impl World {
     /// `count` images of two classes.
-    pub fn new(count: usize) -> World {
+    pub(super) fn new(count: usize) -> World {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("cache");
         let world = World {
@@ -83,16 +83,16 @@ impl World {
         world
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    pub fn path(&self, uri: &str) -> PathBuf {
+    pub(super) fn path(&self, uri: &str) -> PathBuf {
         self.data().join(uri)
     }
 
     /// Puts an image; another seed is another image.
-    pub fn image(&self, uri: &str, seed: u64) {
+    pub(super) fn image(&self, uri: &str, seed: u64) {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x1234_5678;
         let pixels = image::RgbImage::from_fn(SIZE as u32, SIZE as u32, |_, _| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -102,35 +102,35 @@ impl World {
         pixels.save(self.path(uri)).unwrap();
     }
 
-    pub fn key(&self) -> Key {
-        Key { store: self.dtype, augment: "flip".into(), ..crate::store::example_key() }
+    pub(super) fn key(&self) -> CacheKey {
+        CacheKey { store: self.dtype, augment: "flip".into(), ..crate::store::example_key() }
     }
 
-    pub fn run(&self) -> Outcome {
+    pub(super) fn run(&self) -> Outcome {
         self.try_run().unwrap()
     }
 
-    pub fn try_run(&self) -> Result<Outcome> {
+    pub(super) fn try_run(&self) -> Result<Outcome> {
         self.with_job(|job| run(job, &mut crate::extract::Silent))
     }
 
-    pub fn watched(&self, observer: &mut dyn Observer) -> Result<Outcome> {
+    pub(super) fn watched(&self, observer: &mut dyn Observer) -> Result<Outcome> {
         self.with_job(|job| run(job, observer))
     }
 
     /// Lists the data and hands over a job.
-    pub fn with_job<T>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
+    pub(super) fn with_job<T>(&self, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
         let engine = |taps: &[String], _: usize| Ok(Box::new(Fake { taps: taps.to_vec(), pause: self.pause }) as Box<dyn Engine>);
         self.with_engine(&engine, act)
     }
 
-    pub fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
+    pub(super) fn with_engine<T>(&self, engine: &EngineFactory<'_>, act: impl FnOnce(&ExtractionJob<'_>) -> T) -> T {
         let source = data::open(&self.data(), &ListOptions::default()).unwrap();
         let dataset = source.list().unwrap();
         self.with_source(source.as_ref(), &dataset, engine, act)
     }
 
-    pub fn with_source<T>(
+    pub(super) fn with_source<T>(
         &self,
         source: &dyn ImageSource,
         dataset: &Dataset,
@@ -165,14 +165,14 @@ impl World {
     }
 
     /// Every file of the cache that must not differ from run to run.
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
         let names = LocalFiles::new(&self.cache).list("").unwrap();
         let kept = names.into_iter().filter(|n| !n.starts_with('.') && n != "extract.log.jsonl");
         kept.map(|n| (n.clone(), fs::read(self.cache.join(&n)).unwrap())).collect()
     }
 
     /// The engine's tap lists, in the order in which engines were asked for.
-    pub fn engines_built(&self) -> Vec<Vec<String>> {
+    pub(super) fn engines_built(&self) -> Vec<Vec<String>> {
         let built = RefCell::new(vec![]);
         let engine = |taps: &[String], _: usize| {
             built.borrow_mut().push(taps.to_vec());
@@ -183,21 +183,21 @@ impl World {
     }
 }
 
-pub fn tap(name: &str) -> JobTap {
+pub(super) fn tap(name: &str) -> JobTap {
     JobTap { name: name.into(), shape: if name == "map" { vec![3, 2, 2] } else { vec![12] } }
 }
 
 /// Images computed, reused, left and failed.
-pub fn counts(outcome: &Outcome) -> [usize; 4] {
+pub(super) fn counts(outcome: &Outcome) -> [usize; 4] {
     assert_eq!(outcome.images, outcome.computed + outcome.reused + outcome.left + outcome.failed.len());
     [outcome.computed, outcome.reused, outcome.left, outcome.failed.len()]
 }
 
-pub fn names(files: &[(String, Vec<u8>)]) -> Vec<&str> {
+pub(super) fn names(files: &[(String, Vec<u8>)]) -> Vec<&str> {
     files.iter().map(|(n, _)| n.as_str()).collect()
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for entry in walkdir::WalkDir::new(from) {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());

@@ -1,6 +1,6 @@
 //! Interrupted or not, on any number of threads: the same bytes.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,7 +31,8 @@ fn world() -> World {
 #[test]
 fn threads_do_not_matter() {
     let one = world();
-    // A job must not be started inside the pool that it uses, so the pool is this process's own: another cache, other threads.
+    // A job must not be started inside the pool that it uses, so the pool is this process's own:
+    // another cache, other threads.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
     assert!(pool.install(|| one.try_run()).unwrap_err().to_string().contains("plain thread"));
     one.run();
@@ -82,9 +83,6 @@ impl Objects for Full {
     }
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         self.files.list(prefix)
-    }
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        self.files.read_range(name, range)
     }
     fn remove(&self, name: &str) -> Result<()> {
         self.files.remove(name)

@@ -1,4 +1,5 @@
-//! Extraction with an engine whose features depend on the batch that an image is in: whoever cuts batches differently is found out.
+//! Extraction with an engine whose features depend on the batch that an image is in: batches that
+//! are cut differently are found out.
 
 mod change;
 mod device;

@@ -1,4 +1,5 @@
-//! Parts of an extraction: each reads its own images alone, and merged they are what one run leaves, splits and all.
+//! Parts of an extraction: each reads its own images alone, and merged they are what one run
+//! leaves, splits and all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,8 @@ fn unread(dataset: &Dataset) -> Vec<Result<Digest>> {
     dataset.entries.iter().map(|e| Err(Error::Image { path: e.uri.clone(), reason: "was not read".into() })).collect()
 }
 
-/// 47 photos without splits: copies of each other, some in groups, classes of one, two and four, one broken file.
+/// 47 photos without splits: copies of each other, some in groups, classes of one, two and four,
+/// one broken file.
 fn unsplit() -> World {
     let world = World::new(0);
     let class = |i: u64| ["cats", "dogs", "cats", "dogs", "one", "two", "two", "four", "four", "four", "four"][(i as usize).min(30) % 11];
@@ -66,7 +68,8 @@ fn listed(source: &dyn ImageSource) -> Dataset {
     dataset
 }
 
-/// One run over all images, as `features` makes it: digests first, then splits, copies out if asked for.
+/// One run over all images, as `features` makes it: digests first, then splits, copies out if asked
+/// for.
 fn whole(world: &World, deferred: Deferred) {
     let source = Counted::of(world);
     let mut dataset = listed(&source);
@@ -195,10 +198,10 @@ fn an_unfinished_merge_leaves_splits_open_and_an_ordinary_run_over_a_part_settle
     let (first, second, into) = (at("1"), at("2"), at("merged"));
     part(&mut world, first.clone(), Part { index: 0, of: 2 }, rule());
     part(&mut world, second.clone(), Part { index: 1, of: 2 }, rule());
-    let merged = merge(&into, &[first.clone()], Wait::Moment).unwrap();
+    let merged = merge(&into, std::slice::from_ref(&first), Wait::Moment).unwrap();
     assert!(merged.open > 0 && merged.split.is_none() && !merged.missing.is_empty());
     assert!(Cache::open(&into).unwrap().settled().is_err());
-    assert_eq!(merge(&into, &[second.clone()], Wait::Moment).unwrap().open, 0);
+    assert_eq!(merge(&into, std::slice::from_ref(&second), Wait::Moment).unwrap().open, 0);
     assert_eq!(split(&into), alone);
 
     // Parts that were split in another way are not one extraction.
@@ -206,10 +209,10 @@ fn an_unfinished_merge_leaves_splits_open_and_an_ordinary_run_over_a_part_settle
     part(&mut world, third.clone(), Part { index: 1, of: 2 }, Deferred { dedupe: true, ..rule() });
     let fresh = world.folder.path().join("4/c@1");
     let refused = merge(&fresh, &[first.clone(), third], Wait::Moment).unwrap_err().to_string();
-    assert!(refused.contains("hash:60/20/20 and --dedupe"), "{refused}");
+    assert!(refused.contains("option `split=hash:60/20/20` and option `dedupe`"), "{refused}");
     assert!(!fresh.exists());
 
-    // Whoever has all images at hand needs no merge.
+    // With all images at hand no merge is needed.
     world.cache = second;
     whole(&world, rule());
     assert_eq!(split(&world.cache), alone);

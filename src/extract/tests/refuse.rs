@@ -40,7 +40,7 @@ fn a_value_that_f16_cannot_hold_names_tap_image_and_way_out() {
         features[1][12] = 7e4;
         Ok(())
     });
-    assert!(error.contains("train/cats/002.png") && error.contains("`map`") && error.contains("--store bf16"), "{error}");
+    assert!(error.contains("train/cats/002.png") && error.contains("`map`") && error.contains("option `store=bf16`"), "{error}");
     assert_eq!(counts(&world.run()), [5, 0, 0, 0], "nothing is left in the way");
 }
 

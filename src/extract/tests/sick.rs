@@ -11,7 +11,7 @@ use crate::extract::{ExtractionJob, Outcome, Silent, recheck, run};
 use crate::store::{Cache, Status};
 use crate::{Error, Result};
 
-/// A source of which some files cannot be read so many times.
+/// A source of which some files cannot be read a number of times.
 struct Sick {
     honest: Box<dyn ImageSource>,
     /// What cannot be read, and how often still; digests are taken before.

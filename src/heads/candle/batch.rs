@@ -7,10 +7,11 @@ use super::member::Member;
 use crate::heads::training::objective::Targets;
 
 /// A training batch on the device, the same for all heads.
-pub struct Batch {
+pub(super) struct Batch {
     /// `[1, rows, dim]`.
     pub x: Tensor,
-    /// Random bits of each layer's input, `[1, rows, units]`, as numbers below 2¹⁶: a unit is dropped where they lie below its head's threshold.
+    /// Random bits of each layer's input, `[1, rows, units]`, as numbers below 2¹⁶: a unit is
+    /// dropped where they lie below its head's threshold.
     pub bits: Vec<Option<Tensor>>,
     /// Targets `[1, rows, outputs]`, each row's mass `[1, rows, 1]`, and the factor of their sum.
     pub q: Tensor,
@@ -20,7 +21,13 @@ pub struct Batch {
 
 impl Batch {
     /// `rows` of an epoch with their features.
-    pub fn new(common: &Common, members: &[&Member], (epoch, rows): (usize, &[usize]), x: Vec<f32>, targets: &Targets) -> Result<Batch> {
+    pub(super) fn new(
+        common: &Common,
+        members: &[&Member],
+        (epoch, rows): (usize, &[usize]),
+        x: Vec<f32>,
+        targets: &Targets,
+    ) -> Result<Batch> {
         let (dims, device) = (common.spec.dims(), &common.device);
         let on_device = |values: &[f32], columns: usize| Tensor::from_slice(values, (1, rows.len(), columns), device);
         let bits = |layer: usize| -> Result<Option<Tensor>> {

@@ -3,6 +3,6 @@
 use crate::Error;
 
 /// An error of candle with what was being done.
-pub fn failed(doing: &'static str) -> impl Fn(candle_core::Error) -> Error {
+pub(super) fn failed(doing: &'static str) -> impl Fn(candle_core::Error) -> Error {
     move |e| Error::candle(doing)(e)
 }

@@ -1,4 +1,5 @@
-//! Heads that train side by side, epoch by epoch: who is among them, the batches that all of them see, and memory that holds fewer at once.
+//! Heads that train in lockstep: their batches, and their division into stacks if memory does not
+//! hold all at once.
 
 use candle_core::{Device, Result as CandleResult};
 
@@ -7,10 +8,9 @@ use super::common::Common;
 use super::error::failed;
 use super::member::Member;
 use super::rates::Rates;
-use super::stack::Stack;
+use super::stack::{Answer, Stack};
 use crate::Result;
-use crate::heads::features::order::order;
-use crate::heads::features::order::window_rows;
+use crate::heads::features::order::{order, window_rows};
 use crate::heads::features::prefetch::Prefetch;
 use crate::heads::features::task::Task;
 use crate::heads::fitted::batch_norm::BatchNorm;
@@ -19,12 +19,13 @@ use crate::heads::training::lockstep::{self, Members};
 use crate::heads::training::objective::Targets;
 use crate::heads::training::trainer::Pass;
 
-/// Heads that agree in what `CandleTrainer::in_common` keeps.
-pub struct Group<'a> {
+/// Heads that share the settings of `CandleTrainer::in_common`.
+pub(super) struct Group<'a> {
     task: Task<'a>,
     common: Common,
     members: Members<Member>,
-    /// Their weights in turn: one stack, or several where memory does not hold a step of all heads at once.
+    /// Their weights in order: one stack, or several if memory does not hold a step of all heads at
+    /// once.
     stacks: Vec<Stack>,
     batch_norm: Option<BatchNorm>,
     steps: i32,
@@ -64,7 +65,7 @@ impl lockstep::Group for Group<'_> {
 
 impl<'a> Group<'a> {
     /// Heads before their first step.
-    pub fn new(device: &Device, task: Task<'a>, starts: &[Head]) -> CandleResult<Group<'a>> {
+    pub(super) fn new(device: &Device, task: Task<'a>, starts: &[Head]) -> CandleResult<Group<'a>> {
         let first = starts.first().ok_or_else(|| candle_core::Error::Msg("a group of no heads".into()))?;
         let common = Common::new(device, &first.spec, task);
         let stacks = vec![Stack::new(&common, starts)?];
@@ -105,7 +106,7 @@ impl<'a> Group<'a> {
             let members: Vec<&Member> = self.members.values().collect();
             let batch = Batch::new(&self.common, &members, (epoch, rows), x, &targets).map_err(failed("copying features"))?;
             self.steps += 1;
-            for ((sum, all_right), (loss, logits)) in sums.iter_mut().zip(self.step(&batch, lrs, &mut rates)?) {
+            for ((sum, all_right), Answer { loss, logits }) in sums.iter_mut().zip(self.step(&batch, lrs, &mut rates)?) {
                 *sum += rows.len() as f64 * f64::from(loss);
                 let right = |(row, z): &(&usize, &Vec<f32>)| self.common.objective.is_right(z, task.labels.of(**row));
                 *all_right += rows.iter().zip(&logits).filter(right).count();
@@ -125,8 +126,9 @@ impl<'a> Group<'a> {
         x
     }
 
-    /// One step of all heads; for each its loss and its logits. A stack whose step the device's memory does not hold goes on as two.
-    fn step(&mut self, batch: &Batch, lrs: &[f64], rates: &mut Vec<Rates>) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
+    /// One step of all heads; for each its loss and its logits. A stack whose step the device's
+    /// memory does not hold goes on as two.
+    fn step(&mut self, batch: &Batch, lrs: &[f64], rates: &mut Vec<Rates>) -> Result<Vec<Answer>> {
         let mut answers = vec![];
         let mut at = 0;
         while at < self.stacks.len() {
@@ -145,7 +147,7 @@ impl<'a> Group<'a> {
         Ok(answers)
     }
 
-    /// What differs from head to head, of each stack.
+    /// The rates of each stack.
     fn rates(&self, lrs: &[f64]) -> Result<Vec<Rates>> {
         let all: Vec<&Member> = self.members.values().collect();
         let mut rest = (&*all, lrs);

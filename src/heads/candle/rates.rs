@@ -1,4 +1,4 @@
-//! What differs from head to head: learning rates, weight decays, dropout.
+//! Values that differ from head to head: learning rates, weight decays, dropout.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -6,17 +6,19 @@ use super::batch::Batch;
 use super::common::Common;
 use super::member::Member;
 
-/// What differs from head to head, each `[heads, 1, 1]`.
-pub struct Rates {
+/// Values that differ from head to head, each `[heads, 1, 1]`.
+pub(super) struct Rates {
     pub lr: Tensor,
-    /// Weight decays, or where these are apart from the gradient what a step leaves of the weights; `None` where no head has any.
+    /// Weight decays, or if these are decoupled from the gradient the factors that a step applies
+    /// to the weights; `None` if no head has any.
     pub decay: Option<Tensor>,
-    /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of one head where all heads agree.
+    /// Of each layer's input: thresholds of the random bits, and the factor of what survives; of
+    /// one head where all heads agree.
     dropouts: Vec<Option<[Tensor; 2]>>,
 }
 
 impl Rates {
-    pub fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
+    pub(super) fn new(common: &Common, members: &[&Member], lrs: &[f64]) -> Result<Rates> {
         let apart = common.optimizer.decays_apart();
         let decay = |(m, lr): (&&Member, &f64)| if apart { 1.0 - lr * m.weight_decay() } else { m.weight_decay() };
         let decays = || members.iter().zip(lrs).map(|of| decay(of) as f32).collect();
@@ -39,7 +41,7 @@ impl Rates {
     }
 
     /// The input of a layer with dropout.
-    pub fn drop(&self, x: Tensor, batch: &Batch, layer: usize) -> Result<Tensor> {
+    pub(super) fn drop(&self, x: Tensor, batch: &Batch, layer: usize) -> Result<Tensor> {
         match (&self.dropouts[layer], &batch.bits[layer]) {
             (Some([thresholds, scales]), Some(bits)) => {
                 x.broadcast_mul(&bits.broadcast_ge(thresholds)?.to_dtype(DType::F32)?.broadcast_mul(scales)?)

@@ -1,4 +1,5 @@
-//! Weights of several heads behind each other on the device: each layer of all of them is one batched product.
+//! Weights of several heads behind each other on the device: each layer of all of them is one
+//! batched product.
 
 use candle_core::{D, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
@@ -12,8 +13,16 @@ use crate::heads::fitted::layer::Layer;
 use crate::heads::settings::choices::{Activation, Loss};
 use crate::heads::training::clipping::clip_factor;
 
+/// A head's answer to a training batch.
+pub(super) struct Answer {
+    /// Its loss.
+    pub loss: f32,
+    /// Its logits, row by row.
+    pub logits: Vec<Vec<f32>>,
+}
+
 /// Weights of some heads of a group.
-pub struct Stack {
+pub(super) struct Stack {
     pub heads: usize,
     /// Weight `[heads, outputs, inputs]` and bias `[heads, 1, outputs]` of each layer in turn.
     parameters: Vec<Parameter>,
@@ -21,7 +30,7 @@ pub struct Stack {
 
 impl Stack {
     /// Heads before their first step.
-    pub fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
+    pub(super) fn new(common: &Common, starts: &[Head]) -> Result<Stack> {
         #[cfg(test)]
         memory::take(starts.len(), memory::WEIGHTS)?;
         let stack = |of: &dyn Fn(&Head) -> &[f32], shape: [usize; 2]| -> Result<Parameter> {
@@ -39,13 +48,13 @@ impl Stack {
     }
 
     /// The layers of one head.
-    pub fn layers(&self, head: usize) -> Result<Vec<Layer>> {
+    pub(super) fn layers(&self, head: usize) -> Result<Vec<Layer>> {
         let values = |i: usize| self.parameters[i].var.narrow(0, head, 1)?.flatten_all()?.to_vec1();
         (0..self.parameters.len() / 2).map(|i| Ok(Layer { weight: values(2 * i)?, bias: values(2 * i + 1)? })).collect()
     }
 
     /// Keeps the heads of these numbers.
-    pub fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
+    pub(super) fn keep(&mut self, common: &Common, heads: Vec<u32>) -> Result<()> {
         self.heads = heads.len();
         if heads.is_empty() {
             self.parameters.clear();
@@ -55,8 +64,8 @@ impl Stack {
         self.parameters.iter_mut().try_for_each(|p| p.keep(&heads))
     }
 
-    /// Itself as two.
-    pub fn halves(self, common: &Common) -> Result<[Stack; 2]> {
+    /// Splits the stack in two.
+    pub(super) fn halves(self, common: &Common) -> Result<[Stack; 2]> {
         let first = self.heads.div_ceil(2);
         let (mut some, mut others) = (vec![], vec![]);
         for parameter in self.parameters {
@@ -67,8 +76,9 @@ impl Stack {
         Ok([Stack { heads: first, parameters: some }, Stack { heads: self.heads - first, parameters: others }])
     }
 
-    /// One step, the first of which is number 1; for each head its loss and its logits before the step. A step that fails changes nothing.
-    pub fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<(f32, Vec<Vec<f32>>)>> {
+    /// One step, the first of which is number 1; for each head its loss and its logits before the
+    /// step. A step that fails changes nothing.
+    pub(super) fn step(&mut self, common: &Common, rates: &Rates, batch: &Batch, step: i32) -> Result<Vec<Answer>> {
         let logits = self.forward(common, rates, batch)?;
         let losses = losses(common, &logits, batch)?;
         // No head's loss depends on another's weights: the gradient of their sum is each one's own.
@@ -83,7 +93,7 @@ impl Stack {
         let moved = moved.collect::<Result<Vec<_>>>()?;
         #[cfg(test)]
         memory::take(self.heads, memory::STEP)?;
-        let answers = losses.to_vec1()?.into_iter().zip(logits.to_vec3()?).collect();
+        let answers = losses.to_vec1()?.into_iter().zip(logits.to_vec3()?).map(|(loss, logits)| Answer { loss, logits }).collect();
         self.parameters.iter_mut().zip(moved).try_for_each(|(p, moved)| p.set(moved))?;
         Ok(answers)
     }
@@ -116,7 +126,7 @@ fn losses(common: &Common, logits: &Tensor, batch: &Batch) -> Result<Tensor> {
             let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
             (softplus.broadcast_mul(&batch.mass)? - logits.broadcast_mul(&batch.q)?)?.sum((1, 2))?
         }
-        _ => log_softmax(logits, D::Minus1)?.broadcast_mul(&batch.q)?.sum((1, 2))?.neg()?,
+        Loss::Auto | Loss::Softmax => log_softmax(logits, D::Minus1)?.broadcast_mul(&batch.q)?.sum((1, 2))?.neg()?,
     };
     sum * batch.scale
 }
@@ -135,17 +145,17 @@ fn clipped(common: &Common, gradients: Vec<Tensor>, largest: f64) -> Result<Vec<
 
 /// A device whose memory holds the weights, or a step, of so many heads at once.
 #[cfg(test)]
-pub mod memory {
+pub(crate) mod memory {
     use std::cell::Cell;
 
-    pub const WEIGHTS: usize = 0;
-    pub const STEP: usize = 1;
+    pub(crate) const WEIGHTS: usize = 0;
+    pub(crate) const STEP: usize = 1;
 
     thread_local! {
         pub static HOLDS: Cell<[usize; 2]> = const { Cell::new([usize::MAX; 2]) };
     }
 
-    pub fn take(heads: usize, what: usize) -> candle_core::Result<()> {
+    pub(crate) fn take(heads: usize, what: usize) -> candle_core::Result<()> {
         match heads > HOLDS.get()[what] {
             true => Err(candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into())),
             false => Ok(()),

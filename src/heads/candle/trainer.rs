@@ -1,4 +1,4 @@
-//! The candle trainer as others see it.
+//! The candle trainer as a [`Trainer`].
 
 use candle_core::Device;
 
@@ -11,14 +11,13 @@ use crate::heads::settings::choices::{Init, LrScale, Schedule};
 use crate::heads::settings::params::Params;
 use crate::heads::settings::spec::HeadSpec;
 use crate::heads::training::lockstep::sessions;
-use crate::heads::training::trainer::Session;
-use crate::heads::training::trainer::Trainer;
+use crate::heads::training::trainer::{Session, Trainer};
 use crate::{Error, Result};
 
 /// Trains heads with candle.
 #[derive(Debug, Clone)]
 pub struct CandleTrainer {
-    /// Where.
+    /// The device.
     pub device: Device,
 }
 
@@ -32,7 +31,8 @@ impl Trainer for CandleTrainer {
         sessions.pop().ok_or_else(|| Error::engine("candle", "training a head")("nothing was begun"))
     }
 
-    /// All but what acts on each head by itself: where it starts, its rates over the epochs, and when it ends.
+    /// Everything but the settings that act on each head by itself: its start, its rates over the
+    /// epochs, and its end.
     fn in_common(&self, spec: &HeadSpec, _: usize) -> Option<HeadSpec> {
         let params = Params {
             init: Init::Torch,

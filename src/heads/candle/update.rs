@@ -1,4 +1,5 @@
-//! One step of an optimiser for the weights of several heads, as `torch.optim` or Keras computes it.
+//! One step of an optimiser for the weights of several heads, as `torch.optim` or Keras computes
+//! it.
 
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -6,15 +7,21 @@ use super::rates::Rates;
 use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
 
-/// One parameter of all heads, `[heads, …]`, with what the optimiser remembers of it.
-pub struct Parameter {
+/// One parameter of all heads, `[heads, …]`, with its optimiser states.
+pub(super) struct Parameter {
     pub var: Var,
     pub states: Vec<Tensor>,
 }
 
+/// A parameter after a step.
+pub(super) struct Moved {
+    value: Tensor,
+    states: Vec<Tensor>,
+}
+
 impl Parameter {
-    /// Where a step along the gradient `g` leads: the value and the states after it. The first step is number 1.
-    pub fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<(Tensor, Vec<Tensor>)> {
+    /// The value and the states after a step along the gradient `g`. The first step is number 1.
+    pub(super) fn moved(&self, o: &Optimizer, rates: &Rates, step: i32, mut g: Tensor) -> Result<Moved> {
         let mut p = self.var.as_tensor().detach();
         let mut s = self.states.clone();
         if let Some(decay) = &rates.decay {
@@ -65,24 +72,25 @@ impl Parameter {
                 (&s[0] / denominator)?.broadcast_mul(&(lr / c1)?)?
             }
         };
-        Ok(((p - stride)?.detach(), s))
+        Ok(Moved { value: (p - stride)?.detach(), states: s })
     }
 
-    /// Goes there; takes no memory.
-    pub fn set(&mut self, (value, states): (Tensor, Vec<Tensor>)) -> Result<()> {
+    /// Moves to a value and states. Allocates nothing.
+    pub(super) fn set(&mut self, Moved { value, states }: Moved) -> Result<()> {
         self.states = states;
         self.var.set(&value)
     }
 
     /// Keeps the heads of these numbers.
-    pub fn keep(&mut self, heads: &Tensor) -> Result<()> {
+    pub(super) fn keep(&mut self, heads: &Tensor) -> Result<()> {
         self.var = Var::from_tensor(&self.var.as_tensor().detach().index_select(heads, 0)?)?;
         self.states = self.states.iter().map(|s| s.index_select(heads, 0)).collect::<Result<_>>()?;
         Ok(())
     }
 
-    /// The first heads and the others, each in memory of their own. By way of the host: there is little left on the device.
-    pub fn apart(self, first: usize, device: &Device) -> Result<[Parameter; 2]> {
+    /// The first heads and the others, each in memory of their own. By way of the host: there is
+    /// little left on the device.
+    pub(super) fn apart(self, first: usize, device: &Device) -> Result<[Parameter; 2]> {
         let on_host = |t: &Tensor| t.detach().to_device(&Device::Cpu);
         let (var, states) = (on_host(&self.var)?, self.states.iter().map(on_host).collect::<Result<Vec<_>>>()?);
         drop(self);

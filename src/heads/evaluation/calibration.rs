@@ -1,10 +1,13 @@
-//! Temperature scaling (Guo et al., "On calibration of modern neural networks", ICML 2017): all logits divided by one number, chosen so that
-//! the probabilities of rows that were not trained on are as likely as can be. It changes no answer.
+//! Temperature scaling (Guo et al., "On calibration of modern neural networks", ICML 2017): all
+//! logits are divided by one number, chosen to maximise the likelihood of rows that were not
+//! trained on. It changes no answer.
 //!
-//! Few rows, or rows without a mistake, would drive that number to its bound: nothing then speaks against being surer still. So the fit is a cautious
-//! one. The logarithm of the temperature has a wide normal prior; answers are made surer than the head's own only as far as it still pays
-//! where val has one mistake more than it has (as Platt, 1999, counts one more); and the fitted number is taken only if it pays on rows that
-//! it was not fitted on: the loss, cross-validated within val, must fall by more than its standard error.
+//! Few rows, or rows without a mistake, would drive that number to its bound, because no row speaks
+//! against more confidence. The fit is therefore regularised. The logarithm of the temperature has
+//! a wide normal prior. Probabilities become more confident than the head's own only as far as it
+//! still pays with one mistake more than val has (as Platt, 1999, counts one more). And the fitted
+//! number is used only if the loss, cross-validated within val, falls by more than its standard
+//! error.
 //!
 //! Logits are not needed: up to a constant they are the logarithms of the probabilities.
 
@@ -23,47 +26,47 @@ const BOUND: f64 = 2.0 * LN_10;
 /// Standard deviation of the prior on the temperature's logarithm: a factor of ten either way.
 const SPREAD: f64 = LN_10;
 
-/// Parts of val, each of which judges the temperature that the others give.
+/// Number of parts of val; each judges the temperature fitted on the others.
 const PARTS: usize = 5;
 
-/// Rows whose slopes one thread adds up.
+/// Number of rows whose slopes one thread sums.
 const PART: usize = 1024;
 
-/// Rows that were not trained on, and what a head says of them.
+/// Rows that were not trained on, with a head's probabilities.
 #[derive(Clone, Copy)]
-pub struct Answers<'a> {
+pub(crate) struct Answers<'a> {
     /// Class probabilities, row by row.
     pub probabilities: &'a [f32],
     /// Number of classes.
     pub classes: usize,
-    /// Labels of all rows that there are.
+    /// Labels of all rows.
     pub labels: &'a Labels,
-    /// Which rows these are.
+    /// Numbers of these rows.
     pub rows: &'a [usize],
-    /// Whether every class has a probability of its own, rather than all one distribution.
+    /// Whether each class has an independent probability.
     pub each: bool,
 }
 
-/// A temperature, and why it is that.
+/// A temperature with its evidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Calibration {
-    /// What logits are to be divided by; 1 where the rows do not tell.
+pub(crate) struct Calibration {
+    /// The divisor of the logits; 1 if the rows give no evidence.
     pub temperature: f64,
-    /// The one that was fitted, whether or not it was taken.
+    /// The fitted temperature, whether used or not.
     pub fitted: f64,
-    /// Rows that are answered wrongly; all, where answers are no numbers.
+    /// Number of wrong answers; all rows if probabilities are NaN.
     pub mistakes: usize,
 }
 
 impl Calibration {
-    /// Whether another temperature was fitted, but no more than noise speaks for it.
-    pub fn is_refused(&self) -> bool {
+    /// Whether a temperature was fitted but rejected as noise.
+    pub(crate) fn is_refused(&self) -> bool {
         self.temperature != self.fitted
     }
 }
 
-/// The temperature of some answers. What stays together by `groups` is judged together.
-pub fn calibrate(answers: Answers<'_>, groups: &Groups) -> Calibration {
+/// The temperature of some answers. Rows of one group are judged together.
+pub(crate) fn calibrate(answers: Answers<'_>, groups: &Groups) -> Calibration {
     if answers.rows.is_empty() || answers.probabilities.iter().any(|p| p.is_nan()) {
         return Calibration { temperature: 1.0, fitted: 1.0, mistakes: answers.rows.len() };
     }
@@ -91,13 +94,14 @@ impl Answers<'_> {
         }
     }
 
-    /// The temperature that some of the answers ask for, its logarithm to within `near`.
+    /// The temperature that fits some of the answers best, its logarithm to within `near`.
     fn fit(&self, some: &[usize], near: f64) -> f64 {
-        // The mean loss is convex in one over the temperature: its slope by the logarithm has one zero.
+        // The mean loss is convex in one over the temperature: its slope by the logarithm has one
+        // zero.
         let slope = |u: f64, of: &(dyn Fn(usize, f64) -> f64 + Sync)| -> f64 {
             let inverse = u.exp();
             let part = |some: &[usize]| some.iter().map(|&at| of(at, inverse)).sum::<f64>();
-            // Added up in order, whatever the number of threads.
+            // Summed in order, whatever the number of threads.
             let sum: f64 = some.par_chunks(PART).map(part).collect::<Vec<f64>>().iter().sum();
             inverse * sum + u / (SPREAD * SPREAD)
         };
@@ -110,7 +114,8 @@ impl Answers<'_> {
         (-zero(0.0, BOUND, near, |u| slope(u, &with_another))).exp()
     }
 
-    /// Whether temperatures fitted on parts of the answers make the others likelier, by more than chance would have it.
+    /// Whether temperatures fitted on parts of the answers improve the loss of the others by more
+    /// than its standard error.
     fn pays(&self, groups: &Groups) -> bool {
         let parts = folds(self.labels, groups, self.rows, PARTS, 0);
         let part_of: HashMap<usize, usize> =
@@ -127,18 +132,19 @@ impl Answers<'_> {
             loss_of(p, labels, self.each, 1.0) - loss_of(p, labels, self.each, scaled)
         };
         let gains: Vec<f64> = places().into_par_iter().map(gain).collect();
-        // Rows that stay together are one observation.
+        // A group is one observation.
         let mut units = BTreeMap::<usize, f64>::new();
         self.rows.iter().zip(gains).for_each(|(&row, gain)| *units.entry(groups.first(row)).or_default() += gain);
         let n = units.len() as f64;
         let mean = units.values().sum::<f64>() / n;
         let variance = units.values().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        // Of one observation the error is no number, and nothing is more than that.
+        // The error of a single observation is NaN, and nothing compares greater.
         mean > (variance / n).sqrt()
     }
 }
 
-/// Where an ascending function crosses zero between two places, to within `near`; an end where it does not. (Regula falsi, the Illinois way.)
+/// The zero of an ascending function between two points, to within `near`; an end point if there is
+/// none. (Regula falsi, Illinois algorithm.)
 fn zero(mut low: f64, mut high: f64, near: f64, of: impl Fn(f64) -> f64) -> f64 {
     let (mut at_low, mut at_high) = (of(low), of(high));
     if at_low >= 0.0 {
@@ -149,11 +155,11 @@ fn zero(mut low: f64, mut high: f64, near: f64, of: impl Fn(f64) -> f64) -> f64 
     }
     let mut side = 0;
     for step in 1..100 {
-        // Now and then the middle, where one end would hardly move.
+        // Every fourth step bisects, in case one end hardly moves.
         let falsi = (low * at_high - high * at_low) / (at_high - at_low);
         let next = if step % 4 == 0 { f64::midpoint(low, high) } else { falsi.clamp(low, high) };
         let value = of(next);
-        // Twice on one side: the other end counts for half, so that it moves too.
+        // After two steps on one side the value at the other end is halved, so that it moves too.
         if value < 0.0 {
             (low, at_low) = (next, value);
             at_high *= if side == -1 { 0.5 } else { 1.0 };
@@ -194,7 +200,8 @@ fn slope_of(p: &[f32], labels: &[u32], each: bool, inverse: f64) -> f64 {
     labels.first().map_or(0.0, |&label| slope_of_softmax(p, label as usize, inverse))
 }
 
-/// As [`slope_of`], had the row been a mistake: of the next class after its answer, or where each class has its own, of the one least sure.
+/// As [`slope_of`] if the row had been a mistake: for the second most probable class, or with
+/// independent classes for the least certain one.
 fn slope_of_mistake(p: &[f32], each: bool, inverse: f64) -> f64 {
     if each {
         let nearest = p.iter().map(|&p| logit(p)).fold(f64::INFINITY, |least, z| if z.abs() < least.abs() { z } else { least });
@@ -228,7 +235,7 @@ fn softplus(z: f64) -> f64 {
 }
 
 /// Probabilities as they would be with all logits divided by a temperature, row by row in place.
-pub fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperature: f64) {
+pub(crate) fn rescale(probabilities: &mut [f32], classes: usize, each: bool, temperature: f64) {
     if temperature == 1.0 {
         return;
     }
@@ -312,7 +319,8 @@ mod tests {
         let (p, labels, rows) = two_classes(&[0.97; 24]);
         let found = of(answers(&p, 2, &labels, &rows, false));
         assert_eq!((found.temperature, found.mistakes), (1.0, 0));
-        // A head that is far too unsure: three in four, where it is always right. One mistake in 25 is what is allowed for.
+        // A head that is far too unsure: three in four, where it is always right. One mistake in 25
+        // is what is allowed for.
         let (p, labels, rows) = two_classes(&[0.75; 24]);
         let mut found = of(answers(&p, 2, &labels, &rows, false));
         let mut sure = [0.75, 0.25];
@@ -329,7 +337,8 @@ mod tests {
 
     #[test]
     fn many_rows_with_mistakes_are_calibrated_as_they_ask_for() {
-        // Right nine times in ten, said with other confidences: the likeliest temperature makes of each 0.9.
+        // Right nine times in ten, said with other confidences: the likeliest temperature makes of
+        // each 0.9.
         for said in [0.99f32, 0.7] {
             let of_right: Vec<f32> = (0..2000).map(|row| if row % 10 < 9 { said } else { 1.0 - said }).collect();
             let (p, labels, rows) = two_classes(&of_right);
@@ -358,7 +367,8 @@ mod tests {
     #[test]
     fn scaling_seldom_makes_other_rows_less_likely_and_then_by_little() {
         use crate::rng::Philox;
-        // Heads of all kinds (sure, unsure, right) on vals of all sizes, judged by many other rows of the same kind.
+        // Heads of all kinds (sure, unsure, right) on vals of all sizes, judged by many other rows
+        // of the same kind.
         let (mut worse, mut runs, mut total) = (0.0f64, 0.0, 0.0);
         for (case, (n, right, said)) in [12, 40, 200]
             .into_iter()

@@ -1,7 +1,5 @@
 //! The metrics that a head may be chosen by.
 
-use super::metrics::Metrics;
-
 /// A metric and the direction in which it improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
@@ -12,7 +10,7 @@ pub struct Metric {
 }
 
 /// All metrics.
-pub const METRICS: &[Metric] = &[
+pub(crate) const METRICS: &[Metric] = &[
     Metric { name: "acc1", more: true },
     Metric { name: "acc5", more: true },
     Metric { name: "loss", more: false },
@@ -23,17 +21,12 @@ pub const METRICS: &[Metric] = &[
 ];
 
 impl Metric {
-    /// Its value as a score of which more is better; a value that is not finite is worst.
-    pub fn score(&self, metrics: &Metrics) -> f64 {
-        match metrics.get(self.name) {
-            Some(value) if value.is_finite() => {
-                if self.more {
-                    value
-                } else {
-                    -value
-                }
-            }
-            _ => f64::NEG_INFINITY,
+    /// A value as a score of which more is better; one that is missing or not finite is worst.
+    pub fn score(&self, value: Option<f64>) -> f64 {
+        match value.filter(|value| value.is_finite()) {
+            Some(value) if self.more => value,
+            Some(value) => -value,
+            None => f64::NEG_INFINITY,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is said of a head: accuracy, loss, recall, F1, calibration error, area under the curve, confusion. Fractions, not per cent.
+//! Metrics of a head: accuracy, loss, recall, F1, calibration error, area under the curve,
+//! confusion. Fractions, not per cent.
 
 use std::ops::Range;
 
@@ -23,7 +24,8 @@ pub struct Metrics {
     pub macro_f1: f64,
     /// Expected calibration error of the most probable class: 15 bins of equal width.
     pub ece: f64,
-    /// Area under the ROC curve: of two classes always, of more by [`Metrics::with_auc`]; `None` where no class has both rows and others.
+    /// Area under the ROC curve: of two classes always, of more by [`Metrics::with_auc`]; `None` if
+    /// no class has both positive and negative rows.
     pub auc: Option<f64>,
 }
 
@@ -42,7 +44,7 @@ impl Metrics {
         }
     }
 
-    /// What is known of a head whose answers are no numbers: nothing.
+    /// Metrics of a head whose probabilities are NaN.
     pub const UNKNOWN: Metrics = Metrics {
         acc1: f64::NAN,
         acc5: f64::NAN,
@@ -53,14 +55,15 @@ impl Metrics {
         auc: None,
     };
 
-    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows · classes`). Where one of them is no number, no
-    /// comparison says anything: [`Metrics::UNKNOWN`].
+    /// Metrics of `rows`, whose class probabilities lie row by row in `probabilities` (`rows ·
+    /// classes`). If one of them is NaN, the result is [`Metrics::UNKNOWN`].
     pub fn of(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
         Evaluation::new(classes, labels, false).of_all(probabilities, rows)
     }
 
-    /// As [`Metrics::of`] with `auc` for any number of classes, which takes a sort a class: their mean, one versus the rest or of several labels
-    /// each, over the classes that have both rows and others.
+    /// As [`Metrics::of`] with `auc` for any number of classes, at the cost of a sort per class:
+    /// the mean over the classes that have both positive and negative rows, one versus rest or by
+    /// label.
     pub fn with_auc(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Metrics {
         Evaluation::new(classes, labels, true).of_all(probabilities, rows)
     }
@@ -69,8 +72,9 @@ impl Metrics {
 /// Bins of equal width by which calibration is judged.
 const BINS: usize = 15;
 
-/// Metrics in the making: rows come in parts, and nothing is kept of them but what an area under the curve needs.
-pub struct Evaluation<'l> {
+/// Metrics under accumulation: rows arrive in parts, and only an area under the curve keeps their
+/// probabilities.
+pub(crate) struct Evaluation<'l> {
     classes: usize,
     labels: &'l Labels,
     rows: usize,
@@ -78,23 +82,23 @@ pub struct Evaluation<'l> {
     top: [usize; 2],
     loss: f64,
     counts: Vec<ClassCount>,
-    /// Rows, confidences and right answers by confidence: bins `(b/15, (b+1)/15]` of it (Guo et al., "On calibration of modern neural networks",
-    /// ICML 2017).
+    /// Rows, confidences and right answers by confidence: bins `(b/15, (b+1)/15]` of it (Guo et
+    /// al., "On calibration of modern neural networks", ICML 2017).
     bins: [(usize, f64, f64); BINS],
-    /// Classes whose area under the curve is asked for.
+    /// Classes whose area under the curve is needed.
     areas: Range<usize>,
-    /// Rows and their probabilities, where there are such.
+    /// Rows and their probabilities, kept for these areas.
     kept: (Vec<usize>, Vec<f32>),
-    /// Their mean area, once all rows are there.
+    /// The mean area once all rows have arrived.
     auc: Option<f64>,
-    /// Whether a probability was no number.
+    /// Whether a probability was NaN.
     is_unknown: bool,
 }
 
 impl<'l> Evaluation<'l> {
     fn new(classes: usize, labels: &'l Labels, auc: bool) -> Evaluation<'l> {
         let areas = match auc {
-            // Of two classes that exclude each other one says all.
+            // One of two classes that exclude each other suffices.
             _ if classes == 2 && !labels.are_many() => 1..2,
             true => 0..classes,
             false => 0..0,
@@ -114,8 +118,8 @@ impl<'l> Evaluation<'l> {
         }
     }
 
-    /// What serves for judging by a metric.
-    pub fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
+    /// An accumulator for judging by a metric.
+    pub(crate) fn by(metric: Metric, classes: usize, labels: &'l Labels) -> Evaluation<'l> {
         Evaluation::new(classes, labels, metric.name == "auc")
     }
 
@@ -125,7 +129,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// Adds rows with their class probabilities.
-    pub fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
+    pub(crate) fn add(&mut self, probabilities: &[f32], rows: &[usize]) {
         self.is_unknown |= probabilities.iter().any(|p| p.is_nan());
         if self.is_unknown {
             return;
@@ -153,8 +157,9 @@ impl<'l> Evaluation<'l> {
         *right += f64::from(u8::from(labels.contains(&(answer as u32))));
     }
 
-    /// All rows are there: what was kept for areas under the curve goes.
-    pub fn finish(&mut self) {
+    /// Computes areas under the curve once all rows have arrived, and frees the probabilities kept
+    /// for them.
+    pub(crate) fn finish(&mut self) {
         let (rows, probabilities) = std::mem::take(&mut self.kept);
         if rows.is_empty() || self.is_unknown {
             return;
@@ -165,7 +170,7 @@ impl<'l> Evaluation<'l> {
     }
 
     /// The metrics of all rows.
-    pub fn metrics(mut self) -> Metrics {
+    pub(crate) fn metrics(mut self) -> Metrics {
         self.finish();
         if self.is_unknown {
             return Metrics::UNKNOWN;
@@ -178,19 +183,20 @@ impl<'l> Evaluation<'l> {
     }
 }
 
-/// Rows that are, that were called, and that are and were called a class.
+/// Counts of one class: its rows, the rows predicted as it, and both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClassCount {
+pub(crate) struct ClassCount {
     /// Rows of the class.
     pub is: usize,
-    /// Rows said to be of the class.
+    /// Rows predicted as the class.
     pub called: usize,
     /// Both.
     pub both: usize,
 }
 
-/// Counts by class: the answer is the most probable class, or with several classes a row those of at least one half.
-pub fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
+/// Counts by class. The prediction is the most probable class, or with several classes per row
+/// every class of at least one half.
+pub(crate) fn counts(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<ClassCount> {
     let mut counts = vec![ClassCount::default(); classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         count_row(&mut counts, p, most_probable(p), labels.of(row), labels.are_many());
@@ -211,8 +217,9 @@ fn count_row(counts: &mut [ClassCount], p: &[f32], answer: usize, labels: &[u32]
     }
 }
 
-/// `confusion[is][called]`: rows of each class by the class they were said to be. Rows with several classes count under each.
-pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
+/// `confusion[is][called]`: number of rows of each class by predicted class. Rows with several
+/// classes count under each.
+pub(crate) fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &[usize]) -> Vec<Vec<usize>> {
     let mut table = vec![vec![0; classes]; classes];
     for (&row, p) in rows.iter().zip(probabilities.chunks_exact(classes)) {
         let best = most_probable(p);
@@ -221,8 +228,8 @@ pub fn confusion(probabilities: &[f32], classes: usize, labels: &Labels, rows: &
     table
 }
 
-/// The most probable class; of equally probable ones the first.
-pub fn most_probable(p: &[f32]) -> usize {
+/// The most probable class; ties go to the first.
+pub(crate) fn most_probable(p: &[f32]) -> usize {
     (1..p.len()).fold(0, |best, class| if p[class] > p[best] { class } else { best })
 }
 
@@ -232,7 +239,7 @@ fn rank(p: &[f32], class: usize) -> usize {
 }
 
 fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
-    // 0 − x rather than −x: what is sure costs 0, not −0.
+    // 0 − x rather than −x: certainty costs 0, not −0.
     let cost = |p: f32| 0.0 - ln(p);
     if many {
         let of = |(class, &p): (usize, &f32)| cost(if labels.contains(&(class as u32)) { p } else { 1.0 - p });
@@ -241,8 +248,8 @@ fn negative_log_likelihood(p: &[f32], labels: &[u32], many: bool) -> f64 {
     labels.first().map_or(0.0, |&label| cost(p[label as usize]))
 }
 
-/// Logarithm of a probability, of 0 a finite one. What is no number stays none, as it does not with `f32::max`.
-pub fn ln(p: f32) -> f64 {
+/// Logarithm of a probability; finite for 0. NaN stays NaN, which `f32::max` does not guarantee.
+pub(crate) fn ln(p: f32) -> f64 {
     f64::from(if p < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { p }).ln()
 }
 
@@ -259,7 +266,8 @@ fn area_of_class(class: usize, probabilities: &[f32], classes: usize, labels: &L
     area_under_curve(rows.iter().zip(probabilities.chunks_exact(classes)).map(scored).collect())
 }
 
-/// Mann and Whitney: the share of (positive, negative) pairs in the right order, ties counting half; `None` where one kind is missing.
+/// Mann–Whitney statistic: the share of (positive, negative) pairs in the right order, ties
+/// counting half; `None` if one kind is missing.
 fn area_under_curve(mut scored: Vec<(f32, bool)>) -> Option<f64> {
     scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let positives = scored.iter().filter(|s| s.1).count() as f64;
@@ -357,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_are_no_numbers_have_no_metrics() {
+    fn probabilities_that_are_nan_have_no_metrics() {
         let (one, many) = (Labels::One(vec![0, 1]), Labels::Many(vec![vec![0], vec![0, 1]]));
         for p in [[f32::NAN; 4], [1.0, 0.0, f32::NAN, 0.5]] {
             for labels in [&one, &many] {

@@ -1,4 +1,4 @@
-//! How a head is judged.
+//! The evaluation of heads.
 //!
 //! | file | what for |
 //! |---|---|

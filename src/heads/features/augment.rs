@@ -1,11 +1,15 @@
-//! Training rows that differ from epoch to epoch: a random view, features shifted at random, rows mixed.
+//! Training rows that differ from epoch to epoch: a random view, features shifted at random, rows
+//! mixed.
 //!
-//! The shift is the channel-wise brightness of "Frozen Feature Augmentation for few-shot image classification" (Bär et al., CVPR 2024): of a
-//! row scaled to its smallest and largest feature, each feature moves by a number of its own from ±brightness, and is cut off at 0 and 1.
+//! The shift is the channel-wise brightness of "Frozen Feature Augmentation for few-shot image
+//! classification" (Bär et al., CVPR 2024): of a row scaled to its smallest and largest feature,
+//! each feature moves by a number of its own from ±brightness, and is clamped to 0 and 1.
 //!
-//! Mixing is that of "mixup: Beyond Empirical Risk Minimization" (Zhang et al., ICLR 2018) on features, for each row by itself: x becomes
-//! λ x + (1 − λ) x', with x' a random training row and λ from Beta(α, α); targets alike (see `Objective::mixed_targets`). As a row is as likely
-//! to be mixed into another as the other into it, λ is taken to be at least ½, so that a row stays nearest to its own class.
+//! Mixing is that of "mixup: Beyond Empirical Risk Minimization" (Zhang et al., ICLR 2018) on
+//! features, for each row by itself: x becomes λ x + (1 − λ) x', with x' a random training row and
+//! λ from Beta(α, α); targets likewise (see `Objective::mixed_targets`). λ is replaced by 1 − λ
+//! where that is larger, so that a row stays nearest to its own class; by symmetry this changes
+//! nothing else.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,15 +17,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::heads::features::order::window_rows;
 use crate::heads::features::prefetch::for_each_row;
-use crate::heads::features::table::FeatureTable;
+use crate::heads::features::table::{FeatureTable, Mix};
 use crate::heads::settings::params::Params;
-use crate::heads::streams::AUGMENT;
-use crate::heads::streams::MIXUP;
+use crate::heads::streams::{AUGMENT, MIXUP};
 use crate::rng::{Draws, Philox};
 
-/// Tables of the same rows, one a view. A training row is read from another one each epoch, shifted and mixed with another row; every other
-/// row is view 0 as it is.
-pub struct Augmented {
+/// Tables of the same rows, one per view. A training row is read from a random view each epoch,
+/// shifted and mixed with another row; all other rows are read from view 0 unchanged.
+pub(crate) struct Augmented {
     views: Vec<Arc<dyn FeatureTable>>,
     /// Smallest and largest feature of each row of each view; empty where nothing is shifted.
     ends: Vec<Vec<[f32; 2]>>,
@@ -35,13 +38,14 @@ pub struct Augmented {
 }
 
 impl Augmented {
-    /// The features as the settings ask for them: `views` themselves where they ask for nothing.
-    pub fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
+    /// The features with the augmentation that the settings ask for; the first of `views` itself
+    /// where they ask for none.
+    pub(crate) fn table(params: &Params, views: Vec<Arc<dyn FeatureTable>>, train: &[usize]) -> Option<Arc<dyn FeatureTable>> {
         let first = views.first()?.clone();
         if views.len() == 1 && params.brightness == 0.0 && params.mixup == 0.0 {
             return Some(first);
         }
-        // The first view is asked for in the first epoch, larger ones whenever they are read.
+        // The first view is prefetched in the first epoch, larger ones whenever they are read.
         if train.len() <= window_rows(first.stored_dim()) {
             views[1..].iter().for_each(|view| view.will_read(train));
         }
@@ -94,14 +98,15 @@ fn ends(table: &dyn FeatureTable) -> Vec<[f32; 2]> {
     ends
 }
 
-/// A share from Beta(α, α), or one minus it, whichever is less.
+/// A share λ from Beta(α, α), or 1 − λ if that is less.
 fn lesser_share(alpha: f64, draws: &mut Draws) -> f32 {
     let difference = ln_gamma_variate(alpha, draws) - ln_gamma_variate(alpha, draws);
     (1.0 / (1.0 + difference.abs().exp())) as f32
 }
 
-/// The logarithm of a number from Gamma(α, 1): of one from Gamma(α + 1, 1), as Marsaglia and Tsang (2000) draw it, times U^(1/α). As a
-/// logarithm, for small α leave no number but 0.
+/// The logarithm of a number from Gamma(α, 1): of one from Gamma(α + 1, 1), as Marsaglia and Tsang
+/// (2000) draw it, times U^(1/α). It is a logarithm because for small α the number itself would
+/// underflow to 0.
 fn ln_gamma_variate(alpha: f64, draws: &mut Draws) -> f64 {
     // Never 0, whose logarithm would be infinite.
     let mut uniform = || (f64::from(draws.bits()) + 0.5) / 4_294_967_296.0;
@@ -129,7 +134,7 @@ impl FeatureTable for Augmented {
             return self.views[0].read(row, columns, out);
         }
         self.read_shifted(row, columns.clone(), out);
-        if let Some((other, share)) = self.mixed(row) {
+        if let Some(Mix { row: other, share }) = self.mixed(row) {
             let mut others = vec![0.0; out.len()];
             self.read_shifted(other, columns, &mut others);
             out.iter_mut().zip(others).for_each(|(x, other)| *x += share * (other - *x));
@@ -140,7 +145,7 @@ impl FeatureTable for Augmented {
         self.views[0].stored_dim()
     }
 
-    /// Rows that are mixed into these lie anywhere: they are not asked for.
+    /// Rows that are mixed into these lie anywhere and are not prefetched.
     fn will_read(&self, rows: &[usize]) {
         for (view, table) in self.views.iter().enumerate() {
             let of_view = |&&row: &&usize| if self.is_train[row] { self.view(row) == view } else { view == 0 };
@@ -148,13 +153,13 @@ impl FeatureTable for Augmented {
         }
     }
 
-    fn mixed(&self, row: usize) -> Option<(usize, f32)> {
+    fn mixed(&self, row: usize) -> Option<Mix> {
         if self.mixup == 0.0 || !self.is_train[row] {
             return None;
         }
         let mut draws = self.mixes.draws([row as u32, self.epoch.load(Ordering::Relaxed) as u32]);
         let other = self.train[draws.below(self.train.len() as u32) as usize];
-        Some((other, lesser_share(self.mixup, &mut draws)))
+        Some(Mix { row: other, share: lesser_share(self.mixup, &mut draws) })
     }
 
     fn block_rows(&self) -> usize {
@@ -218,7 +223,7 @@ mod tests {
         for epoch in [0, 1, 7] {
             table.begin_epoch(epoch);
             for &row in &train {
-                let (other, share) = table.mixed(row).unwrap();
+                let Mix { row: other, share } = table.mixed(row).unwrap();
                 assert!(other < 30 && (0.0..=0.5).contains(&share));
                 partners.push(other);
                 let (mut x, mut q) = ([0.0; 10], [0.0; 3]);

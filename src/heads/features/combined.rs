@@ -7,14 +7,14 @@ use super::table::FeatureTable;
 use crate::{Error, Result};
 
 /// Rows of several tables side by side: taps or caches joined into one feature vector.
-pub struct Joined(Vec<Arc<dyn FeatureTable>>);
+pub(crate) struct Joined(Vec<Arc<dyn FeatureTable>>);
 
 impl Joined {
-    /// Joins tables of equally many rows.
+    /// Joins tables with the same number of rows.
     ///
     /// # Errors
     /// No table, or tables of different lengths.
-    pub fn new(parts: Vec<Arc<dyn FeatureTable>>) -> Result<Joined> {
+    pub(crate) fn new(parts: Vec<Arc<dyn FeatureTable>>) -> Result<Joined> {
         let rows = parts.first().map(|p| p.rows());
         if rows.is_none() || parts.iter().any(|p| Some(p.rows()) != rows) {
             let lengths: Vec<usize> = parts.iter().map(|p| p.rows()).collect();
@@ -55,7 +55,7 @@ impl FeatureTable for Joined {
 }
 
 /// Maps `[C, H, W]` reduced to their channel means: global average pooling of a map tap.
-pub struct Pooled {
+pub(crate) struct Pooled {
     map: Arc<dyn FeatureTable>,
     channels: usize,
 }
@@ -64,8 +64,8 @@ impl Pooled {
     /// Pools a table of maps.
     ///
     /// # Errors
-    /// A shape that is no map.
-    pub fn new(map: Arc<dyn FeatureTable>, shape: &[usize]) -> Result<Pooled> {
+    /// A shape other than `[C, H, W]` of the table.
+    pub(crate) fn new(map: Arc<dyn FeatureTable>, shape: &[usize]) -> Result<Pooled> {
         match *shape {
             [channels, h, w] if channels * h * w == map.dim() => Ok(Pooled { map, channels }),
             _ => {

@@ -1,7 +1,8 @@
-//! Rows that are never parted (copies of one image, the photos of one patient or burst), and stratified parts of rows that keep them together.
+//! Groups of rows that are never separated (copies of one image, the photos of one patient or
+//! burst), and stratified subsets of rows that respect them.
 //!
-//! Where each row stands alone, a part depends on labels and seed only. Otherwise the units are dealt: a class comes as near to its share as their
-//! sizes allow.
+//! Without groups, a subset depends on labels and seed only. With groups, whole groups are
+//! distributed, and each class comes as near to its share as their sizes allow.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -11,16 +12,26 @@ use crate::heads::features::partition::Partition;
 use crate::heads::streams::HOLD_OUT;
 use crate::rng::Philox;
 
-/// Which rows stay together.
+/// Number of rows in groups of several, and number of these groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupCount {
+    /// Rows that share a group with another row.
+    pub rows: usize,
+    /// Groups of several rows.
+    pub groups: usize,
+}
+
+/// The groups of rows that stay together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Groups {
-    /// Of each row the first one that it stays with; empty where each row stands alone.
+    /// For each row, the first row of its group; empty where every row is a group by itself.
     first: Vec<usize>,
     largest: usize,
 }
 
 impl Groups {
-    /// Keeps rows that share a key together, and all that hang together by several keys. Rows without a key are left out of `keys`.
+    /// Groups rows that share a key, and all rows connected through several keys. Rows without a
+    /// key are left out of `keys`.
     pub fn join<K: Eq + Hash>(&mut self, rows: usize, keys: impl IntoIterator<Item = (usize, K)>) {
         let mut first = if self.first.is_empty() { (0..rows).collect() } else { std::mem::take(&mut self.first) };
         let mut seen: HashMap<K, usize> = HashMap::new();
@@ -30,7 +41,7 @@ impl Groups {
             first[a.max(b)] = a.min(b);
         }
         let mut sizes = vec![0; first.len()];
-        // A root comes before all that hang on it.
+        // A root comes before all rows below it.
         for row in 0..first.len() {
             first[row] = first[first[row]];
             sizes[first[row]] += 1;
@@ -39,29 +50,29 @@ impl Groups {
         *self = if largest > 1 { Groups { first, largest } } else { Groups::default() };
     }
 
-    /// The first row that a row stays with: itself, where it stands alone.
+    /// The first row of a row's group.
     pub fn first(&self, row: usize) -> usize {
         self.first.get(row).copied().unwrap_or(row)
     }
 
-    /// Whether each row stands alone.
+    /// Whether every row is a group by itself.
     pub fn are_single(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// Rows of the largest group.
+    /// Number of rows of the largest group.
     pub fn largest(&self) -> usize {
         self.largest.max(1)
     }
 
-    /// Of some rows those that have company among them, and the groups that these make.
-    pub fn count(&self, rows: &[usize]) -> (usize, usize) {
+    /// Counts, among some rows, those that share a group with another of them, and these groups.
+    pub fn count(&self, rows: &[usize]) -> GroupCount {
         let sizes = self.sizes(rows);
         let several = sizes.values().filter(|&&n| n > 1);
-        several.fold((0, 0), |(rows, groups), n| (rows + n, groups + 1))
+        several.fold(GroupCount::default(), |count, n| GroupCount { rows: count.rows + n, groups: count.groups + 1 })
     }
 
-    /// How many of some rows stay with one of `others`.
+    /// Number of `rows` whose group has a row among `others`.
     pub fn shared(&self, rows: &[usize], others: &[usize]) -> usize {
         let there = self.sizes(others);
         if self.are_single() { 0 } else { rows.iter().filter(|&&row| there.contains_key(&self.first(row))).count() }
@@ -75,7 +86,7 @@ impl Groups {
         sizes
     }
 
-    /// Some rows by what stays together, in the order of their first ones.
+    /// Some rows by group, in the order of each group's first row.
     pub fn units(&self, rows: &[usize]) -> Vec<Vec<usize>> {
         let mut units: Vec<Vec<usize>> = vec![];
         let mut place = HashMap::new();
@@ -91,7 +102,7 @@ impl Groups {
     }
 }
 
-/// The root of a row, the way to it halved.
+/// The root of a row, with path halving.
 fn root(first: &mut [usize], mut row: usize) -> usize {
     while first[row] != row {
         first[row] = first[first[row]];
@@ -100,10 +111,11 @@ fn root(first: &mut [usize], mut row: usize) -> usize {
     row
 }
 
-/// Rows that stay together.
+/// Rows of one group.
 struct Unit {
     rows: Vec<usize>,
-    /// Its classes, ascending, with their rows. (A row counts under its first class, one without any under `u32::MAX`.)
+    /// Its classes, ascending, with their rows. (A row counts under its first class, one without
+    /// any under `u32::MAX`.)
     classes: Vec<(u32, usize)>,
 }
 
@@ -114,7 +126,7 @@ impl Unit {
         Unit { rows, classes: classes.into_iter().collect() }
     }
 
-    /// The class that most of its rows have; of several the first.
+    /// The most frequent class of its rows; of several the first.
     fn class(&self) -> u32 {
         self.classes.iter().fold((u32::MAX, 0), |most, &(class, n)| if n > most.1 { (class, n) } else { most }).0
     }
@@ -132,7 +144,7 @@ fn shuffled(labels: &Labels, groups: &Groups, rows: &[usize], seed: u64, purpose
     by_class
 }
 
-/// Rows of a class: all, those that are to be held out, and those that are.
+/// Number of rows of a class: all, those to be held out, and those held out so far.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     all: usize,
@@ -156,7 +168,8 @@ fn can_go(unit: &Unit, tallies: &Tallies) -> bool {
     unit.classes.iter().all(|(class, n)| tallies[class].held + n < tallies[class].all)
 }
 
-/// Whether classes come nearer to what is wanted of them, each weighed by its size.
+/// Whether holding out a unit brings its classes nearer to their targets, each weighted by its
+/// size.
 fn brings_nearer(unit: &Unit, tallies: &Tallies) -> bool {
     let change = |(class, n): &(u32, usize)| {
         let Tally { all, wanted, held } = tallies[class];
@@ -166,10 +179,11 @@ fn brings_nearer(unit: &Unit, tallies: &Tallies) -> bool {
 }
 
 impl Partition {
-    /// Moves a share of train to val, class by class: of each class the units that come first in a random order of `seed`.
+    /// Moves a share of train to val, class by class: the first units of each class in a random
+    /// order of `seed`.
     ///
-    /// Where a class has `n` rows, `round(n · share)` of them move, or as near to that as its units allow, but never its last one. A class of
-    /// several units of which each is too large gives its smallest.
+    /// Where a class has `n` rows, `round(n · share)` of them move, or as near to that as its units
+    /// allow, but never its last one. A class whose units are all too large gives its smallest one.
     pub fn hold_out(&mut self, labels: &Labels, groups: &Groups, share: f64, seed: u64) {
         let mut units = shuffled(labels, groups, &self.train, seed, 0);
         let mut tallies = tallies(&units, share);
@@ -196,17 +210,18 @@ impl Partition {
     }
 }
 
-/// Stratified folds: parts of some rows, each ascending, with every class spread over them as evenly as what stays together allows, in a random
-/// order of `seed`.
-pub fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
+/// Stratified folds of some rows, each ascending, with every class spread as evenly as the groups
+/// allow, in a random order of `seed`.
+pub(crate) fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, seed: u64) -> Vec<Vec<usize>> {
     let mut parts = vec![Fold::default(); folds.max(1)];
     let mut units: Vec<Unit> = shuffled(labels, groups, rows, seed, 1).into_values().flatten().collect();
     let mut sizes = BTreeMap::<u32, usize>::new();
     units.iter().flat_map(|unit| &unit.classes).for_each(|&(class, n)| *sizes.entry(class).or_default() += n);
-    // The largest first, so that those that stand alone fill up what these leave uneven.
+    // The largest units come first, so that single rows fill up the gaps.
     units.sort_by_key(|unit| std::cmp::Reverse(unit.rows.len()));
     for unit in units {
-        // Where a unit's classes are rarest; of several such folds in the smallest, then the first: rows that stand alone go round.
+        // A unit goes to the fold in which its classes are rarest, of several to the smallest, then
+        // to the first: single rows go round.
         let crowd = |part: &Fold| unit.classes.iter().map(|(class, n)| (part.of(*class) * n) as f64 / sizes[class] as f64).sum::<f64>();
         let order = |a: &&mut Fold, b: &&mut Fold| crowd(a).total_cmp(&crowd(b)).then(a.rows.len().cmp(&b.rows.len()));
         if let Some(part) = parts.iter_mut().min_by(order) {
@@ -221,7 +236,7 @@ pub fn folds(labels: &Labels, groups: &Groups, rows: &[usize], folds: usize, see
     parts.into_iter().map(ascending).collect()
 }
 
-/// A fold in the making.
+/// A fold under construction.
 #[derive(Clone, Default)]
 struct Fold {
     rows: Vec<usize>,
@@ -239,11 +254,11 @@ impl Fold {
     }
 }
 
-/// A few-shot subset: of each class at most `shots` units (rows that stand alone, or what stays together, which counts as one), those that come
-/// first in a random order of `seed`; ascending.
+/// A few-shot subset: at most `shots` units of each class (a group counts as one), the first in a
+/// random order of `seed`; ascending.
 ///
 /// A smaller subset is part of a larger one.
-pub fn few_shot(labels: &Labels, groups: &Groups, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn few_shot(labels: &Labels, groups: &Groups, rows: &[usize], shots: usize, seed: u64) -> Vec<usize> {
     let units = shuffled(labels, groups, rows, seed, 2);
     let mut few: Vec<usize> = units.into_values().flat_map(|units| units.into_iter().take(shots)).flat_map(|unit| unit.rows).collect();
     few.sort_unstable();
@@ -272,7 +287,10 @@ mod tests {
         groups.join(7, [(0, "x"), (3, "x"), (4, "y")]);
         groups.join(7, [(3, 1), (4, 2), (5, 1), (6, 2)]);
         assert_eq!((0..7).map(|row| groups.first(row)).collect::<Vec<_>>(), [0, 1, 2, 0, 4, 0, 4]);
-        assert_eq!((groups.largest(), groups.count(&[0, 1, 3, 4]), groups.shared(&[1, 3, 4], &[0, 2])), (3, (2, 1), 1));
+        assert_eq!(
+            (groups.largest(), groups.count(&[0, 1, 3, 4]), groups.shared(&[1, 3, 4], &[0, 2])),
+            (3, GroupCount { rows: 2, groups: 1 }, 1)
+        );
         groups.join(7, [(4, 'z'), (0, 'z')]);
         assert_eq!(groups.units(&[6, 2, 0]), [vec![6, 0], vec![2]]);
         let mut none = Groups::default();
@@ -294,7 +312,8 @@ mod tests {
         assert_ne!(parts, folds(&labels, &single(), &(0..103).collect::<Vec<_>>(), 5, 4));
     }
 
-    /// As rows were dealt before any stayed together: data without copies must keep their folds, val and shots bit for bit.
+    /// As rows were dealt before any stayed together: data without copies must keep their folds,
+    /// val and shots bit for bit.
     #[test]
     fn rows_that_stand_alone_are_parted_as_ever() {
         let labels = Labels::One((0..97).map(|row| row * row % 5 % 3).collect());
@@ -352,7 +371,11 @@ mod tests {
             assert_eq!(partition.val.iter().filter(|&&row| row < 60).count(), 12);
             assert!(are_kept(&copies, &[partition.val, partition.train]));
             let shots = few_shot(&labels, &copies, &rows, 5, seed);
-            assert_eq!((shots.len(), copies.count(&shots)), (30, (30, 10)), "an image is one shot, however often it is there");
+            assert_eq!(
+                (shots.len(), copies.count(&shots)),
+                (30, GroupCount { rows: 30, groups: 10 }),
+                "an image is one shot, however often it is there"
+            );
             assert!(few_shot(&labels, &copies, &rows, 2, seed).iter().all(|row| shots.contains(row)));
         }
         // Patients of different sizes, with both classes each.
@@ -383,7 +406,8 @@ mod tests {
         assert_eq!(partition.val.iter().filter(|&&r| r % 2 == 0).count(), 10);
         assert_eq!(partition.train.len() + partition.val.len(), 103);
         assert!((100..103).all(|row| partition.train.contains(&row)));
-        // Two groups a class: the smaller one is more than a fifth, and serves all the same. One group: nothing can be held out.
+        // Two groups a class: the smaller one is more than a fifth, and serves all the same. One
+        // group: nothing can be held out.
         let labels = Labels::One([vec![0; 30], vec![1; 20]].concat());
         let mut partition = Partition { train: (0..50).collect(), ..Partition::default() };
         partition.hold_out(&labels, &groups(&[10, 20, 20]), 0.2, 0);

@@ -3,14 +3,14 @@
 /// The classes of each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Labels {
-    /// Exactly one class a row.
+    /// Exactly one class per row.
     One(Vec<u32>),
-    /// Any number of classes a row.
+    /// Any number of classes per row.
     Many(Vec<Vec<u32>>),
 }
 
 impl Labels {
-    /// One class a row where that is so, else several.
+    /// [`Labels::One`] if every row has exactly one class, else [`Labels::Many`].
     pub fn new(labels: Vec<Vec<u32>>) -> Labels {
         if labels.iter().all(|l| l.len() == 1) { Labels::One(labels.iter().map(|l| l[0]).collect()) } else { Labels::Many(labels) }
     }

@@ -1,4 +1,4 @@
-//! What a head is fed: rows of features and labels, whichever store they come from.
+//! The input of heads: rows of features and labels, from any store.
 //!
 //! | file | what for |
 //! |---|---|

@@ -5,9 +5,11 @@ use crate::rng::Philox;
 
 /// The order of rows in an epoch.
 ///
-/// Where the rows take more than a window's worth of memory, blocks of neighbouring rows (shards) are shuffled, gathered into windows and
-/// the rows shuffled within each: the same order whatever the machine's memory, and never more than a window in use.
-pub fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_rows: usize) -> Vec<usize> {
+/// Rows that take more memory than a window are shuffled hierarchically: blocks of neighbouring
+/// rows (shards) are shuffled and gathered into windows, and rows are shuffled within each window.
+/// The order does not depend on the machine's memory, and no more than a window is in use at a
+/// time.
+pub(crate) fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_rows: usize) -> Vec<usize> {
     let philox = Philox::new(seed, ORDER);
     let mut order = rows.to_vec();
     if rows.len() <= window_rows {
@@ -28,15 +30,16 @@ pub fn order(seed: u64, epoch: usize, rows: &[usize], block_rows: usize, window_
     order
 }
 
-/// The blocks of neighbouring rows in the order in which [`order`] goes through them where it takes more than one window.
-pub fn blocks(seed: u64, epoch: usize, rows: &[usize], block_rows: usize) -> Vec<&[usize]> {
+/// The blocks of neighbouring rows in the order in which [`order`] visits them if it takes more
+/// than one window.
+pub(crate) fn blocks(seed: u64, epoch: usize, rows: &[usize], block_rows: usize) -> Vec<&[usize]> {
     let mut blocks: Vec<&[usize]> = rows.chunk_by(|a, b| a / block_rows == b / block_rows).collect();
     Philox::new(seed, ORDER).draws([epoch as u32, 0]).shuffle(&mut blocks);
     blocks
 }
 
 /// Rows of `dim` features that are shuffled together: 256 MiB of f32.
-pub const fn window_rows(dim: usize) -> usize {
+pub(crate) const fn window_rows(dim: usize) -> usize {
     let rows = (256 << 20) / 4 / if dim == 0 { 1 } else { dim };
     if rows == 0 { 1 } else { rows }
 }

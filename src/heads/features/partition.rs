@@ -2,14 +2,14 @@
 
 use crate::data::Split;
 
-/// Row numbers by what they serve.
+/// Row numbers by purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Partition {
     /// For training.
     pub train: Vec<usize>,
-    /// For choosing.
+    /// For choosing among heads.
     pub val: Vec<usize>,
-    /// Looked at once.
+    /// For the final judgement, used once.
     pub test: Vec<usize>,
 }
 

@@ -1,24 +1,26 @@
-//! Rows asked for before they are read: those of a cache larger than memory come from disk while what came before is worked on.
+//! Prefetching: rows of a cache larger than memory are read from disk while earlier rows are
+//! processed.
 
-use crate::heads::features::order::blocks;
-use crate::heads::features::order::window_rows;
+use crate::heads::features::order::{blocks, window_rows};
 use crate::heads::features::table::FeatureTable;
 
-/// Rows that whoever goes through many of them reads at a time, on each thread.
-pub const BLOCK: usize = 256;
-/// Parts in which a window of rows ([`window_rows`]), of 256 MiB of f32, is read where their order is given.
+/// Rows that a thread reads at a time.
+pub(crate) const BLOCK: usize = 256;
+/// Parts in which a window of rows ([`window_rows`]), of 256 MiB of f32, is read where their order
+/// is given.
 const PARTS: usize = 4;
 /// Parts in which a window is asked for while another one is read in any order.
 const SLICES: usize = 16;
 
-/// Whether a table of so many features may be more than memory holds: more than 4 GiB of f32. Then it pays to read it as seldom as can be.
-pub fn is_large(rows: usize, dim: usize) -> bool {
+/// Whether a table may exceed memory: more than 4 GiB of f32. Such a table is worth reading as
+/// seldom as possible.
+pub(crate) fn is_large(rows: usize, dim: usize) -> bool {
     rows.saturating_mul(dim) > 1 << 30
 }
 
-/// Some rows, in their order: those of a table of more than a window in parts of whole blocks ([`BLOCK`]), where the next part is on its way while
-/// one is worked on.
-pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
+/// Some rows in their order, in parts. A table larger than a window comes in parts of whole blocks
+/// ([`BLOCK`]), each prefetched while the one before is processed.
+pub(crate) fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iterator<Item = &'r [usize]> {
     let window = window_rows(table.stored_dim());
     let size = if table.rows() > window { window.div_ceil(PARTS).next_multiple_of(BLOCK) } else { rows.len().max(1) };
     let mut parts = rows.chunks(size).peekable();
@@ -31,7 +33,7 @@ pub fn in_parts<'r>(table: &'r dyn FeatureTable, rows: &'r [usize]) -> impl Iter
 }
 
 /// Calls `each` with every row of a table and its features.
-pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
+pub(crate) fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnMut(usize, &mut [f32])) {
     let mut x = vec![0.0; table.dim()];
     for &row in in_parts(table, rows).flatten() {
         table.read(row, 0..x.len(), &mut x);
@@ -39,42 +41,42 @@ pub fn for_each_row(table: &dyn FeatureTable, rows: &[usize], mut each: impl FnM
     }
 }
 
-/// The training rows of an epoch, asked for a window before they are read. Within a window they are read in any order, so it has to be there as a
-/// whole; and it is asked for in the order in which it is stored.
-pub struct Prefetch<'a> {
+/// The training rows of an epoch, prefetched one window ahead. Rows within a window are read in any
+/// order, so a whole window has to be present; it is requested in the order in which it is stored.
+pub(crate) struct Prefetch<'a> {
     table: &'a dyn FeatureTable,
     rows: Vec<usize>,
     asked: usize,
-    /// Whether they are more than a window.
+    /// Whether the rows exceed a window.
     is_long: bool,
-    /// Rows of the largest window: one has a whole block of rows at least.
+    /// Number of rows of the largest window, which holds at least a whole block.
     window: usize,
 }
 
 impl<'a> Prefetch<'a> {
-    /// For the epoch whose order of training rows [`crate::heads::random::order`] gives.
-    pub fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
+    /// For the epoch whose order of training rows [`crate::heads::features::order::order`] gives.
+    pub(crate) fn new(table: &'a dyn FeatureTable, train: &[usize], (seed, epoch): (u64, usize)) -> Prefetch<'a> {
         let window = window_rows(table.dim());
         let is_long = train.len() > window;
         let rows = match epoch {
-            // What is stored of a window is more than may be asked for.
+            // The stored values of a window are more than may be requested.
             _ if table.stored_dim() > table.dim() => vec![],
             _ if is_long => blocks(seed, epoch, train, table.block_rows()).concat(),
             0 => train.to_vec(),
-            // It was read before, and takes so little memory that it most likely still is there.
+            // It was read before and is small enough to be still in memory most likely.
             _ => vec![],
         };
         Prefetch { table, rows, asked: 0, is_long, window: window.max(table.block_rows()) }
     }
 
-    /// Rows after which more are asked for.
-    pub fn stride(&self) -> usize {
+    /// Number of rows after which more are requested.
+    pub(crate) fn stride(&self) -> usize {
         if self.is_long { window_rows(self.table.dim()).div_ceil(SLICES) } else { usize::MAX }
     }
 
-    /// Before so many rows of the epoch's order are read.
-    pub fn before(&mut self, read: usize) {
-        // A slice more, for the next one is not asked for before it is whole.
+    /// Requests the next rows before the first `read` rows of the epoch's order are read.
+    pub(crate) fn before(&mut self, read: usize) {
+        // One slice more, since a slice is requested only as a whole.
         let slice = self.stride();
         let until = read.saturating_add(self.window).saturating_add(slice).min(self.rows.len());
         if until > self.asked && (until == self.rows.len() || until - self.asked >= slice) {

@@ -4,7 +4,17 @@ use std::ops::Range;
 
 use crate::Result;
 
-/// A matrix of features that is read by rows: in memory, memory-mapped, or derived from another one.
+/// A row that is mixed into another one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mix {
+    /// Its number.
+    pub row: usize,
+    /// Its share; the other row has the rest.
+    pub share: f32,
+}
+
+/// A matrix of features that is read by rows: in memory, memory-mapped, or derived from another
+/// one.
 pub trait FeatureTable: Send + Sync {
     /// Number of rows.
     fn rows(&self) -> usize;
@@ -18,29 +28,30 @@ pub trait FeatureTable: Send + Sync {
     /// Where `row` or `columns` lie outside the table, or `out` is not as long as `columns`.
     fn read(&self, row: usize, columns: Range<usize>, out: &mut [f32]);
 
-    /// Tells a table that lies on disk which rows, neighbours mostly side by side, will be read next: asked for together they come many times as
-    /// fast.
+    /// Announces the rows that will be read next, mostly neighbours side by side. Requested
+    /// together they come from disk many times as fast.
     fn will_read(&self, _rows: &[usize]) {}
 
-    /// Values that are read where a row of it is: more than its columns where they are pooled.
+    /// Number of values that are read for one row: more than its columns in a table that pools.
     fn stored_dim(&self) -> usize {
         self.dim()
     }
 
-    /// The row itself where it lies in memory as f32, so that it need not be copied.
+    /// The row itself if it lies in memory as f32, so that it need not be copied.
     fn row(&self, _row: usize) -> Option<&[f32]> {
         None
     }
 
-    /// The row that is mixed into a training row this epoch and its share, in a table that mixes rows: their targets are to be mixed alike.
-    fn mixed(&self, _row: usize) -> Option<(usize, f32)> {
+    /// In a table that mixes rows: the row that is mixed into a training row in this epoch, and its
+    /// share. Targets have to be mixed likewise.
+    fn mixed(&self, _row: usize) -> Option<Mix> {
         None
     }
 
-    /// Tells a table whose training rows differ from epoch to epoch which one comes.
+    /// Announces the next epoch to a table whose training rows differ from epoch to epoch.
     fn begin_epoch(&self, _epoch: usize) {}
 
-    /// Asked before the first row is read: whether a table on disk is as it was written.
+    /// Checks that a table on disk is as it was written. Called before the first row is read.
     ///
     /// # Errors
     /// A damaged file, by name.
@@ -48,10 +59,11 @@ pub trait FeatureTable: Send + Sync {
         Ok(())
     }
 
-    /// Asked before anything that was computed from rows counts: whether all of a table on disk could be read. Costs next to nothing.
+    /// Checks that all rows could be read so far. Called before results count; costs next to
+    /// nothing.
     ///
     /// # Errors
-    /// A file that was cut short meanwhile or that the disk cannot read, by name.
+    /// A file that was truncated meanwhile or that the disk cannot read, by name.
     fn intact(&self) -> Result<()> {
         Ok(())
     }

@@ -4,13 +4,13 @@ use super::labels::Labels;
 use super::partition::Partition;
 use super::table::FeatureTable;
 
-/// What heads are trained and judged on; features went through the transform already.
+/// The data that heads are trained and judged on. Features are transformed already.
 #[derive(Clone, Copy)]
 pub struct Task<'a> {
     /// Features.
     pub features: &'a dyn FeatureTable,
     /// Their classes.
     pub labels: &'a Labels,
-    /// Which rows serve what.
+    /// The purpose of each row.
     pub partition: &'a Partition,
 }

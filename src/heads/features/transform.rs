@@ -7,7 +7,7 @@ use crate::heads::features::prefetch::for_each_row;
 use crate::heads::features::table::FeatureTable;
 use crate::heads::settings::params::Params;
 
-/// What is done to a row before a head sees it: division by its norm, then `(x − mean) · scale`.
+/// The transform of a row before a head sees it: division by its norm, then `(x − mean) · scale`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Transform {
     /// Whether rows are divided by their Euclidean norm.
@@ -19,8 +19,8 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// Fits the transform that the settings ask for on some rows. Deviations are those of the population, as in scikit-learn's
-    /// `StandardScaler`; a constant column keeps its scale.
+    /// Fits the transform that the settings ask for on some rows. Deviations are those of the
+    /// population, as in scikit-learn's `StandardScaler`; a constant column keeps its scale.
     pub fn fit(params: &Params, table: &dyn FeatureTable, rows: &[usize]) -> Transform {
         let mut transform = Transform { l2: params.l2, ..Transform::default() };
         if params.standardise && !rows.is_empty() {
@@ -32,7 +32,7 @@ impl Transform {
                 if row == rows[0] {
                     first.copy_from_slice(x);
                 }
-                // Differences from the first row: sums of squares lose nothing to a large mean.
+                // Differences from the first row, so that a large mean costs no precision.
                 for ((sum, squares), (x, first)) in sum.iter_mut().zip(&mut squares).zip(x.iter().zip(&first)) {
                     let d = f64::from(x - first);
                     *sum += d;

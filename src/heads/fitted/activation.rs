@@ -6,7 +6,7 @@ impl Activation {
     /// Its value.
     pub fn of(self, z: f32) -> f32 {
         match self {
-            // What is no number stays none, as it does not with `f32::max`.
+            // NaN stays NaN, which `f32::max` does not guarantee.
             Activation::Relu => {
                 if z < 0.0 {
                     0.0

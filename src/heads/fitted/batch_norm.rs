@@ -27,7 +27,8 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises the columns of a training batch, row-major, by their own statistics and takes these into the running ones.
+    /// Normalises the columns of a training batch, row-major, by their own statistics and updates
+    /// the running ones.
     pub fn train(&mut self, rows: &mut [f32]) {
         let dim = self.mean.len();
         let n = (rows.len() / dim.max(1)) as f32;

@@ -17,11 +17,11 @@ use crate::heads::settings::spec::HeadSpec;
 pub struct Head {
     /// Its kind, its dimensions and its settings.
     pub spec: HeadSpec,
-    /// What was learnt.
+    /// The result of fitting.
     pub fitted: FittedHead,
 }
 
-/// What a head has learnt.
+/// The result of fitting a head.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FittedHead {
     /// Weights.
@@ -31,7 +31,7 @@ pub enum FittedHead {
         /// The layers, first to last.
         layers: Vec<Layer>,
     },
-    /// The rows that nearest neighbours are looked for among.
+    /// The rows among which nearest neighbours are searched.
     Neighbours(Neighbours),
 }
 
@@ -87,7 +87,7 @@ impl Head {
         }
     }
 
-    /// Logits of rows `[n, inputs]` that went through the transform already: `[n, outputs]`.
+    /// Logits `[n, outputs]` of transformed rows `[n, inputs]`.
     pub fn logits(&self, mut x: Vec<f32>) -> Vec<f32> {
         let (dims, layers) = (self.spec.dims(), self.layers());
         let n = x.len() / dims[0];
@@ -126,7 +126,8 @@ impl Head {
         out
     }
 
-    /// Class probabilities of rows of a table (transformed already), `[rows, classes]`, in blocks over all threads.
+    /// Class probabilities of rows of a table (transformed already), `[rows, classes]`, in blocks
+    /// over all threads.
     pub fn classify(&self, table: &dyn FeatureTable, rows: &[usize]) -> Vec<f32> {
         let dim = table.dim();
         let block = |rows: &[usize]| {

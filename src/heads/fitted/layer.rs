@@ -32,7 +32,8 @@ impl Layer {
     }
 }
 
-/// `outputs · inputs` numbers in `[-1, 1)` for the weights of a layer, `[outputs, inputs]`; row `outputs` would be the bias.
+/// `outputs · inputs` numbers in `[-1, 1)` for the weights of a layer, `[outputs, inputs]`; row
+/// `outputs` would be the bias.
 fn uniform(seed: u64, layer: usize, unit: usize, inputs: usize) -> impl Iterator<Item = f32> {
     let philox = Philox::new(seed, INIT);
     (0..inputs.div_ceil(4))

@@ -1,4 +1,4 @@
-//! What a fitted head is: weights or neighbours, applied to rows.
+//! Fitted heads: weights or neighbours, and their application to rows.
 //!
 //! | file | what for |
 //! |---|---|

@@ -1,5 +1,6 @@
-//! Weighted k nearest neighbours, as DINO evaluates features (Caron et al., "Emerging properties in self-supervised vision transformers",
-//! ICCV 2021): the k training rows of the largest cosine similarity vote for their classes, each with exp(similarity / temperature).
+//! Weighted k nearest neighbours, as DINO evaluates features (Caron et al., "Emerging properties in
+//! self-supervised vision transformers", ICCV 2021): the k training rows of the largest cosine
+//! similarity vote for their classes, each with exp(similarity / temperature).
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -9,7 +10,7 @@ use crate::heads::features::labels::Labels;
 /// Training rows that are compared together.
 const TOGETHER: usize = 4096;
 
-/// The training rows, as k nearest neighbours remember them.
+/// The training rows of a nearest-neighbour head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
     /// Features of each row, of unit length.
@@ -19,7 +20,7 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Classes of each row as 64-bit numbers, −1 where a row has fewer than others: their shape and bytes.
+    /// Shape and bytes of the classes of each row as 64-bit numbers, padded with −1.
     pub(crate) fn votes(&self) -> ([usize; 2], Vec<u8>) {
         let n = self.labels.len();
         let width = (0..n).map(|row| self.labels.of(row).len()).max().unwrap_or(0).max(1);
@@ -56,13 +57,13 @@ impl Neighbours {
         for (weight, &(_, row)) in weights.iter().zip(nearest) {
             self.labels.of(row).iter().for_each(|&class| shares[class as usize] += (weight / total) as f32);
         }
-        // What is no number stays none, as it does not with `f32::min`.
+        // NaN stays NaN, which `f32::min` does not guarantee.
         shares.iter_mut().filter(|s| **s > 1.0).for_each(|s| *s = 1.0);
     }
 }
 
-/// Keeps the `k` largest similarities and whose they are, in order, of those found so far and of the rows from `first` on; of equal ones the
-/// first row's.
+/// Keeps the `k` largest similarities with their rows, in order, among those found so far and those
+/// of the rows from `first` on. Ties go to the first row.
 fn nearest(found: &mut Vec<(f32, usize)>, similar: &[f32], first: usize, k: usize) {
     found.extend(similar.iter().copied().zip(first..));
     let order = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
@@ -74,7 +75,7 @@ fn nearest(found: &mut Vec<(f32, usize)>, similar: &[f32], first: usize, k: usiz
 }
 
 /// Divides a row by its length.
-pub fn normalise(row: &mut [f32]) {
+pub(crate) fn normalise(row: &mut [f32]) {
     let norm = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if norm > 0.0 {
         row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);

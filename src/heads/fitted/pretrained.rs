@@ -8,24 +8,26 @@ use crate::heads::fitted::layer::Layer;
 use crate::heads::settings::choices::Init;
 use crate::heads::settings::spec::{HeadSpec, HiddenLayers};
 
-/// What reads the weights of the hidden layers, first to last.
+/// Reads the weights of the hidden layers, first to last.
 type Read = dyn Fn() -> Result<Vec<Layer>> + Send + Sync;
 
 /// A backbone's fully connected layers, whose weights are read where a head starts from them.
 #[derive(Clone)]
 pub struct PretrainedLayers {
-    /// Where they lie and how large they are.
+    /// Their place in the backbone and their sizes.
     pub hidden: HiddenLayers,
     read: Arc<Read>,
 }
 
 impl PretrainedLayers {
-    /// Layers of these sizes. `read` is called by each trial that starts from pretrained weights, and by no other.
+    /// Layers of these sizes. `read` is called by each trial that starts from pretrained weights,
+    /// and by no other.
     pub fn new(hidden: HiddenLayers, read: impl Fn() -> Result<Vec<Layer>> + Send + Sync + 'static) -> PretrainedLayers {
         PretrainedLayers { hidden, read: Arc::new(read) }
     }
 
-    /// A head before its first step: with the backbone's weights up to the last layer where its settings ask for them.
+    /// A head before its first step. If its settings ask for them, all layers but the last start
+    /// from the backbone's weights.
     ///
     /// # Errors
     /// Weights that cannot be read.

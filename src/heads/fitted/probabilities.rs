@@ -4,8 +4,8 @@ use crate::heads::math::{sigmoid, softmax, softplus};
 use crate::heads::settings::choices::Loss;
 use crate::heads::settings::spec::HeadSpec;
 
-/// Logits of one row as probabilities of the classes, in `probabilities`: no numbers where a logit is not finite.
-pub fn class_probabilities(spec: &HeadSpec, logits: &[f32], probabilities: &mut [f32]) {
+/// Writes the class probabilities of one row of logits; NaN where a logit is not finite.
+pub(crate) fn class_probabilities(spec: &HeadSpec, logits: &[f32], probabilities: &mut [f32]) {
     let each = |of: fn(f32) -> f32, probabilities: &mut [f32]| probabilities.iter_mut().zip(logits).for_each(|(p, &z)| *p = of(z));
     match (spec.loss, logits) {
         _ if logits.iter().any(|z| !z.is_finite()) => probabilities.fill(f32::NAN),
@@ -14,7 +14,8 @@ pub fn class_probabilities(spec: &HeadSpec, logits: &[f32], probabilities: &mut 
             probabilities[0] = sigmoid(-*z);
         }
         (Loss::Sigmoid, _) if spec.is_one_versus_rest() => {
-            // By their logarithms: of classes that are all unlikely, the sigmoids themselves would vanish.
+            // Computed from logarithms: if all classes are unlikely, the sigmoids themselves would
+            // underflow.
             each(|z| -softplus(-z), probabilities);
             softmax(probabilities);
         }

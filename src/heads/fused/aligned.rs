@@ -1,23 +1,24 @@
-//! Buffers that start at a line of memory: a vector that straddles two lines takes twice as long to load and longer still to store.
+//! Buffers aligned to cache lines: a vector that straddles two lines takes twice as long to load
+//! and longer still to store.
 
 use std::ops::{Deref, DerefMut};
 
 use crate::simd::{LANES, Lines, floats, floats_mut};
 
-/// Numbers whose first one starts a line.
-pub struct Aligned {
+/// Numbers that start at a cache line.
+pub(super) struct Aligned {
     lines: Lines,
     len: usize,
 }
 
 impl Aligned {
-    /// So many zeros.
-    pub fn zeros(len: usize) -> Aligned {
+    /// Zeros.
+    pub(super) fn zeros(len: usize) -> Aligned {
         Aligned { lines: Lines::zeroed(len), len }
     }
 
-    /// Changes the length; what is added is 0, or left over from a greater length.
-    pub fn resize(&mut self, len: usize) {
+    /// Changes the length. Added values are 0, or left over from a greater length.
+    pub(super) fn resize(&mut self, len: usize) {
         if len > self.lines.len() * LANES {
             self.lines = Lines::zeroed(len);
         }
@@ -25,7 +26,7 @@ impl Aligned {
     }
 
     /// The first value's address.
-    pub fn pointer(&self) -> *mut f32 {
+    pub(super) fn pointer(&self) -> *mut f32 {
         self.lines.as_ptr().cast_mut().cast()
     }
 }

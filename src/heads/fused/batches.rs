@@ -1,4 +1,5 @@
-//! Batches of features on their way into first layers: packed once, read by every head that is trained on them.
+//! Batches of features on their way into first layers: packed once, read by every head that is
+//! trained on them.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,7 @@ use super::team::Shared;
 use crate::heads::features::task::Task;
 use crate::heads::fitted::batch_norm::BatchNorm;
 use crate::heads::settings::spec::HeadSpec;
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::Isa;
 
 /// Most parts in which threads share the packing of a batch.
@@ -22,14 +22,15 @@ const PARTS: usize = 8;
 const GRAIN: usize = MASK_BLOCK / TILE;
 
 /// Batches of an epoch, some at a time.
-pub struct PackedBatches<'a> {
+pub(super) struct PackedBatches<'a> {
     isa: Isa,
     task: Task<'a>,
     features: usize,
     dropout: Dropout,
     /// Batch `s` lies in slot `s` modulo their number.
     slots: Vec<Slot>,
-    /// Running statistics of each block of [`MASK_BLOCK`] features and of the input of 1, where there is batch norm.
+    /// Running statistics of each block of [`MASK_BLOCK`] features and of the input of 1, where
+    /// there is batch norm.
     norms: Vec<Mutex<BatchNorm>>,
 }
 
@@ -37,13 +38,13 @@ pub struct PackedBatches<'a> {
 struct Slot {
     /// `[tile][batch][8]`, with an input of 1 behind the features.
     values: Shared,
-    /// What of it is not 0.
+    /// Its nonzero mask.
     nonzero: NonzeroMask,
 }
 
 impl<'a> PackedBatches<'a> {
-    /// For heads like this one, holding so many batches at once.
-    pub fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> PackedBatches<'a> {
+    /// Room for `slots` batches for heads like this one.
+    pub(super) fn new(isa: Isa, task: Task<'a>, spec: &HeadSpec, dropout: Dropout, slots: usize) -> PackedBatches<'a> {
         let features = spec.dims()[0];
         let batch = spec.params().batch_size.min(task.partition.train.len());
         let slot = || Slot { values: Shared::new(tiles(features) * TILE * batch), nonzero: NonzeroMask::new(tiles(features), batch) };
@@ -56,11 +57,12 @@ impl<'a> PackedBatches<'a> {
     ///
     /// # Safety
     /// No other thread uses these columns of the batch, nor of the one whose slot it takes.
-    pub unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
+    pub(super) unsafe fn pack(&self, columns: &Columns, (epoch, s): (usize, usize), rows: &[usize], scratch: &mut Vec<f32>) {
         let table = self.task.features;
         let place = |columns: &Columns, norm: Option<&mut BatchNorm>, scratch: &mut Vec<f32>| {
             let Slot { values: batch, nonzero } = self.slot(s);
-            // SAFETY: the caller promises that no other thread uses these columns of the batch or of its slot.
+            // SAFETY: the caller promises that no other thread uses these columns of the batch or
+            // of its slot.
             let out = unsafe { batch.part(values(columns, rows.len())) };
             pack(self.isa, table, rows, columns, Mode::Train(epoch, self.dropout, norm, nonzero), scratch, out);
         };
@@ -73,7 +75,7 @@ impl<'a> PackedBatches<'a> {
     }
 
     /// Packs batches `which` of an epoch, on all threads.
-    pub fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
+    pub(super) fn pack_all(&mut self, epoch: usize, batches: &[&[usize]], which: Range<usize>) {
         let grains = tiles(self.features).div_ceil(GRAIN);
         let parts = grains.min(PARTS);
         let packed = &*self;
@@ -81,7 +83,8 @@ impl<'a> PackedBatches<'a> {
             let cut = |part: usize| (grains * part / parts * GRAIN).min(tiles(packed.features));
             let columns = Columns::new(cut(part)..cut(part + 1), packed.features);
             for s in which.clone() {
-                // SAFETY: parts do not share columns, and `self` is borrowed exclusively: no other thread uses the batches.
+                // SAFETY: parts do not share columns, and `self` is borrowed exclusively: no other
+                // thread uses the batches.
                 unsafe { packed.pack(&columns, (epoch, s), batches[s], scratch) };
             }
         });
@@ -91,13 +94,14 @@ impl<'a> PackedBatches<'a> {
     ///
     /// # Safety
     /// They were packed, and nobody writes there meanwhile.
-    pub unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
-        // SAFETY: the caller promises that the columns were packed and that no thread writes to them meanwhile.
+    pub(super) unsafe fn batch(&self, s: usize, rows: usize, columns: &Columns) -> &[f32] {
+        // SAFETY: the caller promises that the columns were packed and that no thread writes to
+        // them meanwhile.
         unsafe { self.slot(s).values.read(values(columns, rows)) }
     }
 
-    /// What of batch `s` is not 0.
-    pub fn nonzero(&self, s: usize) -> &NonzeroMask {
+    /// The nonzero mask of batch `s`.
+    pub(super) fn nonzero(&self, s: usize) -> &NonzeroMask {
         &self.slot(s).nonzero
     }
 
@@ -106,12 +110,12 @@ impl<'a> PackedBatches<'a> {
     }
 
     /// Whether there is batch norm.
-    pub fn has_norm(&self) -> bool {
+    pub(super) fn has_norm(&self) -> bool {
         !self.norms.is_empty()
     }
 
     /// Running statistics of all features.
-    pub fn norm(&self) -> Option<BatchNorm> {
+    pub(super) fn norm(&self) -> Option<BatchNorm> {
         let mut all = BatchNorm::new(0);
         for grain in 0..self.norms.len() {
             let norm = self.norm_of(grain);

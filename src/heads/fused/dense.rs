@@ -1,4 +1,4 @@
-//! The pass over blocks of inputs of which most are not 0.
+//! The pass over blocks of inputs that are mostly nonzero.
 
 use super::layout::{BLOCK, Panel, TILE};
 use super::operands::Pass;
@@ -20,7 +20,7 @@ struct TilePointers {
 
 /// A block, whose weights lie at `at`, tile by tile.
 #[inline(always)]
-pub fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: usize, mut at: usize) {
+pub(super) fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: usize, mut at: usize) {
     let tiles = pass.layout.tiles_of(block);
     for panel in pass.layout.panels() {
         let width = panel.vectors * LANES;
@@ -34,7 +34,8 @@ pub fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: us
                 let states = pass.states_at::<R>(at, size);
                 let weights = pass.weights[at..][..size].as_mut_ptr();
                 let spot = TilePointers { width, x: pass.x.tile(tile), batch: pass.x.batch, d, weights, states, next };
-                // SAFETY: every pointer of the spot comes from a slice that was cut, or asserted, to hold the tile's values.
+                // SAFETY: every pointer of the spot comes from a slice that was cut, or asserted,
+                // to hold the tile's values.
                 unsafe { update_tile(s, update, &spot, part) };
             }
         }
@@ -42,14 +43,15 @@ pub fn block<S: Simd, R: Update>(s: S, update: R, pass: &mut Pass<'_>, block: us
     }
 }
 
-/// A tile's part of a panel, split into what the registers hold.
+/// A tile's part of a panel, split to fit the registers.
 ///
 /// # Safety
-/// The pointers of `spot` are valid for a tile: its inputs and gradients for the whole batch, weights and states for its rows and columns,
-/// products for the rows of the next batch.
+/// The pointers of `spot` are valid for a tile: its inputs and gradients for the whole batch,
+/// weights and states for its rows and columns, products for the rows of the next batch.
 #[inline(always)]
 unsafe fn update_tile<S: Simd, R: Update>(s: S, update: R, spot: &TilePointers, part: Panel) {
-    // SAFETY: the caller promises the whole tile; rows 0..8 and the vectors of `part` stay within it.
+    // SAFETY: the caller promises the whole tile; rows 0..8 and the vectors of `part` stay within
+    // it.
     unsafe {
         if S::REGISTERS >= 32 {
             match part.vectors {
@@ -66,7 +68,8 @@ unsafe fn update_tile<S: Simd, R: Update>(s: S, update: R, spot: &TilePointers, 
     }
 }
 
-/// `ROWS` rows from `row` on, `COLUMNS` vectors from `vector` on: gradient, step, products of the next batch.
+/// `ROWS` rows from `row` on, `COLUMNS` vectors from `vector` on: gradient, step, products of the
+/// next batch.
 ///
 /// # Safety
 /// As [`update_tile`]; these rows and vectors lie within the tile.
@@ -78,11 +81,13 @@ unsafe fn update_part<S: Simd, R: Update, const ROWS: usize, const COLUMNS: usiz
     row: usize,
     vector: usize,
 ) {
-    // SAFETY: the caller promises the tile and that these rows and vectors lie within it. Prefetched addresses need not be valid.
+    // SAFETY: the caller promises the tile and that these rows and vectors lie within it.
+    // Prefetched addresses need not be valid.
     unsafe {
         let mut tile = [[s.splat(0.0); COLUMNS]; ROWS];
         let (x, d) = (spot.x.add(row), spot.d.add(vector * LANES));
-        // What the next tile will need comes meanwhile, two lines of each array a row, so that memory is never waited for nor crowded.
+        // The operands of the next tile are prefetched meanwhile, two lines of each array per row,
+        // so that memory is neither waited for nor crowded.
         let asking = spot.batch.min(ROWS * COLUMNS / 2);
         for b in 0..asking {
             for line in [2 * b, 2 * b + 1] {
@@ -95,7 +100,8 @@ unsafe fn update_part<S: Simd, R: Update, const ROWS: usize, const COLUMNS: usiz
         for b in asking..spot.batch {
             add_product(s, &mut tile, x.add(b * TILE), d.add(b * spot.width));
         }
-        // Unrolled by hand: with an index that is not constant the tile would live in memory instead of registers.
+        // Unrolled by hand: with an index that is not constant the tile would live in memory
+        // instead of registers.
         macro_rules! rows {
             ($($r:literal)*) => {$(
                 if $r < ROWS {

@@ -1,7 +1,8 @@
 //! Heads that see the same batches: each batch is packed once for all of them.
 //!
-//! A window of batches is packed by all threads; then each head goes through the window, a head a thread, so that its weights stay in a core's
-//! cache for as many steps. A head by itself, or one of few that are large, has all threads for itself instead.
+//! All threads pack a window of batches; then each head goes through the window on one thread, so
+//! that its weights stay in a core's cache for that many steps. A single head, or one of a few
+//! large ones, has all threads to itself instead.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +15,7 @@ use super::pool::Pool;
 use super::step::{Scratch, Tally};
 use super::team::{Member, Team};
 use crate::Result;
-use crate::heads::features::order::order;
-use crate::heads::features::order::window_rows;
+use crate::heads::features::order::{order, window_rows};
 use crate::heads::features::prefetch::{Prefetch, is_large};
 use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
@@ -43,8 +43,8 @@ impl Drop for Sharing {
     }
 }
 
-/// Heads that agree in what [`FusedTrainer`](super::FusedTrainer) has them in common.
-pub struct Group<'a> {
+/// Heads that share the settings of [`FusedTrainer`](super::FusedTrainer)'s `in_common`.
+pub(super) struct Group<'a> {
     pool: Pool,
     task: Task<'a>,
     batches: PackedBatches<'a>,
@@ -56,7 +56,7 @@ pub struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// Heads before their first step.
-    pub fn new(pool: &Pool, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
+    pub(super) fn new(pool: &Pool, task: Task<'a>, starts: Vec<Head>) -> Group<'a> {
         let specs: Vec<_> = starts.iter().map(|head| head.spec.clone()).collect();
         let learners: Vec<Learner> = starts.into_iter().map(|head| Learner::new(head, task)).collect();
         let (spec, dropout) = (&specs[0], learners[0].dropouts[0]);
@@ -68,7 +68,7 @@ impl<'a> Group<'a> {
         Group { pool: pool.clone(), task, batches, members: Members::new(specs.iter().zip(learners)), window, sharing }
     }
 
-    /// Threads for one head's pass over so many rows: how many there are changes nothing but the time.
+    /// Number of threads for one head's pass over so many rows. It affects nothing but the time.
     fn threads(&self, learner: &Learner, rows: usize) -> usize {
         if learner.operations(rows) < self.pool.worth_sharing {
             return 1;
@@ -89,7 +89,8 @@ impl<'a> Group<'a> {
         let batches: Vec<&[usize]> = order.chunks(params.batch_size).collect();
         let threads = self.members.values().map(|learner| self.threads(learner, train.len())).max().unwrap_or(1);
         let tallies: Vec<Tally> = lrs.iter().map(|_| Tally::new(train.len())).collect();
-        // Running statistics follow each batch once, for all heads; what comes from disk is read once for all of them.
+        // Running statistics follow each batch once, for all heads; what comes from disk is read
+        // once for all of them.
         if self.members.len() > 1 && (self.members.len() >= threads || self.batches.has_norm() || self.is_large()) {
             self.side_by_side((epoch, threads), lrs, &batches, &tallies);
         } else {
@@ -114,7 +115,7 @@ impl<'a> Group<'a> {
         Prefetch::new(self.task.features, &self.task.partition.train, (seed, epoch))
     }
 
-    /// All heads through one window of batches after the other.
+    /// Trains all heads through one window of batches after the other.
     fn side_by_side(&mut self, (epoch, threads): (usize, usize), lrs: &[f64], batches: &[&[usize]], tallies: &[Tally]) {
         let scratches = Mutex::new(vec![]);
         let pool = || scratches.lock().unwrap_or_else(PoisonError::into_inner);

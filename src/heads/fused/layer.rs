@@ -1,5 +1,5 @@
-//! The weights of a head in training, cut into chunks of inputs: the same chunks whatever the number of threads, so that sums are always made in
-//! the same order.
+//! The weights of a head in training, cut into chunks of inputs. The chunks do not depend on the
+//! number of threads, so sums are always computed in the same order.
 
 use std::ops::Range;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -20,23 +20,25 @@ const CHUNKS: usize = 4;
 /// Most chunks of a layer of more than a million weights.
 const CHUNKS_LARGE: usize = 8;
 
-/// Some neighbouring inputs of a layer with their weights and what the optimiser keeps of them; on lines of its own, for threads lock neighbours.
+/// Some neighbouring inputs of a layer with their weights and optimiser states. Aligned to cache
+/// lines of its own, because threads lock neighbouring chunks.
 #[repr(align(128))]
-pub struct Chunk {
-    /// Their blocks of the layer's tape.
+pub(super) struct Chunk {
+    /// Their blocks of the layer's weights.
     pub blocks: Range<usize>,
     /// The same inputs as features and tiles.
     pub columns: Columns,
-    /// Their part of the tape, then what the optimiser keeps, laid out in the same way.
+    /// Their part of the weights, then the optimiser states in the same layout.
     memory: Aligned,
     /// Number of the weights.
     count: usize,
-    /// The weights once more, transposed: from the layer's outputs to these inputs (all but the first layer).
+    /// The weights once more, transposed: from the layer's outputs to these inputs (all but the
+    /// first layer).
     pub back: Option<Back>,
 }
 
 /// A transposed copy of a chunk's weights.
-pub struct Back {
+pub(super) struct Back {
     /// Its geometry.
     pub layout: Layout,
     /// Its values.
@@ -54,22 +56,22 @@ impl Back {
     }
 }
 
-/// One fully connected layer. Its tape has one input more than it has features: the bias.
-pub struct Layer {
+/// One fully connected layer. Its weights have one input more than there are features: the bias.
+pub(super) struct Layer {
     /// Geometry.
     pub layout: Layout,
     chunks: Vec<RwLock<Chunk>>,
 }
 
-/// Nobody panics while holding a chunk, or the whole team ends: there is no poison to be minded.
+/// Poisoned locks are ignored: a panic while holding a chunk ends the whole team anyway.
 impl Layer {
     /// A layer with `features` inputs from PyTorch's weight and bias.
-    pub fn new(features: usize, from: &layer::Layer, states: usize, has_back: bool) -> Layer {
+    pub(super) fn new(features: usize, from: &layer::Layer, states: usize, has_back: bool) -> Layer {
         let outputs = from.bias.len();
         let layout = Layout { inputs: features + 1, outputs };
         let most = if layout.len() > 1 << 20 { CHUNKS_LARGE } else { CHUNKS };
         let grains = layout.blocks().div_ceil(GRAIN);
-        // The bias's own tile is no reason for a chunk.
+        // The tile of the bias does not justify a chunk of its own.
         let chunks = (features / FEWEST).clamp(1, most);
         let cut = |c: usize| (grains * c / chunks * GRAIN).min(layout.blocks());
         let chunk = |c| {
@@ -90,22 +92,22 @@ impl Layer {
     }
 
     /// Number of chunks.
-    pub fn chunks(&self) -> usize {
+    pub(super) fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
     /// A chunk to be read.
-    pub fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
+    pub(super) fn chunk(&self, index: usize) -> RwLockReadGuard<'_, Chunk> {
         self.chunks[index].read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// A chunk to be changed.
-    pub fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
+    pub(super) fn chunk_mut(&self, index: usize) -> RwLockWriteGuard<'_, Chunk> {
         self.chunks[index].write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Weight and bias in PyTorch's layout.
-    pub fn to_head(&self) -> layer::Layer {
+    pub(super) fn to_head(&self) -> layer::Layer {
         let (features, outputs) = (self.layout.inputs - 1, self.layout.outputs);
         let (mut weight, mut bias) = (vec![0.0; features * outputs], vec![0.0; outputs]);
         for c in 0..self.chunks() {
@@ -119,25 +121,25 @@ impl Layer {
 }
 
 impl Chunk {
-    /// The weights: a part of the tape.
-    pub fn weights(&self) -> &[f32] {
+    /// The weights.
+    pub(super) fn weights(&self) -> &[f32] {
         &self.memory[..self.count]
     }
 
-    /// Weights and what the optimiser keeps of each.
-    pub fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
+    /// Weights and optimiser states.
+    pub(super) fn parts(&mut self) -> (&mut [f32], [&mut [f32]; 3]) {
         let (weights, states) = self.memory.split_at_mut(self.count);
         let mut states = states.chunks_exact_mut(self.count.max(1));
         (weights, std::array::from_fn(|_| states.next().unwrap_or_default()))
     }
 
     /// Brings the transposed copy up to date.
-    pub fn transpose(&mut self, isa: Isa, layout: Layout) {
+    pub(super) fn transpose(&mut self, isa: Isa, layout: Layout) {
         let Some(back) = &mut self.back else { return };
         let (start, features, vectors) = (layout.block(self.blocks.start), &self.columns.features, back.layout.vectors());
         layout.squares(self.blocks.clone(), |input, panel, output, at| {
             let (at, column) = (at - start, input.saturating_sub(features.start));
-            // What the copy has no room for are the tape's filling and the bias: they stay where they are.
+            // The copy has no room for padding and bias, which are skipped.
             let whole = input + LANES <= features.end && output + LANES <= layout.outputs;
             if whole {
                 let places = std::array::from_fn(|lane| back.places[(output + lane) * vectors + column / LANES]);

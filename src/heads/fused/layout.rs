@@ -1,32 +1,33 @@
-//! How a weight matrix lies in memory: as one tape, in the very order in which a pass reads it.
+//! The layout of a weight matrix in memory: the very order in which a pass reads it.
 //!
-//! Rows are inputs (in tiles of eight), columns outputs (in vectors of sixteen). Eight tiles make a block; within a block come the panels of
-//! up to nine vectors, within a panel the tiles, within a tile its rows: a pass over the weights and their optimiser states streams forward
-//! through memory, and a block's features and a panel's gradients stay in the first-level cache meanwhile.
+//! Rows are inputs (in tiles of eight), columns outputs (in vectors of sixteen). Eight tiles make a
+//! block; within a block come the panels of up to nine vectors, within a panel the tiles, within a
+//! tile its rows: a pass over the weights and their optimiser states streams forward through
+//! memory, and a block's features and a panel's gradients stay in the first-level cache meanwhile.
 
 use crate::simd::LANES;
 
 /// Rows of a tile.
-pub const TILE: usize = 8;
+pub(super) const TILE: usize = 8;
 /// Tiles of a block.
-pub const BLOCK: usize = 8;
-/// Most vectors of a panel: what is summed up at once where zeros are left out.
-pub const PANEL: usize = 9;
-/// Most vectors of a part of a panel: what is summed up at once for all rows of a tile.
+pub(super) const BLOCK: usize = 8;
+/// Largest number of vectors of a panel, all of which the sparse pass sums at once.
+pub(super) const PANEL: usize = 9;
+/// Largest number of vectors of a part of a panel, all of which the dense pass sums at once.
 const PART: usize = 3;
 
 /// Geometry of one weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
-    /// Rows that count.
+pub(super) struct Layout {
+    /// Number of rows without padding.
     pub inputs: usize,
-    /// Columns that count.
+    /// Number of columns without padding.
     pub outputs: usize,
 }
 
 /// Some neighbouring vectors of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Panel {
+pub(super) struct Panel {
     /// First vector.
     pub first: usize,
     /// Number of vectors.
@@ -35,12 +36,12 @@ pub struct Panel {
 
 impl Panel {
     /// Its parts from left to right, counted from its own first vector.
-    pub fn parts(self) -> impl Iterator<Item = Panel> + Clone {
+    pub(super) fn parts(self) -> impl Iterator<Item = Panel> + Clone {
         even(self.vectors, PART)
     }
 }
 
-/// So many vectors cut into as few pieces as can be, as alike as can be.
+/// Cuts `vectors` into as few and as even pieces as possible.
 fn even(vectors: usize, most: usize) -> impl Iterator<Item = Panel> + Clone {
     let pieces = vectors.div_ceil(most);
     (0..pieces).map(move |p| {
@@ -50,49 +51,49 @@ fn even(vectors: usize, most: usize) -> impl Iterator<Item = Panel> + Clone {
 }
 
 impl Layout {
-    /// Tiles, the last one filled up with zeros.
-    pub const fn tiles(self) -> usize {
+    /// Number of tiles, the last one padded with zeros.
+    pub(super) const fn tiles(self) -> usize {
         self.inputs.div_ceil(TILE)
     }
 
-    /// Vectors of columns, the last one filled up with zeros.
-    pub const fn vectors(self) -> usize {
+    /// Number of vectors of columns, the last one padded with zeros.
+    pub(super) const fn vectors(self) -> usize {
         self.outputs.div_ceil(LANES)
     }
 
-    /// Columns, the filling included.
-    pub const fn columns(self) -> usize {
+    /// Number of columns including padding.
+    pub(super) const fn columns(self) -> usize {
         self.vectors() * LANES
     }
 
-    /// Values on the tape.
-    pub const fn len(self) -> usize {
+    /// Number of values including padding.
+    pub(super) const fn len(self) -> usize {
         self.tiles() * TILE * self.columns()
     }
 
-    /// Panels from left to right: as few as can be, as alike as can be.
-    pub fn panels(self) -> impl Iterator<Item = Panel> + Clone {
+    /// Panels from left to right: as few and as even as possible.
+    pub(super) fn panels(self) -> impl Iterator<Item = Panel> + Clone {
         even(self.vectors(), PANEL)
     }
 
-    /// Where a block starts on the tape.
-    pub const fn block(self, block: usize) -> usize {
+    /// Offset of a block.
+    pub(super) const fn block(self, block: usize) -> usize {
         block * BLOCK * TILE * self.columns()
     }
 
     /// Tiles of a block: eight, or what is left.
-    pub fn tiles_of(self, block: usize) -> usize {
+    pub(super) fn tiles_of(self, block: usize) -> usize {
         (self.tiles() - block * BLOCK).min(BLOCK)
     }
 
     /// Number of blocks.
-    pub const fn blocks(self) -> usize {
+    pub(super) const fn blocks(self) -> usize {
         self.tiles().div_ceil(BLOCK)
     }
 
-    /// Calls `place(input, first output, position)` for every run of up to sixteen outputs of a row that lie side by side on the tape, for the
-    /// blocks of a range.
-    pub fn runs(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
+    /// Calls `place(input, first output, position)` for every run of up to sixteen outputs of a row
+    /// that lie side by side in memory, for the blocks of a range.
+    pub(super) fn runs(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
         for block in blocks {
             let tiles = self.tiles_of(block);
             for panel in self.panels() {
@@ -107,9 +108,10 @@ impl Layout {
         }
     }
 
-    /// Calls `square(first input, columns of the panel, first output, position)` for every sixteen inputs by sixteen outputs of some blocks: rows lie
-    /// a panel's columns apart. There are fewer inputs where a block ends.
-    pub fn squares(self, blocks: std::ops::Range<usize>, mut square: impl FnMut(usize, usize, usize, usize)) {
+    /// Calls `square(first input, columns of the panel, first output, position)` for every sixteen
+    /// inputs by sixteen outputs of some blocks: rows lie a panel's columns apart. There are fewer
+    /// inputs where a block ends.
+    pub(super) fn squares(self, blocks: std::ops::Range<usize>, mut square: impl FnMut(usize, usize, usize, usize)) {
         for block in blocks {
             let rows = self.tiles_of(block) * TILE;
             for panel in self.panels() {
@@ -121,17 +123,18 @@ impl Layout {
         }
     }
 
-    /// Calls `place(input, output, position)` for every value of some blocks, positions counted from the first of them.
-    pub fn values(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
+    /// Calls `place(input, output, position)` for every value of some blocks, positions counted
+    /// from the first of them.
+    pub(super) fn values(self, blocks: std::ops::Range<usize>, mut place: impl FnMut(usize, usize, usize)) {
         let start = self.block(blocks.start);
         self.runs(blocks, |input, output, at| {
             (0..LANES.min(self.outputs - output)).for_each(|lane| place(input, output + lane, at - start + lane))
         });
     }
 
-    /// The matrix `[outputs, inputs]` on a tape.
+    /// The matrix `[outputs, inputs]` without padding.
     #[cfg(test)]
-    pub fn to_matrix(self, layout: &[f32]) -> Vec<f32> {
+    pub(super) fn to_matrix(self, layout: &[f32]) -> Vec<f32> {
         let mut matrix = vec![0.0; self.inputs * self.outputs];
         self.values(0..self.blocks(), |input, output, at| matrix[output * self.inputs + input] = layout[at]);
         matrix
@@ -143,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_matrix_comes_back_from_its_tape() {
+    fn a_matrix_comes_back_from_its_layout() {
         for (inputs, outputs) in [(1, 1), (8, 16), (37, 133), (100, 70), (33, 16)] {
             let layout = Layout { inputs, outputs };
             let matrix: Vec<f32> = (0..inputs * outputs).map(|i| i as f32 + 1.0).collect();

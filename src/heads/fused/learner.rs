@@ -1,9 +1,8 @@
-//! A head in training: its layers with what the optimiser keeps of them.
+//! A head in training: its layers with their optimiser states.
 
 use super::aligned::Aligned;
 use super::batches::PackedBatches;
-use super::operands::Packed;
-use super::operands::Products;
+use super::operands::{Packed, Products};
 use super::product::Product;
 
 use super::layer::Layer;
@@ -29,7 +28,7 @@ use crate::simd::{Isa, LANES};
 const JUDGED: usize = 64;
 
 /// A head in training.
-pub struct Learner {
+pub(super) struct Learner {
     pub spec: HeadSpec,
     objective: Objective,
     optimizer: Optimizer,
@@ -42,12 +41,12 @@ pub struct Learner {
 
 impl Learner {
     /// A head before its first step.
-    pub fn new(start: Head, task: Task<'_>) -> Learner {
+    pub(super) fn new(start: Head, task: Task<'_>) -> Learner {
         let Head { spec, fitted } = start;
         let layers = fitted.into_layers();
         let optimizer = *spec.optimizer();
         let dims = spec.dims();
-        // Each layer's matrix goes once it lies on its tape: a head may be as large as memory allows.
+        // Each matrix is freed once it has been laid out: a head may be as large as memory allows.
         let layer = |(l, from): (usize, layer::Layer)| Layer::new(dims[l], &from, update::states(&optimizer), l > 0);
         let layers: Vec<Layer> = layers.into_iter().enumerate().map(layer).collect();
         let objective = Objective::new(&spec, task.labels, &task.partition.train);
@@ -55,8 +54,8 @@ impl Learner {
         Learner { dropouts: Dropout::of(&spec), spec, objective, optimizer, layers, buffers, steps: 0 }
     }
 
-    /// What an epoch of it needs.
-    pub fn run<'r>(&'r self, isa: Isa, task: Task<'r>, batches: &'r PackedBatches<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
+    /// The operands of one of its epochs.
+    pub(super) fn run<'r>(&'r self, isa: Isa, task: Task<'r>, batches: &'r PackedBatches<'r>, (epoch, lr): (usize, f64)) -> Run<'r> {
         Run {
             isa,
             task,
@@ -75,18 +74,25 @@ impl Learner {
     }
 
     /// Operations of a pass over so many rows.
-    pub fn operations(&self, rows: usize) -> f64 {
+    pub(super) fn operations(&self, rows: usize) -> f64 {
         let weights: usize = self.layers.iter().map(|l| l.layout.len()).sum();
         4.0 * weights as f64 * rows as f64
     }
 
-    /// The head as it is now.
-    pub fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
+    /// The head in its present state.
+    pub(super) fn head(&self, batch_norm: Option<BatchNorm>) -> Head {
         Head::new(&self.spec, batch_norm, self.layers.iter().map(Layer::to_head).collect())
     }
 
     /// Class probabilities of rows, `[rows, classes]`.
-    pub fn classify(&self, isa: Isa, table: &dyn FeatureTable, norm: Option<&BatchNorm>, rows: &[usize], threads: usize) -> Vec<f32> {
+    pub(super) fn classify(
+        &self,
+        isa: Isa,
+        table: &dyn FeatureTable,
+        norm: Option<&BatchNorm>,
+        rows: &[usize],
+        threads: usize,
+    ) -> Vec<f32> {
         let (outputs, classes) = (self.spec.outputs, self.spec.classes);
         let blocks: Vec<&[usize]> = rows.chunks(JUDGED).collect();
         let judged = Shared::new(rows.len() * classes);
@@ -94,7 +100,8 @@ impl Learner {
             for block in member.share(blocks.len()) {
                 let logits = self.logits(isa, table, norm, blocks[block]);
                 let at = block * JUDGED * classes;
-                // SAFETY: each member writes the rows of its own blocks; they are read when all are done.
+                // SAFETY: each member writes the rows of its own blocks; they are read when all are
+                // done.
                 let out = unsafe { judged.part(at..at + blocks[block].len() * classes) };
                 for (z, p) in logits.chunks_exact(outputs).zip(out.chunks_exact_mut(classes)) {
                     class_probabilities(&self.spec, z, p);

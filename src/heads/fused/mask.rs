@@ -1,14 +1,15 @@
 //! Dropout on a block of 128 units at a time.
 //!
-//! *AVX-512*: two registers hold a word of sixteen counters in 64-bit lanes, whose upper halves may hold anything: products read the lower halves
-//! alone. 1.3 instructions a unit. *Elsewhere*: plain loops.
+//! *AVX-512*: two registers hold a word of sixteen counters in 64-bit lanes, whose upper halves may
+//! hold anything: products read the lower halves alone. 1.3 instructions a unit. *Elsewhere*: plain
+//! loops.
 
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
-/// Copies units of a row while multiplying them by their dropout factors; `block` counts from the row's first unit.
-pub fn drop_block(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, block: usize, from: &[f32], to: &mut [f32; MASK_BLOCK]) {
+/// Copies units of a row while multiplying them by their dropout factors; `block` counts from the
+/// row's first unit.
+pub(super) fn drop_block(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, block: usize, from: &[f32], to: &mut [f32; MASK_BLOCK]) {
     match (isa.avx512(), <&[f32; MASK_BLOCK]>::try_from(from)) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the token for AVX-512 exists, which is all that `avx512` enables.
@@ -72,7 +73,8 @@ fn avx512(dropout: &Dropout, place: [u32; 4], from: &[f32; MASK_BLOCK], to: &mut
         for (half, bits) in [_mm512_slli_epi32::<16>(word), word].into_iter().enumerate() {
             let kept = _mm512_cmpge_epu32_mask(bits, threshold);
             let at = w * 32 + half * 16;
-            // SAFETY: `at` is a multiple of 16 below 128: the sixteen values lie inside both arrays.
+            // SAFETY: `at` is a multiple of 16 below 128: the sixteen values lie inside both
+            // arrays.
             unsafe {
                 let units = _mm512_loadu_ps(from.as_ptr().add(at));
                 _mm512_storeu_ps(to.as_mut_ptr().add(at), _mm512_maskz_mul_ps(kept, units, scale));

@@ -1,4 +1,5 @@
-//! Which features of a batch are not 0: a bit for each, by row, and of the block that a pass is at by input too.
+//! Nonzero masks of a batch's features: one bit for each feature by row, and by input for the block
+//! in progress.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,36 +14,38 @@ const _: () = assert!(INPUTS == u64::BITS as usize);
 const ROWS: usize = u64::BITS as usize;
 /// Rows of small batches, that are transposed twice as fast.
 const HALF: usize = ROWS / 2;
-/// Share of features that may be other than 0 where leaving out zeros is worth while.
+/// Largest share of nonzero features at which skipping zeros pays.
 const MOST: f64 = 0.75;
 
-/// The marks of a batch: `[block][row]`, a bit for each of the block's inputs. A word is written by whoever packs what it marks, and read when that
-/// is done; what a team's barriers do not order are other words.
-pub struct NonzeroMask(Vec<AtomicU64>);
+/// The nonzero mask of a batch: `[block][row]`, one bit for each of the block's inputs. The thread
+/// that packs some inputs writes their words, and others read them after the next barrier; accesses
+/// that no barrier orders concern different words.
+pub(super) struct NonzeroMask(Vec<AtomicU64>);
 
 impl NonzeroMask {
     /// For batches of up to `batch` rows, in so many tiles.
-    pub fn new(tiles: usize, batch: usize) -> NonzeroMask {
+    pub(super) fn new(tiles: usize, batch: usize) -> NonzeroMask {
         NonzeroMask((0..tiles.div_ceil(BLOCK) * batch).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// Marks, in row `b` of a batch, the inputs from the first of a block on; others of these blocks are said to be 0.
-    pub fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
+    /// Marks the nonzero inputs of row `b` of a batch from the first of a block on. Other inputs of
+    /// these blocks count as 0.
+    pub(super) fn mark(&self, isa: Isa, (b, batch): (usize, usize), first: usize, inputs: &[f32]) {
         let words = self.0[first * batch..].iter().skip(b).step_by(batch);
         dispatch(isa, Mark { inputs, words });
     }
 
     /// Marks one input more in row `b` of a batch.
-    pub fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
+    pub(super) fn mark_one(&self, (b, batch): (usize, usize), input: usize) {
         let word = &self.0[input / INPUTS * batch + b];
         // The first input of a block is the first that is marked there.
         let before = if input.is_multiple_of(INPUTS) { 0 } else { word.load(Relaxed) };
         word.store(before | 1 << (input % INPUTS), Relaxed);
     }
 
-    /// A block's marks in a batch of so many rows.
+    /// The mask of a block in a batch of so many rows.
     #[inline(always)]
-    pub fn block(&self, block: usize, batch: usize) -> Block<'_> {
+    pub(super) fn block(&self, block: usize, batch: usize) -> Block<'_> {
         Block(&self.0[block * batch..][..batch])
     }
 }
@@ -67,7 +70,8 @@ impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
                     some[..lanes.len()].copy_from_slice(lanes);
                     some.as_ptr()
                 };
-                // SAFETY: both branches point to sixteen values: those of the row, or of a padded copy.
+                // SAFETY: both branches point to sixteen values: those of the row, or of a padded
+                // copy.
                 bits |= u64::from(s.nonzero_lanes(unsafe { s.load(at) })) << (v * LANES);
             }
             word.store(bits, Relaxed);
@@ -75,27 +79,27 @@ impl<'a, W: Iterator<Item = &'a AtomicU64>> Vectorized for Mark<'_, W> {
     }
 }
 
-/// The marks of one block of inputs: a word for each row.
+/// The mask of one block of inputs: a word per row.
 #[derive(Clone, Copy)]
-pub struct Block<'a>(&'a [AtomicU64]);
+pub(super) struct Block<'a>(&'a [AtomicU64]);
 
 impl Block<'_> {
     /// The inputs that are not 0 in a row.
     #[inline(always)]
-    pub fn row(self, row: usize) -> u64 {
+    pub(super) fn row(self, row: usize) -> u64 {
         self.0[row].load(Relaxed)
     }
 
-    /// Whether leaving out zeros is worth while, where so many of the block's inputs count.
+    /// Whether skipping zeros pays, if the block has so many inputs without padding.
     #[inline(always)]
-    pub fn is_sparse(self, inputs: usize) -> bool {
+    pub(super) fn is_sparse(self, inputs: usize) -> bool {
         let with_nonzero: u32 = (0..self.0.len()).map(|row| self.row(row).count_ones()).sum();
         f64::from(with_nonzero) < MOST * (inputs * self.0.len()) as f64
     }
 
     /// The rows in which each input is not 0: `[input][word]`, bits of words of 64.
     #[inline(always)]
-    pub fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
+    pub(super) fn by_input<'b>(self, bits: &'b mut Vec<u64>) -> ByInput<'b> {
         let words = self.0.len().div_ceil(ROWS);
         bits.resize(INPUTS * words, 0);
         if self.0.len() <= HALF {
@@ -123,8 +127,8 @@ impl Block<'_> {
     }
 }
 
-/// A block's marks by input.
-pub struct ByInput<'a> {
+/// The mask of a block by input.
+pub(super) struct ByInput<'a> {
     bits: &'a [u64],
     words: usize,
 }
@@ -132,13 +136,13 @@ pub struct ByInput<'a> {
 impl ByInput<'_> {
     /// The rows in which an input is not 0.
     #[inline(always)]
-    pub fn input(&self, input: usize) -> &[u64] {
+    pub(super) fn input(&self, input: usize) -> &[u64] {
         &self.bits[input * self.words..][..self.words]
     }
 }
 
-/// Swaps rows and columns of 64 × 64 bits, or of both 32 × 32 that lie side by side in 32 words: halves, then halves of these (Warren, "Hacker's
-/// Delight", section 7-3).
+/// Swaps rows and columns of 64 × 64 bits, or of both 32 × 32 that lie side by side in 32 words:
+/// halves, then halves of these (Warren, "Hacker's Delight", section 7-3).
 #[inline(always)]
 fn transpose<const N: usize>(bits: &mut [u64; N]) {
     const { assert!(N == ROWS || N == HALF) };
@@ -164,7 +168,8 @@ mod tests {
 
     #[test]
     fn marks_name_all_that_is_not_zero() {
-        // A block, part of another, and an input more; rows of less than a word, of one and of more.
+        // A block, part of another, and an input more; rows of less than a word, of one and of
+        // more.
         for batch in [1, 20, 32, 33, 64, 100] {
             for units in [INPUTS, INPUTS + 21, INPUTS + 32] {
                 let row = |b: usize| -> Vec<f32> {

@@ -1,6 +1,7 @@
 //! Operands of the kernels.
 //!
-//! *Layout*: weights as [`Layout`] says; features `[tile][batch][8]`; gradients and products `[panel][batch][panel's columns]`.
+//! *Layout*: weights as [`Layout`] says; features `[tile][batch][8]`; gradients and products
+//! `[panel][batch][panel's columns]`.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -13,25 +14,25 @@ use crate::simd::LANES;
 
 /// Features `[tile][batch][8]` of the tiles from some first one on, to be read.
 #[derive(Clone, Copy)]
-pub struct Packed<'a> {
+pub(super) struct Packed<'a> {
     values: *const f32,
     len: usize,
     /// Rows of the batch.
     pub batch: usize,
     first_tile: usize,
-    /// Which of them are not 0, where that is known.
+    /// Their nonzero mask, if known.
     pub nonzero: Option<&'a NonzeroMask>,
     _owner: PhantomData<&'a [f32]>,
 }
 
 impl<'a> Packed<'a> {
     /// All rows of a buffer.
-    pub fn new(values: &'a [f32], batch: usize, first_tile: usize) -> Packed<'a> {
+    pub(super) fn new(values: &'a [f32], batch: usize, first_tile: usize) -> Packed<'a> {
         Packed { values: values.as_ptr(), len: values.len(), batch, first_tile, nonzero: None, _owner: PhantomData }
     }
 
-    /// The same with marks.
-    pub fn with_nonzero(self, nonzero: &'a NonzeroMask) -> Packed<'a> {
+    /// The same with a nonzero mask.
+    pub(super) fn with_nonzero(self, nonzero: &'a NonzeroMask) -> Packed<'a> {
         Packed { nonzero: Some(nonzero), ..self }
     }
 
@@ -39,14 +40,14 @@ impl<'a> Packed<'a> {
     ///
     /// # Safety
     /// Until the next barrier nobody writes the rows that a kernel is given.
-    pub unsafe fn shared(buffer: &'a Shared, batch: usize) -> Packed<'a> {
+    pub(super) unsafe fn shared(buffer: &'a Shared, batch: usize) -> Packed<'a> {
         let (values, len) = buffer.pointer();
         Packed { values, len, batch, first_tile: 0, nonzero: None, _owner: PhantomData }
     }
 
     /// A tile's first row.
     #[inline(always)]
-    pub fn tile(&self, tile: usize) -> *const f32 {
+    pub(super) fn tile(&self, tile: usize) -> *const f32 {
         let (start, len) = ((tile - self.first_tile) * self.batch * TILE, self.batch * TILE);
         assert!(start + len <= self.len, "a tile of the features");
         // SAFETY: the offset was just asserted to lie within the buffer.
@@ -55,7 +56,7 @@ impl<'a> Packed<'a> {
 }
 
 /// Some rows of `[panel][batch][columns]`, to be added to.
-pub struct Products<'a> {
+pub(super) struct Products<'a> {
     values: *mut f32,
     len: usize,
     /// Rows of the batch.
@@ -67,7 +68,7 @@ pub struct Products<'a> {
 
 impl<'a> Products<'a> {
     /// All rows of a buffer of one's own.
-    pub fn new(values: &'a mut [f32], batch: usize) -> Products<'a> {
+    pub(super) fn new(values: &'a mut [f32], batch: usize) -> Products<'a> {
         Products { values: values.as_mut_ptr(), len: values.len(), batch, rows: 0..batch, _owner: PhantomData }
     }
 
@@ -75,19 +76,19 @@ impl<'a> Products<'a> {
     ///
     /// # Safety
     /// Until the next barrier no other thread uses these rows.
-    pub unsafe fn shared(buffer: &'a Shared, batch: usize, rows: Range<usize>) -> Products<'a> {
+    pub(super) unsafe fn shared(buffer: &'a Shared, batch: usize, rows: Range<usize>) -> Products<'a> {
         let (values, len) = buffer.pointer();
         Products { values, len, batch, rows, _owner: PhantomData }
     }
 
-    /// The same once more, while this one rests.
-    pub fn again(&mut self) -> Products<'_> {
+    /// A reborrow.
+    pub(super) fn again(&mut self) -> Products<'_> {
         Products { rows: self.rows.clone(), _owner: PhantomData, ..*self }
     }
 
     /// The first row's columns of a panel.
     #[inline(always)]
-    pub fn panel(&mut self, panel: Panel) -> *mut f32 {
+    pub(super) fn panel(&mut self, panel: Panel) -> *mut f32 {
         let width = panel.vectors * LANES;
         let start = panel.first * LANES * self.batch;
         assert!(self.rows.end <= self.batch && start + width * self.batch <= self.len, "a panel of the products");
@@ -96,24 +97,25 @@ impl<'a> Products<'a> {
     }
 
     /// Sets the rows to zero.
-    pub fn clear(&mut self, layout: Layout) {
+    pub(super) fn clear(&mut self, layout: Layout) {
         for panel in layout.panels() {
             let (start, len) = (self.panel(panel), self.rows.len() * panel.vectors * LANES);
-            // SAFETY: the rows lie side by side within a panel, which `panel` asserted to lie within the buffer; they are this value's own.
+            // SAFETY: the rows lie side by side within a panel, which `panel` asserted to lie
+            // within the buffer; they are this value's own.
             unsafe { std::slice::from_raw_parts_mut(start, len).fill(0.0) };
         }
     }
 }
 
 /// One pass over some blocks of a weight matrix.
-pub struct Pass<'a> {
+pub(super) struct Pass<'a> {
     /// The weights' geometry.
     pub layout: Layout,
     /// Blocks that are passed.
     pub blocks: Range<usize>,
     /// Weights of those blocks.
     pub weights: &'a mut [f32],
-    /// What the optimiser keeps for them.
+    /// Their optimiser states.
     pub states: [&'a mut [f32]; 3],
     /// Features of this batch.
     pub x: Packed<'a>,
@@ -124,9 +126,10 @@ pub struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// A block's marks in this batch and the next one (if there is one), where enough is 0 in both for zeros to be left out.
+    /// The masks of a block in this batch and the next one (if there is one), if both have enough
+    /// zeros for skipping them to pay.
     #[inline(always)]
-    pub fn sparse(&self, block: usize) -> Option<[Block<'a>; 2]> {
+    pub(super) fn sparse(&self, block: usize) -> Option<[Block<'a>; 2]> {
         let inputs = self.layout.tiles_of(block) * TILE;
         let sparse = |x: &Packed<'a>| x.nonzero.map(|nonzero| nonzero.block(block, x.batch)).filter(|nonzero| nonzero.is_sparse(inputs));
         let this = sparse(&self.x)?;
@@ -134,9 +137,9 @@ impl<'a> Pass<'a> {
         Some([this, next])
     }
 
-    /// Where the rule's states of `size` weights from position `at` on lie.
+    /// Pointers to the states of `size` weights from position `at` on.
     #[inline(always)]
-    pub fn states_at<R: Update>(&mut self, at: usize, size: usize) -> [*mut f32; 3] {
+    pub(super) fn states_at<R: Update>(&mut self, at: usize, size: usize) -> [*mut f32; 3] {
         let mut states = [std::ptr::null_mut(); 3];
         for (pointer, state) in states.iter_mut().zip(&mut self.states).take(R::STATES) {
             *pointer = state[at..][..size].as_mut_ptr();

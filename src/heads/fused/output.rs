@@ -1,6 +1,8 @@
-//! What happens to a row between two layers and behind the last one: activation with dropout, softmax and its gradient.
+//! Elementwise work on a row between two layers and behind the last one: activation with dropout,
+//! softmax and its gradient.
 //!
-//! Activations are plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
+//! Activations are plain loops over lanes, without branches, that a compiler vectorises inside
+//! [`Simd::vectorize`].
 
 use super::update::FLOOR;
 use crate::heads::math::exp;
@@ -8,7 +10,8 @@ use crate::heads::settings::choices::{Activation, Loss};
 use crate::heads::training::objective::Objective;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch, exp2};
 
-/// The error function to about a unit in the last place: two minimax polynomials by N. Juffa, one of them of ln(1 − erf).
+/// The error function to about a unit in the last place: two minimax polynomials by N. Juffa, one
+/// of them of ln(1 − erf).
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let (t, s) = (x.abs(), x * x);
@@ -20,10 +23,10 @@ fn erf(x: f32) -> f32 {
     if t > 0.921_875 { far } else { near }
 }
 
-/// A hidden layer's row: products replaced by activations, and the slopes by which gradients are multiplied on their way back. Both are
-/// multiplied by the dropout factors that `slopes` holds before.
-pub struct Activate<'a> {
-    /// Which activation.
+/// A hidden layer's row: replaces products by activations, and dropout factors by the slopes that
+/// gradients are multiplied by on their way back. Both include dropout.
+pub(super) struct Activate<'a> {
+    /// The activation.
     pub act: Activation,
     /// Products in, activations out.
     pub units: &'a mut [f32],
@@ -32,8 +35,8 @@ pub struct Activate<'a> {
 }
 
 impl Activate<'_> {
-    /// Does it.
-    pub fn run(self, isa: Isa) {
+    /// Runs it.
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }
@@ -60,9 +63,9 @@ impl Vectorized for Activate<'_> {
     }
 }
 
-/// The last layer's row in training: logits replaced by their gradient.
-pub struct Judge<'a> {
-    /// What is minimised.
+/// The last layer's row in training: replaces logits by their gradient.
+pub(super) struct Judge<'a> {
+    /// The loss that is minimised.
     pub objective: &'a Objective,
     /// Logits in, gradients out, in whole vectors.
     pub logits: &'a mut [f32],
@@ -72,14 +75,14 @@ pub struct Judge<'a> {
     pub q: &'a [f32],
     /// Mass of the row.
     pub mass: f32,
-    /// What the gradient is multiplied by.
+    /// Factor of the gradient.
     pub scale: f32,
-    /// How many logits count.
+    /// Number of logits without padding.
     pub outputs: usize,
 }
 
-/// What became of a row.
-pub struct RowOutcome {
+/// Outcome of a row.
+pub(super) struct RowOutcome {
     /// Its loss, unscaled.
     pub loss: f64,
     /// Whether it was answered right.
@@ -87,8 +90,8 @@ pub struct RowOutcome {
 }
 
 impl Judge<'_> {
-    /// Does it.
-    pub fn run(self, isa: Isa) -> RowOutcome {
+    /// Runs it.
+    pub(super) fn run(self, isa: Isa) -> RowOutcome {
         match self.objective.loss {
             Loss::Sigmoid => {
                 let (logits, rest) = self.logits.split_at_mut(self.outputs);
@@ -98,7 +101,7 @@ impl Judge<'_> {
                 logits.iter_mut().for_each(|d| *d = (*d + FLOOR) - FLOOR);
                 RowOutcome { loss, is_right }
             }
-            _ => dispatch(isa, self),
+            Loss::Auto | Loss::Softmax => dispatch(isa, self),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Rows of features into the tiles that the kernels read: `[tile][batch][8]`, with dropout and batch norm on the way, and a last input of 1 whose
-//! weight is the bias.
+//! Rows of features into the tiles that the kernels read: `[tile][batch][8]`, with dropout and
+//! batch norm on the way, and a last input of 1 whose weight is the bias.
 
 use std::ops::Range;
 
@@ -8,13 +8,13 @@ use super::mask::drop_block;
 use super::nonzero::NonzeroMask;
 use crate::heads::features::table::FeatureTable;
 use crate::heads::fitted::batch_norm::BatchNorm;
-use crate::heads::training::dropout::Dropout;
-use crate::heads::training::dropout::MASK_BLOCK;
+use crate::heads::training::dropout::{Dropout, MASK_BLOCK};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the dropout mask.
+/// Some neighbouring inputs of a layer, in whole tiles; the first of them starts a block of the
+/// dropout mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns {
+pub(super) struct Columns {
     /// The features among them.
     pub features: Range<usize>,
     /// The tiles.
@@ -23,21 +23,22 @@ pub struct Columns {
 
 impl Columns {
     /// Of these tiles, in a layer of `features` inputs and a bias.
-    pub fn new(tiles: Range<usize>, features: usize) -> Columns {
+    pub(super) fn new(tiles: Range<usize>, features: usize) -> Columns {
         Columns { features: (tiles.start * TILE).min(features)..(tiles.end * TILE).min(features), tiles }
     }
 }
 
-/// Whether rows are packed for training, and what that does to them.
-pub enum Mode<'a> {
-    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; what is not 0 then is marked.
+/// The purpose that rows are packed for.
+pub(super) enum Mode<'a> {
+    /// Dropout of an epoch; batch norm of these columns by the batch's own statistics; nonzero
+    /// values are marked.
     Train(usize, Dropout, Option<&'a mut BatchNorm>, &'a NonzeroMask),
     /// No dropout; batch norm by the running statistics of all columns.
     Judge(Option<&'a BatchNorm>),
 }
 
 /// Packs some columns of some rows; `scratch` is for the rows on their way.
-pub fn pack(
+pub(super) fn pack(
     isa: Isa,
     table: &dyn FeatureTable,
     rows: &[usize],
@@ -76,7 +77,7 @@ pub fn pack(
     }
 }
 
-/// Rows as they lie in the table, or read into `scratch` where they lie otherwise.
+/// Rows in place in the table, or else read into `scratch`.
 fn each_row(
     isa: Isa,
     table: &dyn FeatureTable,
@@ -88,7 +89,7 @@ fn each_row(
     for (b, &row) in rows.iter().enumerate() {
         match table.row(row) {
             Some(x) => {
-                // Rows lie anywhere in memory: the next one is asked for while this one is packed.
+                // Rows lie anywhere in memory: the next one is prefetched while this one is packed.
                 if let Some(next) = rows.get(b + 1).and_then(|&next| table.row(next)) {
                     dispatch(isa, Ask(&next[columns.features.clone()]));
                 }
@@ -103,7 +104,7 @@ fn each_row(
     }
 }
 
-/// Asks for values that will be read soon.
+/// Prefetches values.
 struct Ask<'a>(&'a [f32]);
 
 impl Vectorized for Ask<'_> {
@@ -116,7 +117,7 @@ impl Vectorized for Ask<'_> {
 }
 
 /// Packs one row of units in memory, nothing dropped.
-pub fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
+pub(super) fn place(isa: Isa, batch: usize, b: usize, columns: &Columns, x: &[f32], out: &mut [f32]) {
     Place { batch, b, columns, out }.run(isa, x, None);
 }
 
@@ -167,7 +168,7 @@ impl Place<'_> {
         &mut self.out[(tile * self.batch + self.b) * TILE..][..TILE]
     }
 
-    /// Units from a tile's first on, the last tile filled up with zeros.
+    /// Units from a tile's first on, the last tile padded with zeros.
     #[inline(always)]
     fn put(&mut self, isa: Isa, first: usize, units: &[f32], nonzero: Option<&NonzeroMask>) {
         if let Some(nonzero) = nonzero {
@@ -186,7 +187,7 @@ impl Place<'_> {
 }
 
 /// Fills a row with the dropout factors of its units.
-pub fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
+pub(super) fn mask(isa: Isa, dropout: &Dropout, epoch: usize, row: usize, units: &mut [f32]) {
     units.fill(1.0);
     if !dropout.is_none() {
         let (ones, mut factors) = ([1.0; MASK_BLOCK], [0.0; MASK_BLOCK]);

@@ -1,7 +1,8 @@
-//! One pass over weights: for each tile (eight inputs by up to three vectors of outputs, held in registers) the gradient of this batch,
-//! Σ_b x_b ⊗ d_b; the optimiser's step; and at once the products of the new weights with the *next* batch, h_b += x'_b · W. Weights and
-//! states are read and written once a step, and the gradient never leaves the registers. Blocks of inputs that are mostly 0 take another way,
-//! that leaves out zeros: [`super::sparse`].
+//! One pass over weights: for each tile (eight inputs by up to three vectors of outputs, held in
+//! registers) the gradient of this batch, Σ_b x_b ⊗ d_b; the optimiser's step; and at once the
+//! products of the new weights with the *next* batch, h_b += x'_b · W. Weights and states are read
+//! and written once a step, and the gradient never leaves the registers. Blocks of inputs that are
+//! mostly 0 take another way, that leaves out zeros: [`super::sparse`].
 
 use super::dense;
 use super::layout::TILE;
@@ -12,8 +13,8 @@ use crate::heads::settings::optimizer::Optimizer;
 use crate::simd::{Isa, Simd, Vectorized, dispatch};
 
 impl<'a> Pass<'a> {
-    /// Does it, with one step of an optimiser; `bits` is room for a block's marks.
-    pub fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
+    /// Runs the pass with one step of an optimiser. `bits` is scratch memory for a block's mask.
+    pub(super) fn run(self, isa: Isa, optimizer: &Optimizer, lr: f64, step: i32, bits: &mut Vec<u64>) {
         struct Updating<'a>(Isa, Pass<'a>, &'a mut Vec<u64>);
         impl ForUpdate for Updating<'_> {
             type Output = ();

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::simd::Isa;
 
-/// What every group of a trainer runs on.
+/// The resources that all groups of a trainer share.
 #[derive(Debug, Clone)]
-pub struct Pool {
+pub(super) struct Pool {
     /// Instructions of the kernels.
     pub isa: Isa,
     /// Number of threads.

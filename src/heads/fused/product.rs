@@ -1,4 +1,5 @@
-//! Products of features with weights, h_b += x_b · W: alone, for the first batch, the upper layers and evaluation, and of a tile within a pass.
+//! Products of features with weights, h_b += x_b · W: alone, for the first batch, the upper layers
+//! and evaluation, and of a tile within a pass.
 
 use std::ops::Range;
 
@@ -6,12 +7,14 @@ use super::layout::{BLOCK, Layout, Panel, TILE};
 use super::operands::{Packed, Products};
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// h_b += x_b · tile for `rows` rows: two at a time, for the sums of one alone would wait for each other.
+/// h_b += x_b · tile for `rows` rows: two at a time, for the sums of one alone would wait for each
+/// other.
 ///
 /// # Safety
-/// `x` is valid for `ROWS` values at each of `rows` rows, `TILE` apart; `h` for `COLUMNS` vectors at each of them, `width` apart.
+/// `x` is valid for `ROWS` values at each of `rows` rows, `TILE` apart; `h` for `COLUMNS` vectors
+/// at each of them, `width` apart.
 #[inline(always)]
-pub unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+pub(super) unsafe fn multiply<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     s: S,
     tile: &[[S::V; COLUMNS]; ROWS],
     x: *const f32,
@@ -62,7 +65,7 @@ unsafe fn multiply_rows<S: Simd, const ROWS: usize, const COLUMNS: usize, const 
 }
 
 /// Products of features with some blocks of a weight matrix.
-pub struct Product<'a> {
+pub(super) struct Product<'a> {
     /// The weights' geometry.
     pub layout: Layout,
     /// Blocks that are multiplied.
@@ -76,8 +79,8 @@ pub struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Does it.
-    pub fn run(self, isa: Isa) {
+    /// Runs it.
+    pub(super) fn run(self, isa: Isa) {
         dispatch(isa, self);
     }
 }
@@ -100,7 +103,8 @@ impl Vectorized for Product<'_> {
                         let weights = self.weights[panel_start + tile * size..][..size].as_ptr();
                         let (x, h) = (self.x.tile(block * BLOCK + tile), self.h.panel(panel));
                         debug_assert_eq!(self.x.batch, self.h.batch);
-                        // SAFETY: the pointers were checked to hold the tile's values for all rows of the batch.
+                        // SAFETY: the pointers were checked to hold the tile's values for all rows
+                        // of the batch.
                         unsafe { multiply_tile(s, weights, x.add(self.h.rows.start * TILE), self.h.rows.len(), h, width, part) };
                     }
                 }
@@ -113,11 +117,12 @@ impl Vectorized for Product<'_> {
 /// Products of a tile's part of a panel.
 ///
 /// # Safety
-/// `weights` is valid for a tile of eight rows of `width` columns; `x` for its inputs of `rows` rows of the batch, `TILE` apart; `h` for a
-/// row of the panel at each of them.
+/// `weights` is valid for a tile of eight rows of `width` columns; `x` for its inputs of `rows`
+/// rows of the batch, `TILE` apart; `h` for a row of the panel at each of them.
 #[inline(always)]
 unsafe fn multiply_tile<S: Simd>(s: S, weights: *const f32, x: *const f32, rows: usize, h: *mut f32, width: usize, part: Panel) {
-    // SAFETY: the caller promises the whole tile; rows 0..8 and the vectors of `part` stay within it.
+    // SAFETY: the caller promises the whole tile; rows 0..8 and the vectors of `part` stay within
+    // it.
     unsafe {
         if S::REGISTERS >= 32 {
             let (weights, h) = (weights.add(part.first * LANES), h.add(part.first * LANES));

@@ -1,12 +1,13 @@
-//! The pass over weights that leaves out the zeros among the features: half of them behind a ReLU, as many behind dropout, three quarters behind
-//! both. The same sums in the same order as [`Pass`]: what is left out adds nothing, so which way is taken changes no bit.
+//! The pass over weights that skips zero features: half of them behind a ReLU, as many behind
+//! dropout, three quarters behind both. Sums are the same and in the same order as in
+//! [`super::dense`]: skipped terms add nothing, so the choice between the two changes no bit.
 //!
-//! An input's gradient is the sum over the rows where it is not 0, a row's products that over the inputs that are not; a panel's width of either is
-//! summed up in registers, what is multiplied comes from the first-level cache. Eight inputs never share what they read, as they do in the other
-//! way: it is worth while where enough is left out.
+//! An input's gradient is the sum over the rows where it is not 0, a row's products that over the
+//! inputs that are not; a panel's width of either is summed in registers, with operands from the
+//! first-level cache. Unlike in the dense pass, inputs do not share loads, so skipping pays only if
+//! there are enough zeros.
 
-use super::operands::Packed;
-use super::operands::Pass;
+use super::operands::{Packed, Pass};
 use super::update::step_row;
 
 use super::layout::{BLOCK, PANEL, TILE};
@@ -17,9 +18,10 @@ use crate::simd::{LANES, Simd};
 /// Rows of weights by which they are asked for before they are needed.
 const AHEAD: usize = 8;
 
-/// A block, whose weights lie at `at`; given which features are not 0 in this batch, by input, and in the next one.
+/// A block, whose weights lie at `at`; given which features are not 0 in this batch, by input, and
+/// in the next one.
 #[inline(always)]
-pub fn block<S: Simd, R: Update>(
+pub(super) fn block<S: Simd, R: Update>(
     s: S,
     update: R,
     pass: &mut Pass<'_>,
@@ -46,7 +48,8 @@ pub fn block<S: Simd, R: Update>(
                 s.prefetch(weights.wrapping_add(prefetch));
                 states.iter().take(R::STATES).for_each(|state| s.prefetch(state.wrapping_add(prefetch)));
             }
-            // SAFETY: weights and states hold the input's columns, the gradients those of every row of the batch.
+            // SAFETY: weights and states hold the input's columns, the gradients those of every row
+            // of the batch.
             unsafe { each_part(s, panel.vectors, Step { some, update, weights, states, at }) };
         }
         if let Some((x, h)) = &mut pass.next {
@@ -69,7 +72,7 @@ fn features(x: &Packed<'_>, block: usize, tiles: usize) -> *const f32 {
     x.tile(block * BLOCK)
 }
 
-/// Some features, those of one input or of one row, and what they are multiplied by.
+/// Some features, those of one input or of one row, and the vectors that they are multiplied by.
 #[derive(Clone, Copy)]
 struct Features<'a> {
     /// A bit for each of all.
@@ -78,9 +81,9 @@ struct Features<'a> {
     values: *const f32,
     /// From eight to the next eight, and from one to the next.
     strides: [usize; 2],
-    /// What the first is multiplied by.
+    /// The vectors that the first feature is multiplied by.
     from: *const f32,
-    /// From that to the next.
+    /// Distance from these vectors to those of the next feature.
     width: usize,
 }
 
@@ -88,7 +91,8 @@ impl Features<'_> {
     /// Adds the features times what they are multiplied by, from vector `first` on.
     ///
     /// # Safety
-    /// For each bit that is set, `values` holds the feature and `from` a row with `COLUMNS` vectors behind `first`.
+    /// For each bit that is set, `values` holds the feature and `from` a row with `COLUMNS` vectors
+    /// behind `first`.
     #[inline(always)]
     unsafe fn add_to<S: Simd, const COLUMNS: usize>(&self, s: S, first: usize, sums: &mut [S::V; COLUMNS]) {
         let [far, near] = self.strides;
@@ -110,7 +114,7 @@ impl Features<'_> {
     }
 }
 
-/// What is done with neighbouring vectors of a panel.
+/// Work on neighbouring vectors of a panel.
 trait Part<S: Simd>: Copy {
     /// From vector `first` on.
     ///
@@ -119,7 +123,8 @@ trait Part<S: Simd>: Copy {
     unsafe fn run<const COLUMNS: usize>(self, s: S, first: usize);
 }
 
-/// Does it for all vectors of a panel, as many at once as registers hold beside what they are multiplied by.
+/// Runs a part on all vectors of a panel, as many at once as the registers hold beside their
+/// operands.
 ///
 /// # Safety
 /// `part` may run on each of the `vectors` vectors.
@@ -167,7 +172,8 @@ impl<S: Simd, R: Update> Part<S> for Step<'_, R> {
     #[inline(always)]
     unsafe fn run<const COLUMNS: usize>(self, s: S, first: usize) {
         let mut sums = [s.splat(0.0); COLUMNS];
-        // SAFETY: the caller promises `COLUMNS` vectors from `first` on, of gradients, weights and states.
+        // SAFETY: the caller promises `COLUMNS` vectors from `first` on, of gradients, weights and
+        // states.
         unsafe {
             self.some.add_to(s, first, &mut sums);
             step_row(s, self.update, (self.weights, self.states), self.at + first * LANES, sums);
@@ -219,7 +225,8 @@ mod tests {
         (x, nonzero)
     }
 
-    /// A hundred and fifty inputs, two panels of outputs, two batches of different sizes, most features 0 in two blocks of three.
+    /// A hundred and fifty inputs, two panels of outputs, two batches of different sizes, most
+    /// features 0 in two blocks of three.
     #[test]
     fn what_is_left_out_changes_no_bit() {
         let (layout, batch, next) = (Layout { inputs: 150, outputs: 170 }, 21, 9);

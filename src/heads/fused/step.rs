@@ -1,14 +1,13 @@
 //! One training step by a team: rows, then weights, with a barrier between.
 //!
-//! *Rows* (shared out by rows of the batch): sum the first layer's products over its chunks, go up through the other layers, judge, come back
-//! down. *Weights* (shared out by chunks): gradient, optimiser and the first layer's products with the next batch, in one pass.
+//! *Rows* (shared out by rows of the batch): sum the first layer's products over its chunks,
+//! forward through the other layers, loss, backward. *Weights* (shared out by chunks): gradient,
+//! optimiser and the first layer's products with the next batch, in one pass.
 
 use std::ops::Range;
 
 use super::batches::PackedBatches;
-use super::operands::Packed;
-use super::operands::Pass;
-use super::operands::Products;
+use super::operands::{Packed, Pass, Products};
 use super::product::Product;
 
 use super::layer::{Back, Layer};
@@ -27,11 +26,11 @@ use crate::heads::training::objective::Objective;
 use crate::heads::training::trainer;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// What stays the same over an epoch.
-pub struct Run<'a> {
+/// Constants of an epoch.
+pub(super) struct Run<'a> {
     pub isa: Isa,
     pub task: Task<'a>,
-    /// What the first layer reads.
+    /// Inputs of the first layer.
     pub batches: &'a PackedBatches<'a>,
     pub layers: &'a [Layer],
     pub activation: Activation,
@@ -46,17 +45,17 @@ pub struct Run<'a> {
     pub buffers: &'a Buffers,
 }
 
-/// How the rows of an epoch fared, in their order: loss, and 1 for a right answer.
-pub struct Tally(Shared);
+/// Outcomes of the rows of an epoch, in their order: loss, and 1 for a right answer.
+pub(super) struct Tally(Shared);
 
 impl Tally {
-    /// Of so many rows.
-    pub fn new(rows: usize) -> Tally {
+    /// Room for the outcomes of `rows` rows.
+    pub(super) fn new(rows: usize) -> Tally {
         Tally(Shared::new(2 * rows))
     }
 
-    /// How the epoch's pass over its rows went.
-    pub fn pass(self) -> trainer::Pass {
+    /// Statistics of the epoch's pass.
+    pub(super) fn pass(self) -> trainer::Pass {
         let values = self.0.into_values();
         let rows = values.as_chunks::<2>().0;
         let [loss, right] = [0, 1].map(|i| rows.iter().map(|row| f64::from(row[i])).sum());
@@ -64,23 +63,24 @@ impl Tally {
     }
 }
 
-/// What rows leave for weights, and weights for rows.
-pub struct Buffers {
+/// Buffers between the rows' half and the weights' half of a step.
+pub(super) struct Buffers {
     /// Products of the first layer, a buffer for each chunk.
     partial: Vec<Shared>,
-    /// For each layer, gradients of its products as the kernels read them, times [`update::intake`].
+    /// For each layer, gradients of its products as the kernels read them, times
+    /// [`update::intake`].
     gradients: Vec<Shared>,
-    /// For each layer above the first, what it reads.
+    /// Inputs of each layer above the first.
     inputs: Vec<Between>,
     /// Squared norm of the gradient, a value for each chunk of all layers.
     norms: Shared,
 }
 
-/// What lies between a layer and the one before it.
+/// Buffers between a layer and the one before it.
 struct Between {
     /// Activations, `[tile][batch][8]`.
     packed: Shared,
-    /// What of them is not 0.
+    /// Their nonzero mask.
     nonzero: NonzeroMask,
     /// Slopes of the activations with dropout, row by row.
     slopes: Shared,
@@ -88,13 +88,13 @@ struct Between {
     products: Shared,
     /// Gradients of the layer's products as `[tile][batch][8]`.
     gradients: Shared,
-    /// What comes back through the layer, a buffer for each of its chunks.
+    /// Gradients of the layer's inputs, a buffer for each of its chunks.
     back: Vec<Shared>,
 }
 
 impl Buffers {
     /// For batches of up to `batch` rows.
-    pub fn new(layers: &[Layer], batch: usize) -> Buffers {
+    pub(super) fn new(layers: &[Layer], batch: usize) -> Buffers {
         let shared = |layout: Layout| Shared::new(layout.columns() * batch);
         let between = |layer: &Layer| Between {
             packed: Shared::new(layer.layout.tiles() * TILE * batch),
@@ -113,7 +113,8 @@ impl Buffers {
     }
 }
 
-/// Calls `each(columns of the row, their place)` for the panels of row `b` in `[panel][batch][columns]`.
+/// Calls `each(columns of the row, their place)` for the panels of row `b` in
+/// `[panel][batch][columns]`.
 fn places(layout: Layout, batch: usize, b: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     layout.panels().map(move |panel| {
         let (start, width) = (panel.first * LANES, panel.vectors * LANES);
@@ -122,7 +123,7 @@ fn places(layout: Layout, batch: usize, b: usize) -> impl Iterator<Item = (Range
     })
 }
 
-/// Adds up one row of several buffers of products.
+/// Sums one row of several buffers of products.
 struct Sum<'a> {
     layout: Layout,
     batch: usize,
@@ -138,7 +139,8 @@ impl Vectorized for Sum<'_> {
     fn run<S: Simd>(self, _: S) {
         for (columns, place) in places(self.layout, self.batch, self.b) {
             for part in self.parts {
-                // SAFETY: products of the first layer were written before the barrier, those of others by this thread; none is written now.
+                // SAFETY: products of the first layer were written before the barrier, those of
+                // others by this thread; none is written now.
                 let part = unsafe { part.read(place.clone()) };
                 self.out[columns.clone()].iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
             }
@@ -148,17 +150,27 @@ impl Vectorized for Sum<'_> {
 
 /// A thread's own memory.
 #[derive(Default)]
-pub struct Scratch {
+pub(super) struct Scratch {
     row: Vec<f32>,
     other: Vec<f32>,
     bits: Vec<u64>,
-    /// Of the rows of a step, as [`Tally`] keeps them: neighbours' rows share lines of memory, which is why they go there all at once.
+    /// Of the rows of a step, as [`Tally`] keeps them: neighbours' rows share lines of memory,
+    /// which is why they go there all at once.
     outcomes: Vec<f32>,
 }
 
 impl Run<'_> {
-    /// Steps `which` of an epoch of these batches; those before were done. `packs` where nobody else packs them.
-    pub fn steps(&self, member: &Member<'_>, batches: &[&[usize]], which: Range<usize>, packs: bool, tally: &Tally, scratch: &mut Scratch) {
+    /// Steps `which` of an epoch of these batches; those before are done. `packs` tells whether
+    /// these threads pack the batches.
+    pub(super) fn steps(
+        &self,
+        member: &Member<'_>,
+        batches: &[&[usize]],
+        which: Range<usize>,
+        packs: bool,
+        tally: &Tally,
+        scratch: &mut Scratch,
+    ) {
         if which.start == 0 && !which.is_empty() {
             self.begin(member, batches[0], packs, scratch);
         }
@@ -167,7 +179,8 @@ impl Run<'_> {
             member.meet();
             self.rows(member, rows, scratch);
             let (first, own) = (s * batches[0].len(), member.share(rows.len()));
-            // SAFETY: these rows are this thread's share alone, and the tally is read when all threads are done.
+            // SAFETY: these rows are this thread's share alone, and the tally is read when all
+            // threads are done.
             unsafe { tally.0.part(2 * (first + own.start)..2 * (first + own.end)).copy_from_slice(&scratch.outcomes) };
             member.meet();
             self.clip(member, rows.len(), s);
@@ -180,8 +193,8 @@ impl Run<'_> {
         let layer = &self.layers[0];
         for c in member.share(layer.chunks()) {
             let chunk = layer.chunk(c);
-            // SAFETY: a chunk belongs to one thread until the next barrier, which alone packs its columns (unless all were packed before)
-            // and writes its products.
+            // SAFETY: a chunk belongs to one thread until the next barrier, which alone packs its
+            // columns (unless all were packed before) and writes its products.
             let (x, mut h) = unsafe {
                 if packs {
                     self.batches.pack(&chunk.columns, (self.epoch, 0), rows, &mut scratch.row);
@@ -205,7 +218,8 @@ impl Run<'_> {
                 self.sum_products(l - 1, n, b, &mut scratch.row);
                 self.activate(l, n, b, rows[b], scratch);
             }
-            // SAFETY: between two barriers this thread alone writes and reads the rows of its share.
+            // SAFETY: between two barriers this thread alone writes and reads the rows of its
+            // share.
             let (x, mut h) = unsafe {
                 let between = &self.buffers.inputs[l - 1];
                 (Packed::shared(&between.packed, n), Products::shared(&between.products, n, own.clone()))
@@ -251,7 +265,8 @@ impl Run<'_> {
         let between = &self.buffers.inputs[l - 1];
         let units = self.layers[l].layout.inputs - 1;
         let width = self.layers[l].layout.inputs.next_multiple_of(LANES);
-        // SAFETY: between two barriers row `b` belongs to the thread of which it is a share: no other one uses it.
+        // SAFETY: between two barriers row `b` belongs to the thread of which it is a share: no
+        // other one uses it.
         let slopes = unsafe { &mut between.slopes.part(b * width..(b + 1) * width)[..units] };
         mask(self.isa, &self.dropouts[l], self.epoch, row, slopes);
         Activate { act: self.activation, units: &mut scratch.row[..units], slopes }.run(self.isa);
@@ -265,7 +280,8 @@ impl Run<'_> {
     fn store_gradient(&self, l: usize, n: usize, b: usize, row: &[f32]) {
         let layout = self.layers[l].layout;
         for (columns, place) in places(layout, n, b) {
-            // SAFETY: between two barriers row `b` belongs to the thread of which it is a share: no other one uses it.
+            // SAFETY: between two barriers row `b` belongs to the thread of which it is a share: no
+            // other one uses it.
             unsafe { self.buffers.gradients[l].part(place).copy_from_slice(&row[columns]) };
         }
         if l > 0 {
@@ -282,7 +298,8 @@ impl Run<'_> {
         for (c, buffer) in between.back.iter().enumerate() {
             let chunk = layer.chunk(c);
             let Some(Back { layout, weights, .. }) = &chunk.back else { continue };
-            // SAFETY: between two barriers this thread alone uses the rows of its share, of gradients and of products.
+            // SAFETY: between two barriers this thread alone uses the rows of its share, of
+            // gradients and of products.
             let (x, mut h) = unsafe { (Packed::shared(&between.gradients, n), Products::shared(buffer, n, own.clone())) };
             h.clear(*layout);
             Product { layout: *layout, blocks: 0..layout.blocks(), weights, x, h }.run(self.isa);
@@ -315,13 +332,15 @@ impl Run<'_> {
         while let Some(item) = member.take(chunks.len()) {
             let (l, c) = chunks[item];
             let (layer, next) = (&self.layers[l], next.filter(|_| l == 0));
-            // SAFETY: all gradients were written before the barrier, and none is written before the next.
+            // SAFETY: all gradients were written before the barrier, and none is written before the
+            // next.
             let d = unsafe { self.buffers.gradients[l].read(0..layer.layout.columns() * n) };
             let mut chunk = layer.chunk_mut(c);
             let (blocks, columns) = (chunk.blocks.clone(), chunk.columns.clone());
             let (weights, states) = chunk.parts();
-            // SAFETY: activations were written before the barrier. The chunk was taken by this thread alone, which alone packs its
-            // columns (unless all were packed before) and writes its products.
+            // SAFETY: activations were written before the barrier. The chunk was taken by this
+            // thread alone, which alone packs its columns (unless all were packed before) and
+            // writes its products.
             let (x, next) = unsafe {
                 if let Some(next) = next.filter(|_| packs) {
                     self.batches.pack(&columns, (self.epoch, s + 1), next, &mut scratch.row);
@@ -344,7 +363,8 @@ impl Run<'_> {
     /// # Safety
     /// They were written, and nobody writes there meanwhile.
     unsafe fn inputs(&self, l: usize, s: usize, n: usize, columns: &Columns) -> &[f32] {
-        // SAFETY: the caller promises that the columns were written and that no thread writes to them meanwhile.
+        // SAFETY: the caller promises that the columns were written and that no thread writes to
+        // them meanwhile.
         unsafe {
             match l {
                 0 => self.batches.batch(s, n, columns),
@@ -363,7 +383,8 @@ impl Run<'_> {
         Packed::new(unsafe { self.inputs(l, s, n, columns) }, n, columns.tiles.start).with_nonzero(nonzero)
     }
 
-    /// Scales the gradients so that the norm of the whole does not exceed the largest allowed; a barrier lies before and behind.
+    /// Scales the gradients so that the norm of the whole does not exceed the largest allowed; a
+    /// barrier lies before and behind.
     fn clip(&self, member: &Member<'_>, n: usize, s: usize) {
         let Some(largest) = self.clip_norm else { return };
         let mut at = 0;
@@ -381,7 +402,8 @@ impl Run<'_> {
         for (l, layer) in self.layers.iter().enumerate() {
             for b in member.share(n) {
                 for (_, place) in places(layer.layout, n, b) {
-                    // SAFETY: row `b` is of this thread's share, and the other threads read gradients only after the next barrier.
+                    // SAFETY: row `b` is of this thread's share, and the other threads read
+                    // gradients only after the next barrier.
                     unsafe { self.buffers.gradients[l].part(place).iter_mut().for_each(|d| *d *= factor) };
                 }
             }
@@ -389,11 +411,13 @@ impl Run<'_> {
         member.meet();
     }
 
-    /// ‖Σ_b x_b ⊗ d_b‖² over a chunk's inputs, as Σ_{b, b'} (x_b · x_b') (d_b · d_b'): the gradient itself is not needed.
+    /// ‖Σ_b x_b ⊗ d_b‖² over a chunk's inputs, as Σ_{b, b'} (x_b · x_b') (d_b · d_b'): the gradient
+    /// itself is not needed.
     fn squared_norm(&self, l: usize, c: usize, n: usize, s: usize) -> f64 {
         let layer = &self.layers[l];
         let chunk = layer.chunk(c);
-        // SAFETY: gradients and activations were written before the barrier, and none is written before the next.
+        // SAFETY: gradients and activations were written before the barrier, and none is written
+        // before the next.
         let (x, d) = unsafe { (self.inputs(l, s, n, &chunk.columns), self.buffers.gradients[l].read(0..layer.layout.columns() * n)) };
         let mut sum = 0.0;
         for a in 0..n {
@@ -419,7 +443,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 unsafe fn scatter(packed: &Shared, batch: usize, b: usize, row: &[f32]) {
     for (tile, values) in row.chunks(TILE).enumerate() {
         let at = (tile * batch + b) * TILE;
-        // SAFETY: the caller promises that no other thread uses row `b`; `to` is dropped before the next tile's.
+        // SAFETY: the caller promises that no other thread uses row `b`; `to` is dropped before the
+        // next tile's.
         let to = unsafe { packed.part(at..at + TILE) };
         to[..values.len()].copy_from_slice(values);
         to[values.len()..].fill(0.0);

@@ -1,4 +1,5 @@
-//! Threads that work on one head together: they meet at barriers many thousand times a second, so they spin before they yield.
+//! Threads that work on one head together: they meet at barriers many thousand times a second, so
+//! they spin before they yield.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -6,16 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::aligned::Aligned;
 
-/// Turns of waiting before the processor is offered to others: some ten microseconds, more than the members wait for each other as a rule, and little
-/// where they have to share a processor until the system parts them.
+/// Number of spins before a thread yields the processor: some ten microseconds. That is longer than
+/// members usually wait for each other, and short where they have to share a processor until the
+/// system separates them.
 const SPINS: u32 = 500;
 
 /// Threads that wait for each other.
-pub struct Team {
+pub(super) struct Team {
     members: usize,
     waiting: AtomicUsize,
     round: AtomicUsize,
-    /// Of each member's own items, how many were taken since the last meeting.
+    /// Number of each member's own items that were taken since the last barrier.
     taken: Vec<Counter>,
     broken: AtomicBool,
 }
@@ -26,7 +28,7 @@ pub struct Team {
 struct Counter(AtomicUsize);
 
 /// One thread of a team.
-pub struct Member<'a> {
+pub(super) struct Member<'a> {
     team: &'a Team,
     /// Its number.
     pub index: usize,
@@ -40,12 +42,12 @@ impl Team {
     }
 
     /// Runs `work` on the calling thread, a team by itself.
-    pub fn alone(work: impl FnOnce(&Member<'_>)) {
+    pub(super) fn alone(work: impl FnOnce(&Member<'_>)) {
         work(&Member { team: &Team::new(1), index: 0 });
     }
 
     /// Runs `work` on `members` threads, the calling one among them, and waits for all.
-    pub fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
+    pub(super) fn run(members: usize, work: impl Fn(&Member<'_>) + Sync) {
         let team = Team::new(members);
         std::thread::scope(|scope| {
             for index in 1..members {
@@ -58,8 +60,9 @@ impl Team {
 }
 
 impl Member<'_> {
-    /// Waits until every member has come here; what they wrote before is seen by all after.
-    pub fn meet(&self) {
+    /// A barrier: waits until every member has arrived. Writes before it are visible to all after
+    /// it.
+    pub(super) fn meet(&self) {
         let Team { members, waiting, round, taken, broken } = self.team;
         let now = round.load(Ordering::Acquire);
         if waiting.fetch_add(1, Ordering::AcqRel) + 1 == *members {
@@ -76,9 +79,10 @@ impl Member<'_> {
         }
     }
 
-    /// The next item of `0..n` that no member has taken since the last meeting: of this member's own, whose data its cache may still hold; when
-    /// these are gone, of another's, for threads are not always equally fast.
-    pub fn take(&self, n: usize) -> Option<usize> {
+    /// The next item of `0..n` that no member has taken since the last barrier: first of this
+    /// member's own, whose data its cache may still hold, then of another's, since threads are not
+    /// always equally fast.
+    pub(super) fn take(&self, n: usize) -> Option<usize> {
         let Team { members, ref taken, .. } = *self.team;
         (0..members).map(|next| (self.index + next) % members).find_map(|of| {
             let own = n.saturating_sub(of).div_ceil(members);
@@ -87,8 +91,9 @@ impl Member<'_> {
         })
     }
 
-    /// This member's share of `0..n`: neighbouring items, as many as the others' or one more or less.
-    pub fn share(&self, n: usize) -> Range<usize> {
+    /// This member's share of `0..n`: neighbouring items, as many as the others' or one more or
+    /// less.
+    pub(super) fn share(&self, n: usize) -> Range<usize> {
         n * self.index / self.team.members..n * (self.index + 1) / self.team.members
     }
 }
@@ -101,26 +106,30 @@ impl Drop for Member<'_> {
     }
 }
 
-/// A buffer that the members of a team share: between two barriers each of its parts is either written by one of them or read by any.
-pub struct Shared(UnsafeCell<Aligned>);
+/// A buffer that the members of a team share: between two barriers each of its parts is either
+/// written by one of them or read by any.
+pub(super) struct Shared(UnsafeCell<Aligned>);
 
-// SAFETY: access is through `read` and `part`, whose callers promise that no part is written while another thread uses it.
+// SAFETY: access is through `read` and `part`, whose callers promise that no part is written while
+// another thread uses it.
 unsafe impl Sync for Shared {}
 
 impl Shared {
     /// A buffer of zeros.
-    pub fn new(len: usize) -> Shared {
+    pub(super) fn new(len: usize) -> Shared {
         Shared(UnsafeCell::new(Aligned::zeros(len)))
     }
 
     /// The values, when the team is done.
-    pub fn into_values(self) -> Vec<f32> {
+    pub(super) fn into_values(self) -> Vec<f32> {
         self.0.into_inner().to_vec()
     }
 
-    /// The first value's address and the number of values, for kernels that write some columns of some rows.
-    pub fn pointer(&self) -> (*mut f32, usize) {
-        // SAFETY: while shared, only the values behind the buffer's own pointer change, never the buffer.
+    /// The first value's address and the number of values, for kernels that write some columns of
+    /// some rows.
+    pub(super) fn pointer(&self) -> (*mut f32, usize) {
+        // SAFETY: while shared, only the values behind the buffer's own pointer change, never the
+        // buffer.
         let values = unsafe { &*self.0.get() };
         (values.pointer(), values.len())
     }
@@ -129,22 +138,25 @@ impl Shared {
     ///
     /// # Safety
     /// Until the next barrier no thread writes to the range.
-    pub unsafe fn read(&self, range: Range<usize>) -> &[f32] {
+    pub(super) unsafe fn read(&self, range: Range<usize>) -> &[f32] {
         let (start, len) = self.pointer();
         assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
-        // SAFETY: the range lies within the buffer, as asserted; the caller promises that no thread writes to it meanwhile.
+        // SAFETY: the range lies within the buffer, as asserted; the caller promises that no thread
+        // writes to it meanwhile.
         unsafe { std::slice::from_raw_parts(start.add(range.start), range.len()) }
     }
 
     /// Some of the values, to be written.
     ///
     /// # Safety
-    /// Until the next barrier no other thread uses the range, nor this one through another reference.
+    /// Until the next barrier no other thread uses the range, nor this one through another
+    /// reference.
     #[expect(clippy::mut_from_ref, reason = "the caller promises that the range is its own")]
-    pub unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
+    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [f32] {
         let (start, len) = self.pointer();
         assert!(range.start <= range.end && range.end <= len, "a part of the buffer");
-        // SAFETY: the range lies within the buffer, as asserted; the caller promises that it is used by no one else meanwhile.
+        // SAFETY: the range lies within the buffer, as asserted; the caller promises that it is
+        // used by no one else meanwhile.
         unsafe { std::slice::from_raw_parts_mut(start.add(range.start), range.len()) }
     }
 }

@@ -1,4 +1,4 @@
-//! The fused trainer as others see it.
+//! The fused trainer as a [`Trainer`].
 
 use std::sync::Arc;
 
@@ -17,10 +17,12 @@ use crate::{Error, Result};
 
 /// Operations of an epoch below which a second thread costs more than it does.
 const WORTH_SHARING: f64 = 1e8;
-/// Weights of a head from which it is trained by itself: they would leave the caches between two windows, and what it could share is little beside
-/// them. Unless what it shares has to come from disk.
+/// Number of weights from which a head is trained by itself: they would leave the caches between
+/// two windows, and the shared work is small beside them. (Unless the shared features have to come
+/// from disk.)
 const LARGE: usize = 1 << 19;
-/// Weights of all heads of one run (fold, repeat) that are begun together: 1 GiB with the states of Adam.
+/// Weights of all heads of one run (fold, repeat) that are begun together: 1 GiB with the states of
+/// Adam.
 const MOST_WEIGHTS: usize = 90 << 20;
 
 /// Trains heads on the CPU.
@@ -60,7 +62,8 @@ impl Trainer for FusedTrainer {
         sessions.pop().ok_or_else(|| Error::engine("trainer", "training a head")("nothing was begun"))
     }
 
-    /// All that decides what a batch is; and heads of like size, so that none waits long for the others of its window.
+    /// Everything that decides the contents of a batch, and a similar size, so that no head waits
+    /// long for the others of its window.
     fn in_common(&self, spec: &HeadSpec, rows: usize) -> Option<HeadSpec> {
         let p = spec.params();
         let params = Params {
@@ -79,7 +82,7 @@ impl Trainer for FusedTrainer {
         (self.at_once(spec, rows) > 1).then_some(common)
     }
 
-    /// Few: what an interrupted sweep loses is what was begun and not ended.
+    /// Few, because an interrupted sweep loses the heads that have begun and not ended.
     fn at_once(&self, spec: &HeadSpec, rows: usize) -> usize {
         let most = (4 * self.0.threads).clamp(8, MOST_IN_LOCKSTEP);
         match weights(spec) {

@@ -1,22 +1,27 @@
 //! One step of an optimiser on sixteen weights at a time, as `torch.optim` or Keras computes it.
 //!
-//! The arithmetic here bounds the time of a step, so none is done that can be done before: gradients come with a factor ([`intake`]) that leaves
-//! their squares' share of a mean to be added as it is, and where there is no weight decay, as most often, none is computed.
+//! The arithmetic here bounds the time of a step, so everything that can be computed before the
+//! step is: gradients come with a factor ([`intake`]) that leaves their squares' share of a mean to
+//! be added as it is, and where there is no weight decay, as most often, none is computed.
 //!
-//! What decays towards zero is kept from subnormal numbers, on which arithmetic is slow, and which units that have died would leave for ever:
-//! means of squares by adding [`LEAST`], what has a sign by adding and subtracting [`FLOOR`].
+//! Values that decay towards zero are kept from becoming subnormal numbers, on which arithmetic is
+//! slow and which dead units would produce for ever: means of squares by adding [`LEAST`], signed
+//! values by adding and subtracting [`FLOOR`].
 
 use crate::heads::settings::choices::Preset;
 use crate::heads::settings::optimizer::Optimizer;
 use crate::simd::{LANES, Simd};
 
-/// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what is below 10⁻²⁴.
-pub const FLOOR: f32 = 1e-17;
-/// Added to every mean of squares: far below the square of any eps, far above the subnormal numbers.
+/// Far below what eps leaves of a gradient beside any weight: adding and subtracting it drops what
+/// is below 10⁻²⁴.
+pub(super) const FLOOR: f32 = 1e-17;
+/// Added to every mean of squares: far below the square of any eps, far above the subnormal
+/// numbers.
 const LEAST: f32 = 1e-36;
 
-/// The factor with which a rule's gradients come: the root of a squared gradient's share of its mean.
-pub fn intake(o: &Optimizer) -> f64 {
+/// Factor by which gradients are multiplied before an update: the root of a squared gradient's
+/// share of its mean.
+pub(super) fn intake(o: &Optimizer) -> f64 {
     match o {
         Optimizer::Sgd(_) => 1.0,
         Optimizer::Rmsprop(rmsprop) => (1.0 - rmsprop.alpha).sqrt(),
@@ -25,19 +30,19 @@ pub fn intake(o: &Optimizer) -> f64 {
 }
 
 /// An update rule with its constants for one step.
-pub trait Update: Copy {
-    /// Values that it keeps for each weight.
+pub(super) trait Update: Copy {
+    /// Number of states per weight.
     const STATES: usize;
 
-    /// The new weights from the old ones, their gradients times [`intake`] and what the rule keeps.
+    /// The new weights from the old ones, their gradients times [`intake`], and the states.
     fn step<S: Simd>(self, s: S, w: S::V, g: S::V, kept: &mut [S::V; 3]) -> S::V;
 }
 
-/// Work that is generic over the rule.
-pub trait ForUpdate {
-    /// What it returns.
+/// Work that is generic over the update.
+pub(super) trait ForUpdate {
+    /// Its result.
     type Output;
-    /// Does the work.
+    /// Runs it.
     fn run<R: Update>(self, update: R) -> Self::Output;
 }
 
@@ -62,7 +67,8 @@ impl Update for Plain {
 struct Momentum {
     lr: f32,
     decay: f32,
-    /// Share of the old buffer, the momentum, and of the gradient in the new one: 1 − dampening, 1 in the first step.
+    /// Share of the old buffer, the momentum, and of the gradient in the new one: 1 − dampening, 1
+    /// in the first step.
     blend: [f32; 2],
     /// Share of the gradient and of the buffer in the direction.
     mix: [f32; 2],
@@ -147,9 +153,10 @@ struct RmsMomentum {
     centred: f32,
     /// Under the root, and beside it.
     eps: [f32; 2],
-    /// Share of the old step, the momentum, and of the gradient over twice its deviation in the new one.
+    /// Share of the old step, the momentum, and of the gradient over twice its deviation in the new
+    /// one.
     blend: [f32; 2],
-    /// What the step is multiplied by: the learning rate, unless the step has it within.
+    /// Factor of the step: the learning rate, or 1 where the step includes it.
     lr: f32,
 }
 
@@ -202,12 +209,13 @@ impl<const MAX: bool> Update for Adam<MAX> {
     }
 }
 
-/// The optimiser's step on neighbouring vectors of one row, from position `at` of weights and states on; returns the new weights.
+/// The optimiser's step on neighbouring vectors of one row, from position `at` of weights and
+/// states on; returns the new weights.
 ///
 /// # Safety
 /// Weights, and as many states as the rule has, are valid there.
 #[inline(always)]
-pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
+pub(super) unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
     s: S,
     update: R,
     (weights, states): (*mut f32, [*mut f32; 3]),
@@ -233,8 +241,8 @@ pub unsafe fn step_row<S: Simd, R: Update, const COLUMNS: usize>(
     new
 }
 
-/// Values that the rule of an optimiser keeps for each weight.
-pub fn states(o: &Optimizer) -> usize {
+/// Number of states that an optimiser's update keeps per weight.
+pub(super) fn states(o: &Optimizer) -> usize {
     struct States;
     impl ForUpdate for States {
         type Output = usize;
@@ -245,8 +253,8 @@ pub fn states(o: &Optimizer) -> usize {
     with_update(o, 0.0, 1, States)
 }
 
-/// Runs work with the rule of an optimiser for its step `step` (from 1).
-pub fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
+/// Runs work with the update of an optimiser for its step `step` (from 1).
+pub(super) fn with_update<W: ForUpdate>(o: &Optimizer, lr: f64, step: i32, work: W) -> W::Output {
     let taken = intake(o);
     let (decay, shrink) = match o.decays_apart() {
         true => (0.0, (1.0 - lr * o.weight_decay()) as f32),

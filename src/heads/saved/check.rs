@@ -1,16 +1,16 @@
-//! Whether the parts of a `model.json` fit each other: a damaged or foreign one is refused before anything is made of its numbers.
+//! Checks that the parts of a `model.json` fit each other, before anything is allocated by its
+//! numbers.
 
-use crate::heads::saved::model::InputFeatures;
-use crate::heads::saved::model::Model;
+use crate::heads::saved::model::{InputFeatures, Model};
 use crate::heads::settings::choices::Loss;
 use crate::heads::settings::config::HeadConfig;
 use crate::heads::settings::spec::HeadSpec;
 
 impl Model {
-    /// Checks what a head's use relies on.
+    /// Checks everything that using a head relies on.
     ///
     /// # Errors
-    /// What does not fit, in words.
+    /// A description of the part that does not fit.
     pub fn check(&self) -> Result<(), String> {
         let spec = &self.head;
         if self.classes.len() < 2 || self.classes.len() != spec.classes {
@@ -44,7 +44,8 @@ fn is_positive(x: f64) -> bool {
     x.is_finite() && x > 0.0
 }
 
-/// Outputs, loss and classes as [`Params::check`](crate::heads::settings::params::Params::check) makes them.
+/// Outputs, loss and classes as [`Params::check`](crate::heads::settings::params::Params::check)
+/// makes them.
 fn check_outputs(spec: &HeadSpec) -> Result<(), String> {
     let fits = match spec.loss {
         Loss::Auto => false,

@@ -1,7 +1,7 @@
 //! The digests in `model.json`: of the file itself, and of the weights beside it.
 //!
-//! The file's own digest is that of its bytes with 64 zeros in the digest's place: no bit can change
-//! unseen.
+//! The file's own digest is that of its bytes with 64 zeros in the digest's place: no bit can
+//! change unseen.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ const ZEROS: &str = "00000000000000000000000000000000000000000000000000000000000
 
 /// The digests in a `model.json`. Files of earlier versions lack one or both.
 #[derive(Serialize, Deserialize)]
-pub struct Digests {
+pub(crate) struct Digests {
     /// SHA-256 of `head.safetensors`.
     #[serde(default)]
     pub head_sha256: Option<String>,
@@ -25,7 +25,7 @@ pub struct Digests {
 impl Digests {
     /// Whether a `model.json` that holds these digests is the one that they were computed for. A
     /// file without a digest of its own passes.
-    pub fn fit(&self, file: &[u8]) -> bool {
+    pub(crate) fn fit(&self, file: &[u8]) -> bool {
         let Some(promised) = &self.model_sha256 else { return true };
         let Some(place) = find_last(file, promised).filter(|_| promised.len() == ZEROS.len()) else { return false };
         let mut hash = Sha256::new();
@@ -40,7 +40,7 @@ impl Digests {
 ///
 /// # Errors
 /// Values that JSON cannot hold.
-pub fn model_file(model: &Model, weights: &[u8]) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn model_file(model: &Model, weights: &[u8]) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
     struct ModelFile<'a> {
         #[serde(flatten)]
@@ -59,7 +59,7 @@ pub fn model_file(model: &Model, weights: &[u8]) -> serde_json::Result<Vec<u8>> 
 }
 
 /// SHA-256 in hexadecimal digits.
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::digests::{Digests, sha256};
 use super::model::{BEST_FOLDER, HEAD_FILE, MODEL_FILE};
-use crate::{Error, Result};
+use crate::{Error, Result, steps};
 
-/// The folder of the best head: of a sweep directory its `best/`, of a folder that holds `model.json`
-/// the folder itself.
-pub fn best_of(folder: &Path) -> PathBuf {
+/// The folder of the best head: of a sweep directory its `best/`, of a folder that holds
+/// `model.json` the folder itself.
+pub(crate) fn best_of(folder: &Path) -> PathBuf {
     let best = folder.join(BEST_FOLDER);
     if best.join(MODEL_FILE).is_file() { best } else { folder.into() }
 }
@@ -17,37 +17,37 @@ pub fn best_of(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// A file that is missing or cannot be read.
-pub fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+pub(crate) fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let path = folder.join(name);
     std::fs::read(&path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound if folder.join("trials.jsonl").is_file() => Error::data(
             folder,
             "is a sweep that has not finished: it has no best head yet",
-            "start the same `headstart sweep` again, it goes on; sweeps that were in this folder before are in its `earlier/N`",
+            "start the same sweep again, which continues it; earlier sweeps of this folder are in its `earlier/N`",
         ),
-        std::io::ErrorKind::NotFound => Error::data(&path, "is not there", "name a folder that `headstart sweep` has written"),
+        std::io::ErrorKind::NotFound => Error::data(&path, "does not exist", format!("name the directory of a sweep, or {}", steps::TRAIN)),
         _ => Error::io("read", &path)(e),
     })
 }
 
 /// The error of weights that are not those whose digest `model.json` holds.
-pub fn wrong_weights(folder: &Path) -> Error {
+pub(crate) fn wrong_weights(folder: &Path) -> Error {
     let problem = format!("is damaged, or another sweep's: its SHA-256 is not the one that {MODEL_FILE} promises");
     Error::data(folder.join(HEAD_FILE), problem, AGAIN)
 }
 
 /// The way out of a damaged head.
-pub const AGAIN: &str = crate::steps::TRAIN_AGAIN;
+pub(crate) const AGAIN: &str = steps::TRAIN_AGAIN;
 
-/// Checks that the best head's weights are those that `model.json` was written for. Files of earlier
-/// versions that hold no digest pass.
+/// Checks that the best head's weights are those that `model.json` was written for. Files of
+/// earlier versions that hold no digest pass.
 ///
 /// # Errors
 /// Files that are missing, damaged or do not belong together.
-pub fn check_head_file(folder: impl AsRef<Path>) -> Result<()> {
+pub(crate) fn check_head_file(folder: impl AsRef<Path>) -> Result<()> {
     let folder = best_of(folder.as_ref());
     let path = folder.join(MODEL_FILE);
-    let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), AGAIN);
+    let no_model = |e: serde_json::Error| Error::data(&path, format!("is not a model: {e}"), AGAIN);
     let digests: Digests = serde_json::from_slice(&read(&folder, MODEL_FILE)?).map_err(no_model)?;
     let weights = read(&folder, HEAD_FILE)?;
     let is_kept = digests.head_sha256.is_none_or(|promised| promised == sha256(&weights));

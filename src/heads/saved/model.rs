@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::heads::settings::spec::HeadSpec;
-use crate::store::Key;
+use crate::store::CacheKey;
 
 /// Version of `model.json`.
-pub const MODEL_FORMAT: u32 = 2;
+pub(crate) const MODEL_FORMAT: u32 = 2;
 /// The description's file name.
-pub const MODEL_FILE: &str = "model.json";
+pub(crate) const MODEL_FILE: &str = "model.json";
 /// The folder of a sweep that holds the best trial's head.
-pub const BEST_FOLDER: &str = "best";
+pub(crate) const BEST_FOLDER: &str = "best";
 /// The weights' file name.
-pub const HEAD_FILE: &str = "head.safetensors";
+pub(crate) const HEAD_FILE: &str = "head.safetensors";
 
 /// One feature vector that a head reads: which tap of which backbone, made how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,10 +26,11 @@ pub struct InputFeatures {
     pub tap: String,
     /// Shape of one image's features there.
     pub shape: Vec<usize>,
-    /// The words that get the backbone's weights again: an entry's name, a path, `random:SEED`.
+    /// The argument that identifies the backbone's weights: an entry's name, a path, `random:SEED`.
     pub weights: String,
-    /// Backbone, weights, preprocess: everything that decides the features. `None` for features that came from no cache.
-    pub key: Option<Key>,
+    /// Backbone, weights and preprocess: everything that decides the features. `None` for features
+    /// that did not come from a cache.
+    pub key: Option<CacheKey>,
     /// Digest of the key.
     pub key_digest: String,
 }
@@ -43,18 +44,19 @@ pub struct Model {
     pub head: HeadSpec,
     /// Class names, in the order of the probabilities.
     pub classes: Vec<String>,
-    /// What it reads; several are joined in this order.
+    /// Its inputs; several are joined in this order.
     pub inputs: Vec<InputFeatures>,
     /// Whether rows are divided by their norm first.
     pub l2: bool,
     /// Whether columns are standardised with `transform.mean` and `transform.scale`.
     pub standardise: bool,
-    /// What logits are divided by so that probabilities mean what they say; fitted on val, see [`calibrate`](super::calibrate).
+    /// The divisor of the logits that calibrates the probabilities; fitted on val, see
+    /// [`calibrate`](crate::heads::calibrate).
     #[serde(default = "unscaled")]
     pub temperature: f64,
     /// Number of the trial.
     pub trial: usize,
-    /// What the sweep varied, as the trial had it.
+    /// The trial's values of the settings that the sweep varied.
     pub settings: Map<String, Value>,
     /// Its metrics, `val.acc1` and so on.
     pub metrics: Map<String, Value>,

@@ -21,7 +21,7 @@ impl Model {
             #[serde(flatten)]
             digests: Digests,
         }
-        let no_model = |e: serde_json::Error| Error::data(path, format!("is no model: {e}"), AGAIN);
+        let no_model = |e: serde_json::Error| Error::data(path, format!("is not a model: {e}"), AGAIN);
         let Version { format, digests } = serde_json::from_slice(text).map_err(no_model)?;
         if !digests.fit(text) {
             return Err(Error::data(path, "is damaged: its content is not what its SHA-256 promises", AGAIN));

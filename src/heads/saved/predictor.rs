@@ -23,7 +23,7 @@ use crate::{Error, Result};
 
 /// Name of the tensor of neighbours.
 const ROWS: &str = "neighbours.rows";
-/// Name of the tensor of their classes, −1 where a row has fewer than others.
+/// Name of the tensor of their classes, padded with −1.
 const VOTES: &str = "neighbours.classes";
 
 /// Contents of the two files of a head.
@@ -35,12 +35,13 @@ pub struct HeadFiles {
     pub weights: Vec<u8>,
 }
 
-/// A trained head with everything around it: features as they come from the cache in, class probabilities out.
+/// A trained head ready for use: it takes features as the cache stores them and returns class
+/// probabilities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictor {
     /// What it is.
     pub model: Model,
-    /// What is done to the features first.
+    /// The transform of the features.
     pub transform: Transform,
     /// The head.
     pub head: Head,
@@ -59,11 +60,11 @@ impl Predictor {
     /// Reads a head from the contents of its two files; `origin` is for messages.
     ///
     /// # Errors
-    /// Contents that are not those of a head, or that do not belong together.
+    /// Contents that are not a head's, or that do not belong together.
     pub fn from_bytes(model: &[u8], weights: &[u8], origin: &Path) -> Result<Predictor> {
         let again = AGAIN;
         let path = origin.join(MODEL_FILE);
-        let no_model = |e: serde_json::Error| Error::data(&path, format!("is no model: {e}"), again);
+        let no_model = |e: serde_json::Error| Error::data(&path, format!("is not a model: {e}"), again);
         let digests: Digests = serde_json::from_slice(model).map_err(no_model)?;
         let model = Model::parse(model, &path)?;
         let path = origin.join(HEAD_FILE);
@@ -116,7 +117,7 @@ impl Predictor {
     /// The contents of `model.json` and `head.safetensors`.
     ///
     /// # Errors
-    /// None in practice: what serialising could refuse is never in a head.
+    /// None in practice: a head holds nothing that serialisation refuses.
     pub fn to_bytes(&self) -> Result<HeadFiles> {
         let refused = |e: &dyn std::fmt::Display| Error::internal(format!("a head cannot be written: {e}"));
         let tensors = self.tensors();
@@ -158,7 +159,8 @@ impl Predictor {
         all
     }
 
-    /// Features of one image or of several, `[n, features]` with the inputs side by side, to probabilities `[n, classes]`.
+    /// Features of one image or of several, `[n, features]` with the inputs side by side, to
+    /// probabilities `[n, classes]`.
     ///
     /// # Errors
     /// A number of values that does not make whole rows.
@@ -181,13 +183,14 @@ impl Predictor {
         &self.model.classes
     }
 
-    /// What the head reads: for each, the tap to take and the cache key of the backbone that makes it.
+    /// The inputs of the head: for each, the tap and the cache key of the backbone that computes
+    /// it.
     pub fn inputs(&self) -> &[InputFeatures] {
         &self.model.inputs
     }
 }
 
-/// The neighbours of a head, if the file holds some that fit it.
+/// The neighbours of a head if the file holds ones that fit it.
 fn neighbours(tensors: &SafeTensors<'_>, head: &HeadSpec) -> Option<Neighbours> {
     let rows = tensors
         .tensor(ROWS)

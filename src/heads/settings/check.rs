@@ -4,13 +4,14 @@ use super::choices::{HeadKind, Init, Loss, OptimizerKind};
 use super::keys::KEYS;
 use super::params::Params;
 use super::spec::{Fit, FlatSpec, HeadSpec, HiddenLayers};
-use crate::{Error, Result};
+use crate::{Error, Result, steps};
 
 impl Params {
-    /// Checks the settings against each other, against the features and, for head `classifier`, against the backbone's own layers.
+    /// Checks the settings against each other, against the features and, for head `classifier`,
+    /// against the backbone's own layers.
     ///
     /// # Errors
-    /// The first setting that cannot be used, and what to do instead.
+    /// The first setting that cannot be used, with an alternative.
     pub fn check_with(&self, fit: Fit<'_>, classifier: Option<&HiddenLayers>) -> Result<HeadSpec> {
         if self.head != HeadKind::Classifier {
             return self.check(fit);
@@ -22,16 +23,17 @@ impl Params {
             }
             Some(c) if c.tap != fit.tap => {
                 let problem = format!("head `classifier` lies behind tap `{}`, not behind `{}`", c.tap, fit.tap);
-                Err(Error::setting(problem, format!("extract that tap with `headstart features --tap {}`, or use head `dense`", c.tap)))
+                Err(Error::setting(problem, format!("{} with option `tap={}`, or use head `dense`", steps::EXTRACT, c.tap)))
             }
             Some(c) => Params { hidden: c.hidden.clone(), ..self.clone() }.check_layers(fit, c.dropouts.clone()),
         }
     }
 
-    /// Checks the settings against each other and against the features. Of a head `classifier`, `hidden` tells the layers.
+    /// Checks the settings against each other and against the features. For head `classifier`,
+    /// `hidden` lists the hidden layers.
     ///
     /// # Errors
-    /// The first setting that cannot be used, and what to do instead.
+    /// The first setting that cannot be used, with an alternative.
     pub fn check(&self, fit: Fit<'_>) -> Result<HeadSpec> {
         self.check_layers(fit, vec![])
     }
@@ -63,7 +65,7 @@ impl Params {
         Ok(FlatSpec { params, inputs, classes, outputs, loss, exclusive, classifier_dropouts }.into())
     }
 
-    /// What the outputs of a head that is solved for mean.
+    /// The loss under which the outputs of a head that is solved for turn into probabilities.
     fn solved_loss(&self, fit: Fit<'_>) -> Result<Loss> {
         match self.head {
             HeadKind::NearestMean if fit.many => {

@@ -28,7 +28,7 @@ macro_rules! choices {
 }
 
 choices! {
-    /// What kind of head is trained.
+    /// The kind of a head.
     HeadKind {
         /// (Dropout and) one fully connected layer.
         Linear = "linear",
@@ -100,7 +100,7 @@ choices! {
 }
 
 choices! {
-    /// How weights start.
+    /// The initial weights.
     Init {
         /// PyTorch's `Linear`: weights and biases uniform in ±1/√inputs.
         Torch = "torch",
@@ -112,35 +112,37 @@ choices! {
         Zero = "zero",
         /// The backbone's weights, the last layer as by `torch`: for head `classifier`.
         Pretrained = "pretrained",
-        /// As `torch`: what `pretrained` is compared with.
+        /// As `torch`: the control for `pretrained`.
         Random = "random",
     }
 }
 
 choices! {
-    /// What is minimised.
+    /// The loss that is minimised.
     Loss {
         /// Sigmoid where rows have several classes, else softmax.
         Auto = "auto",
         /// Cross-entropy over classes that exclude each other.
         Softmax = "softmax",
-        /// Binary cross-entropy: one output for two classes, else one a class (one versus rest where classes exclude each other).
+        /// Binary cross-entropy: one output for two classes, else one a class (one versus rest
+        /// where classes exclude each other).
         Sigmoid = "sigmoid",
     }
 }
 
 choices! {
-    /// How classes are weighted in the loss.
+    /// The weights of the classes in the loss.
     ClassWeights {
-        /// All alike.
+        /// Equal weights.
         None = "none",
-        /// Inversely to their frequency: rows / (classes · rows of the class), as scikit-learn does.
+        /// Inversely to their frequency: rows / (classes · rows of the class), as scikit-learn
+        /// does.
         Balanced = "balanced",
     }
 }
 
 choices! {
-    /// The rule that turns gradients into steps; each as PyTorch defines it.
+    /// The update that turns gradients into steps, each as PyTorch defines it.
     OptimizerKind {
         /// Stochastic gradient descent, with momentum and Nesterov's variant.
         Sgd = "sgd",
@@ -154,19 +156,21 @@ choices! {
 }
 
 choices! {
-    /// Whose optimiser it is, with whose defaults where a setting is not given.
+    /// The library whose update is used, and whose defaults stand in for settings that are not
+    /// given.
     Preset {
         /// PyTorch's: RMSprop α 0.99, ε 1e-8; Adam ε 1e-8.
         Torch = "torch",
-        /// Keras's: RMSprop ρ 0.9, ε 1e-7 under the root; Adam ε 1e-7 beside a root that is not yet corrected; weight decay apart from the gradient.
+        /// Keras's: RMSprop ρ 0.9, ε 1e-7 under the root; Adam ε 1e-7 beside a root that is not yet
+        /// corrected; weight decay apart from the gradient.
         Keras = "keras",
     }
 }
 
 choices! {
-    /// How the learning rate changes over the epochs.
+    /// The course of the learning rate over the epochs.
     Schedule {
-        /// It does not.
+        /// A constant rate.
         Constant = "constant",
         /// Multiplied by `gamma` after every `step_size` epochs.
         Step = "step",
@@ -176,11 +180,11 @@ choices! {
 }
 
 choices! {
-    /// Whether the learning rate is meant for a batch of 256.
+    /// Whether the learning rate refers to a batch of 256.
     LrScale {
-        /// It is taken as it is.
+        /// The rate is used as it is.
         None = "none",
-        /// It is multiplied by batch size / 256.
+        /// The rate is multiplied by batch size / 256.
         Batch = "batch",
     }
 }

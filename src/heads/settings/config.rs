@@ -62,7 +62,8 @@ pub enum HeadConfig {
 }
 
 impl HeadConfig {
-    /// The head that some settings name. `drops` is of a [`HeadConfig::Classifier`] and tells the layers that dropout lies before.
+    /// The head that some settings name. `drops` belongs to [`HeadConfig::Classifier`] and tells
+    /// which layers have dropout before them.
     pub(super) fn new(params: &Params, drops: Vec<bool>) -> HeadConfig {
         let Params { dropout, input_dropout, activation, .. } = *params;
         match params.head {
@@ -92,7 +93,7 @@ impl HeadConfig {
         }
     }
 
-    /// Activation of the hidden layers; of a head that has none, any would do.
+    /// Activation of the hidden layers. A head without any reports ReLU.
     pub fn activation(&self) -> Activation {
         match self {
             HeadConfig::Dense { activation, .. } => *activation,

@@ -1,4 +1,4 @@
-//! The keys of a trial's settings: what each may hold, and for which heads it counts.
+//! The keys of a trial's settings: the values that each may hold, and the heads that it applies to.
 
 use serde_json::Value;
 
@@ -6,12 +6,12 @@ use crate::heads::settings::choices::{Activation, ClassWeights, HeadKind, Init, 
 use crate::heads::settings::params::Params;
 use crate::{Error, Result, nearest};
 
-/// What a key may hold.
+/// The values that a key may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// One of a list of words.
     Choice(&'static [&'static str]),
-    /// A number from `min` to below `below`; `zero` tells whether `min` itself may be taken.
+    /// A number from `min` to below `below`; `closed` tells whether `min` itself is allowed.
     Number {
         /// Lower end.
         min: f64,
@@ -31,11 +31,11 @@ pub enum Kind {
 /// One key of a trial's settings.
 #[derive(Debug, Clone, Copy)]
 pub struct SettingSpec {
-    /// As it stands in a sweep file.
+    /// Its name in a sweep file.
     pub name: &'static str,
-    /// What it may hold.
+    /// The values that it may hold.
     pub kind: Kind,
-    /// What it means, in one line.
+    /// Its meaning in one line.
     pub about: &'static str,
     /// Whether `null` (not set) is allowed.
     pub optional: bool,
@@ -46,7 +46,7 @@ const ANY: Kind = Kind::Number { min: 0.0, below: f64::INFINITY, closed: true };
 const POSITIVE: Kind = Kind::Number { min: 0.0, below: f64::INFINITY, closed: false };
 const SHARE: Kind = Kind::Number { min: 0.0, below: 1.0, closed: true };
 
-/// Units of a hidden layer at most.
+/// Largest number of units of a hidden layer.
 const MOST_UNITS: u64 = 1 << 20;
 
 const fn key(name: &'static str, kind: Kind, when: fn(&Params) -> bool, about: &'static str) -> SettingSpec {
@@ -81,7 +81,7 @@ fn sgd(p: &Params) -> bool {
     trained(p) && p.optimizer == OptimizerKind::Sgd
 }
 
-/// Without momentum there is nothing for its variants to change.
+/// Variants of momentum apply only where there is momentum.
 fn has_momentum(p: &Params) -> bool {
     sgd(p) && p.momentum > 0.0
 }
@@ -98,7 +98,7 @@ fn step(p: &Params) -> bool {
     trained(p) && p.schedule == Schedule::Step
 }
 
-/// All keys, those first that decide whether others count.
+/// All keys. Keys that decide whether others apply come first.
 pub static KEYS: &[SettingSpec] = &[
     key("head", Kind::Choice(HeadKind::CHOICES), always, "kind of head"),
     key("hidden", Kind::Counts, dense, "units of the hidden layers of a dense head: one number, or a list for several layers"),
@@ -155,19 +155,19 @@ impl SettingSpec {
     ///
     /// # Errors
     /// An unknown name: the message carries the nearest one.
-    pub fn find(name: &str) -> Result<&'static SettingSpec> {
+    pub(crate) fn find(name: &str) -> Result<&'static SettingSpec> {
         KEYS.iter()
             .find(|key| key.name == name)
             .ok_or_else(|| Error::setting(format!("`{name}` is not a parameter"), did_you_mean(name, KEYS.iter().map(|k| k.name))))
     }
 
     /// Whether a head with these settings uses this key at all.
-    pub fn applies(&self, params: &Params) -> bool {
+    pub(crate) fn applies(&self, params: &Params) -> bool {
         (self.when)(params)
     }
 
-    /// The smallest number that it may hold, where there is one.
-    pub fn least(&self) -> Option<f64> {
+    /// The smallest number that it may hold, if there is one.
+    pub(crate) fn least(&self) -> Option<f64> {
         match self.kind {
             Kind::Number { min, closed: true, .. } => Some(min),
             Kind::Count(least) => Some(least as f64),
@@ -179,8 +179,8 @@ impl SettingSpec {
     /// Checks one value.
     ///
     /// # Errors
-    /// A value of another kind or out of range; for a word, the nearest valid one.
-    pub fn check(&self, value: &Value) -> Result<()> {
+    /// A value of another kind or out of range. The message for a word names the nearest valid one.
+    pub(crate) fn check(&self, value: &Value) -> Result<()> {
         let refuse = |hint: String| Err(Error::parameter(self.name, format!("`{}: {}` cannot be used", self.name, plain(value)), hint));
         match self.kind {
             _ if value.is_null() && self.optional => Ok(()),
@@ -210,7 +210,7 @@ impl SettingSpec {
     }
 }
 
-/// A whole number of at least `least`, or what to use instead.
+/// A whole number of at least `least`, or else the hint for the message.
 pub(crate) fn whole_number(value: &Value, least: u64) -> Result<usize, String> {
     const MOST: u64 = u32::MAX as u64;
     match value.as_u64() {
@@ -221,12 +221,12 @@ pub(crate) fn whole_number(value: &Value, least: u64) -> Result<usize, String> {
 }
 
 /// A value as people write it: words without quotes.
-pub fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// "did you mean `x`?", or the list of what there is.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+/// "did you mean `x`?", or the list of all candidates.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("use one of: {}", candidates.into_iter().collect::<Vec<_>>().join(", ")),

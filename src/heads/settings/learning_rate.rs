@@ -5,7 +5,7 @@ use super::params::Params;
 
 /// Learning rate over the epochs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LearningRate {
+pub(crate) struct LearningRate {
     base: f64,
     schedule: Schedule,
     step_size: usize,
@@ -16,7 +16,7 @@ pub struct LearningRate {
 
 impl LearningRate {
     /// The schedule of a trial.
-    pub fn new(p: &Params) -> LearningRate {
+    pub(crate) fn new(p: &Params) -> LearningRate {
         let scale = match p.lr_scale {
             LrScale::None => 1.0,
             LrScale::Batch => p.batch_size as f64 / 256.0,
@@ -31,8 +31,9 @@ impl LearningRate {
         }
     }
 
-    /// The rate of an epoch (from 0): rising by equal steps during warm-up, then as PyTorch's `StepLR` or `CosineAnnealingLR`, once an epoch.
-    pub fn at(&self, epoch: usize) -> f64 {
+    /// The rate of an epoch (from 0). It rises by equal steps during warm-up and then follows
+    /// PyTorch's `StepLR` or `CosineAnnealingLR`, updated once an epoch.
+    pub(crate) fn at(&self, epoch: usize) -> f64 {
         if epoch < self.warmup {
             return self.base * (epoch + 1) as f64 / (self.warmup + 1) as f64;
         }

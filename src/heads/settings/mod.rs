@@ -1,4 +1,4 @@
-//! What a head is to be: settings as people write them, and the ones that have been checked.
+//! The specification of a head: settings as people write them, and settings that have been checked.
 //!
 //! | file | what for |
 //! |---|---|

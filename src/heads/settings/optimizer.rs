@@ -1,4 +1,5 @@
-//! Optimisers exactly as PyTorch defines them (`torch.optim`, maximize off) or, under that preset, Keras 3.
+//! Optimisers exactly as PyTorch defines them (`torch.optim`, maximize off) or, under that preset,
+//! Keras 3.
 
 use super::choices::{OptimizerKind, Preset};
 use super::params::Params;

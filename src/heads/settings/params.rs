@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::heads::settings::choices::{Activation, ClassWeights, HeadKind, Init, Loss, LrScale, OptimizerKind, Preset, Schedule};
 
-/// All settings of a trial as a sweep file names them, unchecked. What a head does not use is ignored.
+/// All settings of a trial as a sweep file names them, unchecked. Settings that a head does not use
+/// are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is described once, in `heads::KEYS`")]
@@ -121,8 +122,8 @@ impl Default for Params {
 }
 
 impl Params {
-    /// What a kind of head is when nothing else is said of it: a classifier starts from the backbone's weights and drops half of its units, as it
-    /// did when it was trained.
+    /// Defaults of a kind of head. A classifier starts from the backbone's weights and drops half
+    /// of its units, as in its own training.
     pub fn of(head: HeadKind) -> Params {
         match head {
             HeadKind::Classifier => Params { head, init: Init::Pretrained, dropout: 0.5, ..Params::default() },

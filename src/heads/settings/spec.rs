@@ -7,7 +7,7 @@ use super::config::HeadConfig;
 use super::optimizer::Optimizer;
 use super::params::Params;
 
-/// What a head is fitted to: the features' shape and the classes.
+/// The data that a head is fitted to: the shape of the features and the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit<'a> {
     /// The tap's name, for messages.
@@ -20,8 +20,8 @@ pub struct Fit<'a> {
     pub many: bool,
 }
 
-/// Plain description of the fully connected layers (with ReLUs between them) that a backbone has behind a tap. The last one answers for the
-/// backbone's own classes: a head has one of its own in its place.
+/// The fully connected layers (with ReLUs between them) that a backbone has behind a tap. The last
+/// one stands for the backbone's own classes; a head replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HiddenLayers {
     /// The tap that they lie behind.
@@ -47,7 +47,8 @@ pub struct HeadSpec {
     pub(crate) outputs: usize,
     /// The loss, no longer `auto`.
     pub(crate) loss: Loss,
-    /// Whether sigmoids, one a class, are those of classes that exclude each other: their probabilities are divided by their sum.
+    /// Whether there is a sigmoid per class although classes exclude each other: probabilities are
+    /// then divided by their sum.
     pub(crate) exclusive: bool,
 }
 
@@ -93,7 +94,7 @@ impl From<HeadSpec> for FlatSpec {
 }
 
 impl HeadSpec {
-    /// The settings that it was made of.
+    /// The settings that it was made from.
     pub fn params(&self) -> &Params {
         &self.params
     }
@@ -141,12 +142,14 @@ impl HeadSpec {
         self.params.head.is_solved()
     }
 
-    /// Whether each class has a probability of its own, rather than all one distribution (as two classes that share a sigmoid have).
+    /// Whether each class has an independent probability. (Otherwise all classes share one
+    /// distribution, as do two classes with one sigmoid.)
     pub fn is_each(&self) -> bool {
         self.loss == Loss::Sigmoid && self.outputs == self.classes && !self.exclusive
     }
 
-    /// Whether the sigmoids of classes are divided by their sum, as scikit-learn's one-versus-rest does: the softmax of their logarithms.
+    /// Whether the sigmoids of classes are divided by their sum, as scikit-learn's one-versus-rest
+    /// does: the softmax of their logarithms.
     pub fn is_one_versus_rest(&self) -> bool {
         self.exclusive
     }

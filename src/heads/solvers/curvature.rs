@@ -1,7 +1,9 @@
-//! The second derivative of logistic regression, nearly: what its gradients are divided by, so that few steps lead to the optimum.
+//! An approximate second derivative of logistic regression, by which gradients are divided so that
+//! few steps lead to the optimum.
 //!
-//! The Hessian's block of an output is the mean over rows of p (1 − p) x xᵀ, plus the penalty. With the mean of p (1 − p) before it, what
-//! is left is the covariance of the features, the same for all outputs and all strengths.
+//! The Hessian's block of an output is the mean over rows of p (1 − p) x xᵀ, plus the penalty. With
+//! the mean of p (1 − p) factored out, the covariance of the features remains, which is the same
+//! for all outputs and strengths.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
@@ -13,9 +15,9 @@ use super::design::Design;
 use super::slabs::Slabs;
 use super::spectrum::par;
 
-/// Most features whose covariance is made: beyond, their variances have to do.
+/// Largest number of features whose covariance is computed; beyond, their variances are used.
 const MOST_FEATURES: usize = 8192;
-/// Rows for each feature that a covariance is made of: more would not change it by much.
+/// Number of rows per feature that a covariance is estimated from: more would change little.
 const ROWS_A_FEATURE: usize = 4;
 /// Rows that are read together.
 const TOGETHER: usize = 1024;
@@ -24,11 +26,11 @@ const KEPT: usize = 2;
 /// Smallest strength, relative to the mean variance, that f32 can factor with.
 const SMALLEST: f64 = 1e-5;
 
-/// What gradients are divided by.
+/// The divisor of gradients.
 pub(super) enum Curvature {
     /// Mean squares of uncorrelated features.
     Diagonal(Vec<f64>),
-    /// Covariance of the features, and its factors at the strengths that were asked for last.
+    /// Covariance of the features, and its factors at the most recent strengths.
     Full {
         /// Its lower half.
         covariance: Mat<f32>,
@@ -56,7 +58,8 @@ impl Curvature {
         Curvature::Full { covariance, factors: vec![] }
     }
 
-    /// Divides the gradient of weights, `[outputs, dim]`, where `spread` is the mean of p (1 − p) of each output.
+    /// Divides the gradient of weights, `[outputs, dim]`, where `spread` is the mean of p (1 − p)
+    /// of each output.
     pub(super) fn divide(&mut self, gradient: &mut [f32], spread: &[f64], penalty: f64) {
         let dim = gradient.len() / spread.len();
         match self {
@@ -105,7 +108,7 @@ fn factor<'f>(covariance: &Mat<f32>, factors: &'f mut Vec<(i32, Mat<f32>)>, expo
             let dim = covariance.nrows();
             let mut made = covariance.clone();
             (0..dim).for_each(|i| made[(i, i)] += strength);
-            // A pivot that rounding made too small becomes what it would be without the features.
+            // A pivot that rounding made too small is set to its value without the features.
             let regular = LltRegularization { dynamic_regularization_delta: strength, dynamic_regularization_epsilon: strength / 2.0 };
             let params: Spec<LltParams, f32> = Spec::default();
             let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f32>(dim, par(), params));

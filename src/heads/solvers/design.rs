@@ -1,4 +1,5 @@
-//! The training rows of a task as a matrix that is read block by block: it need not fit into memory.
+//! The training rows of a task as a matrix that is read block by block and need not fit into
+//! memory.
 
 use std::ops::Range;
 
@@ -6,6 +7,14 @@ use crate::heads::features::labels::Labels;
 use crate::heads::features::prefetch::{BLOCK, in_parts};
 use crate::heads::features::task::Task;
 use crate::{Error, Result};
+
+/// Rows and features by class.
+pub(super) struct ClassSums {
+    /// Number of rows of each class.
+    pub(super) counts: Vec<usize>,
+    /// Sums of their features, `[classes, dim]`.
+    pub(super) sums: Vec<f64>,
+}
 
 /// Training rows `[n, dim]` and their classes.
 #[derive(Clone, Copy)]
@@ -44,7 +53,7 @@ impl<'a> Design<'a> {
         self.read_columns(row, 0..out.len(), out);
     }
 
-    /// Says which rows will be read next.
+    /// Announces the rows that will be read next.
     pub(super) fn will_read(&self, rows: &[usize]) {
         let train = &self.task.partition.train;
         self.task.features.will_read(&rows.iter().map(|&row| train[row]).collect::<Vec<_>>());
@@ -70,14 +79,14 @@ impl<'a> Design<'a> {
     /// Mean of each feature.
     ///
     /// # Errors
-    /// Features that are no finite numbers: so has a mean of them.
+    /// Features that are not finite, recognised by their mean.
     pub(super) fn mean(&self) -> Result<Vec<f64>> {
         let mut mean = vec![0.0; self.dim()];
         self.for_each_block(|_, features| {
             features.chunks_exact(mean.len()).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, &x)| *m += f64::from(x)));
         });
         mean.iter_mut().for_each(|m| *m /= self.rows().max(1) as f64);
-        if mean.iter().all(|m| m.is_finite()) { Ok(mean) } else { Err(no_numbers()) }
+        if mean.iter().all(|m| m.is_finite()) { Ok(mean) } else { Err(not_finite()) }
     }
 
     /// Mean square of each feature's distance from `mean`.
@@ -92,8 +101,9 @@ impl<'a> Design<'a> {
         squares
     }
 
-    /// For each class its number of rows and the sum of their features less `mean`, `[classes, dim]`.
-    pub(super) fn class_sums(&self, mean: &[f64]) -> (Vec<usize>, Vec<f64>) {
+    /// For each class, its number of rows and the sum of their features minus `mean`, `[classes,
+    /// dim]`.
+    pub(super) fn class_sums(&self, mean: &[f64]) -> ClassSums {
         let dim = self.dim();
         let (mut counts, mut sums) = (vec![0; self.classes], vec![0.0; self.classes * dim]);
         self.for_each_block(|rows, features| {
@@ -105,11 +115,11 @@ impl<'a> Design<'a> {
                 }
             }
         });
-        (counts, sums)
+        ClassSums { counts, sums }
     }
 }
 
-/// Features from which nothing can be computed.
-pub(super) fn no_numbers() -> Error {
-    Error::setting("some features are no finite numbers", "give features that are")
+/// The error of features that are not finite.
+pub(super) fn not_finite() -> Error {
+    Error::setting("some features are not finite", "give features that are finite numbers")
 }

@@ -1,8 +1,10 @@
-//! Minimising a smooth convex function by L-BFGS (Nocedal and Wright, *Numerical Optimization*, algorithm 7.4).
+//! Minimising a smooth convex function by L-BFGS (Nocedal and Wright, *Numerical Optimization*,
+//! algorithm 7.4).
 //!
-//! The first guess of the inverse Hessian is a diagonal one that the function itself supplies at every point: with uncorrelated features
-//! that is most of the Hessian, and few steps are needed. The line search looks at slopes alone: of a convex function they say all, and
-//! unlike differences of values they keep their digits near the minimum.
+//! The first guess of the inverse Hessian is a diagonal one that the function itself supplies at
+//! every point: with uncorrelated features that is most of the Hessian, and few steps are needed.
+//! The line search looks at slopes alone: of a convex function they say all, and unlike differences
+//! of values they keep their digits near the minimum.
 
 use std::collections::VecDeque;
 
@@ -18,10 +20,11 @@ pub(super) trait Convex {
     /// The gradient at a point.
     fn gradient(&mut self, point: &[f32]) -> Vec<f32>;
 
-    /// Divides a gradient by the diagonal of the Hessian at the last point whose gradient was asked for (or what comes near it).
+    /// Divides a gradient by the diagonal of the Hessian at the last point whose gradient was asked
+    /// for (or what comes near it).
     fn precondition(&mut self, gradient: &mut [f32]);
 
-    /// Whether a gradient is as good as 0.
+    /// Whether a gradient counts as 0.
     fn is_small(&self, gradient: &[f32]) -> bool;
 }
 
@@ -97,7 +100,8 @@ fn direction(function: &mut dyn Convex, gradient: &[f32], pairs: &VecDeque<Pair>
     d
 }
 
-/// A point along the direction where the slope has fallen enough, with its gradient; `None` where there is no way down.
+/// A point along the direction where the slope has fallen enough, with its gradient; `None` where
+/// there is no way down.
 fn search(function: &mut dyn Convex, point: &[f32], gradient: &[f32], direction: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
     let start = dot(gradient, direction);
     if start >= 0.0 || !start.is_finite() {
@@ -131,7 +135,7 @@ fn add(to: &mut [f32], factor: f64, what: &[f32]) {
     to.iter_mut().zip(what).for_each(|(a, b)| *a += factor * b);
 }
 
-/// A sum of products in f64, on eight lanes so that a compiler makes vector code of it.
+/// A dot product in f64, on eight lanes so that a compiler vectorises it.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut lanes = [0f64; 8];

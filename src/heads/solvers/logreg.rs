@@ -1,12 +1,15 @@
-//! Multinomial logistic regression with an L2 penalty (scikit-learn: `LogisticRegression`): mean loss + ‖W‖² / (2 · C · rows), the bias
-//! unpenalised. Two classes share one output; where rows have several classes, each is a regression of its own.
+//! Multinomial logistic regression with an L2 penalty (scikit-learn: `LogisticRegression`): mean
+//! loss + ‖W‖² / (2 · C · rows), the bias unpenalised. Two classes share one output; where rows
+//! have several classes, each is a regression of its own.
 //!
-//! [L-BFGS](super::lbfgs) starts from a good guess of the [second derivative](super::curvature) and needs a fraction of the steps. Where rows
-//! are fewer than features, these are rotated into the basis of their scatter's eigenvectors, which changes neither the loss nor the
-//! penalty: there they are fewer, and uncorrelated.
+//! [L-BFGS](super::lbfgs) starts from a good guess of the [second derivative](super::curvature) and
+//! needs a fraction of the steps. Where rows are fewer than features, these are rotated into the
+//! basis of their scatter's eigenvectors, which changes neither the loss nor the penalty: there
+//! they are fewer, and uncorrelated.
 //!
-//! A strength starts from the nearest decade 10⁻⁴, 10⁻³, … below it, each decade from the one before: a path that does not depend on the
-//! strengths that are asked for. It ends, as scikit-learn's does, where no entry of the gradient is larger than `tol`.
+//! A strength starts from the nearest decade 10⁻⁴, 10⁻³, … below it, each decade from the one
+//! before: a path that does not depend on the strengths that are asked for. It ends, as
+//! scikit-learn's does, where no entry of the gradient is larger than `tol`.
 
 use super::curvature::Curvature;
 use super::design::Design;
@@ -22,11 +25,12 @@ use crate::heads::settings::spec::HeadSpec;
 
 /// Exponent of the path's first strength.
 const FIRST_DECADE: i32 = -4;
-/// Tolerance of the path's own points where `tol` is finer, but not by more than a factor of [`ROUGHLY`].
+/// Tolerance of the path's own points where `tol` is finer, but not by more than a factor of
+/// [`ROUGHLY`].
 const USUAL: f64 = 1e-4;
 /// How much more roughly than a fine `tol` the path's own points are solved at most.
 const ROUGHLY: f64 = 30.0;
-/// Steps after which a strength is taken as it is.
+/// Largest number of steps per strength.
 const MOST_STEPS: usize = 2000;
 
 /// The inverse strength of a decade.
@@ -52,7 +56,7 @@ impl Path {
     /// Prepares the rows.
     ///
     /// # Errors
-    /// Features that are no numbers.
+    /// Features that are not finite.
     pub(super) fn new(design: &Design<'_>, spec: &HeadSpec) -> Result<Path> {
         let (n, labels) = (design.rows(), design.all_labels());
         let spectrum = if n < design.dim() && n <= LARGEST { Some(Spectrum::of(design)?) } else { None };
@@ -120,10 +124,11 @@ impl Path {
     fn layer(&self, design: &Design<'_>, point: &[f32]) -> Layer {
         let (dim, outputs) = (self.data.slabs.dim, self.data.outputs);
         let (weights, bias) = point.split_at(outputs * dim);
-        // A softmax does not change where all scores rise alike: of the optima the one whose biases sum to 0, as scikit-learn's.
+        // A softmax does not change where all scores rise alike: of the optima the one whose biases
+        // sum to 0, as scikit-learn's.
         let surplus = match self.data.loss {
             Loss::Softmax => bias.iter().map(|&b| f64::from(b)).sum::<f64>() / outputs as f64,
-            _ => 0.0,
+            Loss::Auto | Loss::Sigmoid => 0.0,
         };
         let bias: Vec<f64> = bias.iter().map(|&b| f64::from(b) - surplus).collect();
         if let Some(spectrum) = &self.spectrum {

@@ -1,8 +1,10 @@
-//! The nearest class mean (scikit-learn: `NearestCentroid`), as a linear layer: ‖x − m‖² has the same ‖x‖² for every class.
+//! The nearest class mean (scikit-learn: `NearestCentroid`), as a linear layer: ‖x − m‖² has the
+//! same ‖x‖² for every class.
 //!
-//! Probabilities are those of equally frequent Gaussian classes with one variance for all features, the mean within-class one.
+//! Probabilities are those of equally frequent Gaussian classes with one variance for all features,
+//! the mean within-class one.
 
-use super::design::Design;
+use super::design::{ClassSums, Design};
 use super::layer::layer;
 use crate::Result;
 use crate::heads::fitted::layer::Layer;
@@ -10,11 +12,11 @@ use crate::heads::fitted::layer::Layer;
 /// The layer. A class without training rows is never the answer.
 ///
 /// # Errors
-/// Features that are no finite numbers.
+/// Features that are not finite.
 pub(super) fn solve(design: &Design<'_>) -> Result<Layer> {
     let (dim, n) = (design.dim(), design.rows());
     let mean = design.mean()?;
-    let (counts, sums) = design.class_sums(&mean);
+    let ClassSums { counts, sums } = design.class_sums(&mean);
     let mut centres = sums;
     for (centre, &count) in centres.chunks_exact_mut(dim).zip(&counts) {
         centre.iter_mut().for_each(|s| *s /= count.max(1) as f64);

@@ -1,6 +1,7 @@
 //! Multinomial logistic regression at one strength, as a function to be minimised.
 //!
-//! Its gradient takes two products in f32, of the features by the weights and of the residuals by the features; all else is small beside them.
+//! Its gradient takes two products in f32, of the features by the weights and of the residuals by
+//! the features; all else is small beside them.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef};
@@ -15,10 +16,10 @@ use super::spectrum::{Spectrum, par};
 use crate::heads::features::labels::Labels;
 use crate::heads::settings::choices::Loss;
 
-/// Rows whose residuals are made together.
+/// Number of rows whose residuals are computed together.
 const TILE: usize = 256;
-/// Classes that are told apart with certainty have next to no curvature. At least this share of what they had before anything was learnt
-/// keeps their steps within reason.
+/// Classes that are separated with certainty have next to no curvature. This share of the curvature
+/// before training is a lower bound that keeps steps within reason.
 const LEAST_SPREAD: f64 = 0.1;
 
 /// The rows and their classes.
@@ -71,7 +72,7 @@ impl<'a> Regression<'a> {
         Regression { data, curvature, design, spectrum, penalty: penalty(c, data.labels.len()), tol, spread: vec![] }
     }
 
-    /// Gradient of the weights without the penalty, and what the rows add besides; all unscaled.
+    /// Gradient of the weights without the penalty, with the other sums over rows; all unscaled.
     fn pass(&self, point: &[f32]) -> (Vec<f64>, Sums) {
         let Data { slabs, labels, loss, outputs, .. } = self.data;
         let (dim, outputs) = (slabs.dim, *outputs);
@@ -128,7 +129,7 @@ impl Convex for Regression<'_> {
             let class = |(row, &bias): (&[f32], &f32)| row.iter().zip(mean).all(|(&g, &mean)| small((f64::from(g), f64::from(mean)), bias));
             return weights.chunks_exact(dim).zip(bias).all(class);
         };
-        // Asked for only when the rotated gradient comes near: going back from it takes a product.
+        // Computed only when the rotated gradient comes near: rotating back takes a product.
         if largest(weights) > 4.0 * self.tol {
             return false;
         }

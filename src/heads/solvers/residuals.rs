@@ -1,6 +1,6 @@
 //! From scores to residuals, probability less target, in logistic regression.
 //!
-//! Plain loops over lanes, without branches, that a compiler makes vector code of inside [`Simd::vectorize`].
+//! Plain loops over lanes, without branches, that a compiler vectorises inside [`Simd::vectorize`].
 
 use std::ops::Range;
 
@@ -9,10 +9,11 @@ use crate::heads::math::exp;
 use crate::heads::settings::choices::Loss;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
-/// Numbers below 6·10⁻²⁸, half this one's last place, become 0: arithmetic on the smallest numbers of all is slow.
+/// Numbers below 6·10⁻²⁸, half this one's last place, become 0: arithmetic on subnormal numbers is
+/// slow.
 const FLOOR: f32 = 1e-20;
 
-/// What some rows add to the biases' gradient, and their sum of p · (1 − p), by output.
+/// Sums over some rows by output: the gradient of the biases, and p · (1 − p).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sums {
     pub(super) bias: Vec<f64>,
@@ -30,7 +31,7 @@ impl Sums {
     }
 }
 
-/// Makes residuals of the scores `[rows, outputs]` of neighbouring rows.
+/// Turns the scores `[rows, outputs]` of neighbouring rows into residuals.
 pub(super) fn residuals(loss: Loss, outputs: usize, scores: &mut [f32], labels: &Labels, rows: Range<usize>) -> Sums {
     let padded = outputs.next_multiple_of(LANES);
     let (mut bias, mut spread, mut row) = (vec![0.0; padded], vec![0.0; padded], vec![0.0; padded]);

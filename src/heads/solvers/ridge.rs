@@ -1,14 +1,15 @@
-//! Ridge classification (scikit-learn: `RidgeClassifier`): least squares on targets of +1 for a row's class and −1 for the others, with an
-//! unpenalised bias. All strengths come from one eigendecomposition.
+//! Ridge classification (scikit-learn: `RidgeClassifier`): least squares on targets of +1 for a
+//! row's class and −1 for the others, with an unpenalised bias. All strengths come from one
+//! eigendecomposition.
 
 use faer::Mat;
 
-use super::design::Design;
+use super::design::{ClassSums, Design};
 use super::layer::layer;
 use super::spectrum::Spectrum;
 use crate::heads::fitted::layer::Layer;
 
-/// What all strengths share.
+/// Intermediate results that all strengths share.
 pub(super) struct Ridge {
     /// VᵀXᵀY, `[rank, classes]`.
     products: Mat<f64>,
@@ -18,7 +19,7 @@ pub(super) struct Ridge {
 
 impl Ridge {
     pub(super) fn new(design: &Design<'_>, spectrum: &Spectrum) -> Ridge {
-        let (counts, sums) = design.class_sums(&spectrum.mean);
+        let ClassSums { counts, sums } = design.class_sums(&spectrum.mean);
         let targets = counts.iter().map(|&count| 2.0 * count as f64 / design.rows().max(1) as f64 - 1.0).collect();
         Ridge { products: spectrum.products(design, &sums), targets }
     }

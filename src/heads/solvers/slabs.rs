@@ -1,4 +1,4 @@
-//! Training rows less their mean, slab by slab: what logistic regression passes over again and again.
+//! Centred training rows, slab by slab: the data that logistic regression passes over repeatedly.
 
 use std::ops::Range;
 
@@ -21,19 +21,20 @@ pub(super) struct Slabs {
     pub(super) dim: usize,
     /// Number of rows.
     pub(super) rows: usize,
-    /// What was taken from each feature.
+    /// The mean that was subtracted from each feature.
     pub(super) mean: Vec<f32>,
     /// Rows of a slab.
     each: usize,
     held: Option<Vec<f32>>,
     /// Most bytes to be held.
     most: usize,
-    /// Whether it cannot be read again.
+    /// Whether it is held in memory for good.
     always: bool,
 }
 
 impl Slabs {
-    /// The rows of a design. `mean` may be a rounded one, as long as it is the one that is accounted for.
+    /// The rows of a design. `mean` may be a rounded one, as long as it is the one that is
+    /// accounted for.
     pub(super) fn new(design: &Design<'_>, mean: Vec<f32>) -> Slabs {
         let (dim, rows) = (design.dim(), design.rows());
         let each = (SLAB_BYTES / (4 * dim.max(1))).clamp(1, SLAB_ROWS);
@@ -49,7 +50,7 @@ impl Slabs {
         }
     }
 
-    /// As if rows were too many to be held.
+    /// Behaves as if the rows were too many to be held.
     #[cfg(test)]
     pub(super) fn never_hold(&mut self) {
         self.most = 0;
@@ -65,7 +66,8 @@ impl Slabs {
         Slabs { dim, rows, mean: vec![0.0; dim], each: SLAB_ROWS, held: Some(values), most: 0, always: true }
     }
 
-    /// Calls `f` with each slab in turn: its rows and their features, row by row. How rows are cut depends on their shape alone.
+    /// Calls `f` with each slab in turn: its rows and their features, row by row. How rows are cut
+    /// depends on their shape alone.
     pub(super) fn for_each(&self, design: &Design<'_>, mut f: impl FnMut(Range<usize>, &[f32])) {
         let mut read = vec![];
         for start in (0..self.rows).step_by(self.each) {

@@ -14,11 +14,12 @@ use crate::{Error, Result};
 /// Most memory for the rows that nearest neighbours remember.
 const REMEMBERED_BYTES: usize = 1 << 30;
 
-/// Whether a head can be solved for on so many training rows.
+/// Checks that a head can be solved for on so many training rows.
 ///
 /// # Errors
-/// Ridge where both rows and features are so many that they cannot be decomposed; nearest neighbours of more rows than memory should hold.
-pub fn fits(spec: &HeadSpec, rows: usize) -> Result<()> {
+/// Ridge where both rows and features are so many that they cannot be decomposed; nearest
+/// neighbours of more rows than memory should hold.
+pub(crate) fn fits(spec: &HeadSpec, rows: usize) -> Result<()> {
     let dim = spec.inputs;
     match spec.config() {
         HeadConfig::Ridge { .. } if rows.min(dim) > spectrum::LARGEST => {
@@ -54,7 +55,7 @@ impl Solver {
     /// The head that is optimal for its settings. Every call must name the same task.
     ///
     /// # Errors
-    /// As [`fits`], features that are no numbers, and a head that is trained.
+    /// As [`fits`]; features that are not finite; a head that is trained.
     pub fn solve(&mut self, task: Task<'_>, spec: &HeadSpec) -> Result<Head> {
         let design = Design::new(task, spec.classes());
         fits(spec, design.rows())?;

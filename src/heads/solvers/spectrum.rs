@@ -1,8 +1,10 @@
-//! The eigendecomposition behind ridge regression, and behind logistic regression where rows are fewer than features.
+//! The eigendecomposition behind ridge regression, and behind logistic regression where rows are
+//! fewer than features.
 //!
-//! With X the centred features, `[n, dim]`: either of XᵀX (primal) or of XXᵀ (dual), whichever is smaller. From it, ridge is a division by
-//! eigenvalue plus strength; and in the basis of its eigenvectors there are min(n, dim) features, uncorrelated ones. Features are read
-//! block by block, so they need not fit into memory.
+//! With X the centred features, `[n, dim]`: either of XᵀX (primal) or of XXᵀ (dual), whichever is
+//! smaller. From it, ridge is a division by eigenvalue plus strength; and in the basis of its
+//! eigenvectors there are min(n, dim) features, uncorrelated ones. Features are read block by
+//! block, so they need not fit into memory.
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -11,7 +13,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Spec};
 
-use super::design::{Design, no_numbers};
+use super::design::{Design, not_finite};
 use crate::Result;
 use crate::heads::features::prefetch::BLOCK;
 
@@ -39,7 +41,8 @@ enum Basis {
     Rows(Mat<f64>),
 }
 
-/// Workers of a product. A constant: how work is cut must not depend on the machine's number of threads.
+/// Workers of a product. A constant: how work is cut must not depend on the machine's number of
+/// threads.
 pub(super) fn par() -> Par {
     Par::rayon(8)
 }
@@ -48,7 +51,7 @@ impl Spectrum {
     /// Decomposes the scatter of some rows.
     ///
     /// # Errors
-    /// Features that are no numbers.
+    /// Features that are not finite.
     pub(super) fn of(design: &Design<'_>) -> Result<Spectrum> {
         let mean = design.mean()?;
         if design.rows() < design.dim() { Spectrum::dual(design, mean) } else { Spectrum::primal(design, mean) }
@@ -93,7 +96,8 @@ impl Spectrum {
         Ok(Spectrum { mean, values, basis: Basis::Rows(left) })
     }
 
-    /// Coordinates of the training rows in the basis of the eigenvectors, `[n, rank]`, row by row, where they are fewer than features.
+    /// Coordinates of the training rows in the basis of the eigenvectors, `[n, rank]`, row by row,
+    /// where they are fewer than features.
     pub(super) fn coordinates(&self) -> Option<Vec<f32>> {
         let Basis::Rows(left) = &self.basis else { return None };
         // XV = XXᵀA = A times the eigenvalues.
@@ -121,7 +125,8 @@ impl Spectrum {
         products
     }
 
-    /// Weights of the features, `[classes, dim]`, from weights of the coordinates, `[rank, classes]`.
+    /// Weights of the features, `[classes, dim]`, from weights of the coordinates, `[rank,
+    /// classes]`.
     pub(super) fn unrotate(&self, design: &Design<'_>, weights: &Mat<f64>) -> Vec<f64> {
         let (dim, classes) = (self.mean.len(), weights.ncols());
         let mut out = vec![0.0; classes * dim];
@@ -163,7 +168,7 @@ fn decompose(matrix: Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     let mut vectors = Mat::<f64>::zeros(n, n);
     let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(n, ComputeEigenvectors::Yes, par(), params));
     let stack = MemStack::new(&mut memory);
-    self_adjoint_evd(matrix.as_ref(), values.as_mut(), Some(vectors.as_mut()), par(), stack, params).map_err(|_| no_numbers())?;
+    self_adjoint_evd(matrix.as_ref(), values.as_mut(), Some(vectors.as_mut()), par(), stack, params).map_err(|_| not_finite())?;
     Ok((values.column_vector().iter().copied().collect(), vectors))
 }
 

@@ -1,4 +1,5 @@
-//! Dropout as a function of (seed, epoch, row, unit): both trainers drop the same units, in any order.
+//! Dropout as a function of (seed, epoch, row, unit): both trainers drop the same units, in any
+//! order.
 
 use crate::heads::settings::spec::HeadSpec;
 use crate::heads::streams::DROPOUT;
@@ -9,38 +10,40 @@ pub(crate) const MASK_BLOCK: usize = 128;
 
 /// The dropout mask of a layer's input: which units of a row survive an epoch.
 ///
-/// A unit is dropped where its 16 random bits lie below `round(rate · 2¹⁶)`. Counters are laid out so that sixteen of them side by side give
-/// eight masks of sixteen neighbouring units: a vector kernel needs no shuffling.
+/// A unit is dropped where its 16 random bits lie below `round(rate · 2¹⁶)`. Counters are laid out
+/// so that sixteen of them side by side give eight masks of sixteen neighbouring units: a vector
+/// kernel needs no shuffling.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dropout {
+pub(crate) struct Dropout {
     philox: Philox,
     layer: u32,
     threshold: u32,
-    /// What survives is multiplied by this: 1 / (1 − rate).
+    /// Factor of units that survive: 1 / (1 − rate).
     pub scale: f32,
 }
 
 impl Dropout {
     /// The mask of `layer`'s input at a rate in `[0, 1)`.
-    pub fn new(seed: u64, layer: usize, rate: f32) -> Dropout {
+    pub(crate) fn new(seed: u64, layer: usize, rate: f32) -> Dropout {
         let threshold = ((f64::from(rate) * 65536.0).round() as u32).min(0xffff);
         let scale = (1.0 / (1.0 - f64::from(rate))) as f32;
         Dropout { philox: Philox::new(seed, DROPOUT), layer: layer as u32, threshold, scale }
     }
 
     /// The masks of each layer's input.
-    pub fn of(spec: &HeadSpec) -> Vec<Dropout> {
+    pub(crate) fn of(spec: &HeadSpec) -> Vec<Dropout> {
         let seed = spec.params().seed;
         spec.dropouts().iter().enumerate().map(|(layer, &rate)| Dropout::new(seed, layer, rate)).collect()
     }
 
     /// Whether nothing is ever dropped.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.threshold == 0
     }
 
     /// The factor of one unit: 0 or [`Dropout::scale`].
-    pub fn factor(&self, epoch: usize, row: usize, unit: usize) -> f32 {
+    #[cfg(test)]
+    pub(crate) fn factor(&self, epoch: usize, row: usize, unit: usize) -> f32 {
         let within = unit % MASK_BLOCK;
         let counter = (unit / MASK_BLOCK * 16 + within % 16) as u32;
         let words = self.philox.block([counter, row as u32, epoch as u32, self.layer]);
@@ -49,7 +52,7 @@ impl Dropout {
         if bits < self.threshold { 0.0 } else { self.scale }
     }
 
-    /// Below this, of 2¹⁶, the random bits of a unit drop it.
+    /// A unit is dropped if its 16 random bits lie below this number.
     pub(crate) fn threshold(&self) -> u32 {
         self.threshold
     }
@@ -65,7 +68,8 @@ impl Dropout {
         [(block * 16) as u32, row as u32, epoch as u32, self.layer]
     }
 
-    /// The factors of a whole block of units. Plain loops over sixteen counters, that a compiler makes vector code of where the caller lets it.
+    /// The factors of a whole block of units, as plain loops over sixteen counters that a compiler
+    /// vectorises inside a caller that enables it.
     #[inline(always)]
     pub(crate) fn block(&self, epoch: usize, row: usize, block: usize) -> [f32; MASK_BLOCK] {
         let [first, rest @ ..] = self.place(epoch, row, block);
@@ -80,7 +84,7 @@ impl Dropout {
         factors
     }
 
-    /// The random bits of a row's units as numbers; they depend on the rate in nothing.
+    /// The random bits of a row's units as numbers. They do not depend on the rate.
     pub(crate) fn bits(&self, epoch: usize, row: usize, units: &mut [f32]) {
         for (block, units) in units.chunks_mut(MASK_BLOCK).enumerate() {
             let [first, rest @ ..] = self.place(epoch, row, block);

@@ -11,9 +11,9 @@ use crate::heads::settings::spec::HeadSpec;
 use crate::{Error, Result};
 
 /// Heads that a trainer trains in lockstep.
-pub trait Group: Send + Sync {
-    /// An epoch of one head. The first head that asks has the epoch computed for all; the others find
-    /// theirs done.
+pub(crate) trait Group: Send + Sync {
+    /// An epoch of one head. The first head that asks has the epoch computed for all; the others
+    /// find theirs done.
     ///
     /// # Errors
     /// A failure of the device.
@@ -36,7 +36,7 @@ pub trait Group: Send + Sync {
 }
 
 /// The members of a group, each with a value of the trainer's own.
-pub struct Members<M> {
+pub(crate) struct Members<M> {
     entries: Vec<Entry<M>>,
 }
 
@@ -51,7 +51,7 @@ struct Entry<M> {
 
 impl<M> Members<M> {
     /// All heads, numbered in this order.
-    pub fn new<'s>(members: impl Iterator<Item = (&'s HeadSpec, M)>) -> Members<M> {
+    pub(crate) fn new<'s>(members: impl Iterator<Item = (&'s HeadSpec, M)>) -> Members<M> {
         let entry = |(id, (spec, value)): (usize, (&HeadSpec, M))| {
             let rate = LearningRate::new(spec.params());
             Entry { id, rate, pass: None, left: false, value }
@@ -60,17 +60,17 @@ impl<M> Members<M> {
     }
 
     /// Number of members.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The values in the order of their numbers.
-    pub fn values(&self) -> impl ExactSizeIterator<Item = &M> {
+    pub(crate) fn values(&self) -> impl ExactSizeIterator<Item = &M> {
         self.entries.iter().map(|entry| &entry.value)
     }
 
     /// As [`Members::values`].
-    pub fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut M> {
+    pub(crate) fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut M> {
         self.entries.iter_mut().map(|entry| &mut entry.value)
     }
 
@@ -78,7 +78,7 @@ impl<M> Members<M> {
     ///
     /// # Errors
     /// A head that left, or that skips an epoch.
-    pub fn take_pass(&mut self, id: usize, epoch: usize) -> Result<Option<Pass>> {
+    pub(crate) fn take_pass(&mut self, id: usize, epoch: usize) -> Result<Option<Pass>> {
         let at = self.position(id)?;
         match self.entries[at].pass.take() {
             Some((done, _)) if done != epoch => Err(misused("a head was left behind")),
@@ -87,7 +87,7 @@ impl<M> Members<M> {
     }
 
     /// Removes the heads that left. Returns a flag for each head of before: whether it stays.
-    pub fn remove_left(&mut self) -> Vec<bool> {
+    pub(crate) fn remove_left(&mut self) -> Vec<bool> {
         let stays = self.entries.iter().map(|entry| !entry.left).collect();
         self.entries.retain(|entry| !entry.left);
         stays
@@ -97,7 +97,7 @@ impl<M> Members<M> {
     ///
     /// # Errors
     /// A head that is an epoch ahead of another one.
-    pub fn rates(&self, id: usize, epoch: usize, lr: f64) -> Result<Vec<f64>> {
+    pub(crate) fn rates(&self, id: usize, epoch: usize, lr: f64) -> Result<Vec<f64>> {
         if self.entries.iter().any(|entry| entry.pass.is_some()) {
             return Err(misused("a head ran ahead of the others"));
         }
@@ -108,13 +108,13 @@ impl<M> Members<M> {
     ///
     /// # Errors
     /// Fewer passes than heads.
-    pub fn distribute(&mut self, id: usize, epoch: usize, passes: Vec<Pass>) -> Result<Pass> {
+    pub(crate) fn distribute(&mut self, id: usize, epoch: usize, passes: Vec<Pass>) -> Result<Pass> {
         self.entries.iter_mut().zip(passes).for_each(|(entry, pass)| entry.pass = Some((epoch, pass)));
         self.take_pass(id, epoch)?.ok_or_else(|| misused("a head was left out"))
     }
 
     /// Marks a head as gone.
-    pub fn leave(&mut self, id: usize) {
+    pub(crate) fn leave(&mut self, id: usize) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
             (entry.pass, entry.left) = (None, true);
         }
@@ -124,7 +124,7 @@ impl<M> Members<M> {
     ///
     /// # Errors
     /// A head that left.
-    pub fn position(&self, id: usize) -> Result<usize> {
+    pub(crate) fn position(&self, id: usize) -> Result<usize> {
         self.entries.iter().position(|entry| entry.id == id && !entry.left).ok_or_else(|| misused("a head that left is asked for"))
     }
 
@@ -132,7 +132,7 @@ impl<M> Members<M> {
     ///
     /// # Errors
     /// As [`Members::position`].
-    pub fn value(&self, id: usize) -> Result<&M> {
+    pub(crate) fn value(&self, id: usize) -> Result<&M> {
         Ok(&self.entries[self.position(id)?].value)
     }
 }
@@ -142,7 +142,7 @@ fn misused(how: &str) -> Error {
 }
 
 /// A session for each head of a group.
-pub fn sessions<'a, G: Group + 'a>(group: G, heads: usize, task: Task<'a>) -> Vec<Box<dyn Session + 'a>> {
+pub(crate) fn sessions<'a, G: Group + 'a>(group: G, heads: usize, task: Task<'a>) -> Vec<Box<dyn Session + 'a>> {
     let group = Arc::new(RwLock::new(group));
     let session = |id| Box::new(InGroup { task, group: group.clone(), id, finished: None }) as Box<dyn Session + 'a>;
     (0..heads).map(session).collect()
@@ -157,8 +157,8 @@ struct InGroup<'a, G: Group> {
     finished: Option<Head>,
 }
 
-/// A poisoned lock is no obstacle: a failure while it was held has been reported, and left every head
-/// as it was before that step.
+/// A poisoned lock is no obstacle: a failure while it was held has been reported, and left every
+/// head as it was before that step.
 impl<G: Group> InGroup<'_, G> {
     fn group(&self) -> RwLockReadGuard<'_, G> {
         self.group.read().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! How a head is trained, whichever trainer computes its epochs.
+//! The training of heads, whichever trainer computes the epochs.
 //!
 //! | file | what for |
 //! |---|---|

@@ -1,10 +1,12 @@
-//! Losses over logits: targets as both trainers take them, and value and gradient on plain slices.
+//! Losses over logits: targets for both trainers, and value and gradient on plain slices.
 //!
-//! Both losses have one form: row `i` has targets `q_i` and a mass `m_i` (their sum, or the row's weight), and the gradient of the batch's
-//! loss is `(m_i · p_i − q_i) · scale`, where `p_i` are the softmax or the sigmoids of its logits.
+//! Both losses have one form: row `i` has targets `q_i` and a mass `m_i` (their sum, or the row's
+//! weight), and the gradient of the batch's loss is `(m_i · p_i − q_i) · scale`, where `p_i` are
+//! the softmax or the sigmoids of its logits.
 
 use crate::heads::evaluation::metrics::most_probable;
 use crate::heads::features::labels::Labels;
+use crate::heads::features::table::Mix;
 use crate::heads::features::task::Task;
 use crate::heads::math::{sigmoid, softplus};
 use crate::heads::settings::choices::{ClassWeights, Loss};
@@ -12,18 +14,18 @@ use crate::heads::settings::spec::HeadSpec;
 
 /// Targets of a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Targets {
+pub(crate) struct Targets {
     /// `rows · outputs` targets, weighted.
     pub q: Vec<f32>,
     /// Mass of each row.
     pub mass: Vec<f32>,
-    /// What the sum over rows is multiplied by.
+    /// Factor of the sum over rows.
     pub scale: f32,
 }
 
-/// Everything that turns labels into targets.
+/// The loss with everything that turns labels into targets.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Objective {
+pub(crate) struct Objective {
     /// Softmax or sigmoid.
     pub loss: Loss,
     outputs: usize,
@@ -33,7 +35,7 @@ pub struct Objective {
 
 impl Objective {
     /// The objective of a head; class weights are counted over the training rows.
-    pub fn new(spec: &HeadSpec, labels: &Labels, train: &[usize]) -> Objective {
+    pub(crate) fn new(spec: &HeadSpec, labels: &Labels, train: &[usize]) -> Objective {
         let classes = spec.classes();
         let mut weights = vec![1.0; classes];
         if spec.params().class_weights == ClassWeights::Balanced {
@@ -48,9 +50,10 @@ impl Objective {
         Objective { loss: spec.loss(), outputs, smoothing: spec.params().label_smoothing, weights }
     }
 
-    /// Targets of a batch, as `torch.nn.CrossEntropyLoss` (mean over the weights of the rows' classes) or `BCEWithLogitsLoss` (mean over
-    /// rows and outputs) weigh them. Smoothing spreads its share over all classes; of a sigmoid, over yes and no, as Keras does.
-    pub fn targets(&self, task: Task<'_>, rows: &[usize], out: &mut Targets) {
+    /// Targets of a batch, as `torch.nn.CrossEntropyLoss` (mean over the weights of the rows'
+    /// classes) or `BCEWithLogitsLoss` (mean over rows and outputs) weigh them. Smoothing spreads
+    /// its share over all classes; for a sigmoid, over yes and no, as in Keras.
+    pub(crate) fn targets(&self, task: Task<'_>, rows: &[usize], out: &mut Targets) {
         let c = self.outputs;
         out.q.clear();
         out.q.resize(rows.len() * c, 0.0);
@@ -59,42 +62,43 @@ impl Objective {
         out.scale = self.scale(task, rows);
     }
 
-    /// Targets of a training row into `q`, mixed as its features are; returns its mass.
-    pub fn mixed_targets(&self, task: Task<'_>, row: usize, q: &mut [f32]) -> f32 {
+    /// Writes the targets of a training row to `q`, mixed like its features. Returns its mass.
+    pub(crate) fn mixed_targets(&self, task: Task<'_>, row: usize, q: &mut [f32]) -> f32 {
         let mass = self.row_targets(task.labels.of(row), q);
-        let Some((other, share)) = task.features.mixed(row) else { return mass };
+        let Some(Mix { row: other, share }) = task.features.mixed(row) else { return mass };
         let mut others = vec![0.0; q.len()];
         let others_mass = self.row_targets(task.labels.of(other), &mut others);
         q.iter_mut().zip(others).for_each(|(q, other)| *q += share * (other - *q));
         mass + share * (others_mass - mass)
     }
 
-    /// Targets of one row into `q`; returns its mass.
-    pub fn row_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
+    /// Writes the targets of one row to `q`. Returns its mass.
+    pub(crate) fn row_targets(&self, labels: &[u32], q: &mut [f32]) -> f32 {
         match self.loss {
             Loss::Sigmoid => self.sigmoid_targets(labels, q),
-            _ => self.softmax_targets(labels, q),
+            Loss::Auto | Loss::Softmax => self.softmax_targets(labels, q),
         }
     }
 
-    /// Whether a row of logits puts one of its own classes first; two classes that share a sigmoid are told apart by its sign.
-    pub fn is_right(&self, logits: &[f32], labels: &[u32]) -> bool {
+    /// Whether the class with the largest logit is among the row's own. With two classes on one
+    /// sigmoid the sign decides.
+    pub(crate) fn is_right(&self, logits: &[f32], labels: &[u32]) -> bool {
         let answer = if self.outputs == 1 { usize::from(logits[0] > 0.0) } else { most_probable(logits) };
         labels.contains(&(answer as u32))
     }
 
-    /// What the sum over a batch is multiplied by.
-    pub fn scale(&self, task: Task<'_>, rows: &[usize]) -> f32 {
+    /// Factor of the sum over a batch.
+    pub(crate) fn scale(&self, task: Task<'_>, rows: &[usize]) -> f32 {
         let weight = |row: usize| self.weight(task.labels.of(row));
         let mixed = |row: usize| match task.features.mixed(row) {
-            Some((other, share)) => weight(row) + share * (weight(other) - weight(row)),
+            Some(Mix { row: other, share }) => weight(row) + share * (weight(other) - weight(row)),
             None => weight(row),
         };
         let total: f32 = rows.iter().map(|&row| mixed(row)).sum();
         1.0 / (total * if self.loss == Loss::Sigmoid { self.outputs as f32 } else { 1.0 })
     }
 
-    /// Weight of a row: that of its class; several classes share no single weight, so their mean stands for the row.
+    /// Weight of a row: that of its class, or the mean of the weights of its classes.
     fn weight(&self, labels: &[u32]) -> f32 {
         match labels {
             [] => 1.0,
@@ -126,7 +130,7 @@ impl Objective {
     }
 
     /// Loss of one row (unscaled), its logits replaced by their gradient.
-    pub fn row(&self, logits: &mut [f32], q: &[f32], mass: f32, scale: f32) -> f64 {
+    pub(crate) fn row(&self, logits: &mut [f32], q: &[f32], mass: f32, scale: f32) -> f64 {
         match self.loss {
             Loss::Sigmoid => {
                 let mut loss = 0.0;
@@ -136,7 +140,7 @@ impl Objective {
                 }
                 loss
             }
-            _ => {
+            Loss::Auto | Loss::Softmax => {
                 let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &z| m.max(z));
                 let dot: f32 = logits.iter().zip(q).map(|(z, q)| q * (z - largest)).sum();
                 logits.iter_mut().for_each(|z| *z = (*z - largest).exp());

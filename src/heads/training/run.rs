@@ -1,4 +1,5 @@
-//! Training a head to the end: epochs, evaluation on val, early stopping. Which trainer computes the epochs is its caller's choice.
+//! Training a head to the end: epochs, evaluation on val, early stopping. The caller chooses the
+//! trainer.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +17,14 @@ use crate::heads::settings::learning_rate::LearningRate;
 use crate::heads::settings::spec::HeadSpec;
 use crate::heads::solvers::Solver;
 
-/// What happened in one epoch.
+/// Record of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Its number, from 1.
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,
-    /// How its pass over the training rows went.
+    /// Its pass over the training rows.
     pub train: Pass,
     /// Metrics on val after it.
     pub val: Metrics,
@@ -33,28 +34,28 @@ pub struct Epoch {
 
 /// Whether training goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
-    /// It does.
+pub(crate) enum Watch {
+    /// Training continues.
     Continue,
-    /// It ends here.
+    /// Training ends here.
     Stop,
 }
 
-/// A trained head and how it came about.
+/// A trained head with the outcome of its training.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
+pub(crate) struct Trained {
     /// The head: of the best epoch where `patience` is set, else of the last.
     pub head: Head,
     /// Its metrics on val.
     pub val: Metrics,
     /// Its number of epochs.
     pub epochs: usize,
-    /// Whether the loss had left the finite numbers there: then nothing is known of the head.
+    /// Whether the loss was not finite there; metrics are then unknown.
     pub diverged: bool,
 }
 
-/// A head on its way through its epochs: it may pause after any of them.
-pub struct Training<'a> {
+/// A head in training, which may pause after any epoch.
+pub(crate) struct Training<'a> {
     task: Task<'a>,
     spec: HeadSpec,
     metric: Metric,
@@ -62,7 +63,7 @@ pub struct Training<'a> {
     rate: LearningRate,
     epoch: usize,
     val: Option<Metrics>,
-    /// The best so far, where `patience` is set.
+    /// The best head so far if `patience` is set.
     best: Option<(f64, Trained)>,
     ended: bool,
     diverged: bool,
@@ -72,17 +73,18 @@ impl<'a> Training<'a> {
     /// A head before its first epoch. Each epoch will be judged on val by `metric`.
     ///
     /// # Errors
-    /// The trainer's own failure.
-    pub fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
+    /// A failure of the trainer.
+    pub(crate) fn begin(trainer: &dyn Trainer, task: Task<'a>, start: Head, metric: Metric) -> Result<Training<'a>> {
         let spec = start.spec.clone();
         Ok(Training::of(trainer.begin(task, start)?, task, spec, metric))
     }
 
-    /// Heads before their first epoch that go through their epochs side by side: see [`Trainer::begin_lockstep`].
+    /// Heads before their first epoch that go through their epochs side by side: see
+    /// [`Trainer::begin_lockstep`].
     ///
     /// # Errors
-    /// The trainer's own failure.
-    pub fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
+    /// A failure of the trainer.
+    pub(crate) fn begin_lockstep(trainer: &dyn Trainer, task: Task<'a>, starts: Vec<Head>, metric: Metric) -> Result<Vec<Training<'a>>> {
         let specs: Vec<HeadSpec> = starts.iter().map(|start| start.spec.clone()).collect();
         let sessions = trainer.begin_lockstep(task, starts)?;
         Ok(sessions.into_iter().zip(specs).map(|(session, spec)| Training::of(session, task, spec, metric)).collect())
@@ -93,11 +95,12 @@ impl<'a> Training<'a> {
         Training { task, spec, metric, session, rate, epoch: 0, val: None, best: None, ended: false, diverged: false }
     }
 
-    /// Goes on through epoch `until`, or to its end: all epochs, or what `watch`, its `patience` or its loss says.
+    /// Trains through epoch `until` at most. Training ends earlier after its last epoch, on
+    /// `watch`, by `patience`, or on a loss that is not finite.
     ///
     /// # Errors
-    /// The trainer's own failure.
-    pub fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
+    /// A failure of the trainer.
+    pub(crate) fn advance(&mut self, until: usize, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         while !self.ended && self.epoch < until {
             let start = Instant::now();
             let pass = self.pass()?;
@@ -107,11 +110,12 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// Brings heads that were begun together on by one epoch, those of them that did not end; `watch` is told which of them an epoch is of.
+    /// Trains heads in lockstep for one epoch, those of them that have not ended. `watch` receives
+    /// the position of each head.
     ///
     /// # Errors
-    /// The trainer's own failure.
-    pub fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
+    /// A failure of the trainer.
+    pub(crate) fn advance_lockstep(heads: &mut [&mut Training<'a>], watch: &mut dyn FnMut(usize, &Epoch) -> Watch) -> Result<()> {
         let start = Instant::now();
         let pass = |head: &mut &mut Training<'a>| if head.ended { Ok(None) } else { head.pass().map(Some) };
         let passes: Vec<Option<Pass>> = heads.iter_mut().map(pass).collect::<Result<_>>()?;
@@ -130,7 +134,8 @@ impl<'a> Training<'a> {
         self.session.epoch(self.epoch, self.rate.at(self.epoch))
     }
 
-    /// Metrics on val of heads that share their task. All judge a part of its rows before the next part is read.
+    /// Metrics on val of heads that share their task. Every head judges a part of the rows before
+    /// the next part is read.
     fn on_val(heads: &mut [&mut Training<'a>]) -> Result<Vec<Metrics>> {
         let Some(task) = heads.first().map(|head| head.task) else { return Ok(vec![]) };
         let mut found: Vec<Evaluation<'_>> =
@@ -150,10 +155,12 @@ impl<'a> Training<'a> {
         Ok(found.into_iter().map(Evaluation::metrics).collect())
     }
 
-    /// Judges the head after a pass; both took so long. Whether it ends here.
+    /// Records an epoch and decides whether training ends. `taken` covers the pass and its
+    /// evaluation.
     fn judge(&mut self, train: Pass, val: Metrics, taken: Duration, watch: &mut dyn FnMut(&Epoch) -> Watch) -> Result<()> {
         let lr = self.rate.at(self.epoch);
-        // A loss that was infinite on the way leaves no weights to be trusted, whatever they say of val.
+        // After a loss that was not finite, weights cannot be trusted, whatever their metrics on
+        // val.
         let val = if train.loss.is_finite() { val } else { Metrics::UNKNOWN };
         self.epoch += 1;
         let record = Epoch { epoch: self.epoch, lr, train, val, seconds: taken.as_secs_f64() };
@@ -165,13 +172,13 @@ impl<'a> Training<'a> {
         if self.ended { self.session.finish() } else { Ok(()) }
     }
 
-    /// Keeps the best head where `patience` is set; whether that is exhausted.
+    /// Keeps the best head if `patience` is set. Returns whether patience is exhausted.
     fn remember(&mut self, val: Metrics) -> Result<bool> {
         let patience = self.spec.params().patience;
         if patience == 0 {
             return Ok(false);
         }
-        let score = self.metric.score(&val);
+        let score = self.metric.score(val.get(self.metric.name));
         if self.best.as_ref().is_none_or(|(so_far, _)| score > *so_far) {
             let trained = Trained { head: self.session.head()?, val, epochs: self.epoch, diverged: self.diverged };
             self.best = Some((score, trained));
@@ -179,21 +186,21 @@ impl<'a> Training<'a> {
         Ok(self.best.as_ref().is_some_and(|(_, trained)| self.epoch - trained.epochs >= patience))
     }
 
-    /// Epochs that it went through.
-    pub fn epochs(&self) -> usize {
+    /// Number of epochs completed.
+    pub(crate) fn epochs(&self) -> usize {
         self.epoch
     }
 
-    /// Whether it came to its end.
-    pub fn ended(&self) -> bool {
+    /// Whether training has ended.
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// The head as it is now, or where `patience` is set the best so far.
+    /// The head in its present state, or the best so far if `patience` is set.
     ///
     /// # Errors
-    /// The device's own failure.
-    pub fn finish(self) -> Result<Trained> {
+    /// A failure of the device.
+    pub(crate) fn finish(self) -> Result<Trained> {
         if let Some((_, trained)) = self.best {
             return Ok(trained);
         }
@@ -202,11 +209,11 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Solves for a head that needs no training and judges it on val, as one epoch, by `metric`.
+/// Solves for a head that needs no training and judges it on val by `metric`, as a single epoch.
 ///
 /// # Errors
 /// As [`Solver::solve`].
-pub fn solve(
+pub(crate) fn solve(
     solver: &mut Solver,
     task: Task<'_>,
     spec: &HeadSpec,
@@ -229,8 +236,8 @@ mod tests {
     use crate::heads::fitted::layer::Layer;
     use crate::heads::{Fit, Labels, Matrix, Params, Partition};
 
-    /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers that are none, [`NO_LOSS`] a pass whose loss
-    /// is none.
+    /// A trainer whose head answers so many rows right after each epoch; [`NO_NUMBERS`] are answers
+    /// that are none, [`NO_LOSS`] a pass whose loss is none.
     struct Scripted(&'static [usize]);
 
     const NO_NUMBERS: usize = usize::MAX;

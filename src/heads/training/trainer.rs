@@ -1,4 +1,4 @@
-//! The seam between a trainer and whoever has heads trained.
+//! The interface of a trainer.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,36 +7,38 @@ use crate::heads::features::task::Task;
 use crate::heads::fitted::head::Head;
 use crate::heads::settings::spec::HeadSpec;
 
-/// Most heads that any trainer begins together: more of them hardly keep a GPU busier.
-pub const MOST_IN_LOCKSTEP: usize = 64;
+/// Largest number of heads in lockstep: more hardly keep a GPU busier.
+pub(crate) const MOST_IN_LOCKSTEP: usize = 64;
 
-/// Something that trains heads: candle on any device, or the fused CPU trainer.
+/// A trainer of heads: candle on any device, or the fused CPU trainer.
 pub trait Trainer: Send + Sync {
-    /// `candle` or `fused`, with whatever else its last bits depend on.
+    /// `candle` or `fused`, with everything else that its last bits depend on.
     fn name(&self) -> &'static str;
 
-    /// A head before its first step, which starts from the weights of `start`.
+    /// A session for a head that starts from the weights of `start`.
     ///
     /// # Errors
-    /// The device's own failure.
+    /// A failure of the device.
     fn begin<'a>(&self, task: Task<'a>, start: Head) -> Result<Box<dyn Session + 'a>>;
 
-    /// What heads on the same task, of so many rows, must have in common to be trained side by side, for those of this setting; `None` where each is better trained by
-    /// itself. Never asked of heads that are solved for: they may have no layer.
+    /// The settings that heads on the same task of `rows` rows must share with this one to be
+    /// trained in lockstep; `None` if each is better trained by itself. Never called for heads that
+    /// are solved for: they may have no layer.
     fn in_common(&self, _spec: &HeadSpec, _rows: usize) -> Option<HeadSpec> {
         None
     }
 
-    /// Most heads like this one, on so many rows, that are worth beginning together.
+    /// Largest number of heads like this one, on so many rows, that are worth training in lockstep.
     fn at_once(&self, _spec: &HeadSpec, _rows: usize) -> usize {
         MOST_IN_LOCKSTEP
     }
 
-    /// Heads before their first step that will be trained side by side, all with the same [`Trainer::in_common`]: the first ones, as many as the
-    /// device's memory holds. Their sessions go on epoch by epoch: none begins one before all others had the one before, or are settled.
+    /// Sessions for heads that will be trained in lockstep, all with the same
+    /// [`Trainer::in_common`]: the first ones, as many as the device's memory holds. No session may
+    /// begin an epoch before all others have completed the previous one or have finished.
     ///
     /// # Errors
-    /// The device's own failure.
+    /// A failure of the device.
     fn begin_lockstep<'a>(&self, task: Task<'a>, starts: Vec<Head>) -> Result<Vec<Box<dyn Session + 'a>>> {
         starts.into_iter().map(|start| self.begin(task, start)).collect()
     }
@@ -47,31 +49,32 @@ pub trait Session: Send {
     /// One pass over the training rows.
     ///
     /// # Errors
-    /// The device's own failure.
+    /// A failure of the device.
     fn epoch(&mut self, epoch: usize, lr: f64) -> Result<Pass>;
 
-    /// The head will not be trained further: those that it was trained with go on without it.
+    /// Ends the training of this head; heads in lockstep with it continue without it.
     ///
     /// # Errors
-    /// The device's own failure.
+    /// A failure of the device.
     fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// The head as it is now.
+    /// The head in its present state.
     ///
     /// # Errors
-    /// The device's own failure.
+    /// A failure of the device.
     fn head(&self) -> Result<Head>;
 
     /// Class probabilities of rows of the task, `[rows, classes]`.
     ///
     /// # Errors
-    /// The device's own failure.
+    /// A failure of the device.
     fn classify(&self, rows: &[usize]) -> Result<Vec<f32>>;
 }
 
-/// How a pass over the training rows went, as its steps met them: with dropout, and while the weights changed (what Keras reports, too).
+/// Statistics of a pass over the training rows as its steps saw them: with dropout, and while the
+/// weights changed (as Keras reports them).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pass {
     /// Mean loss of its steps, weighted by rows.
@@ -81,7 +84,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Of sums over `rows` training rows.
+    /// Statistics from sums over `rows` training rows.
     pub fn new(loss: f64, right: f64, rows: usize) -> Pass {
         let rows = rows.max(1) as f64;
         Pass { loss: loss / rows, acc1: right / rows }

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// Adds a plan whose input is the value `input`; returns the names of its taps' values, each made a matrix `[N, features]` or, where
 /// `as_maps`, left in its own shape.
-pub fn add(b: &mut Builder, plan: &Plan, prefix: &str, input: &str) -> Result<Vec<String>> {
+pub(super) fn add(b: &mut Builder, plan: &Plan, prefix: &str, input: &str) -> Result<Vec<String>> {
     let mut values = vec![input.to_owned()];
     for step in &plan.steps {
         let inputs: Vec<&str> = step.inputs.iter().map(|&v| values[v].as_str()).collect();
@@ -260,7 +260,7 @@ fn window(kernel: [usize; 2], stride: [usize; 2], [top, bottom, left, right]: [u
 }
 
 /// x · Φ(x) by the error function: the operator set has no such op before version 20.
-pub fn gelu(b: &mut Builder, name: &str, x: &str) -> String {
+pub(super) fn gelu(b: &mut Builder, name: &str, x: &str) -> String {
     let mut scalar = |field: &str, value| b.floats(&format!("{name}.{field}"), &[], &[value]);
     let (root, one, half) = (scalar("root_half", std::f32::consts::FRAC_1_SQRT_2), scalar("one", 1.0), scalar("half", 0.5));
     let scaled = b.node(name, "Mul", &[x, &root], vec![]);

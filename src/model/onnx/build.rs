@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::proto::{Attribute, Dimension, FLOAT, Graph, INT64, Node, Shape, Tensor, TensorType, Type, ValueInfo};
 
 /// An attribute of a node.
-pub enum Attr {
+pub(super) enum Attr {
     /// A whole number.
     Int(&'static str, i64),
     /// Whole numbers.
@@ -27,7 +27,7 @@ impl From<Attr> for Attribute {
 
 /// A graph in the making.
 #[derive(Default)]
-pub struct Builder {
+pub(super) struct Builder {
     graph: Graph,
     names: HashSet<String>,
 }
@@ -45,7 +45,7 @@ impl Builder {
     }
 
     /// Adds a node of one output; returns the output's name, `name` where that is free.
-    pub fn node(&mut self, name: &str, op: &str, inputs: &[&str], attributes: Vec<Attr>) -> String {
+    pub(super) fn node(&mut self, name: &str, op: &str, inputs: &[&str], attributes: Vec<Attr>) -> String {
         let output = self.fresh(name);
         self.graph.node.push(Node {
             input: inputs.iter().map(|&i| i.into()).collect(),
@@ -58,12 +58,12 @@ impl Builder {
     }
 
     /// Adds an initialiser of floats; no dimensions make a scalar.
-    pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+    pub(super) fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
         self.tensor(name, dims, FLOAT, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// Adds an initialiser that is a list of whole numbers.
-    pub fn ints(&mut self, name: &str, values: &[i64]) -> String {
+    pub(super) fn ints(&mut self, name: &str, values: &[i64]) -> String {
         self.tensor(name, &[values.len()], INT64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
@@ -75,14 +75,14 @@ impl Builder {
     }
 
     /// Declares an input `[N, shape…]`.
-    pub fn input(&mut self, name: &str, shape: &[usize]) -> String {
+    pub(super) fn input(&mut self, name: &str, shape: &[usize]) -> String {
         let name = self.fresh(name);
         self.graph.input.push(value(&name, shape));
         name
     }
 
     /// The whole graph, with the one output `[N, shape…]`.
-    pub fn finish(mut self, output: &str, shape: &[usize]) -> Graph {
+    pub(super) fn finish(mut self, output: &str, shape: &[usize]) -> Graph {
         self.graph.name = Some("headstart".into());
         self.graph.output.push(value(output, shape));
         self.graph

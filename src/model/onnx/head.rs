@@ -5,7 +5,7 @@ use super::build::{Attr, Builder};
 use crate::heads::{Activation, BatchNorm, HeadSpec, Loss, Predictor};
 
 /// Adds the head behind its inputs, one value each; returns the name of the class probabilities, `[N, classes]`.
-pub fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
+pub(super) fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
     let head = &predictor.head;
     let mut x = features(b, predictor, inputs);
     if predictor.transform.l2 {

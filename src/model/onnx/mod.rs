@@ -47,7 +47,7 @@ pub fn write_onnx(model: &TrainedModel, file: &Path) -> Result<Onnx> {
     let (nodes, tensors) = graph.map_or((0, 0), |g| (g.node.len(), g.initializer.len()));
     if message.encoded_len() > LARGEST {
         let problem = format!("{} bytes are more than an ONNX file can hold (2 GiB)", message.encoded_len());
-        return Err(Error::setting(problem, "use --bundle, or a smaller backbone"));
+        return Err(Error::setting(problem, "use option `bundle`, or a smaller backbone"));
     }
     let bytes = message.encode_to_vec();
     replace(&output(file)?, &bytes)?;
@@ -56,8 +56,8 @@ pub fn write_onnx(model: &TrainedModel, file: &Path) -> Result<Onnx> {
 
 fn encode(model: &TrainedModel) -> Result<proto::Model> {
     if model.predictor.head.neighbours().is_some() {
-        let problem = "nearest neighbours are no network: they cannot be written as ONNX";
-        return Err(Error::setting(problem, "use --bundle, or sweep heads `ridge`, `logreg` or `linear`"));
+        let problem = "nearest neighbours are not a network and cannot be written as ONNX";
+        return Err(Error::setting(problem, "use option `bundle`, or sweep heads `ridge`, `logreg` or `linear`"));
     }
     let mut b = Builder::default();
     let mut values = vec![String::new(); model.predictor.inputs().len()];

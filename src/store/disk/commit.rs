@@ -1,5 +1,6 @@
-//! Rows and manifest change together. The manifest names the digest of its rows, and the renaming that puts it into place is the one moment at which a
-//! change happens: before it a reader sees the old state, behind it the new one.
+//! Rows and manifest change together. The manifest names the digest of its rows, and the renaming
+//! that puts it into place is the one moment at which a change happens: before it a reader sees the
+//! old state, behind it the new one.
 //!
 //! | step | on disk | a reader takes |
 //! |---|---|---|
@@ -7,8 +8,9 @@
 //! | 2. **the manifest is renamed into place** | a manifest whose digest fits `rows.next.csv` | the new manifest and `rows.next.csv` |
 //! | 3. the new rows take the place of the old | `rows.csv` alone | the new manifest and `rows.csv` |
 //!
-//! Whoever is killed between two steps leaves a whole state; the next writer brings it to its end. Caches of earlier versions name no digest: their
-//! `rows.csv` counts where it fits the manifest's classes.
+//! A writer that is killed between two steps leaves a whole state; the next writer brings it to its
+//! end. Caches of earlier versions name no digest: their `rows.csv` counts where it fits the
+//! manifest's classes.
 
 use std::fs;
 use std::path::Path;
@@ -102,7 +104,7 @@ pub(in crate::store) struct Found {
 ///
 /// # Errors
 /// `rows.csv` is missing; the system's own.
-pub(in crate::store) fn settle(folder: &Path, manifest: &Manifest) -> Result<Found> {
+pub(in crate::store) fn finish_interrupted(folder: &Path, manifest: &Manifest) -> Result<Found> {
     let path = folder.join(ROWS);
     let (mut current, pending) = (text(folder, ROWS)?, text(folder, PENDING)?);
     match pending {
@@ -126,7 +128,8 @@ pub(in crate::store) fn settle(folder: &Path, manifest: &Manifest) -> Result<Fou
     Ok(Found { rows, doubt: Some(format!("{} {doubt}{lost}", path.display())) })
 }
 
-/// What is left where the manifest is lost, or where there never was one: rows and, put into the new manifest, the names of their classes.
+/// What is left where the manifest is lost, or where there never was one: rows and, put into the
+/// new manifest, the names of their classes.
 ///
 /// # Errors
 /// A `rows.csv` of which nothing can be read; the system's own.
@@ -136,7 +139,7 @@ pub(in crate::store) fn without_manifest(folder: &Path, manifest: &mut Manifest)
     manifest.classes = rows::all_names(&text);
     let (rows, lost) = rows::salvage(&text, &manifest.classes);
     if rows.is_empty() && lost > 0 {
-        let hint = "put back a copy of manifest.json or rows.csv, or delete this folder and run `headstart features` again";
+        let hint = "put back a copy of manifest.json or rows.csv, or delete this folder and extract the features again";
         return Err(Error::cache(folder.join(ROWS), "cannot be read, and there is no manifest.json", hint));
     }
     manifest.next_row = rows.last().map_or(0, |r| r.row + 1);
@@ -158,6 +161,6 @@ fn text(folder: &Path, name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 fn missing(path: &Path) -> Error {
-    let hint = "put back a copy; without one nobody knows whose features these are: delete this folder and run `headstart features` again";
+    let hint = "put back a copy; without one it is not known whose features these are: delete this folder and extract the features again";
     Error::cache(path, "is missing", hint)
 }

@@ -51,8 +51,9 @@ impl Dtype {
     /// Appends values, little-endian and rounded to nearest even.
     ///
     /// # Errors
-    /// The first value that is NaN or infinite, or becomes infinite in this type. Nothing is appended then.
-    pub fn encode(self, values: &[f32], out: &mut Vec<u8>) -> Result<(), Unstorable> {
+    /// The first value that is NaN or infinite, or becomes infinite in this type. Nothing is
+    /// appended then.
+    pub(crate) fn encode(self, values: &[f32], out: &mut Vec<u8>) -> Result<(), Unstorable> {
         let fits = |v: f32| match self {
             Dtype::F32 => v.is_finite(),
             Dtype::F16 => f16::from_f32(v).is_finite(),

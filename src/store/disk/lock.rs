@@ -1,4 +1,5 @@
-//! One writer a cache: an advisory lock that the system gives back when its owner dies, with the owner's process id in the file.
+//! One writer a cache: an advisory lock that the system gives back when its owner dies, with the
+//! owner's process id in the file.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -32,7 +33,7 @@ impl Lock {
     ///
     /// # Errors
     /// Another process holds it: the message names its process id.
-    pub fn take(folder: &Path, wait: Wait) -> Result<Lock> {
+    pub(crate) fn take(folder: &Path, wait: Wait) -> Result<Lock> {
         files::create_folder(folder)?;
         let path = folder.join(LOCK);
         let mut file = open(&path)?;
@@ -58,7 +59,8 @@ impl Lock {
     }
 }
 
-/// Opens the file, or makes it. A link is not followed, and what is no lock file is not written: the process id would take the place of what it holds.
+/// Opens the file, or makes it. A link is not followed, and what is not a lock file is not written:
+/// the process id would take the place of what it holds.
 fn open(path: &Path) -> Result<File> {
     let refuse = |problem: &str| Err(Error::cache(path, problem, "headstart keeps its lock there: move it away"));
     if std::fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink()) {
@@ -75,7 +77,7 @@ fn open(path: &Path) -> Result<File> {
     let file = options.open(path).map_err(Error::io("open", path))?;
     let about = file.metadata().map_err(Error::io("read", path))?;
     if !about.is_file() || about.len() > LONGEST {
-        return refuse("is no lock file");
+        return refuse("is not a lock file");
     }
     Ok(file)
 }
@@ -115,7 +117,7 @@ mod tests {
         std::fs::remove_file(&lock).unwrap();
         std::fs::hard_link(&precious, &lock).unwrap();
         let error = Lock::take(folder.path(), Wait::Moment).unwrap_err().to_string();
-        assert!(error.contains("no lock file"), "{error}");
+        assert!(error.contains("not a lock file"), "{error}");
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), text);
         std::fs::remove_file(&lock).unwrap();
         Lock::take(folder.path(), Wait::Moment).unwrap();

@@ -1,4 +1,5 @@
-//! `manifest.json`: what a cache holds. It holds nothing that differs from run to run: the same inputs leave the same bytes.
+//! `manifest.json`: what a cache holds. It holds nothing that differs from run to run: the same
+//! inputs leave the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,11 +11,11 @@ use super::dtype::Dtype;
 use super::rows::{Row, Status};
 use super::rowset::RowSet;
 use crate::data::SplitRule;
-use crate::store::key::Key;
+use crate::store::key::CacheKey;
 use crate::{Error, Result, files, nearest, steps};
 
 /// Version of the format on disk that this library writes and reads.
-pub const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 
@@ -26,22 +27,23 @@ const MOST_HEADER: u64 = 100_000_008;
 /// What a cache holds, but for the rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// Version of the layout.
     pub format: u32,
     /// Lower-case hex SHA-256 of the key; its first 12 digits are in the folder's name.
     pub key_digest: String,
     /// Everything that decides the values.
-    pub key: Key,
+    pub key: CacheKey,
     /// The data set's name.
     pub dataset: String,
-    /// The words that get the weights again: an entry's name, a path, `random:SEED`. For people and for `predict`; the key holds their digest.
+    /// The words that get the weights again: an entry's name, a path, `random:SEED`. For people and
+    /// for `predict`; the key holds their digest.
     pub weights: String,
     /// Sorted class names; a label is an index into them.
     pub classes: Vec<String>,
     /// The number that the next new row gets: numbers are never used twice.
     pub next_row: u64,
-    /// Digest of the rows that belong to it (lower-case hex SHA-256): those of `rows.csv`, or of `rows.next.csv` where a writer was stopped in between.
-    /// Caches of earlier versions have none.
+    /// Digest of the rows that belong to it (lower-case hex SHA-256): those of `rows.csv`, or of
+    /// `rows.next.csv` where a writer was stopped in between. Caches of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_sha256: Option<String>,
     /// What waits for the digests of all images, in a part of an extraction.
@@ -55,7 +57,7 @@ pub struct Manifest {
     pub failed: Vec<Failure>,
 }
 
-/// What a part of an extraction leaves to [`merge`](super::merge), since it has not read all images.
+/// What a part of an extraction leaves to `merge`, since it has not read all images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Deferred {
     /// How images whose split is open are split.
@@ -108,17 +110,19 @@ pub struct Failure {
     pub path: String,
     /// Why.
     pub reason: String,
-    /// Whether the system could not read the file, which is no fault of the image: the next run tries again.
+    /// Whether the system could not read the file, not a fault of the image: the next run tries
+    /// again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
-    /// First row of the shards that it would have been in: made anew with it, they are what they would have been.
+    /// First row of the shards that it would have been in: made anew with it, they are what they
+    /// would have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<u64>,
 }
 
 impl Failure {
     /// An image that is itself to blame, until its file changes.
-    pub fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
+    pub(crate) fn of_image(row: u64, path: impl Into<String>, reason: impl Into<String>) -> Failure {
         Failure { row, path: path.into(), reason: reason.into(), retry: false, beside: None }
     }
 }
@@ -133,7 +137,7 @@ impl Tap {
 }
 
 impl ShardInfo {
-    /// Whether so many rows of a tap make a file of that size.
+    /// Whether that many rows of a tap make a file of that size.
     fn fits(&self, tap: &Tap) -> bool {
         let row = tap.row_bytes().and_then(|bytes| bytes.checked_add(size_of::<u64>() as u64));
         let data = row.and_then(|row| row.checked_mul(self.rows.len() as u64));
@@ -143,7 +147,7 @@ impl ShardInfo {
 
 impl Manifest {
     /// A cache without rows.
-    pub fn new(key: Key, dataset: impl Into<String>) -> Manifest {
+    pub(crate) fn new(key: CacheKey, dataset: impl Into<String>) -> Manifest {
         Manifest {
             format: FORMAT,
             key_digest: key.digest(),
@@ -172,10 +176,10 @@ impl Manifest {
             Err(e) => return Err(Error::io("read", path)(e)),
         };
         let damaged = |problem: String| {
-            let hint = "put back a copy, or delete manifest.json and run `headstart features` again: it finds the shards that are there";
+            let hint = "put back a copy, or delete manifest.json and extract the features again: shards that are there are found";
             Error::cache(&path, problem, hint)
         };
-        let Version { format } = serde_json::from_slice(&text).map_err(|e| damaged(format!("is no manifest of a cache: {e}")))?;
+        let Version { format } = serde_json::from_slice(&text).map_err(|e| damaged(format!("is not the manifest of a cache: {e}")))?;
         if format != FORMAT {
             return Err(other_format(folder, format));
         }
@@ -195,7 +199,7 @@ impl Manifest {
         self.plausible().map_err(|problem| format!("is damaged: {problem}"))
     }
 
-    /// Whether the numbers can be those of a cache: whoever reads them counts and allocates by them.
+    /// Whether the numbers can be those of a cache: readers count and allocate by them.
     fn plausible(&self) -> Result<(), String> {
         let hex = |digest: &str| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
         if self.next_row > MOST_ROWS || self.failed.iter().any(|f| f.row >= self.next_row) {
@@ -223,7 +227,8 @@ impl Manifest {
         self.each_once()
     }
 
-    /// No row is in two shards of a tap and view, no file is two shards, and all together have a size.
+    /// No row is in two shards of a tap and view, no file is two shards, and all together have a
+    /// size.
     fn each_once(&self) -> Result<(), String> {
         let mut rows: BTreeMap<(&str, u32), Vec<&RowSet>> = BTreeMap::new();
         let (mut files, mut bytes) = (BTreeSet::new(), Some(0u64));
@@ -243,7 +248,7 @@ impl Manifest {
     /// Writes it, whole or not at all.
     pub(in crate::store) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(MANIFEST);
-        let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::cache(&path, e, "this is a mistake in headstart"))?;
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::internal(format!("a manifest cannot be written: {e}")))?;
         text.push(b'\n');
         files::replace(&path, &text)
     }
@@ -257,7 +262,7 @@ impl Manifest {
             let known: Vec<&str> = self.taps.keys().map(String::as_str).collect();
             let hint = match nearest(tap, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are: {}; `headstart features --tap {tap}` adds it", known.join(", ")),
+                None => format!("there are: {}; to add it, extract the features with option `tap={tap}`", known.join(", ")),
             };
             Error::setting(format!("no tap `{tap}` in this cache"), hint)
         })
@@ -269,14 +274,14 @@ impl Manifest {
     }
 
     /// Rows that count and have no features of this tap and view, ascending.
-    pub fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
+    pub(crate) fn missing(&self, rows: &[Row], tap: &str, view: u32) -> Vec<u64> {
         let there = self.rows_of(tap, view);
         let counts = rows.iter().filter(|r| r.status == Status::Ok).map(|r| r.row);
         counts.filter(|row| !there.contains(*row)).collect()
     }
 
     /// Rows that have features of a tap and view.
-    pub fn rows_of(&self, tap: &str, view: u32) -> RowSet {
+    pub(crate) fn rows_of(&self, tap: &str, view: u32) -> RowSet {
         RowSet::union(self.shards_of(tap, view).map(|s| &s.rows)).unwrap_or_default()
     }
 
@@ -286,7 +291,8 @@ impl Manifest {
         views.into_iter().collect()
     }
 
-    /// Puts shards and failures in their order, so that the manifest does not tell in which order they came.
+    /// Puts shards and failures in their order, so that the manifest does not tell in which order
+    /// they came.
     pub(in crate::store) fn sort(&mut self) {
         self.shards.sort_by(|a, b| (&a.tap, a.view, a.rows.first(), &a.file).cmp(&(&b.tap, b.view, b.rows.first(), &b.file)));
         self.failed.sort_by_key(|f| f.row);
@@ -299,7 +305,8 @@ struct Version {
     format: u32,
 }
 
-/// Whether an earlier version made the cache in `folder`: its key is not one of ours, its rows are written as ours are.
+/// Whether an earlier version made the cache in `folder`: its key is not one of ours, its rows are
+/// written as ours are.
 pub(in crate::store) fn is_earlier(folder: &Path) -> bool {
     let version = fs::read(folder.join(MANIFEST)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     version.is_some_and(|Version { format }| format < FORMAT)
@@ -324,11 +331,11 @@ fn no_cache(folder: &Path) -> Error {
         .collect();
     let hint = match caches.as_slice() {
         [] => {
-            "a cache is a folder such as cache/<dataset>/<backbone>@<key>; `headstart features --data DIR --backbone NAME` makes one".into()
+            "a cache is a folder such as cache/<dataset>/<backbone>@<key>; to make one, extract the features with option `data=DIR` and option `backbone=NAME`".into()
         }
         some => format!("did you mean {}?", some.join(" or ")),
     };
-    Error::cache(folder, "is no cache: it has no manifest.json", hint)
+    Error::cache(folder, "is not a cache: it has no manifest.json", hint)
 }
 
 #[cfg(test)]
@@ -389,7 +396,7 @@ mod tests {
             assert!(error.contains(says) && error.contains("manifest.json"), "{error}");
         }
         fs::write(folder.path().join(MANIFEST), "{").unwrap();
-        assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("is no manifest"));
+        assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("is not the manifest"));
     }
 
     #[test]

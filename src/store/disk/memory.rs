@@ -1,7 +1,6 @@
-//! Shards that are kept in memory, for features that nobody wants to keep.
+//! Shards that are kept in memory, for features that are not to be kept.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::objects::Objects;
@@ -10,22 +9,23 @@ use crate::{Error, Result};
 
 /// Objects in memory; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+pub(crate) struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
 impl Memory {
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Features of one tap and view from all shards put here: row numbers, ascending, and `[rows, dim]` values.
+    /// Features of one tap and view from all shards put here: row numbers, ascending, and `[rows,
+    /// dim]` values.
     ///
     /// # Errors
-    /// An object that is no shard.
-    pub fn features(&self, tap: &str, view: u32) -> Result<(Vec<u64>, Vec<f32>)> {
+    /// An object that is not a shard.
+    pub(crate) fn features(&self, tap: &str, view: u32) -> Result<(Vec<u64>, Vec<f32>)> {
         let objects = self.objects();
         let mut shards = vec![];
         for (name, bytes) in objects.iter() {
-            let shard = Shard::parse(bytes.as_slice()).map_err(|problem| Error::cache(name, problem, "this is a mistake in headstart"))?;
+            let shard = Shard::parse(bytes.as_slice()).map_err(|problem| Error::internal(format!("{name}: {problem}")))?;
             if shard.head.tap == tap && shard.head.view == view {
                 shards.push(shard);
             }
@@ -56,12 +56,6 @@ impl Objects for Memory {
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         Ok(self.objects().keys().filter(|name| name.starts_with(prefix)).cloned().collect())
-    }
-
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        let objects = self.objects();
-        let part = objects.get(name).and_then(|bytes| bytes.get(range.start as usize..range.end as usize));
-        part.map(<[u8]>::to_vec).ok_or_else(|| Error::cache(name, "has no such part", "read what `list` names, within its length"))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -101,7 +95,6 @@ mod tests {
         assert_eq!(memory.features("gap", 0).unwrap(), (vec![0, 3, 7, 9], (1..9).map(|v| v as f32).collect()));
         assert_eq!(memory.features("map", 0).unwrap(), (vec![], vec![]));
         assert_eq!(memory.list("").unwrap(), ["a", "b"]);
-        assert!(memory.read_range("a", 0..1 << 40).is_err());
         memory.remove("a").unwrap();
         memory.put_if_absent("c", b"no shard").unwrap();
         assert!(memory.features("gap", 0).is_err());

@@ -1,16 +1,16 @@
-//! Where shards go: a small trait that an object store can serve as well, and local files as its first form.
+//! Where shards go: a small trait that an object store can serve as well, and local files as its
+//! first form.
 
 use std::fmt::Debug;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
-use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::{Error, Result, files};
 
 /// A place for immutable objects with names such as `features/gap/v0-00000.safetensors`.
 pub trait Objects: Debug + Send + Sync {
-    /// Stores an object, whole and durable or not at all. Returns `false`, and changes nothing, where the name is taken.
+    /// Stores an object, whole and durable or not at all. Returns `false`, and changes nothing,
+    /// where the name is taken.
     ///
     /// # Errors
     /// The place refused it: no space, no permission, no connection.
@@ -22,12 +22,6 @@ pub trait Objects: Debug + Send + Sync {
     /// The place cannot be listed.
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
 
-    /// Part of an object.
-    ///
-    /// # Errors
-    /// No such object, or a range beyond its end.
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>>;
-
     /// Deletes an object; one that is not there is no error.
     ///
     /// # Errors
@@ -37,13 +31,13 @@ pub trait Objects: Debug + Send + Sync {
 
 /// Local files below a folder.
 #[derive(Debug, Clone)]
-pub struct LocalFiles {
+pub(crate) struct LocalFiles {
     root: PathBuf,
 }
 
 impl LocalFiles {
     /// Objects live below `root`.
-    pub fn new(root: impl Into<PathBuf>) -> LocalFiles {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> LocalFiles {
         LocalFiles { root: root.into() }
     }
 }
@@ -74,18 +68,6 @@ impl Objects for LocalFiles {
         Ok(names)
     }
 
-    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        let path = self.root.join(name);
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        let mut read = || -> std::io::Result<()> {
-            let mut file = fs::File::open(&path)?;
-            file.seek(SeekFrom::Start(range.start))?;
-            file.read_exact(&mut bytes)
-        };
-        read().map_err(Error::io("read", &path))?;
-        Ok(bytes)
-    }
-
     fn remove(&self, name: &str) -> Result<()> {
         let path = self.root.join(name);
         match fs::remove_file(&path) {
@@ -100,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_are_put_once_listed_read_and_removed() {
+    fn objects_are_put_once_listed_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let objects = LocalFiles::new(folder.path());
         assert!(objects.list("features/").unwrap().is_empty());
@@ -110,8 +92,6 @@ mod tests {
         fs::write(folder.path().join("features/gap/.tmp-1"), b"half").unwrap();
         assert_eq!(objects.list("features/").unwrap(), ["features/gap/v0-00000", "features/map/v0-00000"]);
         assert_eq!(objects.list("features/gap/v0").unwrap(), ["features/gap/v0-00000"]);
-        assert_eq!(objects.read_range("features/gap/v0-00000", 1..3).unwrap(), b"el");
-        assert!(objects.read_range("features/gap/v0-00000", 1..9).is_err());
         objects.remove("features/gap/v0-00000").unwrap();
         objects.remove("features/gap/v0-00000").unwrap();
         assert_eq!(objects.list("").unwrap(), ["features/map/v0-00000"]);

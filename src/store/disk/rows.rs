@@ -55,7 +55,8 @@ pub struct Row {
     pub digest: Option<Digest>,
     /// Whether it counts.
     pub status: Status,
-    /// What it belongs to (a patient, a burst, a video), where that is known: rows of a group are not parted.
+    /// What it belongs to (a patient, a burst, a video), where that is known: rows of a group are
+    /// not parted.
     pub group: Option<String>,
 }
 
@@ -67,15 +68,15 @@ impl Row {
 }
 
 /// The way out of a `rows.csv` that is not what was written.
-pub(in crate::store) const RELIST: &str = "run `headstart features` again as before: it keeps the rows that can be read and sets paths, labels and splits anew; or put back a copy";
+pub(in crate::store) const RELIST: &str =
+    "extract the features again as before: rows that can be read stay, and paths, labels and splits are set anew; or put back a copy";
 
 /// The text of `rows.csv`. `class` repeats the labels as names, several as `a|b`.
 pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u8>> {
-    let path = Path::new(ROWS);
     let mut csv = csv::Writer::from_writer(Vec::with_capacity(rows.len() * 128));
     let columns = if rows.iter().any(|r| r.group.is_some()) { HEADER.len() } else { WITHOUT_GROUPS };
     let mut record =
-        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::cache(path, e, "this is a mistake in headstart"));
+        |fields: [&str; 8]| csv.write_record(&fields[..columns]).map_err(|e| Error::internal(format!("rows cannot be written: {e}")));
     record(HEADER)?;
     for row in rows {
         let labels: Vec<String> = row.labels.iter().map(usize::to_string).collect();
@@ -90,7 +91,7 @@ pub(in crate::store) fn encode(rows: &[Row], classes: &[String]) -> Result<Vec<u
             row.group.as_deref().unwrap_or_default(),
         ])?;
     }
-    csv.into_inner().map_err(|e| Error::cache(path, e, "this is a mistake in headstart"))
+    csv.into_inner().map_err(|e| Error::internal(format!("rows cannot be written: {e}")))
 }
 
 /// Reads the text of the file at `path`; rows come sorted by number.
@@ -121,7 +122,8 @@ pub(in crate::store) fn decode(path: &Path, text: &[u8], classes: &[String]) -> 
     Ok(rows)
 }
 
-/// What can be read of a file that is not what was written, and how many lines cannot. Names decide over labels, and a name that is unknown gives none.
+/// What can be read of a file that is not what was written, and how many lines cannot. Names decide
+/// over labels, and a name that is unknown gives none.
 pub(in crate::store) fn salvage(text: &[u8], classes: &[String]) -> (Vec<Row>, usize) {
     let mut rows: Vec<Row> = vec![];
     let mut lost = 0;
@@ -159,7 +161,7 @@ fn names(record: &csv::StringRecord) -> impl Iterator<Item = &str> {
 fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> {
     let field = |i| field(record, i);
     Ok(Row {
-        row: field(0).parse().map_err(|_| format!("row `{}` is no number", field(0)))?,
+        row: field(0).parse().map_err(|_| format!("row `{}` is not a number", field(0)))?,
         path: field(1).into(),
         labels,
         split: match field(4) {
@@ -168,7 +170,7 @@ fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> 
         },
         digest: match field(5) {
             "" => None,
-            text => Some(text.parse().map_err(|_| format!("`{text}` is no digest"))?),
+            text => Some(text.parse().map_err(|_| format!("`{text}` is not a digest"))?),
         },
         status: match field(6) {
             "ok" => Status::Ok,
@@ -183,7 +185,7 @@ fn parse(record: &csv::StringRecord, labels: Vec<usize>) -> Result<Row, String> 
 fn parse_labels(record: &csv::StringRecord) -> Result<Vec<usize>, String> {
     match field(record, 3) {
         "" => Ok(vec![]),
-        text => text.split('|').map(str::parse).collect::<Result<_, _>>().map_err(|_| format!("label `{text}` is no number")),
+        text => text.split('|').map(str::parse).collect::<Result<_, _>>().map_err(|_| format!("label `{text}` is not a number")),
     }
 }
 

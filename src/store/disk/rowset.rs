@@ -1,4 +1,5 @@
-//! Sets of row numbers, kept as half-open ranges: a shard of a thousand rows is `[[0, 1000]]` in the manifest.
+//! Sets of row numbers, kept as half-open ranges: a shard of a thousand rows is `[[0, 1000]]` in
+//! the manifest.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,8 @@
-//! A shard: one safetensors file with `rows [n]` and `features [n, …]`, mapped into memory to be read.
+//! A shard: one safetensors file with `rows [n]` and `features [n, …]`, mapped into memory to be
+//! read.
 //!
-//! Its one metadata entry, `headstart`, says what it is, so that a shard that a killed process finished and never listed can be taken up.
+//! Its one metadata entry, `headstart`, says what it is, so that a shard that a killed process
+//! finished and never listed can be taken up.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,11 +22,12 @@ const METADATA: &str = "headstart";
 const ROWS: &str = "rows";
 const FEATURES: &str = "features";
 
-/// Bytes that are asked for at a time. Linux reads the beginning alone of what is longer than the device's read-ahead, 128 KiB where nobody changed it.
+/// Bytes that are asked for at a time. Linux reads the beginning alone of what is longer than the
+/// device's read-ahead, 128 KiB unless it was changed.
 const ASKED: usize = 128 << 10;
 
 /// The way out of every damaged shard.
-pub(in crate::store) const RECOMPUTE: &str = "run `headstart features` again: it recomputes that shard";
+pub(in crate::store) const RECOMPUTE: &str = "extract the features again: that recomputes the shard";
 
 /// What a shard says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +37,14 @@ pub(crate) struct Head {
     pub key: String,
     pub tap: String,
     pub view: u32,
-    /// Taps and views that were computed in one pass over the same rows: they count only together, so that a start after a kill has the
-    /// same passes before it as one that was never interrupted.
+    /// Taps and views that were computed in one pass over the same rows: they count only together,
+    /// so that a start after a kill has the same passes before it as one that was never
+    /// interrupted.
     pub together: Vec<(String, u32)>,
     /// Rows that were tried for this shard and failed, with the reason.
     pub failed: Vec<(u64, String)>,
-    /// CRC-32C of this head without it, the bytes of `rows` and those of `features`, so that damage shows where no manifest has a digest. Shards of earlier
-    /// versions have none.
+    /// CRC-32C of this head without it, the bytes of `rows` and those of `features`, so that damage
+    /// shows where no manifest has a digest. Shards of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc32c: Option<u32>,
 }
@@ -53,9 +57,10 @@ impl Head {
     }
 }
 
-/// The bytes of a shard file. `features` are `rows.len()` rows of `shape` in `dtype`, as [`Dtype::encode`] leaves them.
+/// The bytes of a shard file. `features` are `rows.len()` rows of `shape` in `dtype`, as
+/// [`Dtype::encode`] leaves them.
 pub(crate) fn encode(head: &Head, rows: &[u64], shape: &[usize], dtype: Dtype, features: &[u8]) -> Result<Vec<u8>> {
-    let wrong = |e: &dyn std::fmt::Display| Error::cache(format!("shard of {}", head.tap), e, "this is a mistake in headstart");
+    let wrong = |e: &dyn std::fmt::Display| Error::internal(format!("a shard of {} cannot be written: {e}", head.tap));
     let row_bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
     let full_shape: Vec<usize> = std::iter::once(rows.len()).chain(shape.iter().copied()).collect();
     let tensors = [
@@ -84,8 +89,8 @@ impl Shard {
     /// Maps a shard.
     ///
     /// # Errors
-    /// A missing file, or one that is no whole shard.
-    pub fn open(path: &Path) -> Result<Shard> {
+    /// A missing file, or one that is not a whole shard.
+    pub(crate) fn open(path: &Path) -> Result<Shard> {
         let map = Map::open(path).map_err(|e| or_missing(path, e))?;
         let shard = Shard::parse(map).map_err(|problem| damaged(path, &problem))?;
         shard.check(path)?;
@@ -93,7 +98,7 @@ impl Shard {
     }
 
     /// Whether a part of the file could not be read.
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.map.is_broken()
     }
 
@@ -101,23 +106,24 @@ impl Shard {
     ///
     /// # Errors
     /// A part of the file could not be read.
-    pub fn check(&self, path: &Path) -> Result<()> {
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
         if self.is_broken() { Err(Error::cache(path, format!("cannot be read: {BROKEN}"), RECOMPUTE)) } else { Ok(()) }
     }
 
     /// Tells the system that the features of rows `start .. end` will be read soon.
-    pub fn will_need(&self, start: usize, end: usize) {
+    pub(crate) fn will_need(&self, start: usize, end: usize) {
         let (from, to) = (self.offsets[1] + start * self.row_size(), self.offsets[1] + end * self.row_size());
         (from..to).step_by(ASKED).for_each(|at| self.map.will_need(at, ASKED.min(to - at)));
     }
 }
 
 impl Shard<Vec<u8>> {
-    /// Reads a shard into memory: what the disk cannot read is an error with the file's name, whatever happens to the file meanwhile.
+    /// Reads a shard into memory: what the disk cannot read is an error with the file's name,
+    /// whatever happens to the file meanwhile.
     ///
     /// # Errors
-    /// A missing file, one that cannot be read, or one that is no whole shard.
-    pub fn read(path: &Path) -> Result<Shard<Vec<u8>>> {
+    /// A missing file, one that cannot be read, or one that is not a whole shard.
+    pub(crate) fn read(path: &Path) -> Result<Shard<Vec<u8>>> {
         let bytes = fs::read(path).map_err(Error::io("read", path)).map_err(|e| or_missing(path, e))?;
         Shard::parse(bytes).map_err(|problem| damaged(path, &problem))
     }
@@ -139,7 +145,7 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn parse(map: B) -> Result<Shard<B>, String> {
+    pub(crate) fn parse(map: B) -> Result<Shard<B>, String> {
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| e.to_string())?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(METADATA)).ok_or("it does not say what it is")?;
         let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;
@@ -167,35 +173,36 @@ impl<B: Deref<Target = [u8]>> Shard<B> {
     }
 
     /// Whether it is as it was written, as far as it says so itself.
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let rows = &self.map[self.offsets[0]..][..self.rows.len() * size_of::<u64>()];
         let features = &self.map[self.offsets[1]..][..self.rows.len() * self.row_size()];
         self.head.crc32c.is_none() || self.head.crc32c == self.head.checksum(rows, features)
     }
 
     /// Values of one row.
-    pub fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Bytes of one row.
-    pub fn row_size(&self) -> usize {
+    pub(crate) fn row_size(&self) -> usize {
         self.dim() * self.dtype.size()
     }
 
     /// The whole file.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
 
     /// The stored bytes of one row.
-    pub fn row_bytes(&self, index: usize) -> &[u8] {
+    pub(crate) fn row_bytes(&self, index: usize) -> &[u8] {
         let size = self.row_size();
         &self.map[self.offsets[1] + index * size..][..size]
     }
 
-    /// Rows `start .. end` as f32 without a copy: `None` where they are stored in another type or lie askew in the file.
-    pub fn values(&self, start: usize, end: usize) -> Option<&[f32]> {
+    /// Rows `start .. end` as f32 without a copy: `None` where they are stored in another type or
+    /// lie askew in the file.
+    pub(crate) fn values(&self, start: usize, end: usize) -> Option<&[f32]> {
         let size = self.row_size();
         let bytes = &self.map[self.offsets[1] + start * size..self.offsets[1] + end * size];
         let little = cfg!(target_endian = "little") && self.dtype == Dtype::F32;
@@ -257,7 +264,7 @@ mod tests {
         for cut in [0, 7, 40, whole.len() - 1] {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let error = Shard::open(&path).unwrap_err().to_string();
-            assert!(error.contains("v0-00000.safetensors") && error.contains("headstart features"), "{error}");
+            assert!(error.contains("v0-00000.safetensors") && error.contains("extract the features again"), "{error}");
         }
         std::fs::remove_file(&path).unwrap();
         assert!(Shard::open(&path).unwrap_err().to_string().contains("is missing"));

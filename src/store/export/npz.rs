@@ -1,4 +1,5 @@
-//! `.npz`: a zip of `.npy` files, uncompressed (features hardly shrink), written row by row so that memory does not grow with the cache.
+//! `.npz`: a zip of `.npy` files, uncompressed (features hardly shrink), written row by row so that
+//! memory does not grow with the cache.
 //!
 //! Format of `.npy`: NumPy Enhancement Proposal 1, version 1.0.
 
@@ -8,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::Chosen;
+use super::chosen::Chosen;
 use crate::data::Split;
 use crate::store::disk::dtype::Dtype;
 
@@ -19,7 +20,8 @@ pub(super) fn write(chosen: &Chosen<'_>, file: &mut File) -> io::Result<()> {
     match arrays(&mut zip, chosen).and_then(|()| zip.flush()) {
         Ok(()) => zip.finish()?.flush(),
         Err(e) => {
-            // Dropped, the archive would be finished all the same: written to a disk that has just refused it, with complaints of its own.
+            // Dropped, the archive would be finished all the same: written to a disk that has just
+            // refused it, with complaints of its own.
             std::mem::forget(zip);
             Err(e)
         }
@@ -41,6 +43,9 @@ fn arrays(zip: &mut Zip<'_>, chosen: &Chosen<'_>) -> io::Result<()> {
     numbers(zip, "row", chosen.rows.len(), rows().map(|r| r.row as i64))?;
     texts(zip, "path", &rows().map(|r| r.path.as_str()).collect::<Vec<_>>())?;
     texts(zip, "split", &rows().map(|r| r.split.map_or("", Split::name)).collect::<Vec<_>>())?;
+    if chosen.grouped {
+        texts(zip, "group", &rows().map(|r| r.group.as_deref().unwrap_or_default()).collect::<Vec<_>>())?;
+    }
     texts(zip, "classes", &chosen.classes.iter().map(String::as_str).collect::<Vec<_>>())
 }
 

@@ -1,4 +1,5 @@
-//! Parquet through the Arrow project's own crate, its low-level writer: no Arrow arrays are needed for six columns.
+//! Parquet through the Arrow project's own crate, its low-level writer: no Arrow arrays are needed
+//! for six columns.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +13,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
-use super::Chosen;
+use super::chosen::Chosen;
 use crate::data::Split;
 use crate::store::disk::rows::Row;
 
@@ -34,9 +35,11 @@ fn write_groups(chosen: &Chosen<'_>, file: &mut File) -> Result<(), ParquetError
     } else {
         "required group labels (LIST) { repeated group list { required int32 element; } }"
     };
+    let group = if chosen.grouped { "optional binary group (STRING);" } else { "" };
     let schema = parse_message_type(&format!(
         "message features {{
             required int64 row; required binary path (STRING); required binary class (STRING); {labels} required binary split (STRING);
+            {group}
             required group features (LIST) {{ repeated group list {{ required float element; }} }}
         }}"
     ))?;
@@ -67,6 +70,11 @@ fn write_group(chosen: &Chosen<'_>, rows: &[(usize, &Row)], group: &mut Group<'_
         lists::<Int32Type>(group, &labels, rows.iter().map(|(_, row)| row.labels.len()))?;
     }
     flat::<ByteArrayType>(group, &of(&|row| text(row.split.map_or("", Split::name))))?;
+    if chosen.grouped {
+        let groups: Vec<ByteArray> = rows.iter().filter_map(|(_, row)| row.group.as_deref().map(text)).collect();
+        let is_there: Vec<i16> = rows.iter().map(|(_, row)| i16::from(row.group.is_some())).collect();
+        column::<ByteArrayType>(group, &groups, Some(&is_there), None)?;
+    }
     let positions: Vec<usize> = rows.iter().map(|(at, _)| *at).collect();
     let (features, _) = chosen.matrix.rows(&positions).into_raw_vec_and_offset();
     lists::<FloatType>(group, &features, rows.iter().map(|_| chosen.matrix.dim()))
@@ -74,23 +82,28 @@ fn write_group(chosen: &Chosen<'_>, rows: &[(usize, &Row)], group: &mut Group<'_
 
 /// A column of one value a row.
 fn flat<T: DataType>(group: &mut Group<'_, '_>, values: &[T::T]) -> Result<(), ParquetError> {
-    column::<T>(group, values, None)
+    column::<T>(group, values, None, None)
 }
 
 /// A column of lists: their values joined, and the length of each.
 fn lists<T: DataType>(group: &mut Group<'_, '_>, values: &[T::T], lengths: impl Iterator<Item = usize>) -> Result<(), ParquetError> {
-    // Definition 1 is a value and 0 an empty list; repetition 0 begins a list and 1 goes on with it.
+    // Definition 1 is a value and 0 an empty list; repetition 0 begins a list and 1 goes on with
+    // it.
     let mut levels = (vec![], vec![]);
     for length in lengths {
         levels.0.extend(std::iter::repeat_n(1, length).chain((length == 0).then_some(0)));
         levels.1.extend((0..length.max(1)).map(|i| i16::from(i > 0)));
     }
-    column::<T>(group, values, Some(levels))
+    column::<T>(group, values, Some(&levels.0), Some(&levels.1))
 }
 
-fn column<T: DataType>(group: &mut Group<'_, '_>, values: &[T::T], levels: Option<(Vec<i16>, Vec<i16>)>) -> Result<(), ParquetError> {
+fn column<T: DataType>(
+    group: &mut Group<'_, '_>,
+    values: &[T::T],
+    definition: Option<&[i16]>,
+    repetition: Option<&[i16]>,
+) -> Result<(), ParquetError> {
     let Some(mut column) = group.next_column()? else { return Err(ParquetError::General("the schema has fewer columns".into())) };
-    let (definition, repetition) = levels.unzip();
-    column.typed::<T>().write_batch(values, definition.as_deref(), repetition.as_deref())?;
+    column.typed::<T>().write_batch(values, definition, repetition)?;
     column.close()
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
+use crate::data::Split;
 use crate::store::tests::{group, rows, shard, with_rows};
 use crate::store::{Dtype, Group, Status};
 
@@ -56,6 +57,34 @@ fn npz_holds_features_labels_paths_and_classes() {
         assert!(header.contains("'<U13', 'fortran_order': False, 'shape': (5, )"), "{header}");
         let text: String = data[3 * 52..4 * 52].as_chunks::<4>().0.iter().filter_map(|c| char::from_u32(u32::from_le_bytes(*c))).collect();
         assert_eq!(text, "café, \"5\".png");
+    }
+}
+
+#[test]
+fn groups_are_exported_where_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = cache(&folder.path().join("plain"), Dtype::F32, false);
+    let file = folder.path().join("out.npz");
+    export_npz(&plain, &Selection::default(), &file).unwrap();
+    assert!(zip::ZipArchive::new(std::fs::File::open(&file).unwrap()).unwrap().by_name("group.npy").is_err());
+
+    let grouped = folder.path().join("plain");
+    let mut writer = crate::store::tests::open(&grouped, Dtype::F32);
+    let mut rows = writer.rows().to_vec();
+    rows[1].group = Some("p7".into());
+    let classes = writer.manifest().classes.clone();
+    writer.set_rows(rows, classes, 8, vec![]).unwrap();
+    let grouped = Cache::open(&grouped).unwrap();
+    export_npz(&grouped, &Selection::default(), &file).unwrap();
+    let (header, data) = array(&file, "group");
+    assert!(header.contains("'<U2'") && header.contains("(7, )"), "{header}");
+    assert_eq!(data[..16], [[0; 8], [b'p', 0, 0, 0, b'7', 0, 0, 0]].concat());
+    #[cfg(feature = "parquet")]
+    {
+        let file = folder.path().join("out.parquet");
+        export_parquet(&grouped, &Selection::default(), &file).unwrap();
+        let lines = lines(&file);
+        assert!(lines[0].contains("group: null") && lines[1].contains("group: \"p7\""), "{lines:?}");
     }
 }
 
@@ -121,7 +150,7 @@ fn what_cannot_be_exported_is_said_and_leaves_no_file() {
     writer.commit(Group { shards: vec![shard("map", 0, &[0], Dtype::F32)], ..Group::default() }).unwrap();
     let two = Cache::open(&cache_folder).unwrap();
     let error = export_npz(&two, &Selection::default(), &to).unwrap_err().to_string();
-    assert!(error.contains("gap, map") && error.contains("--tap"), "{error}");
+    assert!(error.contains("gap, map") && error.contains("option `tap`"), "{error}");
 }
 
 /// A device that is always full.

@@ -12,7 +12,8 @@ use crate::store::disk::manifest::{MANIFEST, Manifest, ShardInfo};
 use crate::store::disk::rows::{Row, Status};
 use crate::{Error, Result};
 
-/// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened stays as it was.
+/// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened
+/// stays as it was.
 ///
 /// ```no_run
 /// use headstart::Cache;
@@ -53,7 +54,8 @@ impl Cache {
         Ok(Cache { folder: folder.into(), manifest, rows })
     }
 
-    /// Opens the cache in `folder` and reads from it what `act` wants; once more where another process changed it meanwhile.
+    /// Opens the cache in `folder` and reads from it what `act` wants; once more where another
+    /// process changed it meanwhile.
     ///
     /// # Errors
     /// As [`Cache::open`], and those of `act` where nothing changed.
@@ -85,8 +87,8 @@ impl Cache {
         &self.rows
     }
 
-    /// Whether all that is decided by the digests of all images is decided: a part of an extraction has no splits before it is merged, and its copies
-    /// are still in train.
+    /// Whether all that is decided by the digests of all images is decided: a part of an extraction
+    /// has no splits before it is merged, and its copies are still in train.
     ///
     /// # Errors
     /// A part: names what is open, and the way out.
@@ -99,7 +101,7 @@ impl Cache {
         } else {
             return Ok(());
         };
-        let hint = "join all parts with `headstart merge`, which settles that, or run `headstart features` over all of the data";
+        let hint = "merge all parts, which settles that, or extract the features over all of the data";
         Err(Error::cache(&self.folder, problem, hint))
     }
 
@@ -117,8 +119,11 @@ impl Cache {
         let infos: Vec<&ShardInfo> = self.manifest.shards_of(tap, view).collect();
         if infos.is_empty() {
             let views: Vec<String> = self.manifest.views(tap).iter().map(u32::to_string).collect();
-            let hint =
-                format!("there are: {}; `headstart features --tap {tap} --views {}` adds it", views.join(", "), view.saturating_add(1));
+            let hint = format!(
+                "there are: {}; to add it, extract the features with option `tap={tap}` and option `views={}`",
+                views.join(", "),
+                view.saturating_add(1)
+            );
             return Err(Error::setting(format!("no view {view} of tap `{tap}` in {}", self.folder.display()), hint));
         }
         let open = |info: &&ShardInfo| open_shard(&self.folder, info, about);
@@ -128,7 +133,8 @@ impl Cache {
         Ok(FeatureMatrix::new(about.clone(), files, shards, counts))
     }
 
-    /// Features of one tap and view and the labels that go with them, for one split or for all rows.
+    /// Features of one tap and view and the labels that go with them, for one split or for all
+    /// rows.
     ///
     /// # Errors
     /// As [`Cache::features`].
@@ -145,7 +151,7 @@ impl Cache {
         })
     }
 
-    /// A shard may be gone because `gc` rewrote it since the manifest was read: that is no damage.
+    /// A shard may be gone because `gc` rewrote it since the manifest was read: that is not damage.
     fn if_unchanged(&self, error: Error) -> Error {
         match Manifest::read(&self.folder) {
             Ok(now) if now != self.manifest => {

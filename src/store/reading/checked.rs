@@ -1,5 +1,6 @@
-//! Which shards were compared with their digests: done once, before the first row of a shard counts, and remembered in `.checked.csv` as long as the
-//! shard's file stays as it was. Nothing depends on that file: without it, shards are read once more.
+//! Which shards were compared with their digests: done once, before the first row of a shard
+//! counts, and remembered in `.checked.csv` as long as the shard's file stays as it was. Nothing
+//! depends on that file: without it, shards are read once more.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,13 +20,16 @@ const HEADER: [&str; 5] = ["file", "size", "mtime_ns", "ctime_ns", "sha256"];
 /// Threads that read and digest, for each core: some wait for the disk while others compute.
 const READERS: usize = 2;
 
-/// What a file system says of a shard, and the digest that it had then, as they stand in `.checked.csv`.
+/// What a file system says of a shard, and the digest that it had then, as they stand in
+/// `.checked.csv`.
 type Stamp = [String; 4];
 
-/// Compares shards with their digests, those that were compared before left out, and remembers them.
+/// Compares shards with their digests, those that were compared before left out, and remembers
+/// them.
 ///
 /// # Errors
-/// A shard that is not as it was written, and how many there are: `headstart features` makes them again.
+/// A shard that is not as it was written, and how many there are: `headstart features` makes them
+/// again.
 pub(in crate::store) fn check(folder: &Path, shards: &[ShardInfo]) -> Result<()> {
     let mut known = load(folder);
     let stamps: Vec<Option<Stamp>> = shards.iter().map(|s| stamp(folder, s)).collect();
@@ -68,7 +72,8 @@ pub(in crate::store) fn check(folder: &Path, shards: &[ShardInfo]) -> Result<()>
     }
 }
 
-/// Size, times and promised digest: equal ones stand for equal bytes. The time of the last change, which nobody can set, is known on Unix alone.
+/// Size, times and promised digest: equal ones stand for equal bytes. The time of the last change,
+/// which cannot be set, is known on Unix alone.
 fn stamp(folder: &Path, shard: &ShardInfo) -> Option<Stamp> {
     let about = fs::metadata(folder.join(&shard.file)).ok()?;
     let modified = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::error::steps;
 use crate::{Error, Result};
 
-/// The folder of the cache that `path` names: itself, or the only one below it, at most two folders deep.
+/// The folder of the cache that `path` names: itself, or the only one below it, at most two folders
+/// deep.
 ///
 /// # Errors
 /// No cache there, or several: all are named.

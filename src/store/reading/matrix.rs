@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use super::checked;
 use super::sound::suspect;
@@ -54,12 +54,12 @@ impl FeatureMatrix {
         FeatureMatrix { shape, dtype, files, shards, row_ids, places }
     }
 
-    /// Compares each of its shards with its digest, unless this was done before, by this process or another one (see `docs/cache-format.md`). Asked
-    /// before the first row is read.
+    /// Compares each of its shards with its digest, unless this was done before, by this process or
+    /// another one (see `docs/cache-format.md`). Asked before the first row is read.
     ///
     /// # Errors
     /// A shard that is not as it was written.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.files.checked.get().is_none() {
             checked::check(&self.files.folder, &self.files.infos)?;
             self.files.checked.get_or_init(|| ());
@@ -67,12 +67,13 @@ impl FeatureMatrix {
         self.intact()
     }
 
-    /// Whether all of its files could be read so far: what the disk cannot read, and what was cut short since it was opened, reads as zeros. Asked before
-    /// anything that was computed from rows counts; costs next to nothing.
+    /// Whether all of its files could be read so far: what the disk cannot read, and what was cut
+    /// short since it was opened, reads as zeros. Asked before anything that was computed from rows
+    /// counts; costs next to nothing.
     ///
     /// # Errors
     /// The first file that could not be read.
-    pub fn intact(&self) -> Result<()> {
+    pub(crate) fn intact(&self) -> Result<()> {
         match self.shards.iter().zip(&self.files.infos).find(|(shard, _)| shard.is_broken()) {
             None => Ok(()),
             Some((shard, info)) => {
@@ -113,23 +114,8 @@ impl FeatureMatrix {
         &self.row_ids
     }
 
-    /// The whole matrix in order as views of the mapped files, each with the position of its first row.
-    /// `None` where values are not stored as f32: use [`FeatureMatrix::gather`] there.
-    pub fn blocks(&self) -> Option<Vec<(usize, ArrayView2<'_, f32>)>> {
-        let mut blocks = vec![];
-        let mut start = 0;
-        while start < self.len() {
-            let (shard, first) = self.places[start];
-            let follows = |(at, place): (usize, &(u32, u32))| *place == (shard, first + at as u32);
-            let count = self.places[start..].iter().enumerate().take_while(|p| follows(*p)).count();
-            let values = self.shards[shard as usize].values(first as usize, first as usize + count)?;
-            blocks.push((start, ArrayView2::from_shape((count, self.dim()), values).ok()?));
-            start += count;
-        }
-        Some(blocks)
-    }
-
-    /// Copies the rows at `positions` (indices into [`FeatureMatrix::row_ids`]) into `out`, `[positions.len(), dim]`, as f32.
+    /// Copies the rows at `positions` (indices into [`FeatureMatrix::row_ids`]) into `out`,
+    /// `[positions.len(), dim]`, as f32.
     ///
     /// # Panics
     /// If a position is out of range or `out` has another length.
@@ -153,9 +139,9 @@ impl FeatureMatrix {
         (&self.shards[shard as usize], index as usize)
     }
 
-    /// Tells the system which positions will be read soon, neighbours side by side: asked for together, what is on disk comes many times as fast as page
-    /// by page.
-    pub fn will_read(&self, positions: &[usize]) {
+    /// Tells the system which positions will be read soon, neighbours side by side: asked for
+    /// together, what is on disk comes many times as fast as page by page.
+    pub(crate) fn will_read(&self, positions: &[usize]) {
         let most = 1 + GAP / (self.dim() * self.dtype.size()).max(1);
         let near = |&a: &usize, &b: &usize| {
             let ((shard, first), (other, second)) = (self.places[a], self.places[b]);
@@ -179,7 +165,7 @@ impl FeatureMatrix {
     }
 
     /// The rows at `positions` as a matrix of their own.
-    pub fn rows(&self, positions: &[usize]) -> Array2<f32> {
+    pub(crate) fn rows(&self, positions: &[usize]) -> Array2<f32> {
         let mut out = Array2::zeros((positions.len(), self.dim()));
         self.will_read(positions);
         if let Some(slice) = out.as_slice_mut() {

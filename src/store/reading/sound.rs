@@ -1,4 +1,5 @@
-//! Whether shards are as they were written: held against their entries in the manifest, and against their digests.
+//! Whether shards are as they were written: held against their entries in the manifest, and against
+//! their digests.
 //!
 //! Files are read here, not mapped: a bad sector is then an error with the file's name.
 
@@ -25,13 +26,14 @@ pub struct Damage {
     pub problem: String,
 }
 
-/// Makes the next `headstart features` look at a shard: it reads those that changed after the manifest. A cache that cannot be written is read all the
-/// same.
+/// Makes the next `headstart features` look at a shard: it reads those that changed after the
+/// manifest. A cache that cannot be written is read all the same.
 pub(in crate::store) fn suspect(shard: &Path) {
     let _ = File::options().append(true).open(shard).and_then(|f| f.set_modified(SystemTime::now()));
 }
 
-/// Damaged shards among the wanted. A shard that was modified before the manifest, which is written last, is not read whole.
+/// Damaged shards among the wanted. A shard that was modified before the manifest, which is written
+/// last, is not read whole.
 pub(in crate::store) fn changed(folder: &Path, manifest: &Manifest, wanted: impl Fn(&ShardInfo) -> bool) -> Result<Vec<Damage>> {
     let modified = |file: &str| fs::metadata(folder.join(file)).and_then(|m| m.modified());
     let written = modified(MANIFEST).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -98,7 +100,8 @@ fn digest(mut file: File) -> io::Result<Digest> {
     }
 }
 
-/// Reads a shard into memory that is to be copied or written anew: damage must not get a digest that fits.
+/// Reads a shard into memory that is to be copied or written anew: damage must not get a digest
+/// that fits.
 pub(in crate::store) fn read_sound(folder: &Path, manifest: &Manifest, info: &ShardInfo) -> Result<Shard<Vec<u8>>> {
     let path = folder.join(&info.file);
     let shard = Shard::read(&path)?;
@@ -108,7 +111,8 @@ pub(in crate::store) fn read_sound(folder: &Path, manifest: &Manifest, info: &Sh
     fits_entry(&path, shard, info, manifest.tap(&info.tap)?)
 }
 
-/// Maps a shard and holds it against its entry: size, tap, view, type, shape and rows (not the digest, which would read it all).
+/// Maps a shard and holds it against its entry: size, tap, view, type, shape and rows (not the
+/// digest, which would read it all).
 pub(in crate::store) fn open_shard(folder: &Path, info: &ShardInfo, tap: &Tap) -> Result<Shard> {
     let path = folder.join(&info.file);
     fits_entry(&path, Shard::open(&path)?, info, tap)

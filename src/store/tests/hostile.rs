@@ -79,7 +79,7 @@ proptest! {
             *manifest.pointer_mut(&all[place.index(all.len())]).unwrap() = value;
         }
         // Who makes a manifest up knows how to digest.
-        if let Ok(key) = serde_json::from_value::<Key>(manifest["key"].clone()) {
+        if let Ok(key) = serde_json::from_value::<CacheKey>(manifest["key"].clone()) {
             manifest["key_digest"] = key.digest().into();
         }
         fs::write(&path, manifest.to_string()).unwrap();

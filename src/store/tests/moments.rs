@@ -1,11 +1,13 @@
-//! Whatever the moment at which a writer is stopped or a reader looks: the old state or the new one.
+//! Whatever the moment at which a writer is stopped or a reader looks: the old state or the new
+//! one.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::store::disk::commit::PENDING;
 
-/// Rows with classes of which the first one got another name: labels and names must come from one state.
+/// Rows with classes of which the first one got another name: labels and names must come from one
+/// state.
 fn renamed(round: u64) -> (Vec<Row>, Vec<String>) {
     let mut changed = rows(8);
     changed[0].labels = vec![(round % 2) as usize];
@@ -46,7 +48,8 @@ fn readers_beside_a_writer_see_one_state_or_the_other() {
     });
 }
 
-/// The states that a writer leaves on disk when it is stopped while it changes classes and labels, by name, and whether the change counts.
+/// The states that a writer leaves on disk when it is stopped while it changes classes and labels,
+/// by name, and whether the change counts.
 fn stopped(folder: &Path) -> Vec<(&'static str, std::path::PathBuf, bool)> {
     let at = |name: &str| folder.join(name);
     let make = |name: &str, changed: bool| {
@@ -97,7 +100,8 @@ fn gc_drops_no_label_at_any_step() {
     }
 }
 
-/// Rows that belong to no manifest: edited by hand, damaged, or left by a version that wrote both files one after the other.
+/// Rows that belong to no manifest: edited by hand, damaged, or left by a version that wrote both
+/// files one after the other.
 #[test]
 fn rows_of_no_state_are_refused_and_healed_by_the_next_extraction() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,9 +119,9 @@ fn rows_of_no_state_are_refused_and_healed_by_the_next_extraction() {
     for (bad, says) in cases {
         fs::write(&path, &bad).unwrap();
         let error = Cache::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("rows.csv") && error.contains("headstart features") && !error.contains("delete"), "{error}");
+        assert!(error.contains("rows.csv") && error.contains("extract the features again") && !error.contains("delete"), "{error}");
         let error = gc(folder.path(), Wait::Moment).unwrap_err().to_string();
-        assert!(error.contains("headstart features"), "{error}");
+        assert!(error.contains("extract the features again"), "{error}");
         let mut writer = open(folder.path(), Dtype::F32);
         writer.set_rows(rows(8), classes(), 8, vec![]).unwrap();
         assert!(writer.warnings()[0].contains(says), "{:?}", writer.warnings());
@@ -141,7 +145,7 @@ fn caches_of_earlier_versions_are_read_and_get_a_digest_when_they_change() {
     // One that was stopped between its two files, as such a version could be.
     let text = fs::read_to_string(folder.path().join("rows.csv")).unwrap();
     fs::write(folder.path().join("rows.csv"), text.replace("dogs", "wolves")).unwrap();
-    assert!(gc(folder.path(), Wait::Moment).unwrap_err().to_string().contains("headstart features"), "labels are not dropped");
+    assert!(gc(folder.path(), Wait::Moment).unwrap_err().to_string().contains("extract the features again"), "labels are not dropped");
     let mut writer = open(folder.path(), Dtype::F32);
     writer.set_rows(rows(8), classes(), 8, vec![]).unwrap();
     assert!(writer.manifest().rows_sha256.is_some());
@@ -162,7 +166,8 @@ fn a_merge_that_is_stopped_at_any_step_comes_to_the_same_end() {
     let want = files(&at("whole"));
     let manifest = |cache: &Path| fs::read(cache.join("manifest.json")).unwrap();
 
-    // The new rows are written and the manifest knows nothing of them; an earlier version had put them into place by then.
+    // The new rows are written and the manifest knows nothing of them; an earlier version had put
+    // them into place by then.
     for (name, rows_file) in [("pending", PENDING), ("earlier", "rows.csv")] {
         drop(open(&at(name), Dtype::F32));
         fs::copy(at("whole").join("rows.csv"), at(name).join(rows_file)).unwrap();

@@ -65,6 +65,11 @@ fn gc_drops_deleted_rows_and_keeps_the_numbers_of_others() {
     assert!(verify(folder.path()).unwrap().damaged.is_empty());
 
     assert_eq!(gc(folder.path(), Wait::Moment).unwrap(), Collected::default(), "nothing is left to do");
+    let (file, aside) = (folder.path().join("features/gap/v0-00000+1.safetensors"), folder.path().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    let damaged = gc(folder.path(), Wait::Moment).unwrap().damaged;
+    assert_eq!((damaged.len(), damaged[0].problem.as_str()), (1, "is missing"));
+    fs::rename(&aside, &file).unwrap();
     let mut writer = open(folder.path(), Dtype::F32);
     let mut rows = writer.rows().to_vec();
     rows[0].status = Status::Deleted;

@@ -11,7 +11,8 @@ pub(in crate::store) fn is_same_image(a: &Row, b: &Row) -> bool {
     }
 }
 
-/// The first difference between two numberings of images, and how many there are; `None` where both number the same images alike.
+/// The first difference between two numberings of images, and how many there are; `None` where both
+/// number the same images alike.
 pub(in crate::store) fn other_images(there: &[Row], here: &[Row]) -> Option<String> {
     let name = |row: Option<&Row>| row.map_or("nothing".to_string(), |r| format!("row {} is {}", r.row, r.path));
     let longest = there.len().max(here.len());
@@ -26,7 +27,8 @@ pub(in crate::store) fn other_images(there: &[Row], here: &[Row]) -> Option<Stri
     Some(format!("{} of {} rows are other images: {a} there, {b} here{changed}", others.len(), longest))
 }
 
-/// Rows of a part whose path, split or classes are others here. A split that is open is no other one.
+/// Rows of a part whose path, split or classes are others here. An open split does not count as
+/// another one.
 pub(in crate::store) fn other_labels(part: &Cache, here: &[Row], classes: &[String]) -> usize {
     let named = |labels: &[usize], classes: &[String]| -> Vec<String> { labels.iter().filter_map(|&l| classes.get(l).cloned()).collect() };
     let theirs = &part.manifest().classes;

@@ -1,4 +1,4 @@
-//! Making room: features of deleted rows, files that nobody lists.
+//! Making room: features of deleted rows, files that the manifest does not list.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -9,11 +9,11 @@ use crate::store::disk::lock::Wait;
 use crate::store::disk::manifest::{Manifest, ShardInfo};
 use crate::store::disk::rows::Status;
 use crate::store::disk::shard;
-use crate::store::reading::sound::read_sound;
+use crate::store::reading::sound::{Damage, damaged, read_sound};
 use crate::store::writing::writer::Writer;
 
 /// What [`gc`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Collected {
     /// Deleted rows that are gone for good.
     pub rows: usize,
@@ -23,15 +23,20 @@ pub struct Collected {
     pub removed: usize,
     /// Bytes that are free now, leftovers of killed writers included.
     pub bytes: u64,
+    /// Shards that stay and are missing, or have another size or header than the manifest says: the
+    /// next extraction makes them again.
+    pub damaged: Vec<Damage>,
 }
 
-/// Drops deleted rows from `rows.csv` and from the shards, and deletes files that a killed writer left. Numbers stay: other rows keep
-/// theirs, and those of dropped rows are not used again.
+/// Drops deleted rows from `rows.csv` and from the shards, and deletes files that a killed writer
+/// left. Numbers stay: other rows keep theirs, and those of dropped rows are not used again.
 ///
-/// New shards are written under new names and old ones deleted last, so that a kill at any moment leaves a whole cache.
+/// New shards are written under new names and old ones deleted last, so that a kill at any moment
+/// leaves a whole cache.
 ///
 /// # Errors
-/// Another process writes the cache; rows that are not those of the manifest; a damaged shard, which must be made again first; the system's own.
+/// Another process writes the cache; rows that are not those of the manifest; a damaged shard,
+/// which must be made again first; the system's own.
 pub fn gc(folder: &Path, wait: Wait) -> Result<Collected> {
     let before = size(folder);
     let manifest = Manifest::read(folder)?;
@@ -56,6 +61,7 @@ pub fn gc(folder: &Path, wait: Wait) -> Result<Collected> {
         writer.save(true)?;
     }
     stale.iter().try_for_each(|info| writer.objects.remove(&info.file))?;
+    collected.damaged = damaged(folder, &writer.manifest, |_| true, |_| false)?;
     collected.bytes = before.saturating_sub(size(folder));
     Ok(collected)
 }

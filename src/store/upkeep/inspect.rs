@@ -9,7 +9,7 @@ use crate::data::Split;
 use crate::store::disk::dtype::Dtype;
 use crate::store::disk::manifest::{Failure, Manifest};
 use crate::store::disk::rows::Status;
-use crate::store::key::Key;
+use crate::store::key::CacheKey;
 use crate::store::reading::cache::Cache;
 
 /// Summary of a cache.
@@ -21,7 +21,7 @@ pub struct Summary {
     /// The data set's name.
     pub dataset: String,
     /// Everything that decides the values.
-    pub key: Key,
+    pub key: CacheKey,
     /// Its digest.
     pub key_digest: String,
     /// The words that get the weights again.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::compare::{other_images, other_labels};
-use super::settle::settle;
+use super::decide::decide_deferred;
 use crate::data::{Assigned, SplitRule};
 use crate::store::disk::lock::Wait;
 use crate::store::disk::manifest::{Deferred, Failure, Manifest, ShardInfo};
@@ -16,6 +16,9 @@ use crate::store::reading::cache::Cache;
 use crate::store::reading::sound::read_sound;
 use crate::store::writing::writer::Writer;
 use crate::{Error, Result};
+
+/// How parts are made.
+const SAME_COMMAND: &str = "parts differ in option `part` and option `cache` alone";
 
 /// What [`merge`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -30,7 +33,8 @@ pub struct Merged {
     pub images: usize,
     /// Taps and views of which some of these have no features yet.
     pub missing: Vec<Missing>,
-    /// Rows whose path, split or labels are others in one of the parts: those of the cache that they are merged into count, or those of the first part.
+    /// Rows whose path, split or labels are others in one of the parts: those of the cache that
+    /// they are merged into count, or those of the first part.
     pub relabelled: usize,
     /// What the splitting did that the parts had left open, where it could be done now.
     pub split: Option<(SplitRule, Assigned)>,
@@ -55,8 +59,9 @@ pub struct Missing {
     pub first: String,
 }
 
-/// Copies the shards of `parts` into the cache `into`, which is made if it is not there. All must have the same key, and rows that were
-/// numbered from the same listing: nothing is written before that is known.
+/// Copies the shards of `parts` into the cache `into`, which is made if it is not there. All must
+/// have the same key, and rows that were numbered from the same listing: nothing is written before
+/// that is known.
 ///
 /// # Errors
 /// Another key, other rows, a damaged shard; another process writes `into`; the system's own.
@@ -101,7 +106,7 @@ fn same_extraction(part: &Cache, place: &Path, manifest: &Manifest, rows: &[Row]
             Err(Error::cache(
                 part.folder(),
                 problem,
-                "parts are made over the same data: bring it to the same state everywhere and run `headstart features` again",
+                "parts are made over the same data: bring it to the same state everywhere and extract the features again",
             ))
         }
     }
@@ -112,13 +117,13 @@ fn same_key(part: &Cache, place: &Path, manifest: &Manifest) -> Result<()> {
         None => Ok(()),
         Some(differs) => {
             let problem = format!("was made in another way than {}: {differs}", place.display());
-            Err(Error::cache(part.folder(), problem, "parts are made by the same command, but for `--part i/n` and `--cache`"))
+            Err(Error::cache(part.folder(), problem, SAME_COMMAND))
         }
     }
 }
 
-/// What is to be copied of each part: a shard that several parts have is taken from the first. One that is cut short or missing is found now, before
-/// anything is written.
+/// What is to be copied of each part: a shard that several parts have is taken from the first. One
+/// that is cut short or missing is found now, before anything is written.
 fn copies(there: &Manifest, parts: &[Cache], merged: &mut Merged) -> Result<Vec<Vec<ShardInfo>>> {
     let mut covered: BTreeMap<(String, u32), RowSet> = BTreeMap::new();
     let mut all = vec![];
@@ -173,17 +178,19 @@ fn deferred(there: Option<&Manifest>, into: &Path, parts: &[Cache]) -> Result<De
         None => Ok(first),
         Some((other, deferred)) => {
             let words = |d: Deferred| {
-                let split = d.split.map_or("the data's own splits".into(), |rule| format!("--split {rule}"));
-                format!("{split}{}", if d.dedupe { " and --dedupe" } else { "" })
+                let split = d.split.map_or("the data's own splits".into(), |rule| format!("option `split={rule}`"));
+                format!("{split}{}", if d.dedupe { " and option `dedupe`" } else { "" })
             };
             let problem = format!("was made with {} and {} with {}", words(deferred), place.display(), words(first));
-            Err(Error::cache(other, problem, "parts are made by the same command, but for `--part i/n` and `--cache`"))
+            Err(Error::cache(other, problem, SAME_COMMAND))
         }
     }
 }
 
-/// Rows and classes are those of the cache, unless it has none or a stopped merge left them behind; images that one machine could not read have the digest
-/// that another one saw, and splits that are open those that another part knows. What waits for the digests of all images is settled where they are known.
+/// Rows and classes are those of the cache, unless it has none or a stopped merge left them behind;
+/// images that one machine could not read have the digest that another one saw, and splits that are
+/// open those that another part knows. What waits for the digests of all images is settled where
+/// they are known.
 fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &mut Merged) -> Result<()> {
     let first = &parts[0];
     let lags = writer.rows.is_empty() || writer.believe_rows().is_err() || writer.manifest.classes.is_empty();
@@ -200,7 +207,7 @@ fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &
     for part in parts {
         part.rows().iter().zip(&mut rows).for_each(|(other, row)| row.split = row.split.or(other.split));
     }
-    let decided = settle(&mut rows, &classes, deferred, writer.folder())?;
+    let decided = decide_deferred(&mut rows, &classes, deferred, writer.folder())?;
     if lags && writer.manifest.weights.is_empty() {
         writer.set_weights(&first.manifest().weights)?;
     }

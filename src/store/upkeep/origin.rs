@@ -1,4 +1,5 @@
-//! What the caches of one data set have in common: the photos that they know, and the folder or CSV file that these came from.
+//! What the caches of one data set have in common: the photos that they know, and the folder or CSV
+//! file that these came from.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,12 +18,13 @@ const ORIGIN: &str = "origin.json";
 
 /// How the data of a run stands to the caches of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// No cache holds anything yet.
     New,
     /// They were made from it.
     Same,
-    /// They were made from another place, or it is not known from where; most of their photos are here.
+    /// They were made from another place, or it is not known from where; most of their photos are
+    /// here.
     Moved {
         /// Where they were made from.
         from: Option<PathBuf>,
@@ -39,9 +41,10 @@ struct Record {
     data: String,
 }
 
-/// The rows that the caches of a data set know and whose split is settled, those of the cache in `own` before those of others, live ones before deleted
-/// ones, and what the user should know. Other caches are asked only where `own` does not know every image of `wanted`.
-pub fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
+/// The rows that the caches of a data set know and whose split is settled, those of the cache in
+/// `own` before those of others, live ones before deleted ones, and what the user should know.
+/// Other caches are asked only where `own` does not know every image of `wanted`.
+pub(crate) fn known_rows(own: &Path, wanted: &[Option<Digest>]) -> (Vec<Row>, Vec<String>) {
     let rows = rows_in(own).unwrap_or_default();
     known_rows_with(own, rows, wanted)
 }
@@ -69,12 +72,12 @@ pub(in crate::store) fn known_rows_with(own: &Path, mut rows: Vec<Row>, wanted: 
     (rows, warnings)
 }
 
-/// Compares `data`, whose images these are, with what the caches beside `own` were made from. An image without a digest is known by its path. `partial`:
-/// the images are a part of the data.
+/// Compares `data`, whose images these are, with what the caches beside `own` were made from. An
+/// image without a digest is known by its path. `partial`: the images are a part of the data.
 ///
 /// # Errors
 /// The caches hold another data set of the same name.
-pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
+pub(crate) fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Option<Digest>], partial: bool) -> Result<Origin> {
     let folder = own.parent().unwrap_or(own);
     let from = read(folder);
     if from.as_deref() == Some(text(data).as_str()) {
@@ -99,12 +102,13 @@ pub fn check_origin(own: &Path, data: &Path, entries: &[Entry], digests: &[Optio
     let made_from = from.unwrap_or_else(|| "another place".into());
     let whose = if partial { "the photos here" } else { "its photos" };
     let problem = format!("is not what {} was made from ({made_from}): {here} of {of} of {whose} are the same", folder.display());
-    let hint = "give this data set a name of its own with --name; if it shall take the other's place, delete that folder first";
+    let hint = "give this data set a name of its own with option `name`; if it shall take the other's place, delete that folder first";
     Err(Error::data(data, problem, hint))
 }
 
-/// Folders of the caches beside `own` that an earlier version made: their features cannot be used, and no longer belong to any key.
-pub fn earlier_caches(own: &Path) -> Vec<PathBuf> {
+/// Folders of the caches beside `own` that an earlier version made: their features cannot be used,
+/// and no longer belong to any key.
+pub(crate) fn earlier_caches(own: &Path) -> Vec<PathBuf> {
     caches_beside(own).into_iter().filter(|folder| manifest::is_earlier(folder)).collect()
 }
 
@@ -122,15 +126,25 @@ fn rows_in(folder: &Path) -> Result<Vec<Row>> {
 ///
 /// # Errors
 /// The system's own.
-pub fn remember_origin(own: &Path, data: &Path) -> Result<()> {
+pub(crate) fn remember_origin(own: &Path, data: &Path) -> Result<()> {
     let folder = own.parent().unwrap_or(own);
     let data = text(data);
     if read(folder).as_ref() == Some(&data) {
         return Ok(());
     }
     let file = folder.join(ORIGIN);
-    let json = serde_json::to_vec(&Record { data }).map_err(|e| Error::cache(&file, e, "this is a mistake in headstart"))?;
+    let json = serde_json::to_vec(&Record { data }).map_err(|e| Error::internal(format!("origin.json cannot be written: {e}")))?;
     files::replace(&file, &json)
+}
+
+/// Where the data of a cache is, as the last extraction left it.
+///
+/// # Errors
+/// It is not known.
+pub(crate) fn origin_of(cache: &Path) -> Result<PathBuf> {
+    let cache = cache.canonicalize().map_err(Error::io("find", cache))?;
+    let from = cache.parent().and_then(read).map(PathBuf::from);
+    from.ok_or_else(|| Error::cache(&cache, "does not say where its images are", "name their place with option `data`"))
 }
 
 /// A path as it is written: names that are not UTF-8 come close enough to be told apart.
@@ -180,7 +194,7 @@ mod tests {
         assert_eq!(of(&own, first, 50..60, false).unwrap(), Origin::Same);
 
         let error = of(&own, second, 8..60, false).unwrap_err().to_string();
-        assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("--name"), "{error}");
+        assert!(error.contains("/first/photos") && error.contains("2 of 10 of its photos") && error.contains("option `name`"), "{error}");
         let moved = Origin::Moved { from: Some(first.into()), here: 8, of: 10 };
         assert_eq!(of(&own, second, 2..60, false).unwrap(), moved, "grown meanwhile");
         assert!(of(&own, second, 0..3, false).is_err(), "a subset would delete the rest");

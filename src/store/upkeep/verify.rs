@@ -19,7 +19,8 @@ pub struct Verified {
 
 /// Reads every shard and compares its digest with the manifest's.
 ///
-/// A damaged shard's modification time is set to now, so that the next `headstart features` looks at it and makes it again.
+/// A damaged shard's modification time is set to now, so that the next `headstart features` looks
+/// at it and makes it again.
 ///
 /// # Errors
 /// No cache there, a damaged manifest or `rows.csv`, a folder that the system refuses to read.

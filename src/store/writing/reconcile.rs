@@ -1,4 +1,5 @@
-//! Rows keep their number for ever: what a data set holds now is matched against the rows of the cache by path and digest.
+//! Rows keep their number for ever: what a data set holds now is matched against the rows of the
+//! cache by path and digest.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -28,7 +29,7 @@ pub struct Changes {
 
 /// Rows after matching.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reconciled {
+pub(crate) struct Reconciled {
     /// All rows, by number.
     pub rows: Vec<Row>,
     /// The row of each entry of the listing.
@@ -41,7 +42,7 @@ pub struct Reconciled {
 
 /// The rows that a cache has, and how to match them.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub(crate) struct Known<'a> {
     /// Rows by number.
     pub rows: &'a [Row],
     /// Their classes.
@@ -54,14 +55,16 @@ pub struct Known<'a> {
 
 /// Matches a listing against the rows of a cache.
 ///
-/// `digests[i]` is the digest of `dataset.entries[i]`; `None` where the file cannot be read. In this order, an entry gets
-/// 1. the row of its path, if the digest is the same, or the file cannot be read now or could not before: a deleted row comes back;
+/// `digests[i]` is the digest of `dataset.entries[i]`; `None` where the file cannot be read. In
+/// this order, an entry gets
+/// 1. the row of its path, if the digest is the same, or the file cannot be read now or could not
+///    before: a deleted row comes back;
 /// 2. the first free row of its digest: the image was renamed, or is back under another path;
 /// 3. a new row. New rows are numbered in the order of the listing.
 ///
-/// Rows that get no entry are marked deleted. A row that has a digest never changes it, so a failed image is tried again only as a new row, when
-/// its file has changed.
-pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
+/// Rows that get no entry are marked deleted. A row that has a digest never changes it, so a failed
+/// image is tried again only as a new row, when its file has changed.
+pub(crate) fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]) -> Reconciled {
     let mut matched: Vec<Option<usize>> = vec![None; known.rows.len()];
     let mut unmatched = match_paths(known, dataset, digests, &mut matched);
     match_digests(known, digests, &mut matched, &mut unmatched);
@@ -106,7 +109,8 @@ pub fn reconcile(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>]
     Reconciled { rows, listed, next_row, changes }
 }
 
-/// A row whose file could not be read so far gets the digest that the file has now: it has no features, so they are of no other image.
+/// A row whose file could not be read so far gets the digest that the file has now: it has no
+/// features, so they are of no other image.
 fn fill(rows: &mut [Row], listed: &[u64], digests: &[Option<Digest>]) {
     let known: HashMap<u64, Digest> = listed.iter().zip(digests).filter_map(|(row, digest)| Some((*row, (*digest)?))).collect();
     for row in rows.iter_mut().filter(|row| row.digest.is_none()) {
@@ -118,7 +122,8 @@ fn fill(rows: &mut [Row], listed: &[u64], digests: &[Option<Digest>]) {
 
 /// Step 1. Returns the entries that are left, in order.
 fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], matched: &mut [Option<usize>]) -> Vec<usize> {
-    // Of several rows with one path (all but one of them deleted), live ones come first, then lower numbers.
+    // Of several rows with one path (all but one of them deleted), live ones come first, then lower
+    // numbers.
     let mut by_path: HashMap<&str, Vec<usize>> = HashMap::new();
     for (i, row) in known.rows.iter().enumerate() {
         by_path.entry(&row.path).or_default().push(i);
@@ -139,7 +144,8 @@ fn match_paths(known: Known<'_>, dataset: &Dataset, digests: &[Option<Digest>], 
     unmatched
 }
 
-/// Step 2. Identical files are paired in order: rows that live before deleted ones, then by number; entries as listed.
+/// Step 2. Identical files are paired in order: rows that live before deleted ones, then by number;
+/// entries as listed.
 fn match_digests(known: Known<'_>, digests: &[Option<Digest>], matched: &mut [Option<usize>], unmatched: &mut Vec<usize>) {
     let mut free: HashMap<Digest, VecDeque<usize>> = HashMap::new();
     for deleted in [false, true] {
@@ -160,7 +166,8 @@ fn match_digests(known: Known<'_>, digests: &[Option<Digest>], matched: &mut [Op
     });
 }
 
-/// A row as the listing has it now. Where the data has no splits of its own, the row keeps the one that it was given.
+/// A row as the listing has it now. Where the data has no splits of its own, the row keeps the one
+/// that it was given.
 fn updated(row: &Row, old_labels: &[usize], dataset: &Dataset, i: usize, changes: &mut Changes) -> Row {
     let entry = &dataset.entries[i];
     let split = if dataset.own_splits { entry.split } else { row.split.or(entry.split) };
@@ -199,7 +206,8 @@ mod tests {
         name.bytes().next().map(|b| Digest([b; 32]))
     }
 
-    /// A listing from `(path, digest)`; an empty digest is a file that cannot be read. The class is the path's first letter.
+    /// A listing from `(path, digest)`; an empty digest is a file that cannot be read. The class is
+    /// the path's first letter.
     fn listing(files: &[(&str, &str)]) -> (Dataset, Vec<Option<Digest>>) {
         let mut files = files.to_vec();
         files.sort();
@@ -336,7 +344,7 @@ mod tests {
         let known = Known { rows: &open.rows, classes: &dataset.classes, next_row: 2, partial: false };
         let now = reconcile(known, &dataset, &digests);
         assert_eq!(now.rows.iter().map(|r| r.split).collect::<Vec<_>>(), [None, Some(Split::Test)]);
-        assert_eq!(now.changes, Changes::default(), "that is no change of a split");
+        assert_eq!(now.changes, Changes::default(), "that does not count as a changed split");
     }
 
     #[test]

@@ -9,17 +9,19 @@ use crate::store::disk::rows::{Row, Status};
 use crate::store::disk::shard::{Head, RECOMPUTE, Shard};
 use crate::{Error, Result};
 
-/// Enters whole groups of unlisted shards, deletes other unlisted files below `features/`. Returns whether it entered any.
+/// Enters whole groups of unlisted shards, deletes other unlisted files below `features/`. Returns
+/// whether it entered any.
 ///
-/// A shard's file appears under its name only after it was synced, so it is whole; its head says what it is. Shards of several taps and
-/// views that were made in one pass count together or not at all.
+/// A shard's file appears under its name only after it was synced, so it is whole; its head says
+/// what it is. Shards of several taps and views that were made in one pass count together or not at
+/// all.
 pub(in crate::store) fn take_up(writer: &mut Writer) -> Result<bool> {
     let listed: HashSet<&str> = writer.manifest.shards.iter().map(|s| s.file.as_str()).collect();
     let prefix = format!("{FEATURES}/");
     let unlisted: Vec<String> = writer.objects.list(&prefix)?.into_iter().filter(|f| !listed.contains(f.as_str())).collect();
     if !unlisted.is_empty() && writer.rows.is_empty() {
-        let hint = "put back rows.csv, or delete this folder and run `headstart features` again";
-        return Err(Error::cache(&writer.folder, "has shards and no rows.csv, so nobody knows whose features they are", hint));
+        let hint = "put back rows.csv, or delete this folder and extract the features again";
+        return Err(Error::cache(&writer.folder, "has shards and no rows.csv, so it is not known whose features they are", hint));
     }
     let mut groups: HashMap<Vec<u64>, Vec<Found>> = HashMap::new();
     let mut damaged = 0;
@@ -84,7 +86,8 @@ impl Found {
     }
 }
 
-/// Whether an unlisted shard is of this cache, as we would have named it, and of rows that have no features yet.
+/// Whether an unlisted shard is of this cache, as we would have named it, and of rows that have no
+/// features yet.
 fn belongs(writer: &Writer, found: &Found) -> bool {
     let (manifest, head) = (&writer.manifest, &found.head);
     let covered = manifest.rows_of(&head.tap, head.view);

@@ -1,4 +1,5 @@
-//! Writing a cache: shards first, then rows and manifest in one step, so that a kill at any moment loses at most the shards being made.
+//! Writing a cache: shards first, then rows and manifest in one step, so that a kill at any moment
+//! loses at most the shards being made.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,14 +20,15 @@ use crate::{Error, Result};
 /// The folder of shards below a cache's folder.
 pub(in crate::store) const FEATURES: &str = "features";
 
-/// A cache opened for writing; nobody else can write it meanwhile.
+/// A cache opened for writing; no other process can write it meanwhile.
 #[derive(Debug)]
 pub struct Writer {
     pub(in crate::store) folder: PathBuf,
     pub(in crate::store) objects: Box<dyn Objects>,
     pub(in crate::store) manifest: Manifest,
     pub(in crate::store) rows: Vec<Row>,
-    /// Why the rows are perhaps not those of the manifest: until they are set, they are only what could be read.
+    /// Why the rows are perhaps not those of the manifest: until they are set, they are only what
+    /// could be read.
     pub(super) doubt: Option<String>,
     pub(in crate::store) warnings: Vec<String>,
     pub(super) _lock: Lock,
@@ -47,7 +49,8 @@ pub struct NewShard {
     pub features: Vec<u8>,
 }
 
-/// What is committed together: shards of the same rows for several taps and views, and what failed among those rows.
+/// What is committed together: shards of the same rows for several taps and views, and what failed
+/// among those rows.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     /// The shards; those without rows are passed over.
@@ -91,10 +94,12 @@ impl Writer {
         self.doubt.as_ref().map_or(Ok(()), |doubt| Err(Error::cache(&self.folder, doubt, rows::RELIST)))
     }
 
-    /// Looks at the shards of these taps and views; damaged ones are dropped, so that their rows are missing again.
+    /// Looks at the shards of these taps and views; damaged ones are dropped, so that their rows
+    /// are missing again.
     ///
-    /// A shard that was changed after the manifest was written is read whole and its digest compared; of the others, size and header:
-    /// reading every digest at every start would make a start as slow as the disk.
+    /// A shard that was changed after the manifest was written is read whole and its digest
+    /// compared; of the others, size and header: reading every digest at every start would make a
+    /// start as slow as the disk.
     ///
     /// # Errors
     /// The system's own.
@@ -107,8 +112,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Wants rows again that the system could not read, where it `can_read` them now. The shards that they would have been in, of the wanted taps and
-    /// views, are dropped and made anew with them: what one bad moment of a disk leaves in the end is what would have been without it.
+    /// Wants rows again that the system could not read, where it `can_read` them now. The shards
+    /// that they would have been in, of the wanted taps and views, are dropped and made anew with
+    /// them: what one bad moment of a disk leaves in the end is what would have been without it.
     ///
     /// # Errors
     /// The system's own.
@@ -139,7 +145,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Remembers what is left to [`merge`](super::merge). Said before rows become open, and taken back only after they were settled, it is never forgotten.
+    /// Remembers what is left to [`merge`](crate::store::merge). Said before rows become open, and
+    /// taken back only after they were settled, it is never forgotten.
     ///
     /// # Errors
     /// The system's own.
@@ -151,8 +158,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts other rows and classes in the place of those that are there, and writes what changed. `unreadable` are rows that failed because
-    /// their file cannot be read, and why.
+    /// Puts other rows and classes in the place of those that are there, and writes what changed.
+    /// `unreadable` are rows that failed because their file cannot be read, and why.
     ///
     /// # Errors
     /// The system's own.
@@ -172,7 +179,8 @@ impl Writer {
     /// Stores a group: its shards, then the rows that failed, the manifest last.
     ///
     /// # Errors
-    /// The system's own (a full disk): what was committed before stays, and nothing half-written is left.
+    /// The system's own (a full disk): what was committed before stays, and nothing half-written is
+    /// left.
     pub fn commit(&mut self, group: Group) -> Result<()> {
         let shards: Vec<NewShard> = group.shards.into_iter().filter(|s| !s.rows.is_empty()).collect();
         let first = shards.first().map(|s| s.rows[0]);
@@ -274,7 +282,8 @@ impl NewShard {
     }
 }
 
-/// Where the shard that begins with row `first` is: a row is first in one shard of a tap and view at most, so names never meet.
+/// Where the shard that begins with row `first` is: a row is first in one shard of a tap and view
+/// at most, so names never meet.
 pub(in crate::store) fn file_name(tap: &str, view: u32, first: u64) -> String {
     format!("{FEATURES}/{}/v{view}-{first:05}.safetensors", folder_name(tap))
 }

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// The log, open for appending. Lines are written whole: a kill leaves at most one broken line, the
 /// last. Each line ends with a checksum of its text.
-pub struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     file: Mutex<File>,
     /// Digests of the trials in the logs of earlier sweeps.
@@ -24,11 +24,11 @@ pub struct Log {
 }
 
 /// Finished trials by their digest.
-pub type Finished = HashMap<String, FinishedTrial>;
+pub(crate) type Finished = HashMap<String, FinishedTrial>;
 
 /// The trials of a log.
 #[derive(Debug, Default)]
-pub struct Past {
+pub(crate) struct Past {
     /// Trials that came to their end and of which no line is missing.
     pub finished: Finished,
     /// Their digests, in the order of their ends.
@@ -44,7 +44,7 @@ impl Log {
     ///
     /// # Errors
     /// A file that cannot be read or written.
-    pub fn open(path: &Path) -> Result<(Log, Past)> {
+    pub(crate) fn open(path: &Path) -> Result<(Log, Past)> {
         let mut past = Past::default();
         let mut elsewhere = HashSet::new();
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -68,7 +68,7 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::open`].
-    pub fn finish(&self, numbers: &HashMap<&str, usize>) -> Result<usize> {
+    pub(crate) fn finish(&self, numbers: &HashMap<&str, usize>) -> Result<usize> {
         let all = read_trials(&self.path)?.finished;
         let (mut own, mut earlier): (Finished, Finished) = all.into_iter().partition(|(id, _)| numbers.contains_key(id.as_str()));
         earlier.retain(|id, _| !self.elsewhere.contains(id));
@@ -89,7 +89,7 @@ impl Log {
     ///
     /// # Errors
     /// A full disk.
-    pub fn append(&self, record: &Record) -> Result<()> {
+    pub(crate) fn append(&self, record: &Record) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line(record).as_bytes()).map_err(Error::io("write", &self.path))
     }
@@ -149,7 +149,7 @@ fn parse(line: &[u8], has_checksum: bool) -> Option<Record> {
 ///
 /// # Errors
 /// A file that cannot be read. One that is not there holds no trial.
-pub fn read_trials(path: &Path) -> Result<Past> {
+pub(crate) fn read_trials(path: &Path) -> Result<Past> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Past::default()),

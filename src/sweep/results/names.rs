@@ -1,27 +1,27 @@
 //! Names of the files and folders in a sweep directory.
 
 /// The sweep file as it ran.
-pub const CONFIG_FILE: &str = "config.yaml";
+pub(crate) const CONFIG_FILE: &str = "config.yaml";
 /// The records of all trials.
-pub const LOG_FILE: &str = "trials.jsonl";
+pub(crate) const LOG_FILE: &str = "trials.jsonl";
 /// Finished trials of other sweeps in the same folder that no folder of an earlier sweep keeps.
 pub(crate) const EARLIER_LOG_FILE: &str = "trials-earlier.jsonl";
 /// A row for each trial.
-pub const RESULTS_FILE: &str = "results.csv";
+pub(crate) const RESULTS_FILE: &str = "results.csv";
 /// The answers of the best head.
-pub const PREDICTIONS_FILE: &str = "predictions.csv";
+pub(crate) const PREDICTIONS_FILE: &str = "predictions.csv";
 /// Counts of the best head's answers, a row for each class and a column for each answer.
-pub const CONFUSION_FILE: &str = "confusion.csv";
+pub(crate) const CONFUSION_FILE: &str = "confusion.csv";
 /// Recall, precision and F1 of each class.
-pub const PER_CLASS_FILE: &str = "per_class.csv";
+pub(crate) const PER_CLASS_FILE: &str = "per_class.csv";
 /// Notes for the user, a line each.
-pub const NOTES_FILE: &str = "notes.txt";
+pub(crate) const NOTES_FILE: &str = "notes.txt";
 /// The command that made the sweep, and when it ended; `report` writes it.
-pub const RUN_FILE: &str = "run.json";
+pub(crate) const RUN_FILE: &str = "run.json";
 /// The page that `report` writes.
-pub const REPORT_FILE: &str = "report.html";
+pub(crate) const REPORT_FILE: &str = "report.html";
 /// The folder of TensorBoard's event files.
-pub const TENSORBOARD_FOLDER: &str = "tensorboard";
+pub(crate) const TENSORBOARD_FOLDER: &str = "tensorboard";
 /// The folder of the sweeps that were there before.
 pub(crate) const EARLIER_FOLDER: &str = "earlier";
 

@@ -31,7 +31,7 @@ impl Status {
 /// One line of `trials.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "lowercase")]
-pub enum Record {
+pub(crate) enum Record {
     /// After an epoch.
     Epoch(EpochRecord),
     /// After the last one.
@@ -64,7 +64,7 @@ pub struct EpochRecord {
 
 /// A trial at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FinalRecord {
+pub(crate) struct FinalRecord {
     /// Number of the trial.
     pub trial: usize,
     /// Digest of everything that decides its numbers.
@@ -84,7 +84,7 @@ pub struct FinalRecord {
 
 /// A trial that came to its end, with all that is recorded of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FinishedTrial {
+pub(crate) struct FinishedTrial {
     /// Its epochs, run by run.
     pub epochs: Vec<EpochRecord>,
     /// Its end.
@@ -123,7 +123,7 @@ pub(crate) fn rounded(x: f64) -> f64 {
 }
 
 /// Metrics as `split.name` → value; one that is not finite is null.
-pub fn flat(split: &str, metrics: &Metrics) -> Map<String, Value> {
+pub(crate) fn flat(split: &str, metrics: &Metrics) -> Map<String, Value> {
     let value = |name: &str| metrics.get(name).map(|x| Value::from(rounded(x)));
     METRICS.iter().filter_map(|metric| Some((format!("{split}.{}", metric.name), value(metric.name)?))).collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::job::SweepJob;
-use crate::heads::{Labels, Params, Partition};
+use crate::heads::{GroupCount, Labels, Params, Partition};
 use crate::steps::EXTRACT_AGAIN;
 use crate::sweep::results::output::MOST_CLASSES;
 use crate::sweep::settings::config::SweepConfig;
@@ -76,13 +76,13 @@ fn about_copies(job: &SweepJob) -> Vec<String> {
     let learnt = if joins_val { [&train[..], val].concat() } else { train.clone() };
     let mut notes = vec![];
     let is_parted = config.folds > 1 || val.is_empty() || config.axis("shots").is_some();
-    let (copies, images) = source.copies.count(&learnt);
+    let GroupCount { rows: copies, groups: images } = source.copies.count(&learnt);
     if is_parted && copies > 0 {
         let (rows, images) = (counted(learnt.len(), "row", "rows"), counted(images, "image", "images"));
         notes.push(format!("{copies} of {rows} are identical copies: those of an image ({images}) stay on one side"));
     }
     if is_parted && source.groups != source.copies {
-        let (rows, groups) = source.groups.count(&learnt);
+        let GroupCount { rows, groups } = source.groups.count(&learnt);
         let (all, groups) = (counted(learnt.len(), "row", "rows"), counted(groups, "group", "groups"));
         notes.push(format!("{rows} of {all} stand in {groups}, each of which stays on one side"));
     }

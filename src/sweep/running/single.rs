@@ -13,7 +13,7 @@ use crate::text::counted;
 use crate::{Error, Result};
 
 /// The only trial of a sweep, trained once on features as they are.
-pub struct SingleTrial {
+pub(crate) struct SingleTrial {
     /// The trial.
     pub trial: Trial,
     /// Rows of train, val and test, as in a sweep.
@@ -28,7 +28,7 @@ impl SingleTrial {
     /// # Errors
     /// As [`Search::new`]; a sweep of several trials, one that trains a head several times, on
     /// augmented features or on few rows, and heads that are solved for.
-    pub fn new(config: &SweepConfig, source: Source, trainer: &str) -> Result<SingleTrial> {
+    pub(crate) fn new(config: &SweepConfig, source: Source, trainer: &str) -> Result<SingleTrial> {
         let refuse = |problem: String, hint: &str| Err(Error::setting(problem, hint));
         let mut search = Search::new(config, std::slice::from_ref(&source), trainer)?;
         let total = search.total();
@@ -63,7 +63,7 @@ impl SingleTrial {
     ///
     /// # Errors
     /// A table that does not fit the tap.
-    pub fn prepare(&self, values: Arc<dyn FeatureTable>) -> Result<Arc<dyn FeatureTable>> {
+    pub(crate) fn prepare(&self, values: Arc<dyn FeatureTable>) -> Result<Arc<dyn FeatureTable>> {
         let mut source = self.source.clone();
         source.taps[self.trial.inputs[0].tap].features = values;
         let rows = Rows::Run { run: 0, shots: None };
@@ -71,12 +71,12 @@ impl SingleTrial {
     }
 
     /// The values of its tap.
-    pub fn values(&self) -> Arc<dyn FeatureTable> {
+    pub(crate) fn values(&self) -> Arc<dyn FeatureTable> {
         self.source.taps[self.trial.inputs[0].tap].features.clone()
     }
 
     /// The head's training task, on features that [`SingleTrial::prepare`] made.
-    pub fn task<'a>(&'a self, features: &'a dyn FeatureTable) -> Task<'a> {
+    pub(crate) fn task<'a>(&'a self, features: &'a dyn FeatureTable) -> Task<'a> {
         Task { features, labels: &self.source.labels, partition: &self.partition }
     }
 }

@@ -14,18 +14,18 @@ pub struct Trial {
     /// Its settings, without those that its head does not use.
     pub settings: Map<String, Value>,
     /// The features that it reads; several are joined. The first input's source has its labels.
-    pub inputs: Vec<Input>,
+    pub(crate) inputs: Vec<Input>,
     /// Number of training rows of each class, where they are limited.
     pub shots: Option<usize>,
     /// The head.
-    pub spec: HeadSpec,
+    pub(crate) spec: HeadSpec,
     /// Digest of everything that decides its numbers.
     pub id: String,
 }
 
 /// A tap of a source, by their indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Input {
+pub(crate) struct Input {
     /// Index of the source.
     pub source: usize,
     /// Index of the tap among the source's taps.

@@ -61,7 +61,7 @@ pub struct ReportBestBy {
 const MOST_RUNS: usize = 100_000;
 
 /// The sweep where no file is given: two heads, a few learning rates, dropout or none.
-pub const DEFAULT: &str = "\
+pub(crate) const DEFAULT: &str = "\
 method: grid
 metric: {name: val.acc1, goal: maximize}
 parameters:

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-pub use crate::heads::Metric;
+pub(crate) use crate::heads::Metric;
 
 impl Metric {
     /// The rank of a trial with these metrics (`val.acc1` and so on).

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use crate::heads::did_you_mean;
-use crate::store::Key;
+use crate::store::CacheKey;
 use crate::{Error, Result};
 
 /// Possible names of a source, the shortest first and its folder last. A source without a key has
@@ -14,7 +14,7 @@ fn candidates(source: &Source) -> Vec<String> {
     vec![backbone.clone(), version.clone(), format!("{dataset}/{backbone}"), format!("{dataset}/{version}"), folder]
 }
 
-fn version(key: &Key) -> String {
+fn version(key: &CacheKey) -> String {
     format!("{}@{}", key.backbone, &key.digest()[..12])
 }
 
@@ -80,7 +80,7 @@ mod tests {
         let taps = vec![TapFeatures { name: "gap".into(), shape: vec![1], features, views: vec![] }];
         let paths = vec![format!("{dataset}/{root}/0.png"), "1.png".into()];
         let mut source = Source::new(taps, vec!["a".into(), "b".into()], paths, vec![vec![0], vec![1]], &[Split::Train; 2]).unwrap();
-        let key = Key { backbone: backbone.into(), seed, ..example() };
+        let key = CacheKey { backbone: backbone.into(), seed, ..example() };
         (source.folder, source.dataset) = (format!("{root}/{dataset}/{}", version(&key)), dataset.into());
         source.key = Some(key);
         source
@@ -100,7 +100,7 @@ mod tests {
             source("d", "wild", "wide", 0),
         ];
         name_apart(&mut sources).unwrap();
-        let at = |backbone: &str, seed| version(&Key { backbone: backbone.into(), seed, ..example() });
+        let at = |backbone: &str, seed| version(&CacheKey { backbone: backbone.into(), seed, ..example() });
         let names: Vec<&str> = sources.iter().map(|s| s.name.as_str()).collect();
         let want = [
             "vgg16".to_owned(),

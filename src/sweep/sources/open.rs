@@ -12,7 +12,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// As [`Source::open`], one cache given twice, and caches of different classes.
-pub fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
+pub(crate) fn open_all(folders: &[impl AsRef<Path>]) -> Result<Vec<Source>> {
     let mut sources = folders.iter().map(|f| Source::open(f.as_ref())).collect::<Result<Vec<_>>>()?;
     name_apart(&mut sources)?;
     agree(&mut sources);

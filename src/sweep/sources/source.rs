@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use crate::data::Split;
 use crate::heads::{FeatureTable, Groups, InputFeatures, Labels, Partition, PretrainedLayers};
 use crate::steps::{EXTRACT, EXTRACT_AGAIN};
-use crate::store::{Cache, Key, Row, Status};
+use crate::store::{Cache, CacheKey, Row, Status};
 use crate::text::counted;
 use crate::{Error, Result};
 
 /// Share of train that serves as val where there is no val split.
-pub const HELD_OUT: f64 = 0.2;
+pub(crate) const HELD_OUT: f64 = 0.2;
 
 /// One tap of a cache.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub struct Source {
     /// The words that name the backbone's weights; empty for features that come from no cache.
     pub weights: String,
     /// Everything that decides its features; `None` for features that come from no cache.
-    pub key: Option<Key>,
+    pub key: Option<CacheKey>,
     /// Its taps.
     pub taps: Vec<TapFeatures>,
     /// The backbone's own fully connected layers, for `head: classifier`. The caller sets
@@ -171,7 +171,7 @@ impl Source {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         };
-        part(self.key.as_ref().map(Key::digest).unwrap_or_default().as_bytes());
+        part(self.key.as_ref().map(CacheKey::digest).unwrap_or_default().as_bytes());
         self.classes.iter().chain(&self.paths).for_each(|text| part(text.as_bytes()));
         for row in 0..self.labels.len() {
             part(&self.labels.of(row).iter().flat_map(|l| l.to_le_bytes()).collect::<Vec<_>>());
@@ -193,7 +193,7 @@ impl Source {
             tap: tap.name.clone(),
             shape: tap.shape.clone(),
             weights: self.weights.clone(),
-            key_digest: self.key.as_ref().map(Key::digest).unwrap_or_default(),
+            key_digest: self.key.as_ref().map(CacheKey::digest).unwrap_or_default(),
             key: self.key.clone(),
         }
     }

@@ -2,7 +2,7 @@
 //! subsets.
 
 use super::source::{HELD_OUT, Source};
-use crate::heads::{Partition, few_shot, folds};
+use crate::heads::{GroupCount, Partition, few_shot, folds};
 use crate::sweep::settings::protocol::Protocol;
 use crate::text::counted;
 use crate::{Error, Result};
@@ -65,7 +65,7 @@ pub(crate) fn partition(source: &Source, protocol: Protocol, rows: Rows) -> Resu
 fn too_few(source: &Source, protocol: Protocol) -> Error {
     let (train, val) = (source.partition.train.len(), source.partition.val.len());
     let rows = [&source.partition.train[..], if protocol.folds > 1 { &source.partition.val } else { &[] }].concat();
-    let (together, groups) = source.groups.count(&rows);
+    let GroupCount { rows: together, groups } = source.groups.count(&rows);
     let kept =
         if groups > 0 { format!(" ({together} of them stay together in {})", counted(groups, "group", "groups")) } else { String::new() };
     let problem = format!(

@@ -1,4 +1,4 @@
-//! One download: what the hub says of a file, then its bytes, resumed as often as need be.
+//! One download: the hub's description of a file, then its bytes, resumed as often as needed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -37,8 +37,9 @@ enum Failure {
 }
 
 impl Remote {
-    /// Asks for commit, digest and size. Redirects to other hosts, where the bytes are, are not followed: their headers are not the hub's.
-    pub fn find(hub: &Hub, file: &HubFile) -> Result<Remote> {
+    /// Asks for commit, digest and size. Redirects to other hosts, where the bytes are, are not
+    /// followed: their headers are not the hub's.
+    pub(super) fn find(hub: &Hub, file: &HubFile) -> Result<Remote> {
         let mut url = format!("{}/{}/resolve/{}/{}", hub.endpoint, file.repo, escape(file.revision), file.file);
         for _ in 0..=REDIRECTS {
             let response = attempts(hub, file, || {
@@ -52,7 +53,7 @@ impl Remote {
             }
             return Remote::described(url, &response).ok_or_else(|| {
                 let hint = "is HF_ENDPOINT the address of a Hugging Face hub or of a mirror?";
-                file.fail(format!("the server at {} does not say what file this is", hub.endpoint), hint)
+                file.fail(format!("the server at {} does not name the commit and digest of the file", hub.endpoint), hint)
             });
         }
         Err(file.fail("the hub redirects in a circle", "try again later, or fetch the file in a browser and give its path"))
@@ -68,7 +69,7 @@ impl Remote {
     }
 
     /// Size and digest of a file that should be this one.
-    pub fn check(&self, file: &HubFile, path: &Path) -> Result<()> {
+    pub(super) fn check(&self, file: &HubFile, path: &Path) -> Result<()> {
         let size = fs::metadata(path).map_err(Error::io("look at", path))?.len();
         if size != self.size {
             return Err(file.fail(format!("has {size} bytes instead of {}", self.size), "fetch it again"));
@@ -81,14 +82,15 @@ impl Remote {
         wanted.into_iter().find(|&want| want != got).map_or(Ok(()), |want| Err(wrong_digest(file, &got, want)))
     }
 
-    /// Fetches the bytes into `blob`: through a file beside it that stays when the connection breaks, and is gone on from.
-    pub fn fetch(&self, hub: &Hub, file: &HubFile, blob: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    /// Fetches the bytes into `blob`: through a file beside it that stays when the connection
+    /// breaks, and is gone on from.
+    pub(super) fn fetch(&self, hub: &Hub, file: &HubFile, blob: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
         let part = blob.with_file_name(format!("{}.incomplete", self.etag));
         let folder = blob.parent().unwrap_or(blob);
         fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
         let mut out =
             OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&part).map_err(Error::io("open", &part))?;
-        // One process downloads, the others wait; whoever comes second finds the file.
+        // One process downloads; the others wait and find the file.
         out.lock().map_err(Error::io("lock", &part))?;
         if blob.is_file() && self.check(file, blob).is_ok() {
             return Ok(());
@@ -103,7 +105,7 @@ impl Remote {
         fs::rename(&part, blob).map_err(Error::io("rename", &part))
     }
 
-    /// One attempt: asks for what is missing and appends it.
+    /// One attempt: asks for the missing bytes and appends them.
     fn receive(&self, hub: &Hub, file: &HubFile, out: &mut File, part: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Failure> {
         let io = |action: &'static str| move |e| Failure::Final(Error::io(action, part)(e));
         let mut have = out.seek(SeekFrom::End(0)).map_err(io("read"))?;

@@ -13,20 +13,22 @@ use crate::weights::digest::file_sha256;
 use crate::{Error, Result};
 
 impl Hub {
-    /// The file on this machine, if it is there, whichever program fetched it.
-    pub fn cached(&self, file: &HubFile) -> Option<PathBuf> {
+    /// The file on this machine, if this or another program has fetched it.
+    pub(crate) fn cached(&self, file: &HubFile) -> Option<PathBuf> {
         let folder = file.folder(self);
         let commit = fs::read_to_string(folder.join("refs").join(file.revision)).unwrap_or_else(|_| file.revision.into());
         let path = folder.join("snapshots").join(commit.trim()).join(file.file);
         path.is_file().then_some(path)
     }
 
-    /// The file on this machine, fetched if need be. A download that was cut short goes on where it stopped; a file that is here is not asked for
-    /// again. `progress` hears how many bytes there are, and of how many.
+    /// The file on this machine, fetched if need be. A download that was cut short goes on where it
+    /// stopped; a file that is here is not asked for again. `progress` hears how many bytes there
+    /// are, and of how many.
     ///
     /// # Errors
-    /// No such file or repository, one that needs a token or another one, no connection, `HF_HUB_OFFLINE`, a wrong digest, a full disk.
-    pub fn fetch(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+    /// No such file or repository, one that needs a token or another one, no connection,
+    /// `HF_HUB_OFFLINE`, a wrong digest, a full disk.
+    pub(crate) fn fetch(&self, file: &HubFile, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         file.check()?;
         if let Some(path) = self.cached(file) {
             return match verify(file, &path) {
@@ -61,7 +63,8 @@ impl Hub {
     }
 }
 
-/// Checks a cached file against the digest that the caller knows, or else the one that the hub knew: a large file's name in the cache.
+/// Checks a cached file against the digest that the caller knows, or else the one that the hub
+/// knew: a large file's name in the cache.
 fn verify(file: &HubFile, path: &Path) -> Result<()> {
     let real = fs::canonicalize(path).map_err(Error::io("find", path))?;
     let name = real.file_name().and_then(|name| name.to_str()).filter(|name| is_sha256(name));
@@ -70,7 +73,8 @@ fn verify(file: &HubFile, path: &Path) -> Result<()> {
     if got == want { Ok(()) } else { Err(wrong_digest(file, &got, want)) }
 }
 
-/// Lets `pointer` stand for `blob`, `depth` folders below the repository's own: a relative link, or a copy where links are not to be had.
+/// Lets `pointer` stand for `blob`, `depth` folders below the repository's own: a relative link, or
+/// a copy where links are not to be had.
 #[cfg(feature = "hub")]
 fn point(pointer: &Path, blob: &Path, depth: usize) -> Result<()> {
     let folder = pointer.parent().unwrap_or(pointer);

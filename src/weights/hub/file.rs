@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// One file of a model repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HubFile<'a> {
+pub(crate) struct HubFile<'a> {
     /// `owner/name`: `timm/resnet50.tv_in1k`.
     pub repo: &'a str,
     /// Branch, tag or commit.
@@ -19,8 +19,8 @@ pub struct HubFile<'a> {
 }
 
 impl<'a> HubFile<'a> {
-    /// The safetensors file on the main branch of a repository: what timm's repositories hold.
-    pub const fn safetensors(repo: &'a str) -> HubFile<'a> {
+    /// The safetensors file on the main branch of a repository, as timm's repositories have it.
+    pub(crate) const fn safetensors(repo: &'a str) -> HubFile<'a> {
         HubFile { repo, revision: "main", file: "model.safetensors", sha256: None }
     }
 
@@ -49,7 +49,7 @@ impl<'a> HubFile<'a> {
         if plain(self.repo) && self.repo.matches('/').count() == 1 && plain(self.revision) && plain(self.file) {
             return Ok(());
         }
-        Err(self.fail("is no file of a model repository", "write OWNER/NAME, such as timm/resnet50.tv_in1k"))
+        Err(self.fail("is not a file of a model repository", "write OWNER/NAME, such as timm/resnet50.tv_in1k"))
     }
 }
 

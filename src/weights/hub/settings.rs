@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Access to the hub and the cache that its files are kept in.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "nothing is asked of the hub"))]
-pub struct Hub {
+pub(crate) struct Hub {
     pub(super) endpoint: String,
     pub(super) cache: PathBuf,
     pub(super) token: Option<String>,
@@ -27,12 +27,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Follows `HF_ENDPOINT`; `HF_HUB_CACHE`, else `HF_HOME`, else `XDG_CACHE_HOME`, else `~/.cache`; `HF_TOKEN`, else the file that
-    /// `huggingface-cli login` writes (`HF_TOKEN_PATH`, else `HF_HOME/token`); `HF_HUB_OFFLINE`.
+    /// Follows `HF_ENDPOINT`; `HF_HUB_CACHE`, else `HF_HOME`, else `XDG_CACHE_HOME`, else
+    /// `~/.cache`; `HF_TOKEN`, else the file that `huggingface-cli login` writes (`HF_TOKEN_PATH`,
+    /// else `HF_HOME/token`); `HF_HUB_OFFLINE`.
     ///
     /// # Errors
     /// None of the folders is set.
-    pub fn from_env() -> Result<Hub> {
+    pub(crate) fn from_env() -> Result<Hub> {
         Hub::with(|name| std::env::var_os(name))
     }
 
@@ -61,7 +62,8 @@ impl Hub {
     }
 }
 
-/// Trusts what the system trusts, so that a company's own mirror works, and gives up on a silent server.
+/// Trusts the system's certificates, so that a company's own mirror works, and gives up on a silent
+/// server.
 #[cfg(feature = "hub")]
 fn agent() -> Agent {
     let patience = Some(Duration::from_secs(60));

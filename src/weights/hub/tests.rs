@@ -1,4 +1,5 @@
-//! The real client against a server on this machine that behaves like the hub, and misbehaves as networks do.
+//! The real client against a server on this machine that behaves like the hub, and misbehaves as
+//! networks do.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

@@ -6,10 +6,11 @@ use super::naming::{Adapted, NameMap, Names, Naming};
 use crate::graph::Parameter;
 use crate::weights::TensorSource;
 
-/// Puts a source under the names of a graph that needs these parameters, if a library that `naming` knows has named it; else leaves it as it is.
+/// Puts a source under the names of a graph that needs these parameters, if a library that `naming`
+/// knows has named it; else leaves it as it is.
 ///
-/// The digest of a renamed source depends on the file and on what became of each name.
-pub fn adapt(naming: &Naming, needed: &[Parameter], source: Box<dyn TensorSource>) -> Adapted {
+/// The digest of a renamed source depends on the file and on the new name of each tensor.
+pub(crate) fn adapt(naming: &Naming, needed: &[Parameter], source: Box<dyn TensorSource>) -> Adapted {
     let entries = source.entries();
     let names: Names = entries.iter().map(|p| p.name.clone()).collect();
     let fits = |map: &&NameMap| {

@@ -1,4 +1,5 @@
-//! Files of Keras Applications for the graphs that carry Keras's layer names: `block1_conv1/kernel:0` is `block1_conv1.weight`.
+//! Files of Keras Applications for the graphs that carry Keras's layer names:
+//! `block1_conv1/kernel:0` is `block1_conv1.weight`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,8 @@ use super::naming::{Adapted, Dialect};
 use crate::graph::Parameter;
 use crate::weights::TensorSource;
 
-/// Classes whose layers Keras numbers where they were given no name, as Keras 2 and 3, and as Keras 1 spelled them.
+/// Classes whose layers Keras numbers where they were given no name, as Keras 2 and 3, and as Keras
+/// 1 spelled them.
 const NUMBERED: [(&str, &str); 4] = [
     ("conv2d", "conv2d"),
     ("batch_normalization", "batch_normalization"),
@@ -34,11 +36,11 @@ pub(super) fn adapt(needed: &[Parameter], source: Box<dyn TensorSource>) -> Resu
     Ok(Adapted { source: Box::new(mapped), dialect: Dialect::Keras })
 }
 
-/// What the graph needs, and how the file numbers its layers.
+/// Parameters of the graph, and the numbering of layers in the file.
 struct Layers<'a> {
     needed: BTreeMap<&'a str, &'a [usize]>,
-    /// For each class the path above the network's layers and the numbers in use there, ascending: a session that has built other networks before
-    /// does not start at nothing.
+    /// For each class the path above the network's layers and the numbers in use there, ascending:
+    /// a session that has built other networks before does not start at nothing.
     numbers: BTreeMap<&'static str, (String, Vec<usize>)>,
 }
 
@@ -60,8 +62,8 @@ impl<'a> Layers<'a> {
         Layers { needed: needed.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect(), numbers }
     }
 
-    /// The parameter that a stored tensor is. Its layer is the outermost part of its path that the graph knows: further in, TensorFlow may have
-    /// numbered names that were taken.
+    /// The parameter that a stored tensor is. Its layer is the outermost part of its path that the
+    /// graph knows: further in, TensorFlow may have numbered names that were taken.
     fn route(&self, stored: &Parameter) -> Option<(String, Axes)> {
         let (path, role) = split(&stored.name)?;
         components(path).find_map(|(at, layer)| {
@@ -109,7 +111,8 @@ fn numbered(layer: &str) -> Option<(&'static str, usize)> {
     NUMBERED.iter().find(|(spelled, _)| *spelled == class).map(|&(_, class)| (class, number))
 }
 
-/// What layers were called in the first releases of ResNet-50 (`res2a_branch2b`, `bn2a_branch1`) and MobileNet V2.
+/// Names of layers in the first releases of ResNet-50 (`res2a_branch2b`, `bn2a_branch1`) and
+/// MobileNet V2.
 fn renamed(layer: &str) -> Option<String> {
     match layer {
         "conv1" => return Some("conv1_conv".into()),

@@ -1,12 +1,13 @@
 //! Names that Keras and TensorFlow give, as torchvision's.
 //!
-//! A weight's path in a file ends in its layer and its role: `…/block1_conv1/kernel:0`, `fire2/squeeze1x1/fire2/squeeze1x1_W:0` (Keras 1),
+//! A weight's path in a file ends in its layer and its role: `…/block1_conv1/kernel:0`,
+//! `fire2/squeeze1x1/fire2/squeeze1x1_W:0` (Keras 1),
 //! `keras_layer/MobilenetV2/Conv/BatchNorm/gamma:0` (TF-Slim).
 
 use super::mapped::Axes;
 use crate::graph::Parameter;
 
-/// What a weight is to its layer.
+/// The role of a weight in its layer.
 pub(super) struct Role {
     /// Keras's or TensorFlow's word for it.
     pub word: &'static str,
@@ -15,7 +16,8 @@ pub(super) struct Role {
     pub axes: Axes,
 }
 
-/// Endings of names, the longer ones first where one contains the other. Keras 1 joins layer and role by `_`, the others by `/`.
+/// Endings of names, the longer ones first where one contains the other. Keras 1 joins layer and
+/// role by `_`, the others by `/`.
 const ROLES: &[(&str, &str, Axes)] = &[
     ("depthwise_kernel", "weight", Axes::HwcmToC1hw),
     ("depthwise_weights", "weight", Axes::HwcmToC1hw),
@@ -55,8 +57,8 @@ pub(super) fn without_number(name: &str) -> Option<(&str, usize)> {
     Some((before, number.parse().ok()?))
 }
 
-/// Renames a weight by a table of layers. A layer's path may carry the names of models and layers around it: the table is asked for ever longer
-/// endings of the path.
+/// Renames a weight by a table of layers. A layer's path may carry the names of models and layers
+/// around it: the table is asked for ever longer endings of the path.
 pub(crate) fn by_layer(weight: &Parameter, module: impl Fn(&str) -> Option<String>) -> Option<(String, Axes)> {
     let (path, role) = split(&weight.name)?;
     let endings = path.rmatch_indices('/').map(|(at, _)| &path[at + 1..]).chain([path]);

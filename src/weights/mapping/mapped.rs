@@ -13,25 +13,29 @@ use crate::weights::source::{Tensor, TensorSource, no_tensor};
 
 /// How a stored tensor becomes the one that a graph wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Axes {
+pub(crate) enum Axes {
     /// As it is.
     Same,
     /// A kernel `[height, width, in, out]` to `[out, in, height, width]`.
     HwioToOihw,
-    /// A depthwise kernel `[height, width, channels, multiplier]` to `[channels · multiplier, 1, height, width]`.
+    /// A depthwise kernel `[height, width, channels, multiplier]` to `[channels · multiplier, 1,
+    /// height, width]`.
     HwcmToC1hw,
     /// A matrix `[in, out]` to `[out, in]`.
     IoToOi,
-    /// A kernel that covers the whole map, `[out, in, height, width]`, to the matrix of a linear layer, `[out, in · height · width]`.
+    /// A kernel that covers the whole map, `[out, in, height, width]`, to the matrix of a linear
+    /// layer, `[out, in · height · width]`.
     KernelToMatrix,
     /// A vector to one value a channel, `[channels, 1, 1]`.
     ToChannels,
-    /// A matrix that reads a map of `[height, width, channels]` flattened in this order, `[height · width · channels, out]`, to one that reads it
-    /// channel by channel, `[out, channels · height · width]`.
+    /// A matrix that reads a map of `[height, width, channels]` flattened in this order, `[height ·
+    /// width · channels, out]`, to one that reads it channel by channel, `[out, channels · height ·
+    /// width]`.
     HwcRowsToChw([usize; 3]),
     /// A vector or matrix to `[1, tokens, channels]`.
     ToTokens,
-    /// Rows of a larger tensor that is stored in several: with the other parts, one below the other.
+    /// Rows of a larger tensor that is stored in several: with the other parts, one below the
+    /// other.
     Part {
         /// Which part, from 0.
         index: usize,
@@ -79,22 +83,23 @@ impl Axes {
 }
 
 /// A source under other names.
-pub struct Mapped {
+pub(crate) struct Mapped {
     source: Box<dyn TensorSource>,
     /// New name → where its values come from.
     routes: BTreeMap<String, Route>,
 }
 
 enum Route {
-    /// A stored tensor, or all of its parts in order, and what to do with their axes.
+    /// A stored tensor, or all of its parts in order, and the turning of their axes.
     Stored(Vec<(Parameter, Axes)>),
-    /// Ones, so many of them.
+    /// Ones, of this number.
     Ones(usize),
 }
 
 impl Mapped {
-    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do parts of what is not complete.
-    pub fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
+    /// Renames every tensor for which `rename` gives a name; the others keep theirs, and so do
+    /// parts of a tensor that is not complete.
+    pub(super) fn new(source: Box<dyn TensorSource>, rename: impl Fn(&Parameter) -> Option<(String, Axes)>) -> Mapped {
         let mut routes = BTreeMap::new();
         let mut parts: BTreeMap<String, Vec<(usize, usize, Parameter)>> = BTreeMap::new();
         for entry in source.entries() {
@@ -118,9 +123,10 @@ impl Mapped {
         Mapped { source, routes }
     }
 
-    /// Adds the scales of norms that were stored without one (Keras's `scale=False`): ones, as many as there are means.
+    /// Adds the scales of norms that were stored without one (Keras's `scale=False`): ones, as many
+    /// as there are means.
     #[must_use]
-    pub fn with_unit_scales(mut self) -> Mapped {
+    pub(super) fn with_unit_scales(mut self) -> Mapped {
         let norms = self.entries().into_iter().filter_map(|p| match (p.name.strip_suffix(".running_mean"), p.shape.as_slice()) {
             (Some(norm), &[channels]) => Some((format!("{norm}.weight"), Route::Ones(channels))),
             _ => None,

@@ -1,7 +1,8 @@
 //! Files of other libraries under the names and axis orders of our graphs.
 //!
-//! A map knows how one library names one network's tensors, and stands with the network's family; [`adapt`] finds the map by the names in the file. A
-//! tensor that no map knows keeps its name, so that an audit shows it.
+//! A map knows how one library names one network's tensors, and stands with the network's family;
+//! [`adapt`] finds the map by the names in the file. A tensor that no map knows keeps its name, so
+//! that an audit shows it.
 //!
 //! | file | what for |
 //! |---|---|
@@ -21,9 +22,11 @@ mod naming;
 pub(crate) mod prefixes;
 pub(crate) mod timm;
 
-pub use adapt::adapt;
-pub use mapped::{Axes, Mapped};
-pub use naming::{Adapted, Dialect, NameMap, Names, Naming, Rename};
+pub(crate) use adapt::adapt;
+pub(crate) use mapped::Axes;
+#[cfg(test)]
+pub(crate) use mapped::Mapped;
+pub(crate) use naming::{Adapted, Dialect, NameMap, Names, Naming};
 
 #[cfg(test)]
 mod tests;

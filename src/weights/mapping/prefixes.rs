@@ -1,17 +1,18 @@
-//! Vision transformers, which libraries name each in their own way by the beginnings of names; our graphs have the names of DINOv2 and timm.
+//! Vision transformers, which libraries name each in their own way by the beginnings of names; our
+//! graphs have the names of DINOv2 and timm.
 
 use super::mapped::Axes;
 use super::naming::{Dialect, NameMap, Rename};
 use crate::graph::Parameter;
 
-/// How a name begins, what it begins with in our graphs, and what becomes of the tensor.
+/// Beginning of a name, its counterpart in our graphs, and the turning of the axes.
 pub(crate) type Start = (&'static str, &'static str, Axes);
 
 /// How one library names a network.
 pub(crate) struct Prefixes {
-    /// What may stand in front of any name.
+    /// Optional prefix of every name.
     pub prefix: &'static str,
-    /// What stands in front of a block's number.
+    /// Prefix of a block's number.
     pub block: &'static str,
     /// Names inside a block, without its number.
     pub parts: &'static [Start],
@@ -21,7 +22,7 @@ pub(crate) struct Prefixes {
 
 impl Prefixes {
     /// The graph's name for a tensor.
-    pub fn rename(&self, p: &Parameter) -> Option<(String, Axes)> {
+    pub(crate) fn rename(&self, p: &Parameter) -> Option<(String, Axes)> {
         let name = p.name.strip_prefix(self.prefix).unwrap_or(&p.name);
         let Some(inside) = name.strip_prefix(self.block) else {
             return replace(name, self.rest);
@@ -40,6 +41,9 @@ fn replace(name: &str, starts: &[Start]) -> Option<(String, Axes)> {
 pub(crate) const fn third(index: usize) -> Axes {
     Axes::Part { index, of: 3 }
 }
+
+/// A network with registers is another one; its file fits but for these.
+pub(crate) const REGISTERS: &[&str] = &["register_tokens"];
 
 /// A map of a transformer's names.
 pub(crate) const fn map(dialect: Dialect, rename: Rename) -> NameMap {

@@ -16,7 +16,8 @@ fn needed(backbone: &str) -> Vec<Parameter> {
     backbones::find(backbone).unwrap().graph(&backbones::BuildOptions::default()).parameters()
 }
 
-/// A file of another library that holds exactly what its map makes into the parameters of `backbone`.
+/// A file of another library that holds exactly what its map makes into the parameters of
+/// `backbone`.
 fn foreign(stored: &[(&str, &[usize])]) -> Box<dyn TensorSource> {
     let entries = stored.iter().map(|&(name, shape)| Parameter { name: name.into(), shape: shape.to_vec() }).collect();
     Box::new(Formula::new(entries, 0))
@@ -86,7 +87,8 @@ fn a_renamed_source_has_a_digest_of_its_own() {
     assert_ne!(adapt("squeezenet1_1", file()).source.digest(), file().digest());
 }
 
-/// Names as Keras stores them for each of a network's parameters, found by trying: every needed tensor must come from exactly one of them.
+/// Names as Keras stores them for each of a network's parameters, found by trying: every needed
+/// tensor must come from exactly one of them.
 fn fits(backbone: &str, stored: &[(String, Vec<usize>)]) {
     let stored: Vec<(&str, &[usize])> = stored.iter().map(|(n, s)| (n.as_str(), s.as_slice())).collect();
     let adapted = adapt(backbone, foreign(&stored));
@@ -137,7 +139,8 @@ fn slim_mobilenet_v2_becomes_keras() {
         input = channels;
     }
     unit("Conv_1".into(), "weights", vec![1, 1, 320, 1280]);
-    // The feature vector has no classifier of its own; the graph's is added here so that nothing is missing.
+    // The feature vector has no classifier of its own; the graph's is added here so that nothing is
+    // missing.
     stored.push(("predictions.weight".into(), vec![1000, 1280]));
     stored.push(("predictions.bias".into(), vec![1000]));
     fits("mobilenet_v2_keras", &stored);
@@ -162,7 +165,8 @@ fn timms_names_become_the_graphs() {
         want.sort_unstable();
         let entries = adapted.source.entries();
         assert_eq!(entries.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), want, "{network}");
-        // Each name leads to the tensor that it should: values of the formula follow from the stored name.
+        // Each name leads to the tensor that it should: values of the formula follow from the
+        // stored name.
         for (timm, ours) in &pairs {
             assert_eq!(adapted.source.read(ours).unwrap().data, foreign(&[(timm, &[4])]).read(timm).unwrap().data, "{network} {ours}");
         }
@@ -174,8 +178,9 @@ fn parameter(row: &str) -> String {
     if row.ends_with("gamma") || row.ends_with("layer_scale") { row.into() } else { format!("{row}.weight") }
 }
 
-/// What `tests/goldens/make_transformers.py` proved by running the networks. Lines: backbone, library, stored name, shape, our name, and which part of
-/// ours it is (`q`, `k`, `v`) or whether it is transposed (`T`); `*` stands for each block's number.
+/// What `tests/goldens/make_transformers.py` proved by running the networks. Lines: backbone,
+/// library, stored name, shape, our name, and which part of ours it is (`q`, `k`, `v`) or whether
+/// it is transposed (`T`); `*` stands for each block's number.
 #[test]
 fn transformers_of_every_library_become_the_graphs() {
     let list = include_str!("../../../tests/goldens/weights/transformer_names.txt");
@@ -202,7 +207,8 @@ fn transformers_of_every_library_become_the_graphs() {
     }
 }
 
-/// Checks that these stored tensors become all those of a backbone's graph, each from where it should.
+/// Checks that these stored tensors become all those of a backbone's graph, each from where it
+/// should.
 fn proven(backbone: &str, rows: &[(String, Vec<usize>, String, &str)]) {
     let stored: Vec<(&str, &[usize])> = rows.iter().map(|(name, shape, ..)| (name.as_str(), shape.as_slice())).collect();
     let adapted = adapt(backbone, foreign(&stored));

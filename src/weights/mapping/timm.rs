@@ -1,7 +1,8 @@
 //! timm's names as torchvision's (for EfficientNet-Lite, as its PyTorch port's).
 //!
-//! timm builds the MobileNets and EfficientNets from one kit: `conv_stem`, `bn1`, `blocks.STAGE.BLOCK.PART`, `conv_head`, `bn2`, `classifier`. How
-//! many blocks a stage has and whether a block expands or gates is read off the names in the file.
+//! timm builds the MobileNets and EfficientNets from one kit: `conv_stem`, `bn1`,
+//! `blocks.STAGE.BLOCK.PART`, `conv_head`, `bn2`, `classifier`. How many blocks a stage has and
+//! whether a block expands or gates is read off the names in the file.
 
 use super::mapped::Axes;
 use super::naming::Names;
@@ -27,7 +28,7 @@ pub(crate) struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// The part that a module is: `blocks.0.0.conv_dw`.
-    pub fn of(module: &'a str, names: &Names) -> Option<Part<'a>> {
+    pub(crate) fn of(module: &'a str, names: &Names) -> Option<Part<'a>> {
         let mut words = module.strip_prefix("blocks.")?.splitn(3, '.');
         let (stage, block) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let has = |stage: usize, block: usize, part: &str| names.contains(&format!("blocks.{stage}.{block}.{part}.weight"));
@@ -37,8 +38,9 @@ impl<'a> Part<'a> {
         Some(Part { stage, block, part: words.next()?, before: earlier + block, expands, gates })
     }
 
-    /// Which convolution or norm of its block this is: `(number, 0 or 1 for a norm)`, gates counted as units of their own; the narrowing one last.
-    pub fn unit(&self) -> Option<(usize, usize)> {
+    /// Which convolution or norm of its block this is: `(number, 0 or 1 for a norm)`, gates counted
+    /// as units of their own; the narrowing one last.
+    pub(crate) fn unit(&self) -> Option<(usize, usize)> {
         let first = usize::from(self.expands);
         let last = first + 1 + usize::from(self.gates);
         Some(match (self.part, self.expands) {
@@ -52,8 +54,9 @@ impl<'a> Part<'a> {
         })
     }
 
-    /// The part in torchvision's words where a block is a list of units: `2.0`, `2.1`, and for a gate `1.fc1`.
-    pub fn in_list(&self) -> Option<String> {
+    /// The part in torchvision's words where a block is a list of units: `2.0`, `2.1`, and for a
+    /// gate `1.fc1`.
+    pub(crate) fn in_list(&self) -> Option<String> {
         let gate = usize::from(self.expands) + 1;
         Some(match self.part {
             "se.conv_reduce" => format!("{gate}.fc1"),

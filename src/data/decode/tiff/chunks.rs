@@ -16,7 +16,7 @@ use crate::data::decode::jpeg::{self, Chroma};
 const SHORT: &str = "the TIFF is truncated or damaged: its data ends too early";
 
 impl Layout {
-    /// The bytes of a strip or tile of so many rows.
+    /// The bytes of a strip or tile of `rows` rows.
     pub(super) fn unpack<'b>(&self, bytes: &'b [u8], number: usize, rows: usize) -> Result<Cow<'b, [u8]>, String> {
         let size = match &self.colour {
             Colour::YCbCr(ycbcr) if ycbcr.block != [1, 1] => ycbcr.packed_bytes(self.chunk.width, rows),
@@ -75,7 +75,8 @@ impl Layout {
             (2, 32, _) => self.add_up::<4>(row, step),
             (3, 32, Format::Float) => {
                 (step..row.len()).for_each(|i| row[i] = row[i].wrapping_add(row[i - step]));
-                // The first bytes of all numbers come first, then all second ones, and so on, the highest at the front.
+                // The first bytes of all numbers come first, then all second ones, and so on, the
+                // highest at the front.
                 let count = row.len() / 4;
                 let planes = row.to_vec();
                 for (i, number) in row.chunks_exact_mut(4).enumerate() {
@@ -90,7 +91,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Adds to each number of so many bytes the one `step` before.
+    /// Adds to each number of `BYTES` bytes the one `step` before.
     fn add_up<const BYTES: usize>(&self, row: &mut [u8], step: usize) {
         let turned = |bytes: &[u8]| {
             let mut number = [0; 4];
@@ -107,7 +108,8 @@ impl Layout {
         }
     }
 
-    /// A strip or tile that is a JPEG; what it shares with others stands in a tag. Rows that it lacks are black.
+    /// A strip or tile that is a JPEG; what it shares with others stands in a tag. Rows that it
+    /// lacks are black.
     fn jpeg(&self, stored: &[u8], rows: usize) -> Result<Vec<u8>, String> {
         let samples = if self.planar { 1 } else { self.samples };
         let format = match samples {
@@ -142,7 +144,8 @@ impl Layout {
     }
 }
 
-/// A JPEG with its tables put in, and told apart from others by Adobe's mark: whether its samples are to be converted from YCbCr, or left alone.
+/// A JPEG with its tables put in, and told apart from others by Adobe's mark: whether its samples
+/// are to be converted from YCbCr, or left alone.
 fn whole_jpeg(tables: &[u8], stored: &[u8], ycbcr: bool) -> Vec<u8> {
     let mut stream = vec![0xFF, 0xD8, 0xFF, 0xEE, 0, 14];
     stream.extend_from_slice(b"Adobe\0\x64\0\0\0\0");

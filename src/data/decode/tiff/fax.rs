@@ -1,5 +1,6 @@
-//! Fax compression in all four ways, lenient to damaged codes as libtiff is. The code tables are the `fax` crate's, whose own decoders know neither
-//! group 3 in two dimensions nor rows without a mark at their end.
+//! Fax compression in all four ways, lenient to damaged codes as libtiff is. The code tables are
+//! the `fax` crate's, whose own decoders know neither group 3 in two dimensions nor rows without a
+//! mark at their end.
 
 use fax::maps::{Mode, black, mode, white};
 use fax::{BitReader, slice_reader};
@@ -56,7 +57,8 @@ fn take_bit(reader: &mut impl BitReader) -> bool {
     bit
 }
 
-/// Passes over everything up to the next mark of a row's end: eleven zeros, perhaps more, and a one.
+/// Passes over everything up to the next mark of a row's end: eleven zeros, perhaps more, and a
+/// one.
 fn skip_to_mark(reader: &mut impl BitReader) -> Option<()> {
     while reader.peek(11)? != 0 {
         reader.consume(1).ok()?;
@@ -95,7 +97,8 @@ fn two_dimensional(reader: &mut impl BitReader, width: usize, above: &[usize], c
     let (mut at, mut dark, mut started) = (0, false, false);
     let mut next = 0;
     while at < width {
-        // The first change above that lies to the right and is to the other colour; places only grow, but for a step back of three.
+        // The first change above that lies to the right and is to the other colour; places only
+        // grow, but for a step back of three.
         next = usize::min(next, above.len()).saturating_sub(2);
         while above.get(next).is_some_and(|&change| change < at || change == at && started || next % 2 != usize::from(dark)) {
             next += 1;

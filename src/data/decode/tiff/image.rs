@@ -8,7 +8,8 @@ use crate::data::Pixels;
 use crate::data::decode::ifd::Directory;
 use crate::data::decode::turn::{turn_of_tiff, turned};
 
-/// Pixels of the first image of a file, turned as its orientation asks for: Pillow turns TIFF images, and no others, when it loads them.
+/// Pixels of the first image of a file, turned as its orientation asks for: Pillow turns TIFF
+/// images, and no others, when it loads them.
 pub(crate) fn pixels(bytes: &[u8]) -> Result<Pixels, String> {
     let directory = Directory::first(bytes).ok_or("the TIFF is truncated or damaged: it has no directory")?;
     let layout = Layout::read(&directory)?;
@@ -54,7 +55,8 @@ impl Layout {
         Ok(rgb)
     }
 
-    /// The samples of one strip or tile, pixel by pixel, whatever the order in which they are stored.
+    /// The samples of one strip or tile, pixel by pixel, whatever the order in which they are
+    /// stored.
     fn samples<'b>(&self, bytes: &'b [u8], number: usize, rows: usize) -> Result<Cow<'b, [u8]>, String> {
         if !self.planar {
             return self.unpack(bytes, number, rows);

@@ -1,4 +1,5 @@
-//! CIE Lab to sRGB by the table of colours that Pillow's colour management (Little CMS) goes by: a grid of 33 points an axis, tetrahedra between them.
+//! CIE Lab to sRGB by the table of colours that Pillow's colour management (Little CMS) goes by: a
+//! grid of 33 points an axis, tetrahedra between them.
 
 use std::sync::LazyLock;
 

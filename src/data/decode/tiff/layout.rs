@@ -30,7 +30,8 @@ const LUMA: u16 = 529;
 const SUBSAMPLING: u16 = 530;
 const BLACK_AND_WHITE: u16 = 532;
 
-/// Samples a pixel that may be stored: more are no photo, and no file should ask for unbounded memory.
+/// Largest number of samples a pixel: an image with more is not a photo, and no file may ask for
+/// unbounded memory.
 const MOST_SAMPLES: u64 = 16;
 /// Bytes that a strip or tile may have when it is unpacked.
 const LARGEST_CHUNK: usize = 4 * MAX_PIXELS as usize;
@@ -217,7 +218,8 @@ impl Layout {
             6 if compression == Compression::Jpeg && tags.first_number(PLANAR) != Some(2) => Colour::Rgb,
             6 => {
                 let blocks = tags.numbers(SUBSAMPLING).filter(|blocks| blocks.len() >= 2);
-                // Without compression Pillow converts by itself, and takes what is not said for one value a pixel.
+                // Without compression Pillow converts by itself, and takes what is not said for one
+                // value a pixel.
                 let otherwise = if compression == Compression::None { 1 } else { 2 };
                 let block = blocks.map_or([otherwise; 2], |blocks| [blocks[0], blocks[1]]);
                 if !block.iter().all(|n| [1, 2, 4].contains(n)) {

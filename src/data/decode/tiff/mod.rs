@@ -1,5 +1,6 @@
-//! TIFF and BigTIFF, as Pillow reads them. The `tiff` crate refuses or misreads many kinds that scientists' instruments write (palettes, tiles of
-//! separate planes, premultiplied alpha, twelve bits, …), so that what lies between the tags and the colours is here; what strips and tiles are
+//! TIFF and BigTIFF, as Pillow reads them. The `tiff` crate refuses or misreads many kinds that
+//! scientists' instruments write (palettes, tiles of separate planes, premultiplied alpha, twelve
+//! bits, …), so that what lies between the tags and the colours is here; what strips and tiles are
 //! compressed with is left to the crates that do it for other formats.
 //!
 //! | file | what for |

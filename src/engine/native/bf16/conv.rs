@@ -33,7 +33,7 @@ const STEP: usize = 2 * TILE_ROWS * LINE;
 const SUMS: usize = 2 * 2 * TILE_ROWS * LANES;
 
 /// A prepared convolution.
-pub struct Conv {
+pub(crate) struct Conv {
     label: String,
     amx: Amx,
     input: Operand,
@@ -55,7 +55,7 @@ pub struct Conv {
 
 impl Conv {
     /// Packs weights and cuts the map into tiles.
-    pub fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
+    pub(crate) fn new(amx: Amx, spec: DenseSpec<'_>) -> Conv {
         const PIXELS: usize = 1024;
         const PANEL: usize = 512 << 10;
         const CLOSE: usize = 20 << 10;

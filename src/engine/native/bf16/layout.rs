@@ -7,7 +7,7 @@ use crate::simd::TILE_ROWS;
 
 /// Geometry of some rows of output.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows {
+pub(super) struct Rows {
     /// Rows of output.
     pub count: usize,
     /// Columns of output.
@@ -19,7 +19,7 @@ pub struct Rows {
 }
 
 /// The one or two tiles that the weights of an output pair are used for at a time.
-pub struct Group {
+pub(super) struct Group {
     /// Input pixels from the first window's to each tile's.
     pub tiles: [Option<usize>; 2],
     /// Segments that its rows belong to.
@@ -27,7 +27,7 @@ pub struct Group {
 }
 
 /// All tiles of some rows of output.
-pub struct Layout {
+pub(super) struct Layout {
     /// Rows of a tile.
     pub rows: usize,
     /// Pairs of tiles.
@@ -56,13 +56,13 @@ fn cost((tiles, rows): (usize, usize)) -> usize {
 
 impl Layout {
     /// Approximate cycles of a step of all tiles.
-    pub fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         cost((self.groups.iter().flat_map(|group| group.tiles).flatten().count(), self.rows))
     }
 
     /// Rows one by one, or, where pixels below one another are a row's distance apart, all as one
     /// row whose halo's columns go by unused: whatever takes less time.
-    pub fn new(of: Rows) -> Layout {
+    pub(super) fn new(of: Rows) -> Layout {
         let Rows { count, width, pitch, stride: [down, across] } = of;
         let (each, all) = (cut(width), cut((count - 1) * pitch + width));
         let as_one = down == 1 && across == 1 && width <= pitch && cost(all) <= count * cost(each);

@@ -14,7 +14,7 @@ mod conv;
 mod layout;
 mod panel;
 
-pub use conv::Conv;
+pub(super) use conv::Conv;
 
 use super::matrix;
 use super::memory::as_map;
@@ -23,12 +23,12 @@ use crate::plan::{ConvShape, Layer, Plan, Step};
 use crate::simd::LANES;
 
 /// Whether a convolution can be computed in bf16 and is worth comparing with other ways.
-pub fn fits(conv: &ConvShape, output: [usize; 2]) -> bool {
+pub(super) fn fits(conv: &ConvShape, output: [usize; 2]) -> bool {
     conv.groups == 1 && conv.input >= LANES && output[0] * output[1] > 1 && cost(conv) < matrix::direct(conv)
 }
 
 /// Cycles for an output pixel, by the model of [`matrix`].
-pub fn cost(conv: &ConvShape) -> f64 {
+pub(super) fn cost(conv: &ConvShape) -> f64 {
     let deep = (conv.input.next_multiple_of(2 * LANES) * conv.kernel[0] * conv.kernel[1]) as f64;
     let wide = conv.output.next_multiple_of(2 * LANES) as f64;
     1.4 * deep * wide / 512.0 + 0.6 * matrix::finish(wide)
@@ -36,7 +36,7 @@ pub fn cost(conv: &ConvShape) -> f64 {
 
 /// Whether each value is in bf16. `convolves` says whether a step is a convolution that reads and
 /// writes bf16, `begins` whether it is one that writes it.
-pub fn packed(all: &Rewritten, convolves: impl Fn(&Plan, &Step) -> bool, begins: impl Fn(&Plan, &Step) -> bool) -> Vec<bool> {
+pub(super) fn packed(all: &Rewritten, convolves: impl Fn(&Plan, &Step) -> bool, begins: impl Fn(&Plan, &Step) -> bool) -> Vec<bool> {
     let plan = &all.plan;
     let is_pool = |step: &Step| matches!(step.layer, Layer::MaxPool(_) | Layer::AvgPool(_));
     let averages = |step: &Step| matches!(step.layer, Layer::GlobalAvgPool | Layer::AdaptiveAvgPool(_));

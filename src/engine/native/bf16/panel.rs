@@ -11,10 +11,10 @@ use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 /// Channels of a line.
-pub const DEEP: usize = 2 * LANES;
+pub(super) const DEEP: usize = 2 * LANES;
 
 /// Geometry of a panel; distances in lines.
-pub struct Panel {
+pub(super) struct Panel {
     /// From row to row of a plane: as many columns as lie under the windows of a row in any phase.
     pub pitch: usize,
     /// Rows of a plane.
@@ -27,7 +27,7 @@ pub struct Panel {
 
 impl Panel {
     /// A panel for `rows` rows of output of `width` columns.
-    pub fn new(conv: &ConvShape, width: usize, rows: usize) -> Panel {
+    pub(super) fn new(conv: &ConvShape, width: usize, rows: usize) -> Panel {
         let behind = [0, 1].map(|axis| (conv.kernel[axis] - 1) / conv.stride[axis]);
         Panel { pitch: width + behind[1], rows: rows + behind[0], width, kernel: conv.kernel, stride: conv.stride }
     }
@@ -38,12 +38,12 @@ impl Panel {
     }
 
     /// Lines of a block of channels.
-    pub fn block(&self) -> usize {
+    pub(super) fn block(&self) -> usize {
         self.phases()[0] * self.phases()[1] * self.rows * self.pitch
     }
 
     /// From an output pixel to the input under it at a cell of the window.
-    pub fn cell(&self, y: usize, x: usize) -> usize {
+    pub(super) fn cell(&self, y: usize, x: usize) -> usize {
         let [sy, sx] = self.stride;
         let phase = y % sy * self.phases()[1] + x % sx;
         (phase * self.rows + y / sy) * self.pitch + x / sx
@@ -51,7 +51,7 @@ impl Panel {
 
     /// Copies the input under the windows of `rows` output rows, the first of which begins at
     /// `window` of the map.
-    pub fn fill(&self, isa: Isa, map: &Map, from: *const f32, window: usize, rows: usize, panel: &mut [f32]) {
+    pub(super) fn fill(&self, isa: Isa, map: &Map, from: *const f32, window: usize, rows: usize, panel: &mut [f32]) {
         let ([sy, sx], [kh, kw]) = (self.stride, self.kernel);
         let there = |channel: usize| channel < map.channels;
         for (block, panel) in panel.chunks_exact_mut(self.block() * LANES).enumerate().take(map.channels.div_ceil(DEEP)) {

@@ -10,7 +10,7 @@ use crate::plan::{ConvShape, Layer, Plan, Step, ValueId};
 use crate::simd::{Amx, Isa};
 
 /// A small deterministic generator: what is drawn must not change with a library's version.
-pub struct Draw(u64);
+pub(super) struct Draw(u64);
 
 impl Draw {
     fn next(&mut self) -> u64 {
@@ -35,7 +35,7 @@ impl Draw {
 }
 
 /// A plan under construction.
-pub struct Sketch {
+pub(super) struct Sketch {
     pub plan: Plan,
     pub draw: Draw,
 }

@@ -119,7 +119,7 @@ fn layer(step: &Step, inputs: &[Map<'_>], out: [usize; 3]) -> Vec<f64> {
 }
 
 /// All taps of one image.
-pub fn run(plan: &Plan, image: &[f32]) -> Vec<Vec<f64>> {
+pub(super) fn run(plan: &Plan, image: &[f32]) -> Vec<Vec<f64>> {
     let mut values: Vec<Vec<f64>> = vec![vec![]; plan.shapes.len()];
     values[0] = image.iter().copied().map(f64::from).collect();
     let shape = |v: usize| super::super::memory::as_map(&plan.shapes[v]);

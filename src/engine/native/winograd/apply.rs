@@ -20,7 +20,7 @@ unsafe fn line_of<S: Simd>(s: S, n: usize, at: impl Fn(usize) -> *const f32) -> 
 }
 
 /// All channels of some tiles, from the map to points.
-pub struct InputTransform<'a, T, F> {
+pub(super) struct InputTransform<'a, T, F> {
     /// The convolution.
     pub kernel: &'a Winograd,
     /// Its size of tiles.
@@ -97,7 +97,7 @@ impl<T: Tile, F: FnMut(usize, &[f32])> Vectorized for InputTransform<'_, T, F> {
 }
 
 /// Some output blocks of some tiles, from points to the map, with bias, residual and activation.
-pub struct OutputTransform<'a, T> {
+pub(super) struct OutputTransform<'a, T> {
     /// The convolution.
     pub kernel: &'a Winograd,
     /// Its size of tiles.

@@ -29,7 +29,7 @@ use crate::simd::{Amx, Isa, LANES};
 use tiling::Winograd;
 use transform::{F4, F5, F6, kernel_rows};
 
-pub use tiling::{DIGITS, points, tiles};
+pub(super) use tiling::{DIGITS, points, tiles};
 
 const SIDES: [usize; 3] = [4, 5, 6];
 
@@ -39,7 +39,7 @@ fn fits(conv: &ConvShape) -> bool {
 
 /// Number of outputs of a tile's side with which Winograd is faster than direct convolution by
 /// vectors, if it is.
-pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
+pub(super) fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
     // Transforms cost about as much as a product with a few more channels.
     let cost = |side: usize| {
         let (input, output_channels) = (conv.input as f64, conv.output as f64);
@@ -53,7 +53,7 @@ pub fn worthwhile(conv: &ConvShape, output: [usize; 2]) -> Option<usize> {
 
 /// The unit that multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Products {
+pub(super) enum Products {
     /// Vectors.
     Vectors,
     /// AMX tiles.
@@ -62,7 +62,7 @@ pub enum Products {
 
 /// The fastest way where there are AMX tiles, and its cycles for an output pixel by the model of
 /// [`matrix`]: outputs of a tile's side, and the unit that multiplies.
-pub fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Option<(f64, usize, Products)> {
+pub(super) fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Option<(f64, usize, Products)> {
     let cost = |side: usize, products: Products| {
         let (pixels, tiles) = ((output[0] * output[1]) as f64, tiles(side, output) as f64);
         let whole = output.iter().map(|n| n / side).product::<usize>() as f64;
@@ -85,7 +85,7 @@ pub fn best_beside_tiles(amx: Amx, conv: &ConvShape, output: [usize; 2]) -> Opti
 }
 
 /// Transforms weights.
-pub fn prepare(isa: Isa, side: usize, products: Products, spec: DenseSpec<'_>) -> Box<dyn Kernel> {
+pub(super) fn prepare(isa: Isa, side: usize, products: Products, spec: DenseSpec<'_>) -> Box<dyn Kernel> {
     let DenseSpec { conv, weight, bias, input, output, epilogue } = spec;
     let rows = match side {
         6 => kernel_rows::<F6>(),

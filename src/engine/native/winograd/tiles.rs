@@ -33,7 +33,7 @@ fn window_block(side: usize) -> usize {
 }
 
 /// A prepared convolution.
-pub struct InTiles {
+pub(super) struct InTiles {
     amx: Amx,
     winograd: Winograd,
     /// Most tiles of a task that does all.
@@ -45,7 +45,7 @@ pub struct InTiles {
 
 impl InTiles {
     /// Takes packed weights.
-    pub fn new(amx: Amx, winograd: Winograd, weights: Weights) -> InTiles {
+    pub(super) fn new(amx: Amx, winograd: Winograd, weights: Weights) -> InTiles {
         const CACHED: usize = 1 << 20;
         // Digits of a block, and its products with two output blocks.
         let per_tile = points(winograd.side) * (weights.steps() * 3 * LANES * 4 + 2 * LANES * 4);

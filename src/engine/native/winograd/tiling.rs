@@ -7,10 +7,10 @@ use crate::simd::{Isa, Line};
 
 /// The split of operands where products run in AMX tiles: transforms magnify the losses of fewer
 /// digits.
-pub const DIGITS: Split = Split::Three;
+pub(crate) const DIGITS: Split = Split::Three;
 
 /// A Winograd convolution but for its products.
-pub struct Winograd {
+pub(super) struct Winograd {
     pub isa: Isa,
     pub label: String,
     /// Outputs of a tile's side.
@@ -37,23 +37,23 @@ macro_rules! by_side {
 pub(super) use by_side;
 
 /// Points of a transformed tile.
-pub fn points(side: usize) -> usize {
+pub(crate) fn points(side: usize) -> usize {
     (side + 2).pow(2)
 }
 
 /// Tiles of an output map.
-pub fn tiles(side: usize, map: [usize; 2]) -> usize {
+pub(crate) fn tiles(side: usize, map: [usize; 2]) -> usize {
     map.iter().map(|n| n.div_ceil(side)).product()
 }
 
 impl Winograd {
     /// Number of tiles of `images` images.
-    pub fn all(&self, images: usize) -> usize {
+    pub(super) fn all(&self, images: usize) -> usize {
         images * self.tiles[0] * self.tiles[1]
     }
 
     /// Image and first output row and column of a tile.
-    pub fn tile(&self, index: usize) -> (usize, usize, usize) {
+    pub(super) fn tile(&self, index: usize) -> (usize, usize, usize) {
         let per_image = self.tiles[0] * self.tiles[1];
         let (image, t) = (index / per_image, index % per_image);
         (image, t / self.tiles[1] * self.side, t % self.tiles[1] * self.side)

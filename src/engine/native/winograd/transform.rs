@@ -10,10 +10,10 @@
 use crate::simd::Simd;
 
 /// Most inputs of a tile's side.
-pub const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
 
 /// A tile size with its points. Arrays hold [`MOST`] values, of which the first few are used.
-pub trait Tile {
+pub(super) trait Tile {
     /// Outputs of a side.
     const OUT: usize;
     /// Inputs of a side, and points.
@@ -30,7 +30,7 @@ pub trait Tile {
 
 /// The kernel transform's matrix: row q is (1, q, q²) / Π (q − other finite points), the last (0,
 /// 0, 1).
-pub fn kernel_rows<T: Tile>() -> Vec<[f64; 3]> {
+pub(super) fn kernel_rows<T: Tile>() -> Vec<[f64; 3]> {
     let row = |&q: &f64| {
         let scale: f64 = T::POINTS.iter().filter(|&&other| other != q).map(|other| q - other).product();
         [1.0 / scale, q / scale, q * q / scale]
@@ -51,7 +51,7 @@ fn pair<S: Simd>(s: S, p: f32, even: S::V, odd: S::V) -> [S::V; 2] {
 }
 
 /// F(4×4, 3×3): these points lose half as much as ±1, ±2.
-pub struct F4;
+pub(super) struct F4;
 
 impl Tile for F4 {
     const OUT: usize = 4;
@@ -83,7 +83,7 @@ impl Tile for F4 {
 }
 
 /// F(5×5, 3×3): one point stands alone.
-pub struct F5;
+pub(super) struct F5;
 
 impl Tile for F5 {
     const OUT: usize = 5;
@@ -123,7 +123,7 @@ impl Tile for F5 {
 }
 
 /// F(6×6, 3×3).
-pub struct F6;
+pub(super) struct F6;
 
 impl Tile for F6 {
     const OUT: usize = 6;

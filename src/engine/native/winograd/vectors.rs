@@ -18,7 +18,7 @@ use crate::engine::native::step::Kernel;
 use crate::simd::{LANES, Line, dispatch};
 
 /// A prepared convolution.
-pub struct ByVectors {
+pub(super) struct ByVectors {
     winograd: Winograd,
     /// Most tiles of a task.
     block: usize,
@@ -27,7 +27,7 @@ pub struct ByVectors {
 
 impl ByVectors {
     /// Takes packed weights.
-    pub fn new(winograd: Winograd, weights: Vec<Line>) -> ByVectors {
+    pub(super) fn new(winograd: Winograd, weights: Vec<Line>) -> ByVectors {
         // Transforms of a block: about the second-level cache, but enough tiles to use each weight
         // often.
         let per_tile = points(winograd.side) * (winograd.input.map.blocks() + winograd.output.map.blocks()) * size_of::<Line>();

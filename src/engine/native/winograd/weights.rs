@@ -9,7 +9,7 @@ use crate::plan::ConvShape;
 use crate::simd::{Isa, LANES, Line, zeroed_lines};
 
 /// For products in AMX tiles.
-pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
+pub(super) fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_int8::Weights {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let mut packed = split_int8::Weights::zeros(DIGITS, conv.input, blocks, points);
@@ -27,7 +27,7 @@ pub fn pack_tiles(conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> split_
 }
 
 /// For products by vectors: `[point][tile of V blocks][input channel][V · 16]`.
-pub fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
+pub(super) fn pack_vectors(isa: Isa, conv: &ConvShape, weight: &[f32], rows: &[[f64; 3]]) -> Vec<Line> {
     let points = rows.len() * rows.len();
     let blocks = conv.output.div_ceil(LANES);
     let per_point = blocks * conv.input;

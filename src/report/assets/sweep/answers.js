@@ -11,7 +11,7 @@
 
   function card(a) {
     const photo = a.photo
-      ? element("img", { src: a.photo, width: 128, height: 128, alt: a.right ? `${a.class}, rightly named` : `${a.class} taken for ${a.predicted}`, title: a.path })
+      ? element("img", { src: a.photo, width: 128, height: 128, alt: a.right ? `${a.class}, classified correctly` : `${a.class} classified as ${a.predicted}`, title: a.path })
       : element("span", { class: "missing", title: a.path }, a.path);
     const own = a.probability_of_class === null ? "" : ` ${percent(a.probability_of_class)}`;
     const said = element("span", {}, element("b", { class: a.right ? "good" : "wrong" }, a.predicted), ` ${percent(a.probability)}`);

@@ -25,7 +25,7 @@
     const shown = { low: data.slice(0, FEW), high: data.slice(-FEW), all: data }[select.value];
     const letters = Math.min(d3.max(shown, (d) => d.name.length), width < 520 ? 16 : 28);
     const mean = d3.mean(data, (d) => d.recall);
-    page.plot(figure, "Recall by class, the weakest first", page.base(width, {
+    page.plot(figure, "Recall by class, lowest first", page.base(width, {
       height: 50 + shown.length * 19, marginLeft: letters * 7.3 + 10, marginRight: 92, marginTop: 20, marginBottom: 26,
       x: { domain: [0, 1], label: null, ticks: 5, grid: true, tickFormat: short }, y: { domain: shown.map((d) => d.name), label: null, tickSize: 0, tickFormat: (n) => ended(n, letters) },
       marks: [

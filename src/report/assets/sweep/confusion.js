@@ -36,7 +36,7 @@
     const ground = (cell) => d3.interpolateRgb(card, cell.i === cell.j ? accent : wrong)(0.1 + 0.9 * cell.share);
     const readable = (cell) => (contrast(card, ground(cell)) > contrast(ink, ground(cell)) ? card : ink);
     const cells = shown.flatMap((i, r) => shown.map((j, c) => ({ i, j, r, c, n: counts[i][j], share: counts[i][j] / Math.max(1, sums[i]) }))).filter((c) => c.n > 0);
-    const said = (c) => `${c.n} × ${classes[c.i]} ${c.i === c.j ? "rightly named" : `said to be ${classes[c.j]}`}, ${percent(c.share)} of the row`;
+    const said = (c) => `${c.n} × ${classes[c.i]} ${c.i === c.j ? "classified correctly" : `classified as ${classes[c.j]}`}, ${percent(c.share)} of the row`;
     const nodes = cells.map((cell) => {
       const [x, y] = [left + cell.c * size, top + cell.r * size];
       const g = svg("g", { role: "button", tabindex: -1, class: "cell", "aria-label": `${said(cell)}: show photos` },
@@ -82,14 +82,14 @@
       nodes[next.i].setAttribute("tabindex", 0);
       nodes[next.i].focus();
     });
-    page.show(host, "Rows are classes, columns are answers", chart);
+    page.show(host, "Classes against answers", chart);
   }
   page.charts.set("confusion", draw);
 
   const pairs = counts.flatMap((row, i) => row.map((n, j) => ({ i, j, n, share: n / Math.max(1, sums[i]) }))).filter((p) => p.n > 0 && p.i !== p.j).sort((a, b) => b.n - a.n);
   page.table(at("pairs"), [
     { name: "class", of: (p) => classes[p.i], text: true },
-    { name: "taken for", of: (p) => classes[p.j], text: true, cell: (p) => button(classes[p.j], () => opens(p.i, p.j), { class: "link", "aria-label": `Photos of ${classes[p.i]} taken for ${classes[p.j]}` }) },
+    { name: "classified as", of: (p) => classes[p.j], text: true, cell: (p) => button(classes[p.j], () => opens(p.i, p.j), { class: "link", "aria-label": `Photos of ${classes[p.i]} classified as ${classes[p.j]}` }) },
     { name: "rows", of: (p) => p.n, best: true }, { name: "share", of: (p) => p.share, digits: 3, best: true },
   ], pairs.slice(0, 12));
 })();

@@ -100,6 +100,7 @@
 
   // Ranges that were brushed on the axes of the parallel coordinates, each with a button that takes it away.
   sweep.showRanges = (ranges) => {
-    at("ranges").replaceChildren(...ranges.map(({ name, text, clear }) => button(`${name} ${text} ×`, clear, { class: "chip", "aria-label": `Take the range of ${name} away` })));
+    const chip = ({ name, text, clear }) => button(`${name} ${text} ×`, clear, { class: "chip", "aria-label": `Remove the range ${text} of ${name}` });
+    document.querySelectorAll(".ranges").forEach((host) => host.replaceChildren(...ranges.map(chip)));
   };
 })();

@@ -120,7 +120,7 @@
     chart.addEventListener("pointerleave", () => { shade(); at("nearest").textContent = ""; });
     const points_shown = () => lines.filter((l) => sweep.passes(l.t));
     shade();
-    page.show(host, "All settings together", chart, [{ label: `weak ${report.metric}`, color: css("--far") }, { label: "strong", color: css("--accent") }], { end: true });
+    page.show(host, "All settings together", chart, [{ label: `worse ${report.metric}`, color: css("--far") }, { label: "better", color: css("--accent") }], { end: true });
   };
 
   let shading = () => {};

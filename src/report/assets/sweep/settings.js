@@ -9,6 +9,7 @@
   const select = at("setting");
   select.append(...report.keys.map((key) => element("option", { value: key, selected: key === first }, key)));
   select.addEventListener("change", scatter);
+  sweep.onFilter(scatter);
 
   function scatter() {
     const key = select.value;
@@ -28,7 +29,7 @@
       height: 260 + bottom, marginLeft: turned ? Math.max(48, longest * 0.5) : 48, marginBottom: bottom, inset: 8, y: { label: null, grid: true },
       x: turned ? { ...x, label: null, tickRotate: -40 } : { ...x, labelAnchor: "center", labelOffset: 34 },
       marks: [
-        Plot.dot(rows, { x: place, y: "y", r: 4.5, fill: css("--accent"), fillOpacity: 0.45, stroke: css("--accent") }),
+        Plot.dot(rows, { x: place, y: "y", r: 4.5, fill: css("--accent"), fillOpacity: 0.45, stroke: css("--accent"), opacity: (r) => (sweep.passes(r.t) ? 1 : 0.12) }),
         Plot.tip(rows, Plot.pointer({ x: place, y: "y", title: (r) => sweep.describe(r.t) })),
       ],
     }));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::origin::known_rows_with;
-use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates};
+use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates, emptied_classes};
 use crate::store::disk::manifest::Deferred;
 use crate::store::disk::rows::{Row, Status};
 use crate::{Error, Result};
@@ -19,10 +19,10 @@ pub(super) struct Decided {
     pub warnings: Vec<String>,
 }
 
-/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all images would have: by the same rule, which goes by
-/// their digests, groups and classes, and by what this cache and those beside it know. `None` where
-/// some were not read yet.
-pub(super) fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path) -> Result<Option<Decided>> {
+/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all
+/// images would have: by the same rule, which goes by their digests, groups and classes, and by
+/// what this cache and those beside it know. `None` where some were not read yet.
+pub(super) fn decide_deferred(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path) -> Result<Option<Decided>> {
     let mut decided = Decided::default();
     let mut live: Vec<usize> = (0..rows.len()).filter(|&i| rows[i].status != Status::Deleted).collect();
     let is_open = live.iter().any(|&i| rows[i].split.is_none());
@@ -42,7 +42,7 @@ pub(super) fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, f
     let mut dataset = Dataset { classes: classes.to_vec(), entries: live.iter().map(entry).collect(), ..Dataset::default() };
     if is_open {
         let Some(rule) = deferred.split else {
-            let hint = "run `headstart features --part` again as before in the parts, or over all of the data";
+            let hint = "extract the features again with option `part` in each part, or over all of the data";
             return Err(Error::cache(folder, "has images without a split, and no part says how to split them", hint));
         };
         let (known, warnings) = known_rows_with(folder, rows.to_vec(), &digests);
@@ -52,6 +52,7 @@ pub(super) fn settle(rows: &mut [Row], classes: &[String], deferred: Deferred, f
     }
     let copies = if deferred.dedupe { dedupe(&dataset.entries, &duplicates(&dataset.entries, &digests)) } else { vec![] };
     decided.deduped = copies.len();
+    decided.warnings.extend(emptied_classes(&dataset.entries, &copies, classes));
     for (&i, entry) in live.iter().zip(&dataset.entries) {
         rows[i].split = entry.split;
     }
