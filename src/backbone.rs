@@ -1,4 +1,4 @@
-//! A base ready to be used: backbone, weights, preprocess, engine and device chosen together. What `features`, `predict` and `bench` run.
+//! A backbone ready to be used: network, weights, preprocess, engine and device chosen together.
 
 mod features;
 
@@ -42,7 +42,7 @@ impl EngineKind {
     }
 }
 
-/// What a user says about a base; whatever is left out follows from the weights.
+/// Settings of a backbone; each one that is left out follows from the weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BackboneSettings {
     /// Name of the backbone.
@@ -55,7 +55,8 @@ pub struct BackboneSettings {
     pub preprocess: Option<String>,
     /// The numbers to compute in.
     pub compute: Compute,
-    /// The engine; where left out, native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one and for transformers.
+    /// The engine; where left out, native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one
+    /// and for transformers.
     pub engine: Option<EngineKind>,
     /// The device.
     pub device: DeviceChoice,
@@ -80,7 +81,8 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Opens a backbone by name or by settings, fetching its weights if need be: [`Backbone::open_with`] with nobody to hear of it.
+    /// Opens a backbone by name or by settings, fetching its weights if need be:
+    /// [`Backbone::open_with`] with nobody to hear of it.
     ///
     /// # Errors
     /// As [`Backbone::open_with`].
@@ -88,11 +90,13 @@ impl Backbone {
         Backbone::open_with(&settings.into(), &|_| ())
     }
 
-    /// Opens the weights (fetching them if need be, which `tell` hears of) and settles what was left open.
+    /// Opens the weights (fetching them if need be, which `tell` hears of) and settles what was
+    /// left open.
     ///
     /// # Errors
-    /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a device that is not there; a combination that
-    /// does not exist (native on a GPU, or for a transformer).
+    /// An unknown backbone, weights entry or preprocess; weights that cannot be had or read; a
+    /// device that is not there; a combination that does not exist (native on a GPU, or for a
+    /// transformer).
     pub fn open_with(settings: &BackboneSettings, tell: &dyn Fn(Fetching)) -> Result<Backbone> {
         let info = backbones::find(&settings.backbone)?;
         // Before anything is fetched: a combination that does not exist should cost no download.
@@ -118,7 +122,7 @@ impl Backbone {
         Ok(Backbone { info, graph, weights, preprocess, compute: settings.compute, engine, device })
     }
 
-    /// What is known of the backbone beside its weights.
+    /// The network of the zoo, without weights.
     pub fn info(&self) -> &'static BackboneInfo {
         self.info
     }
@@ -151,13 +155,14 @@ impl Backbone {
         }
     }
 
-    /// What the user should know of the engine that was settled on.
+    /// A note for the user about the chosen engine.
     pub fn note(&self) -> Option<String> {
         let slower = self.device.is_cuda() && self.engine == EngineKind::Candle && self.graph.has_tokens();
         slower.then(|| format!("the cuda engine computes convolutional networks only: {} runs on candle's kernels", self.info.name))
     }
 
-    /// Height and width of the input, or `None` where images are used at the size that they come in.
+    /// Height and width of the input, or `None` where images are used at the size that they come
+    /// in.
     pub fn fixed_input(&self) -> Option<[usize; 2]> {
         match (self.preprocess.crop, self.preprocess.resize) {
             (Some(side), _) => Some([side, side]),
@@ -199,7 +204,8 @@ impl Backbone {
         Err(Error::WeightsMismatch { path: self.weights.source.origin(), backbone: self.info.name.into(), audit: audit.to_string() })
     }
 
-    /// The base that made a cache with this key, and the orientation of its images: weights by the name that the key's cache remembers.
+    /// The base that made a cache with this key, and the orientation of its images: weights by the
+    /// name that the key's cache remembers.
     ///
     /// # Errors
     /// As [`Backbone::open_with`]; weights that are no longer those of the key.
@@ -211,7 +217,8 @@ impl Backbone {
     /// As [`Backbone::of_key`], with weights that are open already: a bundle's.
     ///
     /// # Errors
-    /// As [`Backbone::of_key`]; a graph that this headstart builds otherwise than the one that made the features.
+    /// As [`Backbone::of_key`]; a graph that this headstart builds otherwise than the one that made
+    /// the features.
     pub(crate) fn of_key_with(
         info: &'static BackboneInfo,
         key: &CacheKey,
@@ -241,7 +248,8 @@ impl Backbone {
         Ok((base, key.orientation))
     }
 
-    /// Builds the engine for some taps, batches of up to `batch` images and an input of this height and width.
+    /// Builds the engine for some taps, batches of up to `batch` images and an input of this height
+    /// and width.
     ///
     /// # Errors
     /// Weights that do not fit, an input that does not, the device's own failure.
@@ -251,7 +259,8 @@ impl Backbone {
         Ok(match self.engine {
             EngineKind::Native => Box::new(self.native(taps, batch, [height, width])?),
             EngineKind::Cuda => self.cuda(taps, batch, [height, width])?,
-            // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph as it stands.
+            // A GPU gains by fewer, larger ops; on a CPU candle is the reference and runs the graph
+            // as it stands.
             EngineKind::Candle if !self.device.is_cpu() => {
                 let plan = self.plan_for_gpu(taps, [height, width])?;
                 Box::new(CandleEngine::planned(plan, &self.device, self.compute_on_gpu().dtype())?)
@@ -269,13 +278,14 @@ impl Backbone {
         Ok(Box::new(engine::CudaEngine::new(&self.plan_for_gpu(taps, size)?, gpu, self.compute_on_gpu(), batch)?))
     }
 
-    /// Never called: without the feature there is no such device.
+    /// Never called: such a device needs the feature.
     #[cfg(not(feature = "cuda"))]
     fn cuda(&self, _: &[String], _: usize, _: [usize; 2]) -> Result<Box<dyn Engine>> {
         Err(engine::device(&DeviceChoice::Cuda(0)).err().unwrap_or_else(|| Error::engine("cuda", "planning")("this build has none")))
     }
 
-    /// The base planned for some taps and an input of this height and width: folded and fused, as the fast engines run it.
+    /// The base planned for some taps and an input of this height and width: folded and fused, as
+    /// the fast engines run it.
     ///
     /// # Errors
     /// As [`Backbone::engine`].
@@ -303,8 +313,8 @@ impl Backbone {
         if self.compute_on_gpu() == Compute::Bf16 { engine::correct_biases_for_gpu(plan, &self.sample(size)) } else { Ok(plan) }
     }
 
-    /// What a GPU computes in: a network that magnifies rounding stays f32 where bf16 is asked for, as two digits do on a CPU; maps in bf16 alone
-    /// would lose more than 2e-2.
+    /// The numbers that a GPU computes in: a network that magnifies rounding stays f32 where bf16 is asked for,
+    /// as two digits do on a CPU; maps in bf16 alone would lose more than 2e-2.
     fn compute_on_gpu(&self) -> Compute {
         if self.compute == Compute::Bf16 && self.graph.magnifies_rounding() { Compute::F32 } else { self.compute }
     }
@@ -323,8 +333,9 @@ impl Backbone {
         Ok(Box::new(CandleEngine::new(&self.graph, weights, taps, [3, height, width], &Device::Cpu, DType::F32)?))
     }
 
-    /// The cache key: everything here that decides values, and how features are stored and views drawn. The policy is part of it even where
-    /// only the plain view is wanted, so that views can be added later.
+    /// The cache key: everything here that decides values, and how features are stored and views
+    /// drawn. The policy is part of it even where only the plain view is wanted, so that views can
+    /// be added later.
     pub(crate) fn key(&self, store: Dtype, orientation: Orientation, policy: &Policy, seed: u64) -> CacheKey {
         CacheKey {
             backbone: self.info.name.into(),
@@ -348,7 +359,7 @@ impl Backbone {
     }
 }
 
-/// Where a base runs, and by which engine.
+/// Device and engine of a backbone.
 fn place(settings: &BackboneSettings, info: &BackboneInfo) -> Result<(Device, EngineKind)> {
     let device = engine::device(&settings.device)?;
     let transformer = info.graph(&backbones::BuildOptions::default()).has_tokens();
@@ -393,7 +404,8 @@ fn check_engine(kind: EngineKind, device: &Device, transformer: bool, name: &str
     Ok(())
 }
 
-/// The weights' own preprocess, with what the user says above it: another entry's, single settings, another size.
+/// The weights' own preprocess, with what the user says above it: another entry's, single settings,
+/// another size.
 fn preprocess(settings: &BackboneSettings, info: &BackboneInfo, weights: &Opened) -> Result<PreprocessSpec> {
     let mut base = (weights.preprocess, weights.crop_pct);
     let mut text = settings.preprocess.as_deref().unwrap_or_default();

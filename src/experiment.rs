@@ -1,4 +1,5 @@
-//! A sweep from caches to its report: caches opened, the sweep file read, heads trained and compared, everything written that people look at.
+//! A sweep from caches to its report: caches opened, the sweep file read, heads trained and
+//! compared, everything written that people look at.
 //!
 //! `sweep` below knows nothing of backbones and of pages.
 //!
@@ -50,7 +51,8 @@ pub struct SweepBuilder {
 }
 
 impl SweepBuilder {
-    /// What is tried, in the words of a sweep file [default: a small grid of linear and dense heads].
+    /// The trials, in the words of a sweep file
+    /// [default: a small grid of linear and dense heads].
     #[must_use]
     pub fn config(self, config: SweepConfig) -> Self {
         SweepBuilder { config: Some(config), ..self }
@@ -63,13 +65,14 @@ impl SweepBuilder {
         self
     }
 
-    /// Directory of the sweep [default: `sweeps/DATASET`]. This very sweep is resumed there; another one that is there moves into its folder `earlier`.
+    /// Directory of the sweep [default: `sweeps/DATASET`]. This very sweep is resumed there;
+    /// another one that is there moves into its folder `earlier`.
     #[must_use]
     pub fn out(self, folder: impl Into<PathBuf>) -> Self {
         SweepBuilder { out: Some(folder.into()), ..self }
     }
 
-    /// Where heads are trained [default: on the GPU where there is one, else on the CPU].
+    /// The device that trains the heads [default: on the GPU where there is one, else on the CPU].
     #[must_use]
     pub fn device(self, device: DeviceChoice) -> Self {
         SweepBuilder { device, ..self }
@@ -84,7 +87,8 @@ impl SweepBuilder {
     /// Opens the caches and reads the settings. Nothing is written.
     ///
     /// # Errors
-    /// No cache, a damaged one, one whose extraction is not finished; caches that do not go together; a mistake in a setting; a device that is not there.
+    /// No cache, a damaged one, one whose extraction is not finished; caches that do not go
+    /// together; a mistake in a setting; a device that is not there.
     pub fn prepare(self) -> Result<Sweep> {
         if self.caches.is_empty() {
             return Err(Error::setting("no cache to sweep over", "name the folder of a cache"));
@@ -146,7 +150,8 @@ impl Sweep {
         self.place.as_deref()
     }
 
-    /// Trains what an earlier run of this sweep has not finished, and writes results, the best head, TensorBoard's event files and the report.
+    /// Trains what an earlier run of this sweep has not finished, and writes results, the best
+    /// head, TensorBoard's event files and the report.
     ///
     /// # Errors
     /// A mistake in the sweep, a folder that cannot be written, a trainer's own failure.

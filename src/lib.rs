@@ -1,7 +1,8 @@
-//! Run a frozen pretrained network once over every image, cache its features, and train hundreds of classifier heads on the cache.
+//! Run a frozen pretrained network once over every image, cache its features, and train hundreds of
+//! classifier heads on the cache.
 //!
-//! Two stages, one direction: an [`Extraction`] turns images into features, once; a [`Sweep`] trains heads on features and never sees an image. A
-//! [`Classifier`] joins both for new images.
+//! Two stages, one direction: an [`Extraction`] turns images into features, once; a [`Sweep`]
+//! trains heads on features and never sees an image. A [`Classifier`] joins both for new images.
 //!
 //! ```no_run
 //! use headstart::{Backbone, Classifier, Extraction, Sweep};
@@ -21,8 +22,9 @@
 //! # Ok::<(), headstart::Error>(())
 //! ```
 //!
-//! [`experiment`] holds the same on random weights and on images made on the spot. The library never prints: what it has to say goes to an
-//! [`extraction::Observer`] or a [`sweep::Observer`]; `()` hears nothing. Every operation that can fail for a reason outside the program returns
+//! [`experiment`] holds the same on random weights and on images made on the spot. The library
+//! never prints: what it has to say goes to an [`extraction::Observer`] or a [`sweep::Observer`];
+//! `()` hears nothing. Every operation that can fail for a reason outside the program returns
 //! [`Error`], whose message names the file and the way out.
 //!
 //! | module | what for |
@@ -90,9 +92,10 @@ pub use store::Cache;
 pub(crate) use text::{visible, visible_lines};
 pub use unfinished::abandon;
 
-/// Insides for the integration tests, fuzz targets and examples of this repository, which hold parts against each other that no program combines: engines
-/// against the reference, trainers against each other, damaged files against their readers. Nothing here is part of the interface, nor are the items that
-/// other modules hide from the documentation for the same reason.
+/// Insides for the integration tests, fuzz targets and examples of this repository, which hold
+/// parts against each other that no program combines: engines against the reference, trainers
+/// against each other, damaged files against their readers. Nothing here is part of the interface,
+/// nor are the items that other modules hide from the documentation for the same reason.
 #[doc(hidden)]
 pub mod internals {
     pub mod graph {

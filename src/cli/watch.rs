@@ -12,7 +12,7 @@ use crate::extraction::{Event, Observer, Progress};
 pub(super) struct Watch<'a> {
     screen: &'a Screen,
     bar: ProgressBar,
-    /// What is being computed, before the count.
+    /// Name of the running computation, in front of the count.
     pub what: String,
     /// Images that were stored when a signal asked to stop.
     asked_at: Option<usize>,

@@ -28,7 +28,7 @@ pub enum Image<'a> {
     Path(Cow<'a, Path>),
     /// An entry of a source, by its URI.
     Uri {
-        /// Where it is read.
+        /// The source that reads it.
         source: &'a dyn ImageSource,
         /// Its identity there.
         uri: Cow<'a, str>,
@@ -40,7 +40,7 @@ pub enum Image<'a> {
 }
 
 impl Image<'_> {
-    /// What messages call it: its path, the source's words for it, or `image in memory`.
+    /// Its name in messages: its path, the source's words for it, or `image in memory`.
     pub fn name(&self) -> String {
         match self {
             Image::Path(path) => path.display().to_string(),

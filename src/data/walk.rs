@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 use super::passed::{Passed, is_systems_own};
 use crate::{Error, Result};
 
-/// What a walk comes upon.
+/// A find of a walk.
 pub(super) enum Step {
     Folder(PathBuf),
     Image(PathBuf),
@@ -23,7 +23,7 @@ pub(super) enum Step {
 pub(super) struct Walk {
     root: PathBuf,
     entries: walkdir::IntoIter,
-    /// What is neither folder nor image.
+    /// Entries that are neither folder nor image.
     pub passed: Passed,
 }
 
@@ -80,7 +80,7 @@ impl Iterator for Walk {
 pub struct Found {
     /// Files as named, and the images in folders, sorted folder by folder.
     pub images: Vec<PathBuf>,
-    /// What was passed over, counted, in words.
+    /// Sentences about files that were passed over, counted.
     pub warnings: Vec<String>,
     /// Files and folders that the system refuses to read.
     pub unreadable: Vec<Error>,

@@ -1,4 +1,4 @@
-//! Where the images of an extraction come from, and which of them are wanted.
+//! The source of the images of an extraction, and the choice among them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use crate::{Error, Result};
 
 /// The data of an extraction: a folder or CSV file, or a source that the program has.
 pub enum Data<'a> {
-    /// A folder of class folders, with splits above them or not, or a CSV file `path,label[,split][,group]`; see [`data::open`].
+    /// A folder of class folders, with splits above them or not, or a CSV file
+    /// `path,label[,split][,group]`; see [`data::open`].
     Path(PathBuf),
     /// Any other source. Its caches need [`ExtractionOptions::name`].
     Source(&'a dyn ImageSource),
@@ -28,14 +29,14 @@ impl<'a> Data<'a> {
     }
 }
 
-/// What there is to read.
+/// The images of a data set, listed.
 pub(super) struct Listed<'a> {
     pub source: Source<'a>,
     /// The images, no more than the limit.
     pub dataset: Dataset,
     /// The data set's name.
     pub name: String,
-    /// Where the data is, in full, if it is somewhere.
+    /// Full path of the data; `None` for a source of the program.
     pub place: Option<PathBuf>,
 }
 
@@ -81,7 +82,8 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// The name that the data set is given, or that of its folder or file: `photos` for `some/photos/` and `some/photos.csv`.
+/// The name that the data set is given, or that of its folder or file: `photos` for `some/photos/`
+/// and `some/photos.csv`.
 pub(super) fn name(data: &Data<'_>, options: &ExtractionOptions) -> Result<String> {
     if let Some(name) = &options.name {
         return Ok(name.clone());
@@ -95,7 +97,8 @@ pub(super) fn name(data: &Data<'_>, options: &ExtractionOptions) -> Result<Strin
         .ok_or_else(|| Error::setting(format!("{} has no name to call the data set by", whole.display()), "give one with option `name`"))
 }
 
-/// Keeps `count` images spread over all folders: those whose paths hash lowest, so that a larger limit keeps what a smaller one took.
+/// Keeps `count` images spread over all folders: those whose paths hash lowest, so that a larger
+/// limit keeps what a smaller one took.
 fn limit(dataset: &mut Dataset, count: usize) {
     let mut ranked: Vec<(Digest, usize)> = dataset.entries.iter().enumerate().map(|(i, e)| (Digest::of(e.uri.as_bytes()), i)).collect();
     ranked.sort_unstable();

@@ -1,8 +1,9 @@
-//! Features of a whole data set, computed once and cached: data listed, digested and split, settings checked, what the cache lacks computed.
+//! Features of a whole data set, computed once and cached: data listed, digested and split,
+//! settings checked, what the cache lacks computed.
 //!
 //! | file | what for |
 //! |---|---|
-//! | `options.rs` | [`ExtractionOptions`]: what may be said beside data and backbone |
+//! | `options.rs` | [`ExtractionOptions`]: all that may be set beside data and backbone |
 //! | `observe.rs` | [`Observer`] and [`Event`]: what an extraction tells while it runs |
 //! | `listing.rs` | [`Data`]: which images there are |
 //! | `settle.rs` | what follows from the images' digests: splits, groups, copies |
@@ -110,10 +111,12 @@ impl<'a> ExtractionBuilder<'a> {
         self.backbone
     }
 
-    /// Lists, digests and splits the images. Nothing is computed yet, and nothing written but the digests of the files.
+    /// Lists, digests and splits the images. Nothing is computed yet, and nothing written but the
+    /// digests of the files.
     ///
     /// # Errors
-    /// Options that cannot be; data that cannot be listed, or that is not what the caches of this name are made from; a tap that does not exist.
+    /// Options that cannot be; data that cannot be listed, or that is not what the caches of this
+    /// name are made from; a tap that does not exist.
     pub fn prepare(self, observer: &mut dyn Observer) -> Result<Extraction<'a>> {
         let mut draft = self.draft(true, observer)?;
         let mut deferred = Deferred::default();
@@ -211,7 +214,7 @@ impl<'a> Extraction<'a> {
         &self.folder
     }
 
-    /// What computes the features.
+    /// The backbone that computes the features.
     pub fn backbone(&self) -> &'a Backbone {
         self.backbone
     }
@@ -226,7 +229,8 @@ impl<'a> Extraction<'a> {
         self.dataset.entries.len()
     }
 
-    /// What [`Extraction::run`] would compute, how large it is and how long it takes. Writes nothing.
+    /// What [`Extraction::run`] would compute, how large it is and how long it takes. Writes
+    /// nothing.
     ///
     /// # Errors
     /// A cache that is damaged.
@@ -234,11 +238,12 @@ impl<'a> Extraction<'a> {
         self.with_job(extract::estimate)
     }
 
-    /// Computes what the cache lacks. A new cache for which not one image can be used goes again, so that no later command takes it for one.
+    /// Computes what the cache lacks. A new cache for which not one image can be used goes again,
+    /// so that no later command takes it for one.
     ///
     /// # Errors
-    /// Another process writes the cache; a feature that cannot be stored; the engine's or the system's own failure. What was finished before stays,
-    /// and the next run goes on from there.
+    /// Another process writes the cache; a feature that cannot be stored; the engine's or the
+    /// system's own failure. What was finished before stays, and the next run goes on from there.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome> {
         self.remember_place()?;
         let is_new = !self.folder.join("manifest.json").exists();
@@ -288,12 +293,13 @@ impl<'a> Extraction<'a> {
     }
 }
 
-/// Where the digests of a data set's files are kept.
+/// The file that keeps the digests of a data set's files.
 fn records(root: &Path, name: &str) -> PathBuf {
     root.join(store::folder_name(name)).join("files.csv")
 }
 
-/// A part leaves the files alone that it has not computed: it digests each as it reads it, and other parts digest theirs.
+/// A part leaves the files alone that it has not computed: it digests each as it reads it, and
+/// other parts digest theirs.
 fn left_unread(folder: &Path, dataset: &Dataset) -> Vec<bool> {
     let rows = Cache::open(folder).map_or_else(|_| vec![], |cache| cache.rows().to_vec());
     let read: HashSet<&str> = rows.iter().filter(|r| r.digest.is_some()).map(|r| r.path.as_str()).collect();
@@ -315,7 +321,8 @@ fn digest(listed: &Listed<'_>, known: Option<&Path>, unread: &[bool], observer: 
     Ok(found)
 }
 
-/// Height and width of the network's input: fixed by the preprocess, or that of the first image that can be read.
+/// Height and width of the network's input: fixed by the preprocess, or that of the first image
+/// that can be read.
 fn input(backbone: &Backbone, source: &dyn ImageSource, dataset: &Dataset, orientation: Orientation) -> Result<[usize; 2]> {
     if let Some(fixed) = backbone.fixed_input() {
         return Ok(fixed);

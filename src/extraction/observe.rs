@@ -1,4 +1,4 @@
-//! What an extraction tells while it runs, as typed events with words for people.
+//! Typed events of an extraction, with words for people.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,16 +9,17 @@ use crate::extract::{self, Progress};
 use crate::store::Deferred;
 use crate::text::{counted, thousands};
 
-/// How much an event asks of the user.
+/// Weight of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// It is good to know.
+    /// For information.
     Note,
-    /// It may need the user's hand.
+    /// The user may have to act.
     Warning,
 }
 
-/// Something that the user of an extraction should know. [`Display`](fmt::Display) says it in a sentence or two.
+/// Something that the user of an extraction should know. [`Display`](fmt::Display) says it in a
+/// sentence or two.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -32,7 +33,7 @@ pub enum Event<'a> {
     Moved {
         /// The caches' folder.
         caches: &'a Path,
-        /// Where the photos were, if that is known.
+        /// The earlier place of the photos, if it is known.
         from: Option<&'a Path>,
         /// Photos of these caches that are in the data.
         here: usize,
@@ -88,12 +89,12 @@ pub enum Event<'a> {
     Deferred(Deferred),
     /// Images of test that a comparison leaves out.
     TestLeftOut(usize),
-    /// What the pipeline has to say: damaged shards, records that were wrong.
+    /// A message of the pipeline: damaged shards, records that were wrong.
     Pipeline(&'a str),
 }
 
 impl Event<'_> {
-    /// How much it asks of the user.
+    /// The weight of the event.
     pub fn level(&self) -> Level {
         match self {
             Event::Understood(_)
@@ -205,7 +206,7 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-/// What a rule did, where it did something now; `asked`: whether the user named the rule.
+/// Events of a split, where the rule assigned anything; `asked`: whether the user named the rule.
 pub(crate) fn events_of_split<'a>(done: &Assigned, rule: SplitRule, asked: bool, classes: &'a [String]) -> Vec<Event<'a>> {
     let mut events = vec![];
     let Assigned { counts, known, moved, .. } = *done;
@@ -251,18 +252,21 @@ pub trait Observer {
     /// Something that the user should know.
     fn event(&mut self, _event: &Event<'_>) {}
 
-    /// Changes are looked for among so many images. The returned function is called for each of them, from many threads.
+    /// Changes are looked for among `images` images. The returned function is called for each of
+    /// them, from many threads.
     fn digesting(&mut self, _images: usize) -> Box<dyn Fn() + Sync> {
         Box::new(|| ())
     }
 
-    /// All changes are known; `read` files had to be read for that, the others have their size and time of an earlier run.
+    /// All changes are known; `read` files had to be read for that, the others have their size and
+    /// time of an earlier run.
     fn digested(&mut self, _read: usize) {}
 
     /// The work is known: `images` to compute, `reused` to take as they are.
     fn started(&mut self, _progress: &Progress) {}
 
-    /// Something was computed. `Break` stops: what is stored stays, and the next run goes on from there.
+    /// Something was computed. `Break` stops: what is stored stays, and the next run goes on from
+    /// there.
     fn progress(&mut self, _progress: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -1,4 +1,4 @@
-//! What may be said of an extraction.
+//! Options of an extraction.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,14 +9,15 @@ use crate::preprocess::Policy;
 use crate::store::Dtype;
 use crate::{Error, Result};
 
-/// What may be said of an extraction beside its data and its backbone.
+/// Options of an extraction, beside its data and its backbone.
 #[derive(Debug, Clone)]
 pub struct ExtractionOptions {
     /// Root of all caches [default: `cache`]; the features go to `cache/NAME/BACKBONE@KEY`.
     pub cache: PathBuf,
     /// Name of the data set in the cache [default: that of its folder or file].
     pub name: Option<String>,
-    /// Places in the network to take features from, as [`BackboneInfo`](crate::backbones::BackboneInfo) lists them [default: `gap`].
+    /// Places in the network to take features from, as
+    /// [`BackboneInfo`](crate::backbones::BackboneInfo) lists them [default: `gap`].
     pub taps: Vec<String>,
     /// Readings of each image: the plain one and augmented ones [default: 1].
     pub views: u32,
@@ -32,13 +33,15 @@ pub struct ExtractionOptions {
     pub limit: Option<usize>,
     /// How a folder or a CSV file is listed.
     pub list: ListOptions,
-    /// Split of data that has none [default: [`SplitRule::default`]]; photos that a cache knows keep theirs.
+    /// Split of data that has none [default: [`SplitRule::default`]]; photos that a cache knows
+    /// keep theirs.
     pub split: Option<SplitRule>,
     /// Whether images are turned as their EXIF data says [default: they are read as stored].
     pub orientation: Orientation,
     /// Whether images that also stand elsewhere in the data are left out of train.
     pub dedupe: bool,
-    /// Which part to compute of an extraction that several processes share, each into a cache of its own [default: all].
+    /// Which part to compute of an extraction that several processes share, each into a cache of
+    /// its own [default: all].
     pub part: Option<Part>,
 }
 

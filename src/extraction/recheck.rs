@@ -12,11 +12,12 @@ use crate::extract;
 use crate::store::{Cache, Deferred};
 use crate::weights::Fetching;
 
-/// Computes `sample` images of a cache again, spread evenly over it, and compares. `data` is where they are; `tell` hears of weights that are fetched.
-/// Writes nothing.
+/// Computes `sample` images of a cache again, spread evenly over it, and compares. `data` is where
+/// they are; `tell` hears of weights that are fetched. Writes nothing.
 ///
 /// # Errors
-/// A damaged cache, data that cannot be listed, weights that cannot be had or are not those of the key, the engine's own failure.
+/// A damaged cache, data that cannot be listed, weights that cannot be had or are not those of the
+/// key, the engine's own failure.
 pub fn recheck(folder: &Path, data: &Path, sample: usize, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<Rechecked> {
     let cache = Cache::open(folder)?;
     let manifest = cache.manifest();

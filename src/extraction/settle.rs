@@ -1,4 +1,5 @@
-//! What is settled once the digests of the images are known: that the caches of this name are of this data, splits, groups, copies.
+//! Decisions that need the digests of the images: whether the caches of this name are of
+//! this data, splits, groups, copies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +14,8 @@ use crate::store::{self, Origin, Row};
 /// Digests of all entries, or why their files cannot be read.
 pub(super) type Digests = Vec<Result<Digest>>;
 
-/// Checks that the caches of this name are made from this data, and gives each image its split, which a part leaves open.
+/// Checks that the caches of this name are made from this data, and gives each image its split,
+/// which a part leaves open.
 pub(super) fn settle(
     listed: &mut Listed<'_>,
     digests: &Digests,
@@ -69,7 +71,8 @@ fn tell_groups(dataset: &Dataset, observer: &mut dyn Observer) {
     }
 }
 
-/// Tells of images that stand in several splits or classes; with `dedupe` takes copies out of train.
+/// Tells of images that stand in several splits or classes; with `dedupe` takes copies out of
+/// train.
 pub(super) fn settle_copies(dedupe: bool, dataset: &mut Dataset, digests: Digests, observer: &mut dyn Observer) -> Digests {
     let known: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
     let duplicates = data::duplicates(&dataset.entries, &known);

@@ -6,7 +6,8 @@
 //! | `head.NAME` | the tensors of the sweep's `head.safetensors` |
 //! | `__metadata__.headstart` | [`Contents`] as JSON: `model.json`, the bases, and a SHA-256 |
 //!
-//! The digest is that of the whole file with 64 zeros in the digest's own place: no bit can change unseen.
+//! The digest is that of the whole file with 64 zeros in the digest's own place: no bit can change
+//! unseen.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ const ENTRY: &str = "headstart";
 /// Stands where the digest belongs while it is computed.
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What was written.
+/// The bundle that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bundled {
     /// Tensors of base and head.
@@ -62,16 +63,17 @@ struct Contents {
     model: Model,
 }
 
-/// What is to be known of a base beside its tensors; all else stands in the key, in the model.
+/// Facts about a backbone beside its tensors; all others stand in the model's key.
 #[derive(Serialize, Deserialize)]
 struct BundledBackbone {
     backbone: String,
-    /// Where the weights came from.
+    /// Origin of the weights: an entry, a file, `random:SEED`.
     weights: String,
-    /// What the backbone's graph depends on.
+    /// Options of the backbone's graph.
     options: BuildOptions,
     preprocess: String,
-    /// How photos are turned before they are preprocessed; the key says it as well, and bundles of earlier versions nowhere else.
+    /// How photos are turned before they are preprocessed; the key says it as well, and bundles of
+    /// earlier versions nowhere else.
     #[serde(default)]
     orientation: String,
     taps: Vec<String>,
@@ -221,7 +223,7 @@ fn is_whole(bytes: &[u8], promised: &str) -> bool {
     hex(&hash.finalize()) == promised
 }
 
-/// Where a text first stands: the digest stands in the header, before all tensors.
+/// Position of the first occurrence of a text: the digest stands in the header, before all tensors.
 fn find(bytes: &[u8], text: &str) -> Option<usize> {
     bytes.windows(text.len().max(1)).position(|window| window == text.as_bytes())
 }

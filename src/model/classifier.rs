@@ -51,7 +51,8 @@ impl ClassifierBuilder {
         ClassifierBuilder { views, ..self }
     }
 
-    /// How augmented readings differ from the plain one [default: as in the features that the head was trained on, else [`Policy::STANDARD`]].
+    /// How augmented readings differ from the plain one
+    /// [default: as in the features that the head was trained on, else [`Policy::STANDARD`]].
     #[must_use]
     pub fn augment(self, policy: Policy) -> Self {
         ClassifierBuilder { augment: Some(policy), ..self }
@@ -99,7 +100,7 @@ pub struct Classifier {
     classes: Arc<[String]>,
 }
 
-/// What a model says of one image.
+/// A model's answer for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     classes: Arc<[String]>,
@@ -130,7 +131,8 @@ impl Classifier {
     /// Images that are worth giving to [`Classifier::predict`] at once.
     pub const BATCH: usize = FeatureReader::BATCH;
 
-    /// Opens a sweep's directory or a bundle, to read each image once: [`Classifier::builder`] with nothing set.
+    /// Opens a sweep's directory or a bundle, to read each image once: [`Classifier::builder`] with
+    /// nothing set.
     ///
     /// # Errors
     /// As [`TrainedModel::open`].
@@ -191,7 +193,8 @@ impl Classifier {
         Ok(opened.into_iter().map(|photos| photos.map(|_| prediction(means.next().unwrap_or_default()))).collect())
     }
 
-    /// Whether an image's features are as many as the head was trained on: of images that are not brought to one size they need not be.
+    /// Whether an image's features are as many as the head was trained on: of images that are not
+    /// brought to one size they need not be.
     fn check(&self, parts: &[Vec<f32>]) -> Result<()> {
         let wanted = |input: &InputFeatures| input.shape.iter().product::<usize>();
         match self.predictor.inputs().iter().zip(parts).find(|(input, values)| wanted(input) != values.len()) {
@@ -218,7 +221,8 @@ impl Classifier {
         Ok(means)
     }
 
-    /// Features of one view of each photo, where the head's inputs want them: `parts[photo][input]`.
+    /// Features of one view of each photo, where the head's inputs want them:
+    /// `parts[photo][input]`.
     fn features(&self, photos: &[&Vec<Photo>], view: u32) -> Result<Vec<Vec<Vec<f32>>>> {
         let Views { policy, seed, .. } = self.views;
         let mut parts = vec![vec![vec![]; self.predictor.inputs().len()]; photos.len()];

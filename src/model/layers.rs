@@ -9,8 +9,9 @@ use crate::{Error, Result};
 /// The tap that AlexNet's and VGG's classifiers read.
 const TAP: &str = "avgpool";
 
-/// The classifier of the backbone that made features with this key, where it has hidden layers; `weights` are the words that get its weights,
-/// which are opened only when a head starts from them.
+/// The classifier of the backbone that made features with this key, where it has hidden layers;
+/// `weights` are the words that get its weights, which are opened only when a head starts from
+/// them.
 pub(crate) fn backbone_classifier(key: &CacheKey, weights: &str) -> Option<PretrainedLayers> {
     let info = backbones::find(&key.backbone).ok()?;
     let mut layers = info.graph(&BuildOptions::default()).classifier(TAP)?;

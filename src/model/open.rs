@@ -11,10 +11,12 @@ use crate::weights::Fetching;
 use crate::{Error, Result};
 
 impl TrainedModel {
-    /// Opens a sweep directory (its weights are found by name, fetched if need be, which `tell` hears of) or a bundle, which needs nothing else.
+    /// Opens a sweep directory (its weights are found by name, fetched if need be, which `tell`
+    /// hears of) or a bundle, which needs nothing else.
     ///
     /// # Errors
-    /// A folder without a trained head, a damaged file, weights that cannot be had or are not those that the head was trained with.
+    /// A folder without a trained head, a damaged file, weights that cannot be had or are not those
+    /// that the head was trained with.
     pub fn open(path: &Path, device: DeviceChoice, tell: &dyn Fn(Fetching)) -> Result<TrainedModel> {
         if path.is_file() {
             return bundle::open(path, device);

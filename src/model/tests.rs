@@ -1,4 +1,5 @@
-//! Descriptions that are damaged, foreign or made to do harm: each is an error or of no account, and nothing panics.
+//! Descriptions that are damaged, foreign or made to do harm: each is an error or of no account,
+//! and nothing panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -17,7 +18,8 @@ use crate::store::Dtype;
 use crate::weights::hex;
 use crate::{Error, Result};
 
-/// Every value of a document gone, of another type, or a number that no sweep writes: with the place, for messages.
+/// Every value of a document gone, of another type, or a number that no sweep writes: with the
+/// place, for messages.
 pub(crate) fn mutated(document: &Value) -> Vec<(String, Value)> {
     let others =
         [json!(null), json!(true), json!(-1), json!(0), json!(u64::MAX), json!(1e300), json!("x"), json!([]), json!({}), json!([[7]])];
@@ -92,7 +94,7 @@ fn used(path: &Path, photo: &Path) -> Result<Vec<f32>> {
     classifier.predict([photo])?.remove(0).map(|prediction| prediction.probabilities().to_vec())
 }
 
-/// What using it comes to; a panic fails the test.
+/// The outcome of using it; a panic fails the test.
 fn outcome(what: &str, path: &Path, photo: &Path) -> std::result::Result<(), String> {
     let done = catch_unwind(AssertUnwindSafe(|| used(path, photo))).unwrap_or_else(|_| panic!("{what}: panicked"));
     done.map(|p| assert!(p.iter().all(|p| p.is_finite()), "{what}: {p:?}")).map_err(|e: Error| e.to_string())

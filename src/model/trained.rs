@@ -44,8 +44,9 @@ impl TrainedModel {
         self.backbones.iter().map(|used| used.backbone.info().name).collect()
     }
 
-    /// Groups the head's inputs by the backbone that makes them and opens each backbone once: `open` gets its number, its first input and its key. `origin`
-    /// is the file that says what the head reads.
+    /// Groups the head's inputs by the backbone that makes them and opens each backbone once:
+    /// `open` gets its number, its first input and its key. `origin` is the file that says what the
+    /// head reads.
     pub(super) fn join(
         origin: &Path,
         predictor: Predictor,
@@ -75,8 +76,8 @@ impl TrainedModel {
 }
 
 impl UsedBackbone {
-    /// Whether the backbone has the taps that the head reads, in the shapes that it was trained on. (Where images are used at the size that they come
-    /// in, that shows with the first one.)
+    /// Whether the backbone has the taps that the head reads, in the shapes that it was trained on.
+    /// (Where images are used at the size that they come in, that shows with the first one.)
     fn check(&self, inputs: &[InputFeatures]) -> Result<()> {
         let Some(size) = self.backbone.fixed_input() else { return self.backbone.graph().prune(&self.taps).map(drop) };
         let shapes = self.backbone.tap_shapes(&self.taps, size)?;

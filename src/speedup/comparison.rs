@@ -24,7 +24,8 @@ pub struct ComparisonBuilder<'a> {
 }
 
 impl<'a> ComparisonBuilder<'a> {
-    /// The head: a sweep of one trial [default: Dense 256, dropout 0.5, RMSprop 2e-5, batches of 20, 30 epochs].
+    /// The head: a sweep of one trial
+    /// [default: Dense 256, dropout 0.5, RMSprop 2e-5, batches of 20, 30 epochs].
     #[must_use]
     pub fn config(self, config: SweepConfig) -> Self {
         ComparisonBuilder { config: Some(config), ..self }
@@ -42,7 +43,7 @@ impl<'a> ComparisonBuilder<'a> {
         ComparisonBuilder { out: Some(folder.into()), ..self }
     }
 
-    /// Where the head is trained.
+    /// The device that trains the head.
     #[must_use]
     pub fn device(self, device: DeviceChoice) -> Self {
         ComparisonBuilder { device, ..self }
@@ -69,7 +70,8 @@ impl<'a> ComparisonBuilder<'a> {
     }
 }
 
-/// The same head with the base in the loop of every epoch and on cached features, about to be timed.
+/// The same head with the base in the loop of every epoch and on cached features, about to be
+/// timed.
 ///
 /// ```no_run
 /// use headstart::speedup::Comparison;
@@ -92,7 +94,8 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// A comparison on the images of an extraction of one tap; its cache lies in the comparison's own folder.
+    /// A comparison on the images of an extraction of one tap; its cache lies in the comparison's
+    /// own folder.
     pub fn builder(extraction: ExtractionBuilder<'a>) -> ComparisonBuilder<'a> {
         ComparisonBuilder { extraction, config: None, full: false, out: None, device: DeviceChoice::Auto, start: Instant::now() }
     }
@@ -110,8 +113,9 @@ impl<'a> Comparison<'a> {
     /// Times what was not timed by an earlier run, and writes the comparison's files.
     ///
     /// # Errors
-    /// Settings that make more than one head; a folder that holds something else; images that changed meanwhile; an engine's, a trainer's or the
-    /// system's own failure. What was timed before is kept.
+    /// Settings that make more than one head; a folder that holds something else; images that
+    /// changed meanwhile; an engine's, a trainer's or the system's own failure. What was timed
+    /// before is kept.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Speedup> {
         let Comparison { config, trainer, out, full, prepared, .. } = self;
         let (full, prepared) = (*full, *prepared);

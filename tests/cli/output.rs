@@ -85,7 +85,8 @@ fn names_that_are_not_utf8_are_answered_and_told() {
     for name in [&b"a.png"[..], b"caf\xe9.png", b"z.png"] {
         fs::copy(data.join("cats/001.png"), new.join(OsStr::from_bytes(name))).unwrap();
     }
-    let told = verb(&["predict", "--json", "--model"], &[&out, &new]).assert().success().stderr(contains("names of 1 images are no UTF-8"));
+    let told =
+        verb(&["predict", "--json", "--model"], &[&out, &new]).assert().success().stderr(contains("names of 1 images are not UTF-8"));
     let lines: Vec<serde_json::Value> =
         told.get_output().stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
     assert_eq!(lines.len(), 3);

@@ -124,7 +124,7 @@ fn mistakes_are_refused_before_anything_is_measured() {
     assert!(!out.exists());
     let others = dir.path().join("others");
     photos(&others, &["a"], 1);
-    refused(run(&others, &[]), "holds no comparison");
+    refused(run(&others, &[]), "does not hold a comparison");
     told(run(&out, &["epochs=1"]));
     refused(run(&out, &["epochs=2"]), "holds another comparison");
 }

@@ -1,4 +1,5 @@
-//! Timing the training of heads on random features: the work of which other libraries are timed too.
+//! Timing the training of heads on random features: the work of which other libraries are timed
+//! too.
 
 use std::time::Instant;
 
@@ -8,8 +9,9 @@ use crate::Result;
 use crate::heads::{Fit, Head, HeadKind, Labels, LearningRate, Matrix, OptimizerKind, Params, Partition, Session, Task, Trainer};
 use crate::rng::Philox;
 
-/// What is timed: `trials` heads `[Linear(dim, hidden), ReLU, Dropout(0.5), Linear(hidden, classes)]`, or `[Dropout(0.5), Linear(dim, classes)]`
-/// where `hidden` is 0, on `rows` random rows.
+/// What is timed: `trials` heads
+/// `[Linear(dim, hidden), ReLU, Dropout(0.5), Linear(hidden, classes)]`, or
+/// `[Dropout(0.5), Linear(dim, classes)]` where `hidden` is 0, on `rows` random rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HeadsBench {
     /// Training rows.
@@ -57,7 +59,8 @@ impl HeadsBench {
         };
         let spec = params.check(Fit { tap: "features", shape: &[self.dim], classes: self.classes, many: false })?;
         let rate = LearningRate::new(&params);
-        // As a sweep does it: as many heads together as the trainer takes, one such group after the other, or each by itself.
+        // As a sweep does it: as many heads together as the trainer takes, one such group after the
+        // other, or each by itself.
         let at_once = trainer.at_once(&spec, self.rows);
         let mut seconds = vec![0.0; self.epochs];
         let mut left = self.trials;

@@ -7,7 +7,8 @@ use crate::simd::{Isa, LANES, Simd, Vectorized, dispatch};
 
 const ROUNDS: usize = 2_000_000;
 
-/// Independent sums: enough to hide the latency of a multiply-add, few enough for the registers of every instruction set.
+/// Independent sums: enough to hide the latency of a multiply-add, few enough for the registers of
+/// every instruction set.
 const SUMS: usize = 12;
 
 struct MultiplyAdds;
@@ -34,7 +35,8 @@ impl Vectorized for MultiplyAdds {
     }
 }
 
-/// 10⁹ f32 operations a second that all threads reach together on registers alone: what no direct convolution passes.
+/// 10⁹ f32 operations a second that all threads reach together on registers alone: what no direct
+/// convolution passes.
 pub(crate) fn peak_gflops(isa: Isa) -> f64 {
     let start = Instant::now();
     let done: usize = rayon::broadcast(|_| dispatch(isa, MultiplyAdds)).iter().sum();

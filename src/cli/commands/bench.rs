@@ -81,7 +81,8 @@ fn median(values: &[f64]) -> f64 {
     (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
-/// Images a second. An engine that takes several batches at once gets them, as from `features`: each lane a few, one after the other.
+/// Images a second. An engine that takes several batches at once gets them, as from `features`:
+/// each lane a few, one after the other.
 fn rate(engine: &dyn Engine, batch: Batch<'_>, features: &mut Vec<Vec<f32>>) -> Result<f64> {
     let lanes = engine.in_flight().max(1);
     let each = if lanes > 1 { 4 } else { 1 };
@@ -116,7 +117,8 @@ fn layer_json(l: &LayerTime) -> serde_json::Value {
     json!({ "layer": l.name, "shape": l.shape, "kernel": l.kernel, "ms": l.ms, "gflops": l.gflops })
 }
 
-/// The table of layers, held against what the CPU's f32 multiply-adds reach on registers. Winograd multiplies less than is counted, so it may pass.
+/// The table of layers, held against what the CPU's f32 multiply-adds reach on registers. Winograd
+/// multiplies less than is counted, so it may pass.
 fn show_layers(layers: &[LayerTime], peak: f64, screen: &Screen) {
     let counted = |l: &LayerTime, text: String| if l.gflops > 0.0 { text } else { String::new() };
     let rows = layers.iter().map(|l| {

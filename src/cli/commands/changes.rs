@@ -1,4 +1,4 @@
-//! What a run of `features` changed among the rows of its cache, in words.
+//! Words for the changes that a run of `features` made to the rows of its cache.
 
 use crate::extract::Outcome;
 use crate::store::Changes;

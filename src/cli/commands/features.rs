@@ -15,7 +15,8 @@ use crate::cli::watch::Watch;
 use crate::data::Orientation;
 use crate::extraction::{Basis, Estimate, Extraction, ExtractionOptions, Outcome};
 
-/// How many of the images that could not be used are named on the screen; the manifest names them all.
+/// How many of the images that could not be used are named on the screen; the manifest names them
+/// all.
 const NAMED: usize = 10;
 
 /// Runs the verb. On stdout: the cache's folder, or with `--json` one object.
@@ -50,7 +51,7 @@ pub(crate) fn run(a: &Features, device: &str, screen: &Screen) -> anyhow::Result
     Ok(if is_sick || a.strict && !outcome.failed.is_empty() { Ending::Incomplete } else { Ending::Done })
 }
 
-/// What is about to run over how many images; `more` goes behind it.
+/// Names the backbone and the number of images that it will run over; `more` goes behind that.
 pub(crate) fn announce(extraction: &Extraction<'_>, more: &str, screen: &Screen) {
     let (backbone, images) = (extraction.backbone(), thousands(extraction.images() as u64));
     backbone.note().iter().for_each(|note| screen.note(note));

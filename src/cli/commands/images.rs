@@ -6,7 +6,7 @@ use crate::data::ListOptions;
 use crate::extraction::ExtractionOptions;
 
 impl Images {
-    /// What was typed; all else as the library has it.
+    /// The options that were typed; all others have the library's defaults.
     pub(crate) fn options(&self) -> Result<ExtractionOptions> {
         Ok(ExtractionOptions {
             name: self.name.clone(),

@@ -9,7 +9,8 @@ use crate::cli::screen::{Screen, bytes, thousands};
 use crate::extraction::events_of_split;
 use crate::text::counted;
 
-/// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged stays.
+/// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged
+/// stays.
 pub(crate) fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
     let parts = a.parts.iter().map(|p| find_cache(p)).collect::<crate::Result<Vec<_>>>()?;
     let done = store::merge(&a.into, &parts, Wait::Moment)?;

@@ -26,7 +26,7 @@ use super::args::{Backbone, Dtype, EngineName};
 use super::screen::Screen;
 
 impl Backbone {
-    /// What was typed, as the library takes it.
+    /// The arguments as the library takes them.
     fn settings(&self, device: DeviceChoice) -> Result<BackboneSettings> {
         Ok(BackboneSettings {
             backbone: self.backbone.clone(),
@@ -48,7 +48,8 @@ impl Backbone {
     }
 }
 
-/// The device that was asked for; where `auto` looked for a GPU and found none that works, that is said.
+/// The device that was asked for; where `auto` looked for a GPU and found none that works, that is
+/// said.
 fn device(text: &str, screen: &Screen) -> Result<DeviceChoice> {
     let (choice, note) = engine::resolve(text.parse()?);
     note.iter().for_each(|note| screen.note(note));

@@ -15,7 +15,8 @@ use crate::cli::results::Results;
 use crate::cli::screen::{Screen, name, thousands};
 use crate::cli::signals;
 
-/// Runs the verb. On stdout: a line an image, with `--json` an object an image, with `--csv` a row an image and class.
+/// Runs the verb. On stdout: a line an image, with `--json` an object an image, with `--csv` a row
+/// an image and class.
 pub(crate) fn run(a: &Predict, device: &str, screen: &Screen) -> anyhow::Result<Ending> {
     let Found { images, warnings, unreadable } = find_images(&a.images)?;
     warnings.iter().for_each(|words| screen.warn(words));
@@ -63,7 +64,7 @@ impl<'a> Answers<'a> {
         Ok(Answers { top: a.top, csv, screen, failed: 0, told: Arc::default() })
     }
 
-    /// What a signal leaves of so many answers.
+    /// Words for the answers that a signal leaves.
     fn kept(&self, images: usize) -> signals::Kept {
         let told = self.told.clone();
         signals::kept(move || {
@@ -96,7 +97,7 @@ impl<'a> Answers<'a> {
         let odd = images.iter().filter(|path| path.to_str().is_none()).count();
         if odd > 0 && (self.screen.json || self.csv.is_some()) {
             let exact = if self.screen.json { "; their `path_bytes` are exact, in hexadecimal" } else { "" };
-            self.screen.warn(format_args!("the names of {odd} images are no UTF-8: `�` stands for what is not{exact}"));
+            self.screen.warn(format_args!("the names of {odd} images are not UTF-8: `�` stands for anything else{exact}"));
         }
     }
 }
@@ -116,7 +117,7 @@ fn show(path: &Path, ranked: &[(&str, f32)], csv: &mut Option<csv::Writer<Result
     Ok(())
 }
 
-/// An answer for machines. Where the path is no UTF-8, its bytes are there, too.
+/// An answer for machines. A path that is not UTF-8 has its bytes beside it.
 fn object(path: &Path, key: &str, value: Value) -> Value {
     let mut object = json!({ "path": name(path), key: value });
     if path.to_str().is_none() {

@@ -50,7 +50,7 @@ fn config(a: &Speedup) -> Result<SweepConfig> {
     Ok(config)
 }
 
-/// The base, and when work on it began: a download is no part of what is compared.
+/// The backbone, and the time at which work on it began: a download is not part of the comparison.
 fn open(a: &Speedup, device: DeviceChoice, screen: &Screen) -> Result<(Backbone, Instant)> {
     let (settings, fetching, fetched) = (a.base.settings(device)?, screen.fetching(), Cell::new(false));
     let start = Instant::now();

@@ -89,7 +89,8 @@ fn tell(outcome: &SweepOutcome, screen: &Screen) {
     screen.note(format_args!("all trials, the best head and its predictions: {}{page}", outcome.folder.display()));
 }
 
-/// The best trials: what differs among them, how they did, and where that differs too, how they ended.
+/// The best trials: what differs among them, how they did, and where that differs too, how they
+/// ended.
 fn leaderboard(outcome: &SweepOutcome) -> Table {
     let shown = &outcome.leaderboard[..outcome.leaderboard.len().min(SHOWN)];
     let differs = |key: &str| outcome.leaderboard.iter().any(|t| t.settings.get(key) != outcome.leaderboard[0].settings.get(key));

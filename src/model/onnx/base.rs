@@ -5,8 +5,8 @@ use crate::graph::{Act, Padding, Pool, Shape};
 use crate::plan::{ConvShape, Layer, Plan, Step};
 use crate::{Error, Result};
 
-/// Adds a plan whose input is the value `input`; returns the names of its taps' values, each made a matrix `[N, features]` or, where
-/// `as_maps`, left in its own shape.
+/// Adds a plan whose input is the value `input`; returns the names of its taps' values, each made a
+/// matrix `[N, features]` or, where `as_maps`, left in its own shape.
 pub(super) fn add(b: &mut Builder, plan: &Plan, prefix: &str, input: &str) -> Result<Vec<String>> {
     let mut values = vec![input.to_owned()];
     for step in &plan.steps {
@@ -157,7 +157,8 @@ impl StepNodes<'_> {
         self.node("Slice", &[self.inputs[0], &bounds[0], &bounds[1], &bounds[2]], vec![])
     }
 
-    /// A map as rows of tokens, a row of zeros before them, to which the class token and the positions are added.
+    /// A map as rows of tokens, a row of zeros before them, to which the class token and the
+    /// positions are added.
     fn tokens(&mut self, class: &[f32], positions: &[f32]) -> String {
         let [count, width] = [self.output[0], self.output[1]];
         let shape = self.ints("shape", &[0, width as i64, count as i64 - 1]);
@@ -212,7 +213,8 @@ impl StepNodes<'_> {
         <[usize; 3]>::try_from(shape.as_slice()).map_err(|_| Error::graph(self.name, format!("needs a map [C, H, W], not {shape:?}")))
     }
 
-    /// Averages over cells of a size that may differ: a product with a matrix of shares on either side.
+    /// Averages over cells of a size that may differ: a product with a matrix of shares on either
+    /// side.
     fn adaptive(&mut self, to: [usize; 2]) -> String {
         let (h, w) = (self.shapes[0][1], self.shapes[0][2]);
         let share = |from: usize, to: usize, i: usize, j: usize| {

@@ -4,7 +4,8 @@ use super::base::gelu;
 use super::build::{Attr, Builder};
 use crate::heads::{Activation, BatchNorm, HeadSpec, Loss, Predictor};
 
-/// Adds the head behind its inputs, one value each; returns the name of the class probabilities, `[N, classes]`.
+/// Adds the head behind its inputs, one value each; returns the name of the class probabilities,
+/// `[N, classes]`.
 pub(super) fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
     let head = &predictor.head;
     let mut x = features(b, predictor, inputs);
@@ -41,7 +42,7 @@ pub(super) fn add(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> 
     probabilities(b, &x, &head.spec)
 }
 
-/// What the head's transform sees: maps pooled or flattened, several inputs side by side.
+/// The input of the head's transform: maps pooled or flattened, several inputs side by side.
 fn features(b: &mut Builder, predictor: &Predictor, inputs: &[String]) -> String {
     let flat = |b: &mut Builder, (value, shape): (&String, &[usize])| {
         let pooled = if predictor.head.spec.pools() { b.node("head.pool", "GlobalAveragePool", &[value], vec![]) } else { value.clone() };

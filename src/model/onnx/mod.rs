@@ -1,9 +1,11 @@
 //! Base and head as one ONNX model.
 //!
-//! Inputs: `image`, f32 `[N, 3, H, W]`, preprocessed (`image0`, `image1`, … where the head joins features of several bases). Output:
-//! `probabilities`, f32 `[N, classes]`. What the numbers mean stands in `metadata_props`: `classes` (JSON), `preprocess` (or `preprocess.image0`, …)
-//! in the words of [`crate::preprocess::PreprocessSpec`], `orientation` (`exif` where photos are turned as their EXIF data says before they are
-//! preprocessed, else `as-stored`), `backbone`, `weights`, `tap`.
+//! Inputs: `image`, f32 `[N, 3, H, W]`, preprocessed (`image0`, `image1`, … where the head joins
+//! features of several bases). Output: `probabilities`, f32 `[N, classes]`. What the numbers mean
+//! stands in `metadata_props`: `classes` (JSON), `preprocess` (or `preprocess.image0`, …) in the
+//! words of [`crate::preprocess::PreprocessSpec`], `orientation` (`exif` where photos are turned as
+//! their EXIF data says before they are preprocessed, else `as-stored`), `backbone`, `weights`,
+//! `tap`.
 
 mod base;
 mod build;
@@ -26,7 +28,7 @@ const IR_VERSION: i64 = 8;
 /// Larger messages than this no protobuf reader takes.
 const LARGEST: usize = i32::MAX as usize;
 
-/// What was written.
+/// The model that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Onnx {
     /// Nodes of the graph.
@@ -40,7 +42,8 @@ pub struct Onnx {
 /// Writes base and head as an ONNX model, whole or not at all.
 ///
 /// # Errors
-/// Images of no fixed size, weights that do not fit, more than 2 GiB, a folder that cannot be written to.
+/// Images of no fixed size, weights that do not fit, more than 2 GiB, a folder that cannot be
+/// written to.
 pub fn write_onnx(model: &TrainedModel, file: &Path) -> Result<Onnx> {
     let message = encode(model)?;
     let graph = message.graph.as_ref();

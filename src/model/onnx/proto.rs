@@ -1,6 +1,8 @@
-//! The messages of `onnx.proto` that a model needs, by their field numbers (ONNX 1.12, IR version 8).
+//! The messages of `onnx.proto` that a model needs, by their field numbers (ONNX 1.12, IR version
+//! 8).
 //!
-//! Single values are optional so that a zero is written too: the format tells an absent field from a zero.
+//! Single values are optional so that a zero is written too: the format tells an absent field from
+//! a zero.
 
 use prost::Message;
 

@@ -65,7 +65,8 @@ fn model_of(classes: &[&str], backbone: &str, tap: &str, params: &Params) -> Tra
     }
 }
 
-/// Every name is made once and before it is read; every initialiser is read and holds what its dimensions say.
+/// Every name is made once and before it is read; every initialiser is read and holds what its
+/// dimensions say.
 fn check(message: &proto::Model) {
     let graph = message.graph.as_ref().unwrap();
     let mut known: HashSet<&str> = graph.input.iter().map(|i| i.name.as_deref().unwrap()).collect();
