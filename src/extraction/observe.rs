@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::data::{Assigned, Split, SplitRule, name_some};
 use crate::extract::{self, Progress};
 use crate::store::Deferred;
-use crate::text::{counted, thousands};
+use crate::text::{counted, thousands, visible};
 
 /// Weight of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,11 @@ impl fmt::Display for Event<'_> {
                     (true, false) => "splits",
                     _ => "classes",
                 };
-                write!(f, "the same image stands in several {several}: {}", uris.join(", "))
+                write!(
+                    f,
+                    "the same image stands in several {several}: {}",
+                    uris.iter().map(|uri| visible(uri)).collect::<Vec<_>>().join(", ")
+                )
             }
             Event::CopiesStay => f.write_str("help: option `dedupe` takes such images out of train"),
             Event::CopiesLeftOut(images) => write!(f, "{} left out of train", counted(*images, "duplicate", "duplicates")),
