@@ -30,8 +30,8 @@ pub(crate) use disk::lock::Lock;
 pub use disk::lock::Wait;
 #[cfg(test)]
 pub(crate) use disk::manifest::FORMAT;
-pub(crate) use disk::manifest::MANIFEST;
 pub use disk::manifest::{Deferred, Failure, Manifest, ShardInfo, Tap};
+pub(crate) use disk::manifest::{MANIFEST, is_cache};
 pub(crate) use disk::memory::Memory;
 pub(crate) use disk::objects::{LocalFiles, Objects};
 pub use disk::rows::{Row, Status};

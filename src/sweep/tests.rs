@@ -307,13 +307,19 @@ fn a_metric_that_no_trial_has_elects_none() {
 }
 
 #[test]
-fn a_file_or_the_folder_of_a_cache_holds_no_sweep() {
+fn a_file_a_cache_or_a_folder_of_other_things_holds_no_sweep() {
     let folder = tempfile::tempdir().unwrap();
     let (file, cache) = (folder.path().join("notes"), folder.path().join("cache"));
     std::fs::write(&file, "mine").unwrap();
     std::fs::create_dir(&cache).unwrap();
-    std::fs::write(cache.join("manifest.json"), "{}").unwrap();
-    for (out, problem) in [(file.clone(), "is a file"), (file.join("sweep"), "is a file"), (cache.clone(), "is the folder of a cache")] {
+    std::fs::write(cache.join("manifest.json"), "{\"format\": 1}").unwrap();
+    for (out, problem) in [
+        (file.clone(), "is a file"),
+        (file.join("sweep"), "is a file"),
+        (cache.clone(), "is the folder of a cache"),
+        (cache.join("new/sweep"), "lies in the folder of a cache"),
+        (folder.path().into(), "is not empty and does not hold a sweep"),
+    ] {
         let config = SweepConfig::parse(HEADS, Path::new("s.yaml")).unwrap();
         let job = SweepJob { sources: vec![source()], config, out, trainer: trainer(&candle_core::Device::Cpu) };
         let error = run(job, &()).unwrap_err();

@@ -44,7 +44,7 @@ fn both_ways_predict_the_same_and_their_times_are_told() {
             .and(contains("break-even")),
     );
     let found = told(run(&out, &[]));
-    let length = |leg: &str| found[leg]["epochs"].as_array().unwrap().len();
+    let length = |arm: &str| found[arm]["epochs"].as_array().unwrap().len();
     assert_eq!((length("in_loop"), length("cached"), found["in_loop"]["scaled"].as_bool()), (2, 4, Some(true)), "{found}");
     assert_eq!(
         (found["predictions"]["identical"].as_bool(), found["predictions"]["images"].as_u64()),
@@ -83,7 +83,7 @@ fn what_was_measured_stays_and_a_full_run_adds_the_rest() {
     assert_eq!(told(run(&out, &[])), first);
     let full = told(run(&out, &["--full"]));
     assert_eq!((full["in_loop"]["scaled"].as_bool(), full["predictions"]["epochs"].as_u64()), (Some(false), Some(4)));
-    assert_eq!(full["cached"], first["cached"], "the finished leg is kept");
+    assert_eq!(full["cached"], first["cached"], "the finished arm is kept");
     assert!(full["predictions"]["identical"].as_bool().unwrap());
     run(&out, &[]).assert().success().stdout(contains("scaled").not());
 }

@@ -308,8 +308,17 @@ struct Version {
 /// Whether an earlier version made the cache in `folder`: its key is not one of ours, its rows are
 /// written as ours are.
 pub(in crate::store) fn is_earlier(folder: &Path) -> bool {
-    let version = fs::read(folder.join(MANIFEST)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    version.is_some_and(|Version { format }| format < FORMAT)
+    format_of(folder).is_some_and(|format| format < FORMAT)
+}
+
+/// Whether `folder` is a cache of any format: other programs have a `manifest.json` too.
+pub(crate) fn is_cache(folder: &Path) -> bool {
+    format_of(folder).is_some()
+}
+
+fn format_of(folder: &Path) -> Option<u32> {
+    let text = fs::read(folder.join(MANIFEST)).ok()?;
+    serde_json::from_slice(&text).ok().map(|Version { format }| format)
 }
 
 fn other_format(folder: &Path, format: u32) -> Error {

@@ -58,13 +58,13 @@ pub(crate) fn move_aside(folder: &Path) -> Result<Option<PathBuf>> {
 
 /// An earlier sweep of a directory.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EarlierSweep {
+pub(in crate::sweep) struct EarlierSweep {
     number: u64,
     pub folder: PathBuf,
 }
 
 /// The earlier sweeps of a directory, in the order of their numbers.
-pub(super) fn folders(folder: &Path) -> Result<Vec<EarlierSweep>> {
+pub(in crate::sweep) fn folders(folder: &Path) -> Result<Vec<EarlierSweep>> {
     let all = folder.join(EARLIER_FOLDER);
     let entries = match fs::read_dir(&all) {
         Ok(entries) => entries,

@@ -14,18 +14,20 @@ use sha2::{Digest, Sha256};
 
 use super::job::SweepJob;
 use crate::files::replace;
-use crate::store::MANIFEST;
-use crate::sweep::results::earlier::move_aside;
+use crate::store::{MANIFEST, is_cache};
+use crate::sweep::results::earlier::{folders, move_aside};
 use crate::sweep::results::log::read_trials;
 use crate::sweep::results::names::{CONFIG_FILE, LOG_FILE};
 use crate::sweep::settings::config::SweepConfig;
 use crate::sweep::sources::source::Source;
+use crate::text::visible_path;
 use crate::{Error, Result};
 
 /// The beginning of the first line of `config.yaml`, before the digest of the sweep.
 const MARK: &str = "# sweep ";
 
-/// Refuses a path that cannot be a sweep's directory: a file, or the folder of a cache.
+/// Refuses a path that cannot be a sweep's directory: a file, a folder that is or lies in a cache,
+/// a folder with other files and no sweep.
 pub(super) fn refuse_unusable(out: &Path) -> Result<()> {
     let hint = "name another folder for the sweep with option `out`";
     if let Some(file) = out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
@@ -34,7 +36,33 @@ pub(super) fn refuse_unusable(out: &Path) -> Result<()> {
     if out.join(MANIFEST).is_file() {
         return Err(Error::data(out, "is the folder of a cache and cannot hold a sweep too", hint));
     }
+    if let Some(cache) = cache_around(out) {
+        return Err(Error::data(out, format!("lies in the folder of a cache, {}", visible_path(&cache)), hint));
+    }
+    if out.is_dir() && !is_empty(out)? && !is_sweep(out)? {
+        return Err(Error::data(out, "is not empty and does not hold a sweep", hint));
+    }
     Ok(())
+}
+
+/// The cache whose folder a path lies in.
+fn cache_around(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find(|path| path.exists())?.canonicalize().ok()?;
+    there.ancestors().find(|folder| is_cache(folder)).map(Path::to_path_buf)
+}
+
+/// Whether a folder holds nothing but what an interrupted run leaves: a lock, unfinished files.
+fn is_empty(folder: &Path) -> Result<bool> {
+    let mut listed = fs::read_dir(folder).map_err(Error::io("list", folder))?.flatten();
+    Ok(listed.all(|entry| entry.file_name().to_string_lossy().starts_with('.')))
+}
+
+/// Whether a folder holds a sweep, or earlier ones, or a part of one.
+fn is_sweep(folder: &Path) -> Result<bool> {
+    let config = folder.join(CONFIG_FILE);
+    let is_config = |text: String| text.starts_with(MARK) || SweepConfig::parse(&text, &config).is_ok();
+    Ok(folder.join(LOG_FILE).is_file() || fs::read_to_string(&config).is_ok_and(is_config) || !folders(folder)?.is_empty())
 }
 
 /// Digest of the sweep: of its settings but for the time that it is given, its caches and its
