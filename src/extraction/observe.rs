@@ -183,9 +183,7 @@ impl fmt::Display for Event<'_> {
                 };
                 write!(f, "{} groups stand in several splits: {} ({way})", groups.len(), name_some(groups.iter().copied()))
             }
-            Event::Copies { uris, across_splits, across_classes } => {
-                f.write_str(&copies_text(uris, *across_splits, *across_classes))
-            }
+            Event::Copies { uris, across_splits, across_classes } => f.write_str(&copies_text(uris, *across_splits, *across_classes)),
             Event::CopiesStay => f.write_str("help: option `dedupe` takes such images out of train"),
             Event::CopiesLeftOut(images) => write!(f, "{} left out of train", counted(*images, "duplicate", "duplicates")),
             Event::Deferred(deferred) => {
