@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::text::name_some;
 use super::{Digest, Entry, Split};
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Entries whose files hold the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +20,32 @@ pub(crate) struct Duplicate {
     pub across_classes: bool,
 }
 
+impl Duplicate {
+    /// Whether it is worth a warning: its copies differ in split or labels.
+    pub(crate) fn is_across(&self) -> bool {
+        self.across_splits || self.across_classes
+    }
+
+    /// Whether a copy that is worth a warning stands in train.
+    pub(crate) fn harms_train(&self, entries: &[Entry]) -> bool {
+        self.is_across() && self.entries.iter().any(|&i| entries[i].split == Some(Split::Train))
+    }
+}
+
+/// The warning of an image whose copies stand in several splits or classes.
+pub(crate) fn copies_text(uris: &[&str], across_splits: bool, across_classes: bool) -> String {
+    let several = match (across_splits, across_classes) {
+        (true, true) => "splits and classes",
+        (true, false) => "splits",
+        _ => "classes",
+    };
+    format!("the same image stands in several {several}: {}", uris.iter().map(|uri| visible(uri)).collect::<Vec<_>>().join(", "))
+}
+
 /// All groups of entries with the same digest, by their first entry; entries without a digest
 /// (unreadable files) are in none.
 ///
-/// Worth a warning are those [`across_splits`](Duplicate::across_splits) or
-/// [`across_classes`](Duplicate::across_classes).
+/// Worth a warning are those that [are across](Duplicate::is_across) splits or classes.
 pub(crate) fn duplicates(entries: &[Entry], digests: &[Option<Digest>]) -> Vec<Duplicate> {
     let mut groups: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
     for (i, digest) in digests.iter().enumerate().take(entries.len()) {
@@ -108,6 +129,10 @@ mod tests {
         let view: Vec<_> = found.iter().map(|d| (d.entries.clone(), d.across_splits, d.across_classes)).collect();
         assert_eq!(view, [(vec![0, 2], false, true), (vec![1, 3], true, false), (vec![4, 5], false, false)]);
         assert_eq!(found[0].digest, Digest::of(b"x"));
+        assert_eq!(found.iter().map(|d| d.harms_train(&entries)).collect::<Vec<_>>(), [true, true, false]);
+        let (entries, digests) = data(&["0 val x", "0 test x"]);
+        let found = duplicates(&entries, &digests);
+        assert!(found[0].is_across() && !found[0].harms_train(&entries), "nothing to take out of train");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use decode::decode;
 pub(crate) use decode::{DECODER_VERSION, Turn, is_deep_gray, recorded_turn};
 pub use digest::Digest;
 pub(crate) use digest::{digests, forget};
-pub(crate) use duplicates::{Duplicate, dedupe, duplicates, emptied_classes};
+pub(crate) use duplicates::{copies_text, dedupe, duplicates, emptied_classes};
 pub use group::GroupRule;
 pub use image::Image;
 pub use local::open;

@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::data::{Assigned, Split, SplitRule, name_some};
+use crate::data::{Assigned, Split, SplitRule, copies_text, name_some};
 use crate::extract::{self, Progress};
 use crate::store::Deferred;
-use crate::text::{counted, thousands, visible};
+use crate::text::{counted, thousands};
 
 /// Weight of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,26 +183,14 @@ impl fmt::Display for Event<'_> {
                 };
                 write!(f, "{} groups stand in several splits: {} ({way})", groups.len(), name_some(groups.iter().copied()))
             }
-            Event::Copies { uris, across_splits, across_classes } => {
-                let several = match (across_splits, across_classes) {
-                    (true, true) => "splits and classes",
-                    (true, false) => "splits",
-                    _ => "classes",
-                };
-                write!(
-                    f,
-                    "the same image stands in several {several}: {}",
-                    uris.iter().map(|uri| visible(uri)).collect::<Vec<_>>().join(", ")
-                )
-            }
+            Event::Copies { uris, across_splits, across_classes } => f.write_str(&copies_text(uris, *across_splits, *across_classes)),
             Event::CopiesStay => f.write_str("help: option `dedupe` takes such images out of train"),
             Event::CopiesLeftOut(images) => write!(f, "{} left out of train", counted(*images, "duplicate", "duplicates")),
             Event::Deferred(deferred) => {
                 f.write_str("a part reads its own images alone: ")?;
                 f.write_str(match deferred {
                     Deferred { split: Some(_), .. } => "merging splits them and looks for copies, once it knows what all parts have read",
-                    Deferred { split: None, dedupe: true } => "merging looks for copies, once it knows what all parts have read",
-                    _ => "the same image in several splits is not looked for, unless with option `dedupe`",
+                    Deferred { split: None, .. } => "merging looks for copies, once it knows what all parts have read",
                 })
             }
             Event::TestLeftOut(images) => write!(f, "{} left out of both ways", counted(*images, "image of test is", "images of test are")),

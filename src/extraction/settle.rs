@@ -76,13 +76,12 @@ fn tell_groups(dataset: &Dataset, observer: &mut dyn Observer) {
 pub(super) fn settle_copies(dedupe: bool, dataset: &mut Dataset, digests: Digests, observer: &mut dyn Observer) -> Digests {
     let known: Vec<Option<Digest>> = digests.iter().map(|d| d.as_ref().ok().copied()).collect();
     let duplicates = data::duplicates(&dataset.entries, &known);
-    let is_across = |copies: &&data::Duplicate| copies.across_splits || copies.across_classes;
-    for copies in duplicates.iter().filter(is_across) {
+    for copies in duplicates.iter().filter(|copies| copies.is_across()) {
         let uris = copies.entries.iter().map(|&i| dataset.entries[i].uri.as_str()).collect();
         observer.event(&Event::Copies { uris, across_splits: copies.across_splits, across_classes: copies.across_classes });
     }
     if !dedupe {
-        if duplicates.iter().any(|copies| is_across(&copies)) {
+        if duplicates.iter().any(|copies| copies.harms_train(&dataset.entries)) {
             observer.event(&Event::CopiesStay);
         }
         return digests;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cli::args::Merge;
 use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, thousands};
-use crate::extraction::events_of_split;
+use crate::extraction::{Event, events_of_split};
 use crate::text::counted;
 
 /// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged
@@ -22,6 +22,9 @@ pub(crate) fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
     if let Some((rule, split)) = &done.split {
         let cache = Cache::open(&a.into)?;
         events_of_split(split, *rule, false, &cache.manifest().classes).iter().for_each(|event| screen.event(event));
+    }
+    if done.copies_stay {
+        screen.event(&Event::CopiesStay);
     }
     if done.deduped > 0 {
         screen.note(format_args!("{} left out of train", counted(done.deduped, "duplicate", "duplicates")));

@@ -156,3 +156,27 @@ fn parts_merge_into_what_one_run_leaves() {
     assert!(error.contains("there already"), "{error}");
     assert!(merge(&at("all"), &[], Wait::Moment).is_err());
 }
+
+#[test]
+fn merge_looks_for_copies_and_takes_the_weights_of_a_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let copied = || {
+        let mut rows = rows(8);
+        rows[1].digest = rows[0].digest;
+        rows
+    };
+    for (name, own) in [("a", [0, 1, 2, 3]), ("b", [4, 5, 6, 7])] {
+        let mut writer = open(&at(name), Dtype::F32);
+        writer.set_rows(copied(), classes(), 8, vec![]).unwrap();
+        writer.set_weights("random:1").unwrap();
+        writer.commit(group(&own, Dtype::F32)).unwrap();
+    }
+    // Rows without the manifest that would name the weights.
+    open(&at("all"), Dtype::F32).set_rows(copied(), classes(), 8, vec![]).unwrap();
+    let merged = merge(&at("all"), &[at("a"), at("b")], Wait::Moment).unwrap();
+    assert_eq!(Cache::open(at("all")).unwrap().manifest().weights, "random:1");
+    let rows = copied();
+    assert_eq!(merged.warnings, [format!("the same image stands in several classes: {}, {}", rows[0].path, rows[1].path)]);
+    assert!(merged.copies_stay, "{merged:?}");
+}

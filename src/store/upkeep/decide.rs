@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::origin::known_rows_with;
-use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, dedupe, duplicates, emptied_classes};
+use crate::data::{Assigned, Dataset, Digest, Entry, Settled, SplitRule, copies_text, dedupe, duplicates, emptied_classes};
 use crate::store::disk::manifest::Deferred;
 use crate::store::disk::rows::{Row, Status};
 use crate::{Error, Result};
@@ -15,22 +15,22 @@ pub(super) struct Decided {
     pub split: Option<(SplitRule, Assigned)>,
     /// Copies that were taken out of train.
     pub deduped: usize,
+    /// Whether train has copies of images that stand in another split or class, too.
+    pub copies_stay: bool,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
-/// Splits the rows whose split is open and takes copies out of train, exactly as one run over all
-/// images would have: by the same rule, which goes by their digests, groups and classes, and by
-/// what this cache and those beside it know. `None` where some were not read yet.
+/// Splits the rows whose split is open, looks for copies and takes them out of train if asked to,
+/// exactly as one run over all images would have: by the same rule, which goes by their digests,
+/// groups and classes, and by what this cache and those beside it know. `None` where something is
+/// to be decided and some images were not read yet.
 pub(super) fn decide_deferred(rows: &mut [Row], classes: &[String], deferred: Deferred, folder: &Path) -> Result<Option<Decided>> {
     let mut decided = Decided::default();
     let mut live: Vec<usize> = (0..rows.len()).filter(|&i| rows[i].status != Status::Deleted).collect();
     let is_open = live.iter().any(|&i| rows[i].split.is_none());
-    if !is_open && !deferred.dedupe {
-        return Ok(Some(decided));
-    }
     if live.iter().any(|&i| rows[i].status == Status::Ok && rows[i].digest.is_none()) {
-        return Ok(None);
+        return Ok((!is_open && !deferred.dedupe).then_some(decided));
     }
     // The order of a listing.
     live.sort_by(|&a, &b| rows[a].path.cmp(&rows[b].path));
@@ -50,7 +50,13 @@ pub(super) fn decide_deferred(rows: &mut [Row], classes: &[String], deferred: De
         decided.split = rule.assign(&mut dataset, &digests, &settled).map(|done| (rule, done));
         decided.warnings = warnings;
     }
-    let copies = if deferred.dedupe { dedupe(&dataset.entries, &duplicates(&dataset.entries, &digests)) } else { vec![] };
+    let found = duplicates(&dataset.entries, &digests);
+    for across in found.iter().filter(|copies| copies.is_across()) {
+        let uris: Vec<&str> = across.entries.iter().map(|&i| dataset.entries[i].uri.as_str()).collect();
+        decided.warnings.push(copies_text(&uris, across.across_splits, across.across_classes));
+    }
+    decided.copies_stay = !deferred.dedupe && found.iter().any(|copies| copies.harms_train(&dataset.entries));
+    let copies = if deferred.dedupe { dedupe(&dataset.entries, &found) } else { vec![] };
     decided.deduped = copies.len();
     decided.warnings.extend(emptied_classes(&dataset.entries, &copies, classes));
     for (&i, entry) in live.iter().zip(&dataset.entries) {

@@ -40,9 +40,11 @@ pub struct Merged {
     pub split: Option<(SplitRule, Assigned)>,
     /// Copies that were taken out of train, as the parts had asked for.
     pub deduped: usize,
+    /// Whether train has copies of images that stand in another split or class, too.
+    pub copies_stay: bool,
     /// Images whose split is still open, since those of some are not read yet.
     pub open: usize,
-    /// What the user should know.
+    /// What the user should know: images that stand in several splits or classes among it.
     pub warnings: Vec<String>,
 }
 
@@ -208,7 +210,7 @@ fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &
         part.rows().iter().zip(&mut rows).for_each(|(other, row)| row.split = row.split.or(other.split));
     }
     let decided = decide_deferred(&mut rows, &classes, deferred, writer.folder())?;
-    if lags && writer.manifest.weights.is_empty() {
+    if writer.manifest.weights.is_empty() {
         writer.set_weights(&first.manifest().weights)?;
     }
     let is_failed = |failure: &Failure| rows.iter().any(|r| r.row == failure.row && r.status == Status::Failed);
@@ -217,7 +219,8 @@ fn join_rows(writer: &mut Writer, parts: &[Cache], deferred: Deferred, merged: &
         writer.defer(deferred)?;
         return writer.set_rows(rows, classes, next_row, failed);
     };
-    (merged.split, merged.deduped, merged.warnings) = (decided.split, decided.deduped, decided.warnings);
+    (merged.split, merged.deduped) = (decided.split, decided.deduped);
+    (merged.copies_stay, merged.warnings) = (decided.copies_stay, decided.warnings);
     writer.set_rows(rows, classes, next_row, failed)?;
     writer.defer(Deferred::default())
 }
