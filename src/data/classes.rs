@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::options::ListOptions;
 use super::text::name_some;
 use super::{Dataset, Entry, GroupRule, Split, group};
+use crate::text::visible;
 use crate::{Error, Result};
 
 /// From how many classes on labels may be something else.
@@ -179,7 +180,7 @@ pub(super) fn check(path: &Path, classes: &[String], images: usize, hint: &str) 
     match classes {
         [] if images == 0 => Err(Error::data(path, "holds no images", hint)),
         [] => Err(Error::data(path, format!("holds {images} images, none of them in a class"), hint)),
-        [only] => Err(Error::data(path, format!("holds a single class, `{only}`: there is nothing to tell apart"), hint)),
+        [only] => Err(Error::data(path, format!("holds a single class, `{}`: there is nothing to tell apart", visible(only)), hint)),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::text::name_some;
 use super::{Digest, Entry, Split};
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Entries whose files hold the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn copies_text(uris: &[&str], across_splits: bool, across_classes: bo
         (true, false) => "splits",
         _ => "classes",
     };
-    format!("the same image stands in several {several}: {}", uris.join(", "))
+    format!("the same image stands in several {several}: {}", uris.iter().map(|uri| visible(uri)).collect::<Vec<_>>().join(", "))
 }
 
 /// All groups of entries with the same digest, by their first entry; entries without a digest

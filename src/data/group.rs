@@ -6,6 +6,7 @@ use std::str::FromStr;
 use regex::Regex;
 
 use super::Entry;
+use crate::text::visible;
 use crate::{Error, Result};
 
 const MARK: &str = "{group}";
@@ -57,7 +58,7 @@ pub(super) fn assign(pattern: &Regex, path: &Path, entries: &mut [Entry]) -> Res
     let without = entries.iter().filter(|e| e.group.is_none()).count();
     match entries.first() {
         Some(first) if without == entries.len() => {
-            let problem = format!("no path matches the pattern of option `group`; one of them is {}", first.uri);
+            let problem = format!("no path matches the pattern of option `group`; one of them is {}", visible(&first.uri));
             Err(Error::data(path, problem, HELP))
         }
         _ => Ok((without > 0).then(|| format!("{without} of {} images match no group: each of them stands alone", entries.len()))),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::local::stamp_of;
 use super::{Dataset, Digest, Entry, Image, ImageSource, Split, Stamp};
+use crate::text::visible;
 use crate::{Error, Result};
 
 /// Images with their classes, as an [`ImageSource`].
@@ -46,7 +47,7 @@ impl LabelledImages {
         let uri = uri.into();
         let labelled = Labelled { image: image.into().into_owned()?, class: class.into(), split };
         if self.images.contains_key(&uri) {
-            return Err(Error::setting(format!("two images are called `{uri}`"), "give each image a URI of its own"));
+            return Err(Error::setting(format!("two images are called `{}`", visible(&uri)), "give each image a URI of its own"));
         }
         self.images.insert(uri, labelled);
         Ok(())

@@ -7,6 +7,7 @@ use super::classes::{self, Found, Item};
 use super::options::ListOptions;
 use super::text::name_some;
 use super::{Dataset, GroupRule, SplitNames, layout};
+use crate::text::visible;
 use crate::{Error, Result, nearest};
 
 const FORM: &str = "the first line is `path,label`, perhaps with `split` and `group` behind; one image a line, several labels as `a|b`";
@@ -134,7 +135,7 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&self, line: u64, problem: String, hint: &str) -> Error {
-        Error::data(format!("{}:{line}", self.file.display()), problem, hint)
+        Error::data(format!("{}:{line}", self.file.display()), visible(&problem), hint)
     }
 }
 
@@ -154,8 +155,8 @@ fn refuse_foreign_paths(file: &Path, items: &[Item]) -> Result<()> {
     let root = file.parent().unwrap_or(Path::new("."));
     let mut foreign = items.iter().filter(|i| i.uri.contains('\\') && !root.join(&i.uri).exists());
     let Some(first) = foreign.next() else { return Ok(()) };
-    let problem = format!("{} paths are written with `\\` and name no file here, such as `{}`", foreign.count() + 1, first.uri);
-    let hint = format!("write them with `/`, relative to the CSV file: `{}`", first.uri.replace('\\', "/"));
+    let problem = format!("{} paths are written with `\\` and name no file here, such as `{}`", foreign.count() + 1, visible(&first.uri));
+    let hint = format!("write them with `/`, relative to the CSV file: `{}`", visible(&first.uri.replace('\\', "/")));
     Err(Error::data(file, problem, hint))
 }
 

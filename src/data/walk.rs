@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::passed::{Passed, is_systems_own};
+use crate::text::visible_path;
 use crate::{Error, Result};
 
 /// A find of a walk.
@@ -38,9 +39,9 @@ impl Walk {
     fn trouble(&self, error: walkdir::Error) -> Result<Step> {
         let path = error.path().unwrap_or(&self.root).to_path_buf();
         if let Some(ancestor) = error.loop_ancestor() {
-            Ok(Step::PassedOver(format!("passed over {}: the link leads back to {}", path.display(), ancestor.display())))
+            Ok(Step::PassedOver(format!("passed over {}: the link leads back to {}", visible_path(&path), visible_path(ancestor))))
         } else if fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink()) {
-            Ok(Step::PassedOver(format!("passed over {}: the link is dangling", path.display())))
+            Ok(Step::PassedOver(format!("passed over {}: the link is dangling", visible_path(&path))))
         } else {
             Err(Error::io("read", path)(error.into()))
         }

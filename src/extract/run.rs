@@ -11,7 +11,7 @@ use super::{log, pass, pipeline};
 use crate::data::patiently;
 use crate::engine::Fitting;
 use crate::store::{LocalFiles, Objects, Writer};
-use crate::text::counted;
+use crate::text::{counted, visible};
 use crate::{Error, Result};
 
 /// Computes what the cache lacks: images, taps, views.
@@ -83,7 +83,7 @@ fn about_empty(groups: usize) -> String {
 }
 
 fn about_records(misrecorded: &[String]) -> Option<String> {
-    let first = misrecorded.first()?;
+    let first = visible(misrecorded.first()?);
     let count = misrecorded.len();
     Some(format!("{count} images are not those that their size and date stood for, {first} the first: what is in the files now counts"))
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::flow::{Event, Finished, Stored};
 use super::pass::Pass;
 use crate::store::{Dtype, Group, NewShard, Unstorable, Writer};
+use crate::text::visible;
 use crate::{Error, Result};
 
 /// Takes batches in order until there are no more. A group whose last batch never comes is not
@@ -62,7 +63,7 @@ fn add(group: &mut Group, pass: &Pass, batch: &Finished, dtype: Dtype) -> Result
 }
 
 fn unstorable(tap: &str, path: &str, Unstorable { value, .. }: Unstorable, dtype: Dtype) -> Error {
-    let problem = format!("{path}: tap `{tap}` has the value {value}, which {dtype} cannot hold");
+    let problem = format!("{}: tap `{tap}` has the value {value}, which {dtype} cannot hold", visible(path));
     if value.is_finite() {
         return Error::setting(problem, "store features as f32, or with option `store=bf16`");
     }

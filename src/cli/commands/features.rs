@@ -14,6 +14,7 @@ use crate::cli::signals;
 use crate::cli::watch::Watch;
 use crate::data::Orientation;
 use crate::extraction::{Basis, Estimate, Extraction, ExtractionOptions, Outcome};
+use crate::text::visible;
 
 /// How many of the images that could not be used are named on the screen; the manifest names them
 /// all.
@@ -122,7 +123,7 @@ fn nothing_usable(outcome: &Outcome, screen: &Screen) -> anyhow::Result<Ending> 
 
 fn tell_failures(outcome: &Outcome, screen: &Screen) {
     for failure in outcome.failed.iter().take(NAMED) {
-        screen.warn(format_args!("{}: {}", failure.path, failure.reason));
+        screen.warn(format_args!("{}: {}", visible(&failure.path), visible(&failure.reason)));
     }
     if !outcome.failed.is_empty() {
         let more = if outcome.failed.len() > NAMED { "; manifest.json names all" } else { "" };

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cli::args::CacheArg;
 use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, table, thousands};
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Classes listed on the screen; `--json` lists all.
 const SHOWN: usize = 20;
@@ -50,7 +50,7 @@ pub(crate) fn run(a: &CacheArg, screen: &Screen) -> anyhow::Result<Ending> {
             counted(open, "image has", "images have")
         ));
     }
-    about.failed.iter().for_each(|f| screen.warn(format_args!("failed {}: {}", f.path, f.reason)));
-    about.damaged.iter().for_each(|file| screen.warn(format_args!("damaged: {file}")));
+    about.failed.iter().for_each(|f| screen.warn(format_args!("failed {}: {}", visible(&f.path), visible(&f.reason))));
+    about.damaged.iter().for_each(|file| screen.warn(format_args!("damaged: {}", visible(file))));
     Ok(Ending::Done)
 }

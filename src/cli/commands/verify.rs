@@ -7,7 +7,7 @@ use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 use crate::extraction::{Rechecked, recheck};
 use crate::store::{self, Cache, Status, find_cache};
-use crate::text::counted;
+use crate::text::{counted, visible, visible_path};
 
 /// How many photos of a kind are named on the screen; `--json` names all.
 const NAMED: usize = 10;
@@ -17,7 +17,7 @@ pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<E
     let folder = find_cache(&a.cache.cache)?;
     let verified = store::verify(&folder)?;
     for damage in &verified.damaged {
-        screen.warn(format_args!("{}: {}", folder.join(&damage.file).display(), damage.problem));
+        screen.warn(format_args!("{}: {}", visible_path(&folder.join(&damage.file)), damage.problem));
     }
     if !verified.damaged.is_empty() {
         screen.note("help: run `headstart features` again as before: it makes damaged shards anew");
@@ -34,7 +34,7 @@ pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<E
     let cache = Cache::open(&folder)?;
     let differing: Vec<_> = again.iter().flat_map(|r| r.differing(cache.manifest().key.store)).collect();
     for d in &differing {
-        screen.warn(format_args!("{} ({} view {}): computed again it differs by {:.1e}", d.path, d.tap, d.view, d.error));
+        screen.warn(format_args!("{} ({} view {}): computed again it differs by {:.1e}", visible(&d.path), d.tap, d.view, d.error));
     }
     let images = cache.rows().iter().filter(|row| row.status == Status::Ok).count();
     again.iter().for_each(|again| match again.compared.is_empty() && again.missing.len() == images {
@@ -49,9 +49,9 @@ pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<E
         screen.result(match holds_any {
             true => {
                 let of = counted(verified.shards, "shard is sound", "shards are sound");
-                format!("{}: {sound} of {of} ({})", folder.display(), bytes(verified.bytes))
+                format!("{}: {sound} of {of} ({})", visible_path(&folder), bytes(verified.bytes))
             }
-            false => format!("{}: holds no features yet", folder.display()),
+            false => format!("{}: holds no features yet", visible_path(&folder)),
         });
         if let Some(again) = &again {
             let largest = again.compared.iter().map(|c| c.error).fold(0.0, f64::max);
@@ -75,13 +75,13 @@ fn tell_elsewhere(screen: &Screen) {
 /// Photos that were not compared, the first few of each kind by name.
 fn tell_left_out(again: &Rechecked, screen: &Screen) {
     for (path, reason) in again.unreadable.iter().take(NAMED) {
-        screen.warn(format_args!("{path}: cannot be read again: {reason}"));
+        screen.warn(format_args!("{}: cannot be read again: {}", visible(path), visible(reason)));
     }
     for path in again.changed.iter().take(NAMED) {
-        screen.warn(format_args!("{path}: has changed: its features are those of another photo"));
+        screen.warn(format_args!("{}: has changed: its features are those of another photo", visible(path)));
     }
     for path in again.missing.iter().take(NAMED) {
-        screen.warn(format_args!("{path}: is not in the data any more"));
+        screen.warn(format_args!("{}: is not in the data any more", visible(path)));
     }
     let kinds = [(again.unreadable.len(), "unreadable"), (again.changed.len(), "changed"), (again.missing.len(), "gone")];
     if again.left_out() > 0 {
