@@ -442,7 +442,7 @@ fn taps_are_joined_by_a_plus() {
 #[test]
 fn mistakes_beside_the_parameters_are_refused_with_their_line() {
     let cases = [
-        ("folds: 0", "sweep.yaml:2: `folds: 0`", "at least 1"),
+        ("folds: 0", "sweep.yaml:2: `folds: 0`", "at least 2"),
         ("early_terminate: {type: hyperbnad}", "sweep.yaml:2", "`hyperband`"),
         ("early_terminate: {min_itr: 3}", "sweep.yaml:2", "`min_iter`"),
         ("time_cap: soon", "`time_cap: soon` is not a duration", "10m"),

@@ -95,10 +95,17 @@ fn whole(work: impl FnOnce() -> anyhow::Result<Ending>) -> anyhow::Result<Ending
         let last = LAST.lock().map(|last| last.replace('\n', " ")).unwrap_or_default();
         // The standard library panics where the system has no thread left.
         if last.contains("failed to spawn thread") {
-            return Err(no_threads(&last));
+            return Err(no_threads(&reason_of_spawn(&last)));
         }
         Err(crate::Error::internal(last).into())
     })
+}
+
+/// The system's own words in the standard library's panic: `panicked at …: failed to spawn thread: Os
+/// { code: 11, kind: WouldBlock, message: "Resource temporarily unavailable" }`.
+fn reason_of_spawn(panic: &str) -> &str {
+    let message = panic.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or("a thread could not be started", |(message, _)| message)
 }
 
 fn no_threads(reason: &dyn Display) -> anyhow::Error {
@@ -140,4 +147,17 @@ fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
         return Err(crate::Error::setting("--threads 0 leaves nobody to work", "use 1 or more, or leave it out for all cores").into());
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or_default()).build_global().map_err(|e| no_threads(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_for_lack_of_threads_gives_the_systems_reason_alone() {
+        let panic = "panicked at /rustc/0/library/std/src/thread/scoped.rs:210:34: failed to spawn thread: Os { code: 11, kind: WouldBlock, \
+                     message: \"Resource temporarily unavailable\" }";
+        assert_eq!(reason_of_spawn(panic), "Resource temporarily unavailable");
+        assert_eq!(reason_of_spawn("panicked at x: failed to spawn thread"), "a thread could not be started");
+    }
 }

@@ -61,8 +61,11 @@ pub(crate) struct Report {
     pub phases: Vec<Phases>,
     /// Search, head, caches and versions.
     pub provenance: Vec<Fact>,
-    /// Notes of the sweep, and on parts that could not be shown.
+    /// Notes of the sweep, on damage to its files and on parts that could not be shown.
     pub notes: Vec<String>,
+    /// The notes on damage.
+    #[serde(skip)]
+    pub damage: Vec<String>,
 }
 
 /// A name and a value.
@@ -136,7 +139,7 @@ impl Report {
         let files = SweepFiles::read(folder)?;
         let more = files.config.metric.more;
         let metric = format!("val.{}", files.config.metric.name);
-        let mut notes = files.notes.clone();
+        let (mut notes, mut damage) = (files.notes.clone(), files.damage.clone());
         let trials = leaderboard(&files, &metric, more);
         let keys = keys(&trials);
         let (fixed, keys): (Vec<_>, Vec<_>) =
@@ -154,9 +157,10 @@ impl Report {
                 Ok(()) => {}
                 // Whether the head is damaged is not known where the disk does not give it.
                 Err(error @ Error::Io { .. }) => return Err(error),
-                Err(damage) => notes.push(damage.to_string()),
+                Err(error) => damage.push(error.to_string().replace("\n  help: ", "; ")),
             },
         }
+        notes.extend(damage.iter().cloned());
         notes.extend(about_divergence(&trials));
         notes.extend(about_metric(&trials, &metric));
         let caches = caches(files.model.as_ref(), folder);
@@ -207,6 +211,7 @@ impl Report {
             wrong,
             phases,
             notes,
+            damage,
         })
     }
 }

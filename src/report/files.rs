@@ -32,6 +32,8 @@ pub(super) struct SweepFiles {
     pub per_class: Option<Table>,
     /// Notes of the sweep.
     pub notes: Vec<String>,
+    /// Damage to its log.
+    pub damage: Vec<String>,
     /// The command that made it.
     pub run: Option<Run>,
     /// End of its last run in seconds since 1970.
@@ -113,8 +115,7 @@ impl SweepFiles {
         let run: Option<Run> =
             optional(&run_file)?.map(|text| serde_json::from_str(&text).map_err(|e| damaged(&run_file, &e))).transpose()?;
         let said = optional(&folder.join(NOTES_FILE))?.unwrap_or_default();
-        let lost = past.damage.iter().map(|damage| format!("{damage}: its trial is left out"));
-        let notes = said.lines().map(str::to_owned).chain(lost).collect();
+        let damage = past.damage.iter().map(|damage| format!("{damage}: its trial is left out")).collect();
         Ok(SweepFiles {
             config: SweepConfig::read(&folder.join(CONFIG_FILE))?,
             trials,
@@ -123,7 +124,8 @@ impl SweepFiles {
             predictions: predictions(&folder.join(PREDICTIONS_FILE))?,
             confusion: confusion(&folder.join(CONFUSION_FILE))?,
             per_class: per_class.transpose()?,
-            notes,
+            notes: said.lines().map(str::to_owned).collect(),
+            damage,
             ended: run.as_ref().map(|run| run.unix_time).or_else(|| written(&log)),
             run,
         })

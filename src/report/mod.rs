@@ -28,8 +28,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::files::replace;
+use crate::{Error, Result};
 
 pub(crate) use crate::sweep::REPORT_FILE;
 #[cfg(test)]
@@ -46,8 +46,10 @@ pub struct Written {
     pub file: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Notes of the sweep, and on parts that could not be shown.
+    /// Notes of the sweep, on damage to its files and on parts that could not be shown.
     pub notes: Vec<String>,
+    /// The notes on damage.
+    pub damage: Vec<String>,
 }
 
 /// Writes `report.html` into a sweep directory, from the files that are there.
@@ -56,13 +58,17 @@ pub struct Written {
 /// from.
 ///
 /// # Errors
-/// A folder that is not a sweep, a damaged file of it, a folder that cannot be written to.
+/// A folder that is not a sweep, a damaged file of it, a folder that cannot be written to, `data` that
+/// does not exist.
 pub fn write(folder: &Path, data: Option<&Path>) -> Result<Written> {
+    if let Some(data) = data.filter(|data| !data.exists()) {
+        return Err(Error::data(data, "does not exist", "give the folder that holds the photos of the sweep"));
+    }
     let report = Report::read(folder, data)?;
     let html = page::render(&report)?;
     let file = folder.join(REPORT_FILE);
     replace(&file, html.as_bytes())?;
-    Ok(Written { file, bytes: html.len() as u64, notes: report.notes })
+    Ok(Written { file, bytes: html.len() as u64, notes: report.notes, damage: report.damage })
 }
 
 #[cfg(test)]

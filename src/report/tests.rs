@@ -183,6 +183,8 @@ fn a_head_that_is_not_the_one_described_and_a_metric_that_nobody_has_are_noted()
     *weights.last_mut().unwrap() ^= 1;
     fs::write(best.join("head.safetensors"), &weights).unwrap();
     assert!(said("head.safetensors: is damaged"));
+    let damage = Report::read(folder.path(), None).unwrap().damage;
+    assert!(damage.iter().any(|n| n.contains("head.safetensors")) && damage.iter().all(|n| !n.contains('\n')), "{damage:?}");
 }
 
 #[test]

@@ -78,7 +78,8 @@ fn a_flipped_bit_in_the_best_head_is_found_by_whoever_uses_it() {
         headstart().args(["export", "--model"]).arg(&out).arg(flag).arg(&file).assert().code(2).stderr(said());
         assert!(!file.exists());
     }
-    headstart().arg("report").arg(&out).assert().success().stderr(said());
+    headstart().args(["report", "--quiet"]).arg(&out).assert().success().stderr(said().and(contains("warning: ")));
+    headstart().arg("report").arg(&out).arg("--data").arg(out.join("nix")).assert().code(2).stderr(contains("nix: does not exist"));
 }
 
 #[test]

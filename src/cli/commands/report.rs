@@ -10,7 +10,9 @@ use crate::cli::screen::{Screen, bytes, name};
 /// Runs the verb. On stdout: the file that was written.
 pub(crate) fn run(a: &Report, screen: &Screen) -> anyhow::Result<Ending> {
     let written = report::write(&a.sweep, a.data.as_deref())?;
-    written.notes.iter().for_each(|note| screen.note(note));
+    for note in &written.notes {
+        if written.damage.contains(note) { screen.warn(note) } else { screen.note(note) }
+    }
     if screen.json {
         screen.object(&json!({ "file": name(&written.file), "bytes": written.bytes, "notes": written.notes }));
     } else {

@@ -146,7 +146,7 @@ impl SweepConfig {
             "run_cap" => self.run_cap = Some(fields::count(f, 1, origin)?),
             "time_cap" | "time_budget" => self.time_cap = Some(fields::duration(f, origin)?),
             "seed" => self.seed = fields::count(f, 0, origin)? as u64,
-            "folds" => self.folds = fields::count(f, 1, origin)?,
+            "folds" => self.folds = fields::count(f, 2, origin)?,
             "repeats" => self.repeats = fields::count(f, 1, origin)?,
             "refit" => self.refit = fields::flag(f, origin)?,
             "early_terminate" => self.early_terminate = fields::early_terminate(f, origin)?,
@@ -319,6 +319,8 @@ mod tests {
             ("parameters:\n", "`parameters` is empty", "lr"),
             ("lr: 0.1\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `lr` is not a word", "goes into `parameters`"),
             ("run_cap: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `run_cap: 0`", "at least 1"),
+            ("folds: 1\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `folds: 1`", "at least 2"),
+            ("repeats: 0\nparameters: {lr: {value: 1}}", "sweep.yaml:1: `repeats: 0`", "at least 1"),
         ];
         for (text, problem, hint) in cases {
             let message = parse(text).unwrap_err().to_string();
