@@ -7,10 +7,10 @@ use ndarray::Array2;
 use super::matrix::{FeatureMatrix, Files};
 use super::sound::open_shard;
 use crate::data::Split;
+use crate::error::steps::EXTRACT;
 use crate::store::disk::commit;
 use crate::store::disk::manifest::{MANIFEST, Manifest, ShardInfo};
 use crate::store::disk::rows::{Row, Status};
-use crate::error::steps::EXTRACT;
 use crate::{Error, Result};
 
 /// A cache opened for reading. A writer may work on the same folder meanwhile: what was opened
