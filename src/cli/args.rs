@@ -1,5 +1,6 @@
 //! Raw arguments, as typed. Commands turn them into checked settings.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -263,9 +264,9 @@ pub(super) struct Verify {
     pub cache: CacheArg,
     /// Also compute K images again and compare
     #[arg(long, value_name = "K")]
-    pub sample: Option<usize>,
-    /// Where the images are
-    #[arg(long, value_name = "DIR|CSV")]
+    pub sample: Option<NonZeroUsize>,
+    /// Where the images are, for --sample
+    #[arg(long, value_name = "DIR|CSV", requires = "sample")]
     pub data: Option<PathBuf>,
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::extraction::{Event, Level};
+use crate::text::counted;
 pub(super) use crate::text::{seconds, thousands};
 use crate::weights::Fetching;
 use crate::{visible, visible_lines};
@@ -155,7 +156,7 @@ pub(super) fn bytes(n: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    if unit == 0 { format!("{n} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 { counted(n as usize, "byte", "bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 #[cfg(test)]

@@ -215,3 +215,35 @@ fn a_cache_of_an_earlier_version_is_named_and_made_anew_beside_it() {
     assert!(earlier.join("manifest.json").is_file() && renamed.join("manifest.json").is_file());
     headstart().arg("sweep").arg(&earlier).arg("--out").arg(dir.path().join("sweep")).arg("epochs=1").assert().success();
 }
+
+#[test]
+fn a_sample_needs_the_cache_s_own_photos() {
+    let (dir, data, cache) = scene(&["a", "b"], 6);
+    let cache = folder(&run_features(&data, &cache, &[]));
+    let other = dir.path().join("other");
+    for n in 0..4 {
+        let class = other.join(["a", "b"][n % 2]);
+        fs::create_dir_all(&class).unwrap();
+        image(1, 90 + n).save(class.join(format!("other-{n}.png"))).unwrap();
+    }
+    let verify = |more: &[&str]| {
+        let mut command = headstart();
+        command.arg("verify").arg(&cache).args(more).arg("--data").arg(&other);
+        command
+    };
+    verify(&["--sample", "3"]).assert().code(1).stderr(contains("holds none of the cache's photos").and(contains("brings").not()));
+    verify(&[]).assert().code(2).stderr(contains("--sample"));
+    verify(&["--sample", "0"]).assert().code(2).stderr(contains("--sample"));
+}
+
+#[test]
+fn an_export_of_a_part_says_that_splits_are_open() {
+    let (dir, data, cache) = scene(&["a", "b"], 8);
+    let part = folder(&run_features(&data, &cache, &["--part", "1/2"]));
+    let export = || {
+        let mut command = headstart();
+        command.arg("export").arg(&part).arg("--npz").arg(dir.path().join("x.npz"));
+        command
+    };
+    export().assert().success().stderr(contains("warning").and(contains("have no split yet")));
+}

@@ -47,6 +47,11 @@ fn export_model(a: &Export, model: &Path, device: &str, screen: &Screen) -> anyh
 fn features(a: &Export, cache: &Path, screen: &Screen) -> anyhow::Result<Ending> {
     let cache = Cache::open(find_cache(cache)?)?;
     let split = a.split.as_deref().map(str::parse).transpose()?;
+    if split.is_none()
+        && let Err(open) = cache.settled()
+    {
+        screen.warn(open);
+    }
     let selection = Selection { tap: a.tap.clone(), view: a.view, split };
     let (done, file) = match (&a.npz, &a.parquet) {
         (Some(file), None) => (export_npz(&cache, &selection, file)?, file),

@@ -34,9 +34,9 @@ pub(crate) fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
         screen.note(format_args!("{open} no split yet: `headstart merge` splits them once the parts are there that have read all images"));
     }
     for lack in &done.missing {
-        let (missing, all) = (thousands(lack.images as u64), thousands(done.images as u64));
+        let (missing, all) = (thousands(lack.images as u64), counted(done.images, "image", "images"));
         let of = if lack.tap.is_empty() { String::new() } else { format!("tap {} view {}: ", lack.tap, lack.view) };
-        screen.warn(format_args!("{of}features of {missing} of {all} images are missing, {} the first", lack.first));
+        screen.warn(format_args!("{of}features of {missing} of {all} are missing, {} the first", lack.first));
     }
     let is_whole = done.missing.is_empty();
     if !is_whole {

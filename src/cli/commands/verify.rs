@@ -6,8 +6,8 @@ use crate::cli::args::Verify;
 use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, name, thousands};
 use crate::extraction::{Rechecked, recheck};
-use crate::store::{self, Cache, find_cache};
-use crate::text::{visible, visible_path};
+use crate::store::{self, Cache, Status, find_cache};
+use crate::text::{counted, visible, visible_path};
 
 /// How many photos of a kind are named on the screen; `--json` names all.
 const NAMED: usize = 10;
@@ -23,10 +23,11 @@ pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<E
         screen.note("help: run `headstart features` again as before: it makes damaged shards anew");
     }
     let whole = verified.damaged.is_empty();
+    let holds_any = verified.shards > 0;
     let again = match a.sample {
-        Some(sample) if whole => {
+        Some(sample) if whole && holds_any => {
             let data = a.data.clone().map_or_else(|| store::origin_of(&folder), Ok)?;
-            Some(recheck(&folder, &data, sample, super::device(device, screen)?, &screen.fetching())?)
+            Some(recheck(&folder, &data, sample.get(), super::device(device, screen)?, &screen.fetching())?)
         }
         _ => None,
     };
@@ -35,24 +36,40 @@ pub(crate) fn run(a: &Verify, device: &str, screen: &Screen) -> anyhow::Result<E
     for d in &differing {
         screen.warn(format_args!("{} ({} view {}): computed again it differs by {:.1e}", visible(&d.path), d.tap, d.view, d.error));
     }
-    again.iter().for_each(|again| tell_left_out(again, screen));
+    let images = cache.rows().iter().filter(|row| row.status == Status::Ok).count();
+    again.iter().for_each(|again| match again.compared.is_empty() && again.missing.len() == images {
+        true => tell_elsewhere(screen),
+        false => tell_left_out(again, screen),
+    });
     let is_same = differing.is_empty();
     if screen.json {
         screen.object(&json!({ "cache": name(&folder), "verified": verified, "rechecked": again, "differing": differing.len() }));
     } else {
         let sound = verified.shards - verified.damaged.len();
-        screen.result(format_args!("{}: {sound} of {} shards are sound ({})", folder.display(), verified.shards, bytes(verified.bytes)));
+        screen.result(match holds_any {
+            true => {
+                let of = counted(verified.shards, "shard is sound", "shards are sound");
+                format!("{}: {sound} of {of} ({})", visible_path(&folder), bytes(verified.bytes))
+            }
+            false => format!("{}: holds no features yet", visible_path(&folder)),
+        });
         if let Some(again) = &again {
             let largest = again.compared.iter().map(|c| c.error).fold(0.0, f64::max);
-            let counted = again.compared.len();
+            let compared = again.compared.len();
             screen.result(format_args!(
-                "{counted} features computed again, {} differ; largest relative difference {largest:.1e}",
+                "{compared} features computed again, {} differ; largest relative difference {largest:.1e}",
                 differing.len()
             ));
         }
     }
     let compared = again.is_none_or(|r| r.left_out() == 0);
     Ok(if whole && compared && is_same { Ending::Done } else { Ending::Incomplete })
+}
+
+/// The data are those of something else.
+fn tell_elsewhere(screen: &Screen) {
+    screen.warn("the data holds none of the cache's photos: nothing was compared");
+    screen.note("help: name the folder or CSV file that the features were made from with --data");
 }
 
 /// Photos that were not compared, the first few of each kind by name.

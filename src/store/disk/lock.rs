@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Result, files};
 
-const LOCK: &str = ".lock";
+/// Not part of a cache: the id of the process that wrote last.
+pub(in crate::store) const LOCK: &str = ".lock";
 /// More digits than a process id has.
 const LONGEST: u64 = 32;
 

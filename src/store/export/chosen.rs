@@ -46,6 +46,7 @@ pub(super) struct Chosen<'a> {
 
 impl<'a> Chosen<'a> {
     pub(super) fn new(cache: &'a Cache, selection: &Selection) -> Result<Chosen<'a>> {
+        cache.has_features()?;
         let taps: Vec<&String> = cache.manifest().taps.keys().collect();
         let tap = match (&selection.tap, taps.as_slice()) {
             (Some(tap), _) => tap.clone(),
@@ -63,8 +64,8 @@ impl<'a> Chosen<'a> {
         let all = matrix.row_ids().iter().enumerate().filter_map(|(at, &id)| Some((at, cache.row(id)?)));
         let rows: Vec<(usize, &Row)> = all.filter(|(_, row)| selection.split.is_none_or(|s| row.split == Some(s))).collect();
         if rows.is_empty() {
-            let split = selection.split.map_or("all".into(), |s| format!("the split {s}"));
-            let problem = format!("{} has no features of tap `{tap}`, view {}, of {split} rows", cache.folder().display(), selection.view);
+            let images = selection.split.map_or("any image".into(), |split| format!("images of {split}"));
+            let problem = format!("{} has no features of {images} for tap `{tap}`, view {}", cache.folder().display(), selection.view);
             return Err(Error::setting(problem, "the summary of the cache shows what is there"));
         }
         matrix.check()?;

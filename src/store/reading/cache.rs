@@ -7,6 +7,7 @@ use ndarray::Array2;
 use super::matrix::{FeatureMatrix, Files};
 use super::sound::open_shard;
 use crate::data::Split;
+use crate::error::steps::EXTRACT;
 use crate::store::disk::commit;
 use crate::store::disk::manifest::{MANIFEST, Manifest, ShardInfo};
 use crate::store::disk::rows::{Row, Status};
@@ -103,6 +104,17 @@ impl Cache {
         };
         let hint = "merge all parts, which settles that, or extract the features over all of the data";
         Err(Error::cache(&self.folder, problem, hint))
+    }
+
+    /// Whether the cache has any features: a merge that was stopped early leaves rows alone.
+    ///
+    /// # Errors
+    /// None: names the folder, and the way out.
+    pub(crate) fn has_features(&self) -> Result<()> {
+        match self.manifest.taps.is_empty() {
+            true => Err(Error::cache(&self.folder, "holds no features yet", EXTRACT)),
+            false => Ok(()),
+        }
     }
 
     /// One row by number.

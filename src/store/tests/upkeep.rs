@@ -180,3 +180,35 @@ fn merge_looks_for_copies_and_takes_the_weights_of_a_part() {
     assert_eq!(merged.warnings, [format!("the same image stands in several classes: {}, {}", rows[0].path, rows[1].path)]);
     assert!(merged.copies_stay, "{merged:?}");
 }
+
+#[test]
+fn merge_leaves_a_folder_of_other_files_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (part, photos) = (folder.path().join("part"), folder.path().join("photos"));
+    with_rows(&part, Dtype::F32, 4).commit(group(&[0, 1, 2, 3], Dtype::F32)).unwrap();
+    fs::create_dir(&photos).unwrap();
+    fs::write(photos.join("cat.png"), "precious").unwrap();
+    let error = merge(&photos, std::slice::from_ref(&part), Wait::Moment).unwrap_err().to_string();
+    assert!(error.contains("is not a cache") && error.contains("a new folder"), "{error}");
+    assert_eq!(fs::read_dir(&photos).unwrap().count(), 1);
+    // Nothing but a lock, as a merge that was stopped at once leaves it.
+    fs::rename(photos.join("cat.png"), photos.join(".lock")).unwrap();
+    assert_eq!(merge(&photos, &[part], Wait::Moment).unwrap().shards, 1);
+}
+
+#[test]
+fn a_cache_of_rows_alone_says_that_it_holds_no_features() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(with_rows(folder.path(), Dtype::F32, 4));
+    let cache = Cache::open(folder.path()).unwrap();
+    let error = export_npz(&cache, &Selection::default(), &folder.path().join("x.npz")).unwrap_err().to_string();
+    assert!(error.contains("holds no features yet") && error.contains(&folder.path().display().to_string()), "{error}");
+}
+
+#[test]
+fn gc_without_work_frees_nothing_whoever_held_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(two_shards(folder.path()));
+    fs::write(folder.path().join(".lock"), "12345678901234567890").unwrap();
+    assert_eq!(gc(folder.path(), Wait::Moment).unwrap(), Collected::default());
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::data::Digest;
-use crate::store::disk::lock::Wait;
+use crate::store::disk::lock::{LOCK, Wait};
 use crate::store::disk::manifest::{Manifest, ShardInfo};
 use crate::store::disk::rows::Status;
 use crate::store::disk::shard;
@@ -92,6 +92,7 @@ fn rewrite(writer: &mut Writer, info: &ShardInfo, live: &HashSet<u64>) -> Result
 }
 
 fn size(folder: &Path) -> u64 {
-    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(|e| e.ok()?.metadata().ok()).filter(|m| m.is_file());
+    let entries = walkdir::WalkDir::new(folder).into_iter().flatten().filter(|entry| entry.file_name() != LOCK);
+    let files = entries.filter_map(|entry| entry.metadata().ok()).filter(|m| m.is_file());
     files.map(|m| m.len()).sum()
 }

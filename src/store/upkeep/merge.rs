@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use super::compare::{other_images, other_labels};
 use super::decide::decide_deferred;
 use crate::data::{Assigned, SplitRule};
+use crate::store::disk::commit::PENDING;
 use crate::store::disk::lock::Wait;
-use crate::store::disk::manifest::{Deferred, Failure, Manifest, ShardInfo};
-use crate::store::disk::rows::{Row, Status};
+use crate::store::disk::manifest::{Deferred, Failure, MANIFEST, Manifest, ShardInfo};
+use crate::store::disk::rows::{ROWS, Row, Status};
 use crate::store::disk::rowset::RowSet;
 use crate::store::disk::shard::RECOMPUTE;
 use crate::store::reading::cache::Cache;
 use crate::store::reading::sound::read_sound;
-use crate::store::writing::writer::Writer;
+use crate::store::writing::writer::{FEATURES, Writer};
 use crate::{Error, Result};
 
 /// How parts are made.
@@ -66,13 +67,14 @@ pub struct Missing {
 /// that is known.
 ///
 /// # Errors
-/// Another key, other rows, a damaged shard; another process writes `into`; the system's own.
+/// Another key, other rows, a damaged shard; a folder of other files; another process writes `into`; the system's own.
 pub fn merge(into: &Path, parts: &[PathBuf], wait: Wait) -> Result<Merged> {
     let parts: Vec<Cache> = parts.iter().map(Cache::open).collect::<Result<_>>()?;
     let Some(first) = parts.first() else {
         return Err(Error::setting("there is nothing to merge", "give the folders of the parts' caches"));
     };
     parts[1..].iter().try_for_each(|part| same_extraction(part, first.folder(), first.manifest(), first.rows()))?;
+    can_take(into)?;
     let about = first.manifest();
     let there = Manifest::read(into).ok();
     let deferred = deferred(there.as_ref(), into, &parts)?;
@@ -96,6 +98,18 @@ pub fn merge(into: &Path, parts: &[PathBuf], wait: Wait) -> Result<Merged> {
     merged.open = writer.rows.iter().filter(|r| r.status == Status::Ok && r.split.is_none()).count();
     merged.missing = missing(&writer);
     Ok(merged)
+}
+
+/// Refuses a folder that holds something else than a cache or the beginnings of one.
+fn can_take(into: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(into) else { return Ok(()) };
+    // Locks and files in the making are hidden.
+    let holds_files = entries.flatten().any(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    if holds_files && ![MANIFEST, ROWS, PENDING, FEATURES].iter().any(|name| into.join(name).exists()) {
+        let hint = "merge into a new folder, an empty one or one that is a cache";
+        return Err(Error::cache(into, "holds files and is not a cache", hint));
+    }
+    Ok(())
 }
 
 /// Whether a part was made by the same command over the same images.

@@ -72,6 +72,7 @@ impl Source {
 
     fn of(cache: &Cache, folder: &Path) -> Result<Source> {
         cache.settled()?;
+        cache.has_features()?;
         let manifest = cache.manifest();
         let rows: Vec<&Row> = cache.rows().iter().filter(|r| r.status == Status::Ok).collect();
         let mut taps = vec![];
