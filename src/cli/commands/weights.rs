@@ -59,5 +59,8 @@ pub(crate) fn check(file: &Path, backbone: &str, screen: &Screen) -> anyhow::Res
         screen.result(format_args!("{} {verdict} {}: {} tensors needed", file.display(), info.name, thousands(needed.len() as u64)));
         screen.result(audit.to_string().trim_end());
     }
+    if !fits {
+        screen.note("help: name the backbone whose weights these are: `headstart backbones` lists all");
+    }
     Ok(if fits { Ending::Done } else { Ending::Incomplete })
 }

@@ -23,10 +23,15 @@ const GROUP_BYTES: usize = 64 << 20;
 type Group<'a, 'f> = SerializedRowGroupWriter<'a, &'f mut File>;
 
 pub(super) fn write(chosen: &Chosen<'_>, file: &mut File) -> io::Result<()> {
-    write_groups(chosen, file).map_err(|e| match e {
-        ParquetError::External(source) => io::Error::other(source),
+    write_groups(chosen, file).map_err(of_system)
+}
+
+/// The system's own error where there is one: its kind says the way out.
+fn of_system(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(source) => source.downcast::<io::Error>().map_or_else(io::Error::other, |source| *source),
         other => io::Error::other(other),
-    })
+    }
 }
 
 fn write_groups(chosen: &Chosen<'_>, file: &mut File) -> Result<(), ParquetError> {
@@ -106,4 +111,15 @@ fn column<T: DataType>(
     let Some(mut column) = group.next_column()? else { return Err(ParquetError::General("the schema has fewer columns".into())) };
     column.typed::<T>().write_batch(values, definition, repetition)?;
     column.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_by_its_kind() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(of_system(full.into()).kind(), io::ErrorKind::StorageFull);
+    }
 }

@@ -1,5 +1,6 @@
 //! The sweep file, in the shape that W&B users know, read into a checked [`SweepConfig`].
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,7 +81,14 @@ impl SweepConfig {
     /// # Errors
     /// A file that cannot be read, or a mistake in it with its line.
     pub fn read(path: &Path) -> Result<SweepConfig> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => Error::data(
+                path,
+                "does not exist",
+                "give the path of a sweep file: YAML that starts with `method: grid` and has `parameters:`",
+            ),
+            _ => Error::io("read", path)(e),
+        })?;
         SweepConfig::parse(&text, path)
     }
 
@@ -326,6 +334,12 @@ mod tests {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(problem) && message.contains(hint), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn a_sweep_file_that_is_not_there_is_unusable_input() {
+        let error = SweepConfig::read(Path::new("nowhere/sweep.yaml")).unwrap_err();
+        assert!(error.is_unusable_input() && error.to_string().contains("sweep.yaml: does not exist\n  help: "), "{error}");
     }
 
     #[test]
