@@ -108,15 +108,12 @@ fn photos_that_are_no_longer_those_of_the_cache_are_named_by_verify() {
         command
     };
     image(1, 50).save(data.join("a/002.png")).unwrap();
-    verify()
-        .assert()
-        .code(1)
-        .stderr(contains("a/002.png: has changed").and(contains("1 photos of the cache were not compared: 1 changed")));
+    verify().assert().code(1).stderr(contains("a/002.png: has changed").and(contains("1 photo of the cache was not compared: 1 changed")));
     image(0, 2).save(data.join("a/002.png")).unwrap();
     fs::remove_file(data.join("b/004.png")).unwrap();
     image(1, 51).save(data.join("b/new.png")).unwrap();
     let told = verify().assert().code(1).stderr(contains("b/004.png: is not in the data any more"));
-    told.stderr(contains("1 photos of the data have no features yet"));
+    told.stderr(contains("1 photo of the data has no features yet"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::cli::signals;
 use crate::cli::watch::Watch;
 use crate::data::Orientation;
 use crate::extraction::{Basis, Estimate, Extraction, ExtractionOptions, Outcome};
-use crate::text::visible;
+use crate::text::{counted, visible};
 
 /// How many of the images that could not be used are named on the screen; the manifest names them
 /// all.
@@ -89,9 +89,9 @@ fn tell_estimate(estimate: &Estimate, folder: &Path, screen: &Screen) {
         Basis::Operations => "a guess from the network's operations",
     };
     screen.note(format_args!(
-        "would compute {} of {} images ({} are there): {} in {} shards, about {} ({basis})",
+        "would compute {} of {} ({} are there): {} in {} shards, about {} ({basis})",
         thousands(estimate.compute as u64),
-        thousands(estimate.images as u64),
+        counted(estimate.images, "image", "images"),
         thousands(estimate.reuse as u64),
         bytes(estimate.bytes),
         estimate.shards,
@@ -127,7 +127,7 @@ fn tell_failures(outcome: &Outcome, screen: &Screen) {
     }
     if !outcome.failed.is_empty() {
         let more = if outcome.failed.len() > NAMED { "; manifest.json names all" } else { "" };
-        screen.warn(format_args!("{} of {} images could not be used{more}", outcome.failed.len(), outcome.images));
+        screen.warn(format_args!("{} of {} could not be used{more}", outcome.failed.len(), counted(outcome.images, "image", "images")));
     }
     let sick = outcome.failed.iter().filter(|f| f.retry).count();
     if sick > 0 {

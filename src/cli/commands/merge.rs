@@ -7,7 +7,7 @@ use crate::cli::args::Merge;
 use crate::cli::ending::Ending;
 use crate::cli::screen::{Screen, bytes, thousands};
 use crate::extraction::{Event, events_of_split};
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Runs the verb. Exit code 1 where images are missing, unless that was expected: what was merged
 /// stays.
@@ -36,7 +36,7 @@ pub(crate) fn run(a: &Merge, screen: &Screen) -> anyhow::Result<Ending> {
     for lack in &done.missing {
         let (missing, all) = (thousands(lack.images as u64), counted(done.images, "image", "images"));
         let of = if lack.tap.is_empty() { String::new() } else { format!("tap {} view {}: ", lack.tap, lack.view) };
-        screen.warn(format_args!("{of}features of {missing} of {all} are missing, {} the first", lack.first));
+        screen.warn(format_args!("{of}features of {missing} of {all} are missing, {} the first", visible(&lack.first)));
     }
     let is_whole = done.missing.is_empty();
     if !is_whole {

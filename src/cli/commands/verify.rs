@@ -87,10 +87,12 @@ fn tell_left_out(again: &Rechecked, screen: &Screen) {
     if again.left_out() > 0 {
         let counts: Vec<String> =
             kinds.iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{} {kind}", thousands(*n as u64))).collect();
-        screen.warn(format_args!("{} photos of the cache were not compared: {}", thousands(again.left_out() as u64), counts.join(", ")));
+        let photos = counted(again.left_out(), "photo of the cache was", "photos of the cache were");
+        screen.warn(format_args!("{photos} not compared: {}", counts.join(", ")));
         screen.note("help: `headstart features` brings the cache up to what is there now");
     }
     if again.unknown > 0 {
-        screen.note(format_args!("{} photos of the data have no features yet", thousands(again.unknown as u64)));
+        let photos = counted(again.unknown, "photo of the data has", "photos of the data have");
+        screen.note(format_args!("{photos} no features yet"));
     }
 }
