@@ -124,7 +124,7 @@ fn a_file_of_another_network_is_refused_by_the_names_that_differ() {
     let deeper = open("vgg16_keras", &file("vgg19_keras")).err().unwrap().to_string();
     assert!(deeper.contains("block3_conv4"), "{deeper}");
     let twin = open("resnet50", &file("resnet50_keras")).err().unwrap().to_string();
-    assert!(twin.contains("use --backbone resnet50_keras"), "{twin}");
+    assert!(twin.contains("use option `backbone=resnet50_keras`"), "{twin}");
     let other = open("vgg16_keras", &file("resnet50_keras")).unwrap();
     let audit = Audit::new(&needed("vgg16_keras", &other.options)[1], &other.source.entries());
     assert!(!audit.is_usable() && audit.missing.contains(&"block1_conv1.weight".into()));

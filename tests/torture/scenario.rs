@@ -247,6 +247,8 @@ fn without_times(name: &str, bytes: Vec<u8>) -> Vec<u8> {
     match name {
         "trials.jsonl" => finals(&String::from_utf8_lossy(&bytes)).into_bytes(),
         "results.csv" => without_column(&String::from_utf8_lossy(&bytes), "seconds").into_bytes(),
+        // Command and date of the run that ended it.
+        "run.json" => without_numbers(bytes),
         "report.html" => without_numbers(bytes),
         // TensorBoard's events hold the time of day in many places.
         events if events.starts_with("events.out.tfevents") => bytes.len().to_string().into_bytes(),
