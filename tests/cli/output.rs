@@ -120,17 +120,18 @@ fn names_do_not_act_on_the_terminal() {
     let (data, cache) = (dir.path().join("photos"), dir.path().join("cache"));
     photos(&data, &["\x1b[31mcats", "dogs\u{202e}"], 6);
     image(0, 0).save(data.join("dogs\u{202e}/line\nbreak\x07.png")).unwrap();
-    fs::write(data.join("dogs\u{202e}/broken\u{9b}.png"), b"\x89PNG\r\n\x1a\nnothing more").unwrap();
+    fs::write(data.join("dogs\u{202e}/broken\u{9b}\nerror: forged.png"), b"\x89PNG\r\n\x1a\nnothing more").unwrap();
     let harmless = |output: &std::process::Output| {
         for text in [&output.stdout, &output.stderr] {
             let text = String::from_utf8(text.clone()).unwrap();
             let acts = text.chars().find(|&c| c != '\n' && (c.is_control() || c == '\u{202e}'));
             assert_eq!(acts, None, "{text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("error: forged")), "{text}");
         }
     };
     let done = features(&data, &cache).output().unwrap();
     harmless(&done);
-    assert!(String::from_utf8_lossy(&done.stderr).contains("broken\\u{9b}.png"));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("broken\\u{9b}\\nerror: forged.png"));
     let folder = run_features(&data, &cache, &[])["cache"].as_str().unwrap().to_owned();
     let (folder, out) = (Path::new(&folder), dir.path().join("sweep"));
     harmless(&verb(&["inspect"], &[folder]).output().unwrap());
