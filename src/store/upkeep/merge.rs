@@ -105,7 +105,7 @@ fn can_take(into: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(into) else { return Ok(()) };
     // Locks and files in the making are hidden.
     let holds_files = entries.flatten().any(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    if holds_files && ![MANIFEST, ROWS, PENDING, FEATURES].iter().any(|name| into.join(name).exists()) {
+    if holds_files && ![MANIFEST, ROWS, PENDING, FEATURES].iter().any(|name| into.join(name).try_exists().unwrap_or(true)) {
         let hint = "merge into a new folder, an empty one or one that is a cache";
         return Err(Error::cache(into, "holds files and is not a cache", hint));
     }
