@@ -188,6 +188,7 @@ fn rows_of_several_classes_are_answered_with_several_and_have_no_confusion() {
     let labels = (0..80).map(|row| [vec![0], vec![1], vec![0, 1], vec![]][row % 4].clone()).collect();
     let many = source_of(labels, |row| if row < 60 { Split::Train } else { Split::Test });
     let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("earlier/1")).unwrap();
     std::fs::write(folder.path().join("confusion.csv"), "class,ant,bee\n").unwrap();
     let config = SweepConfig::parse("parameters:\n  lr: {value: 0.1}\n  epochs: {value: 20}\n", Path::new("s.yaml")).unwrap();
     let job = SweepJob { sources: vec![many], config, out: folder.path().into(), trainer: trainer(&candle_core::Device::Cpu) };
@@ -329,6 +330,18 @@ fn a_file_a_cache_or_a_folder_of_other_things_holds_no_sweep() {
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1, "nothing is written into the cache");
+
+    // A sweep file and notes of the user are no other things, unless the sweep would overwrite them.
+    let out = folder.path().join("experiment");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("sweep.yaml"), HEADS).unwrap();
+    let config = SweepConfig::parse(HEADS, Path::new("s.yaml")).unwrap();
+    let job = |config| SweepJob { sources: vec![source()], config, out: out.clone(), trainer: trainer(&candle_core::Device::Cpu) };
+    std::fs::write(out.join("config.yaml"), "mine").unwrap();
+    assert!(run(job(config.clone()), &()).unwrap_err().to_string().contains("is not empty"));
+    std::fs::remove_file(out.join("config.yaml")).unwrap();
+    run(job(config), &()).unwrap();
+    assert_eq!(std::fs::read_to_string(out.join("sweep.yaml")).unwrap(), HEADS);
 }
 
 #[test]

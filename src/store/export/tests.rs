@@ -139,7 +139,7 @@ fn what_cannot_be_exported_is_said_and_leaves_no_file() {
     let error = |selection: Selection| export_npz(&cache, &selection, &to).unwrap_err().to_string();
     assert!(error(Selection { tap: Some("gab".into()), ..Selection::default() }).contains("`gap`"));
     assert!(error(Selection { view: 3, ..Selection::default() }).contains("no view 3"));
-    assert!(error(Selection { split: Some(Split::Test), ..Selection::default() }).contains("split test"));
+    assert!(error(Selection { split: Some(Split::Test), ..Selection::default() }).contains("images of test"));
     assert!(!to.exists());
     let file = folder.path().join("file");
     std::fs::write(&file, b"1").unwrap();

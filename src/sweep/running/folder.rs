@@ -52,10 +52,15 @@ fn cache_around(path: &Path) -> Option<PathBuf> {
     there.ancestors().find(|folder| is_cache(folder)).map(Path::to_path_buf)
 }
 
-/// Whether a folder holds nothing but what an interrupted run leaves: a lock, unfinished files.
+/// Whether a folder holds nothing but a user's sweep file and notes, and what an interrupted run
+/// leaves: a lock, unfinished files.
 fn is_empty(folder: &Path) -> Result<bool> {
     let mut listed = fs::read_dir(folder).map_err(Error::io("list", folder))?.flatten();
-    Ok(listed.all(|entry| entry.file_name().to_string_lossy().starts_with('.')))
+    Ok(listed.all(|entry| {
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_note = path.extension().is_some_and(|ext| ["yaml", "yml", "md", "txt"].iter().any(|note| ext == *note));
+        name.to_string_lossy().starts_with('.') || is_note && name != CONFIG_FILE && path.is_file()
+    }))
 }
 
 /// Whether a folder holds a sweep, or earlier ones, or a part of one.
