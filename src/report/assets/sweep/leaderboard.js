@@ -43,7 +43,7 @@
     ...report.keys.map(settingColumn),
     ...report.metrics.filter((m) => m !== report.metric).map(metricColumn),
     { name: "trial", of: (t) => t.trial },
-    { name: "epochs", of: (t) => t.epochs },
+    { name: "epochs trained", of: (t) => t.epochs },
     { name: "seconds", of: (t) => t.seconds, digits: 2 },
     { name: "status", of: (t) => t.status, text: true },
     ...report.fixed.map((f) => settingColumn(f.name)),
@@ -53,11 +53,11 @@
   const constant = (c) => report.trials.length > 1 && new Set(report.trials.map((t) => short(c.of(t)))).size < 2;
   const first = new Set(["#", report.metric, "val.loss", ...report.keys]);
   const small = window.innerWidth < 560;
-  const hidden = new Set(columns.filter((c) => !c.plain && !["#", report.metric].includes(c.name) && (constant(c) || (small && !first.has(c.name)))).map((c) => c.name));
+  const hidden = new Set(columns.filter((c) => !c.plain && !["#", report.metric].includes(c.name) && (constant(c) || (small && !first.has(c.name)))));
 
   const redraw = page.table(at("trials"), columns, report.trials, {
     filter: passes,
-    visible: (c) => !hidden.has(c.name),
+    visible: (c) => !hidden.has(c),
     limit: () => (all ? Infinity : FIRST),
     on: (t) => chosen.has(t.trial) && report.curves.length > 0,
     drawn: (shown, total) => {
@@ -68,12 +68,12 @@
   sweep.onFilter(redraw);
 
   const choosable = columns.filter((c) => !c.plain);
-  const count = () => (at("columns-shown").textContent = `${choosable.filter((c) => !hidden.has(c.name)).length} of ${choosable.length}`);
+  const count = () => (at("columns-shown").textContent = `${choosable.filter((c) => !hidden.has(c)).length} of ${choosable.length}`);
   at("columns").append(...choosable.map((c) => {
     const box = element("input", { type: "checkbox" });
-    box.checked = !hidden.has(c.name);
+    box.checked = !hidden.has(c);
     box.addEventListener("change", () => {
-      box.checked ? hidden.delete(c.name) : hidden.add(c.name);
+      box.checked ? hidden.delete(c) : hidden.add(c);
       count();
       redraw();
     });
