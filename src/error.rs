@@ -175,7 +175,7 @@ impl Error {
 
     /// Wraps an error of candle's with its task. candle hands on the errors of CUDA, CUDA's
     /// libraries and Metal as texts: a lack of memory is recognised here, by their words for it.
-    pub fn candle(doing: impl Display) -> impl FnOnce(candle_core::Error) -> Error {
+    pub(crate) fn candle(doing: impl Display) -> impl FnOnce(candle_core::Error) -> Error {
         const LACK_OF_MEMORY: [&str; 6] = [
             "OUT_OF_MEMORY",
             "out of memory",

@@ -88,6 +88,8 @@ pub use error::{Error, Result, steps};
 pub use experiment::Sweep;
 pub use extraction::Extraction;
 pub use model::Classifier;
+/// Arrays in which [`Cache`] returns features.
+pub use ndarray;
 pub use store::Cache;
 pub(crate) use text::{visible, visible_lines};
 pub use unfinished::abandon;
