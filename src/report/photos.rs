@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
-use crate::data::{ImageSource, Orientation, decode};
+use crate::data::{ImageSource, Orientation, decode, patiently};
 use crate::preprocess::{Interp, PreprocessSpec, Range};
 
 /// Side of a thumbnail in pixels: sharp on a dense screen, where it is shown at half of it.
@@ -15,7 +15,7 @@ const QUALITY: u8 = 80;
 /// A square thumbnail as a data URI, turned as the model saw the photo; `None` where the source
 /// does not have it, or it is no longer an image.
 pub(super) fn thumbnail(source: &dyn ImageSource, uri: &str, orientation: Orientation) -> Option<String> {
-    let bytes = source.read(uri).ok()?;
+    let bytes = patiently(|| source.read(uri)).ok()?;
     let pixels = decode(&bytes, &source.locate(uri), orientation).ok()?;
     let spec = PreprocessSpec::new(SIDE, SIDE, Interp::Bilinear, Range::Unit);
     let mut rgb = vec![];
