@@ -193,7 +193,7 @@ impl Walk {
 impl Split {
     /// Writes `count` pixels, a multiple of sixteen, of up to four planes to every part of a panel,
     /// from byte `at` on: the four channels of a pixel side by side, eight bytes; zeros where there
-    /// is no plane, and behind the first `there` pixels. Parts are `part` bytes apart.
+    /// is not a plane, and behind the first `there` pixels. Parts are `part` bytes apart.
     ///
     /// # Safety
     /// `there` values of each plane that is there are valid for reading.

@@ -23,7 +23,7 @@ impl Labels {
         }
     }
 
-    /// Whether there is no row.
+    /// Whether the number of rows is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -17,7 +17,7 @@ impl Matrix {
     /// A matrix of `data.len() / dim` rows.
     ///
     /// # Errors
-    /// A length that is no multiple of `dim`, or `dim == 0`.
+    /// A length that is not a multiple of `dim`, or `dim == 0`.
     pub fn new(dim: usize, data: Vec<f32>) -> Result<Matrix> {
         if dim == 0 || !data.len().is_multiple_of(dim) {
             let problem = format!("{} values do not make rows of {dim} features", data.len());

@@ -135,7 +135,7 @@ fn tiles(features: usize) -> usize {
     (features + 1).div_ceil(TILE)
 }
 
-/// Where columns lie in a batch of so many rows.
+/// Where columns lie in a batch of this number of rows.
 fn values(columns: &Columns, rows: usize) -> Range<usize> {
     columns.tiles.start * TILE * rows..columns.tiles.end * TILE * rows
 }

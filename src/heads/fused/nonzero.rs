@@ -43,7 +43,7 @@ impl NonzeroMask {
         word.store(before | 1 << (input % INPUTS), Relaxed);
     }
 
-    /// The mask of a block in a batch of so many rows.
+    /// The mask of a block in a batch of this number of rows.
     #[inline(always)]
     pub(super) fn block(&self, block: usize, batch: usize) -> Block<'_> {
         Block(&self.0[block * batch..][..batch])
